@@ -1,0 +1,28 @@
+# Shortcuts for people who work on llmsuggestd. README.md has the two commands everyone needs.
+
+PYTHON ?= python3
+VENV   ?= .venv
+
+.PHONY: demo test lint format
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+demo: $(VENV)/bin/python      ## install here and print suggestions for a goal
+	$(VENV)/bin/pip install .
+	$(VENV)/bin/llmsuggestd install
+	$(VENV)/bin/llmsuggestd start
+	$(VENV)/bin/llmsuggestd suggest "$$(printf 'p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q')"
+
+test: $(VENV)/bin/python      ## what README's second command does
+	$(VENV)/bin/pip install -e '.[test]'
+	$(VENV)/bin/python -m pytest
+
+lint:                         ## formatting, lint and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format:
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .

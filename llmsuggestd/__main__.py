@@ -1,0 +1,5 @@
+"""`python -m llmsuggestd`: the command line without the console script."""
+
+from llmsuggestd.cli import main
+
+main()

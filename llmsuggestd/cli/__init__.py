@@ -1,0 +1,90 @@
+"""The command line. One module a command; each parses, calls the library, and prints.
+
+Commands are imported only when they are run, so that `llmsuggestd status` starts in a blink
+whatever `llmsuggestd convert` needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from llmsuggestd.errors import ExitCode, LlmsuggestdError
+from llmsuggestd.version import __version__
+
+# command -> (the module that holds it, as `command`; the line `--help` shows)
+COMMANDS = {
+    "install": ("install", "Set up directories, the starter model and the user service."),
+    "uninstall": ("uninstall", "Remove what install made; keeps models unless --purge."),
+    "start": ("start", "Start the daemon in the background."),
+    "stop": ("stop", "Stop the daemon."),
+    "restart": ("restart", "Stop the daemon and start it again."),
+    "status": ("status", "Say whether the daemon runs, and with which model."),
+    "serve": ("serve", "Run the daemon in the foreground (what a service manager runs)."),
+    "logs": ("logs", "Show the daemon's log."),
+    "suggest": ("suggest", "Print suggestions for a goal."),
+    "doctor": ("doctor", "Check every part of the installation."),
+    "convert": ("convert", "Convert a GPT-NeoX checkpoint to a 4-bit GGUF."),
+    "lean": ("lean", "The Lean package: where it is, how to require it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"llmsuggestd.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llmsuggestd")
+def cli() -> None:
+    """Next-tactic suggestions for Lean 4 from a local language model.
+
+    First `llmsuggestd install`, then `llmsuggestd start`; `llmsuggestd doctor` says what is
+    missing.
+    """
+
+
+def print_json(value: Any) -> None:
+    """Print a value as the JSON that `--json` promises: UTF-8, indented, one document."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """Run the command line; a `LlmsuggestdError` becomes one line and its exit code."""
+    try:
+        result = cli.main(standalone_mode=False)
+    except LlmsuggestdError as error:
+        _print_error(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _print_error("interrupted", "")
+        sys.exit(ExitCode.INTERRUPTED)
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _print_error(message: str, hint: str) -> None:
+    click.echo(f"llmsuggestd: {message}", err=True)
+    if hint:
+        click.echo(f"  → {hint}", err=True)

@@ -1,0 +1,94 @@
+"""The errors a person is meant to read, and the exit codes they end a command with.
+
+Every failure that has a remedy is a `LlmsuggestdError`: one line that says what happened, and a
+hint that says what to do next. The command line prints it and exits with its code; the daemon
+turns it into `{"error": {"code", "message", "hint"}}`. Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every `llmsuggestd` command (docs/reference/exit-codes.md)."""
+
+    OK = 0
+    ERROR = 1
+    """Something failed that no other code names."""
+    USAGE = 2
+    """The command line, or a value given on it, is wrong (click's own code)."""
+    NOT_RUNNING = 3
+    """The daemon is needed and does not answer."""
+    CONFIG = 4
+    """The configuration is wrong: a setting, a socket path, a port that is taken."""
+    MODEL = 5
+    """A model is missing, broken, or cannot be loaded."""
+    INPUT = 6
+    """A file or checkpoint given as input cannot be used."""
+    ALREADY_RUNNING = 7
+    """Another daemon runs for this home."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C."""
+
+
+class LlmsuggestdError(Exception):
+    """An error with a remedy.
+
+    `message` is one line saying what happened, `hint` what to do next (may be empty), `code` a
+    word that programs can test (it goes into JSON answers), `exit_code` what a command ends with.
+    """
+
+    code = "error"
+    exit_code = ExitCode.ERROR
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def to_dict(self) -> dict[str, str]:
+        """The error as every JSON answer carries it."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+class UsageError(LlmsuggestdError):
+    """A value given on the command line or in a request cannot be used."""
+
+    code = "invalid_request"
+    exit_code = ExitCode.USAGE
+
+
+class NotRunningError(LlmsuggestdError):
+    """The daemon does not answer."""
+
+    code = "not_running"
+    exit_code = ExitCode.NOT_RUNNING
+
+
+class AlreadyRunningError(LlmsuggestdError):
+    """Another daemon holds this home's lock."""
+
+    code = "already_running"
+    exit_code = ExitCode.ALREADY_RUNNING
+
+
+class ConfigError(LlmsuggestdError):
+    """The configuration cannot be used."""
+
+    code = "config"
+    exit_code = ExitCode.CONFIG
+
+
+class ModelError(LlmsuggestdError):
+    """A model is missing, broken, or cannot be loaded."""
+
+    code = "model"
+    exit_code = ExitCode.MODEL
+
+
+class InputError(LlmsuggestdError):
+    """A file or checkpoint given as input cannot be used."""
+
+    code = "input"
+    exit_code = ExitCode.INPUT
