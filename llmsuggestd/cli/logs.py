@@ -1,0 +1,34 @@
+"""`llmsuggestd logs`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from llmsuggestd import service
+from llmsuggestd.errors import InputError
+from llmsuggestd.paths import get_paths
+
+
+@click.command("logs")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
+@click.option("-n", "--lines", default=50, show_default=True, help="How many lines to show.")
+def command(follow: bool, lines: int) -> None:
+    """Show the end of the daemon's log."""
+    manager = service.registered()
+    if manager is not None and manager.manager.startswith("systemd"):
+        import os
+
+        unit = ["--user", "--unit", manager.file.name, "--lines", str(lines), "--output", "cat"]
+        os.execvp("journalctl", ["journalctl", *unit, *(["--follow"] if follow else [])])  # noqa: S606
+    log_file = get_paths().log_file
+    try:
+        with log_file.open(encoding="utf-8", errors="replace") as log:
+            for line in log.readlines()[-lines:]:
+                click.echo(line, nl=False)
+            while follow:
+                click.echo(log.read(), nl=False)
+                time.sleep(0.3)
+    except FileNotFoundError:
+        raise InputError(f"there is no log yet ({log_file})", "`llmsuggestd start`") from None

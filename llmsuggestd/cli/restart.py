@@ -1,0 +1,20 @@
+"""`llmsuggestd restart`."""
+
+from __future__ import annotations
+
+import click
+
+from llmsuggestd import service
+from llmsuggestd.cli.start import report
+from llmsuggestd.paths import get_paths
+
+
+@click.command("restart")
+@click.option("--json", "as_json", is_flag=True, help="Print the daemon's status as JSON.")
+def command(as_json: bool) -> None:
+    """Stop the daemon if it runs, and start it."""
+    from llmsuggestd.daemon import control
+
+    paths, manager = get_paths(), service.registered()
+    control.stop(paths, manager)
+    report(control.start(paths, manager), manager, as_json)

@@ -1,0 +1,34 @@
+"""`llmsuggestd serve`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from llmsuggestd.config import load_config
+from llmsuggestd.paths import get_paths
+
+
+@click.command("serve")
+@click.option("--port", type=int, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option("--socket", metavar="PATH", help="Path of the Unix socket.")
+@click.option("--model", metavar="ID", help="The installed model to serve.")
+@click.option("--gpu", metavar="auto|off|N", help="Layers to offload to the GPU.")
+@click.option("--threads", type=int, help="Threads for decoding; 0 chooses.")
+def command(
+    port: int | None, socket: str | None, model: str | None, gpu: str | None, threads: int | None
+) -> None:
+    """Run the daemon in the foreground until Ctrl-C.
+
+    This is what a service manager runs; `llmsuggestd start` runs it in the background.
+    """
+    from llmsuggestd.daemon import server
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
+    )
+    paths = get_paths()
+    layers = int(gpu) if gpu is not None and gpu.isdigit() else gpu
+    config = load_config(paths, port=port, socket=socket, model=model, gpu=layers, threads=threads)
+    server.serve(paths, config)

@@ -1,0 +1,41 @@
+"""`llmsuggestd start`: the daemon in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from llmsuggestd import service
+from llmsuggestd.cli import print_json
+from llmsuggestd.errors import ModelError
+from llmsuggestd.paths import get_paths
+
+
+@click.command("start")
+@click.option("--json", "as_json", is_flag=True, help="Print the daemon's status as JSON.")
+def command(as_json: bool) -> None:
+    """Start the daemon in the background and wait until its model is loaded.
+
+    Uses the service that `llmsuggestd install` registered, or a plain background process where
+    there is no service manager.
+    """
+    from llmsuggestd.daemon import control
+
+    manager = service.registered()
+    report(control.start(get_paths(), manager), manager, as_json)
+
+
+def report(status: dict[str, Any], manager: service.Service | None, as_json: bool) -> None:
+    """Say what a start has led to. Raises ModelError if the daemon has no working model."""
+    if as_json:
+        print_json(status)
+    else:
+        how = f"as a {manager.manager} service" if manager else "in the background"
+        click.echo(f"llmsuggestd runs {how} (pid {status['pid']})")
+        if status["state"] != "failed":
+            click.echo(f"  model   {status['model']['id']}: {status['model']['description']}")
+            click.echo(f"  device  {status['device']}, {status['threads']} threads")
+            click.echo(f"  socket  {status['socket']}")
+    if status["state"] == "failed":
+        raise ModelError(status["reason"], status["hint"])

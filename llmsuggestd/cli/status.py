@@ -1,0 +1,52 @@
+"""`llmsuggestd status`."""
+
+from __future__ import annotations
+
+import click
+
+from llmsuggestd.cli import print_json
+from llmsuggestd.client import Client
+from llmsuggestd.errors import ExitCode, NotRunningError
+from llmsuggestd.paths import get_paths
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Say whether the daemon runs, with which model, on which device.
+
+    Exits with 0 if it runs and its model works, 3 if it does not run, 5 if its model failed.
+    """
+    try:
+        status = Client(get_paths()).request("GET", "/v1/status", timeout=5)
+    except NotRunningError as error:
+        if not as_json:
+            raise
+        print_json({"state": "stopped", "error": error.to_dict()})
+        context.exit(error.exit_code)
+    if as_json:
+        print_json(status)
+    else:
+        model = status["model"]
+        rows = [
+            ("state", status["state"]),
+            ("reason", status["reason"]),
+            ("hint", status["hint"]),
+            ("model", f"{model['id']}: {model['description'] or 'not loaded'}"),
+            ("device", status["device"]),
+            ("threads", status["threads"]),
+            ("note", None if status["extra_buffers"] else
+             "without llama.cpp's extra buffer types, which crash on this machine"),
+            ("queue", status["queue"]),
+            ("socket", status["socket"]),
+            ("url", status["url"]),
+            ("pid", f"{status['pid']}, engine {status['engine_pid'] or 'not running'}"),
+            ("uptime", f"{status['uptime_s']:.0f} s"),
+            ("version", f"{status['version']} (llama-cpp-python {status['llama_cpp']})"),
+        ]  # fmt: skip
+        for name, value in rows:
+            if value is not None:
+                click.echo(f"{name:<8} {value}")
+    if status["state"] == "failed":
+        context.exit(ExitCode.MODEL)

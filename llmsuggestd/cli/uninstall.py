@@ -1,0 +1,29 @@
+"""`llmsuggestd uninstall`."""
+
+from __future__ import annotations
+
+import click
+
+from llmsuggestd import service
+from llmsuggestd.cli import print_json
+from llmsuggestd.paths import get_paths
+
+
+@click.command("uninstall")
+@click.option("--purge", is_flag=True, help="Remove settings and models too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the removed paths as JSON.")
+def command(purge: bool, as_json: bool) -> None:
+    """Stop the daemon and remove what `install` and the daemon have made."""
+    from llmsuggestd import installation
+    from llmsuggestd.daemon import control
+
+    paths = get_paths()
+    control.stop(paths, service.registered())
+    removed = installation.uninstall(paths, purge=purge)
+    if as_json:
+        print_json({"removed": [str(path) for path in removed]})
+        return
+    for path in removed:
+        click.echo(f"✓ removed {path}")
+    if not purge and paths.models.exists():
+        click.echo(f"· kept the models in {paths.models}; --purge removes them")

@@ -1,0 +1,96 @@
+"""Asking the daemon, from the command line or the tray: blocking, over whichever door is open."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from llmsuggestd.errors import ExitCode, LlmsuggestdError, NotRunningError
+from llmsuggestd.paths import Paths
+
+REMEDY = "start it with `llmsuggestd start`"
+
+
+class Refused(LlmsuggestdError):
+    """The daemon answered with an error, carried here as it came."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.code = code
+        if status in (400, 413):
+            self.exit_code = ExitCode.USAGE
+        elif code.startswith("model"):
+            self.exit_code = ExitCode.MODEL
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """One daemon, found as every client finds it.
+
+    `$LLMSUGGESTD_SOCKET` if set, else what `client.json` says: its socket, or where there are no
+    Unix sockets its URL with the token.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def request(
+        self, method: str, path: str, body: object | None = None, *, timeout: float = 10.0
+    ) -> dict[str, Any]:
+        """Send a request and return the JSON object that comes back.
+
+        Raises NotRunningError if nobody answers, Refused if the daemon says no.
+        """
+        try:
+            connection, headers = self._connection(timeout)
+            try:
+                data = None if body is None else json.dumps(body).encode()
+                if data is not None:
+                    headers["Content-Type"] = "application/json"
+                connection.request(method, path, data, headers)
+                response = connection.getresponse()
+                answer: dict[str, Any] = json.loads(response.read())
+            finally:
+                connection.close()
+        except TimeoutError as error:
+            raise NotRunningError(
+                f"the daemon did not answer within {timeout:.0f} s", "try `llmsuggestd restart`"
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise NotRunningError("the daemon does not answer", REMEDY) from error
+        if (problem := answer.get("error")) is not None:
+            raise Refused(response.status, problem["code"], problem["message"], problem["hint"])
+        return answer
+
+    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        if path := os.environ.get("LLMSUGGESTD_SOCKET"):
+            return _UnixConnection(path, timeout), {}
+        try:
+            record = json.loads(self._paths.client_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise NotRunningError("the daemon does not run", REMEDY) from None
+        if record["socket"] and hasattr(socket, "AF_UNIX"):
+            return _UnixConnection(record["socket"], timeout), {}
+        token = Path(record["token_file"]).read_text(encoding="ascii")
+        address = record["url"].removeprefix("http://")
+        return (
+            http.client.HTTPConnection(address, timeout=timeout),
+            {"Authorization": f"Bearer {token}"},
+        )

@@ -1,0 +1,339 @@
+"""The engine process as the daemon sees it: start it, ask it, survive it.
+
+llama.cpp ends the whole process on some bad inputs and, on some CPUs, at the first decode of a
+quantised model (its AMX code path). So each engine is a child that proves itself with a decode
+before it is used; one that a signal kills while loading is tried again without llama.cpp's extra
+buffer types, and what worked is remembered for this machine and build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.paths import write_atomically
+
+log = logging.getLogger(__name__)
+
+COMMAND: Final = (sys.executable, "-P", "-m", "llmsuggestd.engine")
+
+LOAD_TIMEOUT: Final = 300.0
+"""Seconds a model may take to load, from a slow disk say."""
+
+STRIKES: Final = 3
+"""Crashes in a row after which the engine is not started again by itself."""
+
+CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
+
+# What an engine may see of the environment: its libraries and its accelerators, no secrets.
+ENVIRONMENT: Final = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "LOCALAPPDATA",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LLAMA_CPP_LIB_PATH", "XDG_CACHE_HOME",
+)  # fmt: skip
+ENVIRONMENT_PREFIXES: Final = ("CUDA_", "GGML_", "GPU_", "HIP_", "HSA_", "NVIDIA_", "OMP_",
+                               "ROCR_", "SYCL_", "ONEAPI_", "VK_")  # fmt: skip
+
+
+class EngineError(LlmsuggestdError):
+    """The engine could not answer; asking again may work."""
+
+    code = "engine_failed"
+
+
+class EngineDied(EngineError):
+    """The engine's process ended; `cause` is a signal's name or an exit code."""
+
+    def __init__(self, cause: str, during: str) -> None:
+        super().__init__(
+            f"the engine died while {during} ({cause})",
+            "ask again; `llmsuggestd logs` and `llmsuggestd doctor` say more",
+        )
+        self.cause = cause
+
+
+class LoadFailed(EngineError):
+    """The engine lives but cannot load the model."""
+
+    code = "model_failed"
+
+
+class EngineProcess:
+    """One running engine with its model loaded. Make it with `spawn`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._waiting: dict[int, asyncio.Future[protocol.Result]] = {}
+        self._loaded: asyncio.Future[protocol.Loaded] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read())
+        self._activity = "loading"
+        self.info: protocol.Loaded
+
+    @classmethod
+    async def spawn(cls, load: protocol.Load, command: Sequence[str] = COMMAND) -> EngineProcess:
+        """Start an engine and load a model.
+
+        Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=engine_environment(),
+            start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
+        )
+        engine = cls(process)
+        try:
+            engine._send(load)
+            async with asyncio.timeout(LOAD_TIMEOUT):
+                engine.info = await engine._loaded
+        except TimeoutError:
+            await engine.close()
+            raise LoadFailed(
+                f"loading took more than {LOAD_TIMEOUT:.0f} s", "try a smaller model"
+            ) from None
+        except BaseException:
+            await engine.close()
+            raise
+        engine._activity = "answering"
+        return engine
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child can still be asked."""
+        return not self._reader.done()
+
+    async def ask(self, request: protocol.Suggest) -> protocol.Result:
+        """Have a request answered; cancelling the caller cancels it in the engine.
+
+        Raises EngineDied if the process ends meanwhile, EngineError if llama.cpp fails.
+        """
+        if not self.alive:
+            raise EngineDied("gone", self._activity)
+        future: asyncio.Future[protocol.Result] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = future
+        self._send(request)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._send(protocol.Cancel(request.id))
+            raise
+        finally:
+            del self._waiting[request.id]
+
+    async def close(self) -> None:
+        """End the process: by closing its standard input, then less politely. Returns when gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(1):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        await self._reader
+
+    def _send(self, message: protocol.Request) -> None:
+        assert self._process.stdin is not None
+        # a dead child's pipe swallows this; the reader finds out and fails what waits
+        self._process.stdin.write(protocol.frame(message))
+
+    async def _read(self) -> None:
+        """Hand each reply to who waits for it; at the end, fail whoever still waits."""
+        assert self._process.stdout is not None
+        try:
+            while (reply := await protocol.read_reply(self._process.stdout)) is not None:
+                self._deliver(reply)
+        except protocol.ProtocolError as error:
+            log.error("the engine sent something else than an answer: %s", error)
+            self._process.kill()
+        died = EngineDied(_exit_cause(await self._process.wait()), self._activity)
+        if not self._loaded.done():
+            self._loaded.set_exception(died)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(died)
+
+    def _deliver(self, reply: protocol.Reply) -> None:
+        if isinstance(reply, protocol.Loaded):
+            self._loaded.set_result(reply)
+        elif reply.id is None:
+            self._loaded.set_exception(
+                LoadFailed(
+                    f"the model could not be loaded: {reply.message}",
+                    "`llmsuggestd install` puts a sound starter model in place",
+                )
+            )
+        elif (future := self._waiting.get(reply.id)) and not future.done():
+            if isinstance(reply, protocol.Result):
+                future.set_result(reply)
+            else:
+                future.set_exception(EngineError(f"llama.cpp: {reply.message}", "ask again"))
+
+
+class Supervisor:
+    """Keeps an engine for one model: starts it when needed, again after a crash, thrice at most."""
+
+    def __init__(self, load: protocol.Load, memory: Path, command: Sequence[str] = COMMAND) -> None:
+        self._load = load
+        self._memory = memory
+        self._command = command
+        self._lock = asyncio.Lock()
+        self._strikes = 0
+        self.engine: EngineProcess | None = None
+        self.loading = False
+        self.failure: LlmsuggestdError | None = None
+        """Why there is no engine and none will be started; cleared by `reset`."""
+        self.extra_buffers = recall_extra_buffers(memory)
+
+    async def ready(self) -> EngineProcess:
+        """The engine, started first if there is none.
+
+        Raises LoadFailed or EngineDied; after that, the same again until `reset`.
+        """
+        async with self._lock:
+            if self.engine is not None and self.engine.alive:
+                return self.engine
+            if self.failure is not None:
+                raise self.failure
+            self.loading = True
+            try:
+                if self._strikes:
+                    await asyncio.sleep(0.1 * 2**self._strikes)
+                self.engine = await self._spawn()
+            except LlmsuggestdError as error:
+                self.engine = None
+                self.failure = error
+                log.error("%s", error.message)
+                raise
+            finally:
+                self.loading = False
+            info = self.engine.info
+            log.info(
+                "loaded %s on %s, %d threads, in %.0f ms (engine pid %d)",
+                info.description, info.device, info.threads, info.load_ms, self.engine.pid,
+            )  # fmt: skip
+            return self.engine
+
+    async def ask(self, request: protocol.Suggest) -> protocol.Result:
+        """Have the engine answer; counts its crashes."""
+        engine = await self.ready()
+        try:
+            result = await engine.ask(request)
+        except EngineDied as error:
+            if engine is self.engine:
+                self.engine = None
+                self._strikes += 1
+                log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
+                if self._strikes >= STRIKES:
+                    self.failure = EngineError(
+                        f"the engine died {STRIKES} times in a row, last of {error.cause}",
+                        "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
+                    )
+            raise
+        self._strikes = 0
+        return result
+
+    async def close(self) -> None:
+        """End the engine, if there is one."""
+        async with self._lock:
+            if self.engine is not None:
+                await self.engine.close()
+                self.engine = None
+
+    async def _spawn(self) -> EngineProcess:
+        self._load.extra_buffers = self.extra_buffers
+        try:
+            return await EngineProcess.spawn(self._load, self._command)
+        except EngineDied as error:
+            if not self.extra_buffers or error.cause not in CRASH_SIGNALS:
+                raise
+            log.warning(
+                "the engine died of %s at its first decode: trying without llama.cpp's extra "
+                "buffer types (repacked weights, AMX)",
+                error.cause,
+            )
+        self._load.extra_buffers = False
+        engine = await EngineProcess.spawn(self._load, self._command)
+        self.extra_buffers = False
+        _remember_no_extra_buffers(self._memory)
+        return engine
+
+
+def engine_environment() -> dict[str, str]:
+    """The environment of an engine: what its libraries need of the daemon's, and two settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in ENVIRONMENT or name.upper().startswith(ENVIRONMENT_PREFIXES)
+    }
+    return {
+        # spinning threads take the cores from the Lean that waits for the answer
+        "OMP_WAIT_POLICY": "passive",
+        # an abort is for the daemon to handle, not for a debugger
+        "GGML_NO_BACKTRACE": "1",
+        **kept,
+    }
+
+
+def machine_and_build() -> str:
+    """A word that changes when the CPU's features or the build of llama.cpp do."""
+    try:
+        cpu = next(
+            line for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith(("flags", "Features"))
+        )  # fmt: skip
+    except (OSError, StopIteration):
+        cpu = platform.processor()
+    distribution = metadata.distribution("llama-cpp-python")
+    library = Path(str(distribution.locate_file("llama_cpp/lib")))
+    built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
+    text = f"{cpu} {distribution.version} {built}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def recall_extra_buffers(memory: Path) -> bool:
+    """Whether llama.cpp's extra buffer types may be used: not if they crashed here before."""
+    try:
+        remembered = json.loads(memory.read_text())
+        return not (remembered["for"] == machine_and_build() and remembered["crashed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _remember_no_extra_buffers(memory: Path) -> None:
+    record = {"for": machine_and_build(), "crashed": True, "when": time.strftime("%Y-%m-%d")}
+    try:
+        write_atomically(memory, json.dumps(record).encode())
+    except OSError as error:
+        log.warning("cannot write %s: %s", memory, error)
+
+
+def _exit_cause(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    if code == 0xC0000005:  # Windows: access violation
+        return "SIGSEGV"
+    if code == 0xC000001D:  # Windows: illegal instruction
+        return "SIGILL"
+    return f"exit code {code}"

@@ -1,0 +1,185 @@
+"""What `doctor` looks at: every part that must work for suggestions to appear in an editor."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from llmsuggestd import service
+from llmsuggestd.client import Client
+from llmsuggestd.config import load_config
+from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.models import store
+from llmsuggestd.paths import Paths
+from llmsuggestd.resources import resource
+
+Level = Literal["ok", "warning", "failed"]
+
+CURL_MINIMUM: Final = (7, 40)
+"""The first curl with --unix-socket."""
+
+
+class Finding(NamedTuple):
+    """What is the case with one part."""
+
+    part: str
+    level: Level
+    message: str
+    remedy: str = ""
+
+
+def examine(paths: Paths) -> Iterator[Finding]:
+    """Look at each part in turn. Starts nothing and changes nothing."""
+    yield _python()
+    yield from _llama_cpp(paths)
+    yield _settings(paths)
+    yield _model(paths)
+    yield _daemon(paths)
+    yield _curl()
+    yield _lean()
+    yield _service()
+
+
+def _python() -> Finding:
+    where = f"Python {platform.python_version()} in {sys.prefix}"
+    if sys.prefix == sys.base_prefix:
+        return Finding(
+            "python", "warning", f"{where}, not a virtual environment", "install with pipx"
+        )
+    return Finding("python", "ok", where)
+
+
+def _llama_cpp(paths: Paths) -> Iterator[Finding]:
+    from llmsuggestd.daemon.engine import COMMAND, engine_environment, recall_extra_buffers
+
+    part = "llama.cpp"
+    try:
+        result = subprocess.run(
+            [*COMMAND, "--describe"],
+            capture_output=True,
+            timeout=60,
+            check=True,
+            env=engine_environment(),
+        )
+        found: dict[str, Any] = json.loads(result.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        words = getattr(error, "stderr", None) or str(error).encode()
+        yield Finding(
+            part,
+            "failed",
+            f"it cannot be used: {words.decode(errors='replace').strip().splitlines()[-1]}",
+            "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python",
+        )
+        return
+    yield Finding(part, "ok", f"{found['build']}, {found['physical_cores']} physical cores")
+    gpus = [device for device in found["devices"] if device["is_gpu"]]
+    for device in gpus:
+        free, total = device["free"] / 2**30, device["total"] / 2**30
+        yield Finding(
+            "device", "ok", f"{device['description']}, {free:.1f} of {total:.1f} GiB free"
+        )
+    if not gpus:
+        name = next((d["description"] for d in found["devices"]), "unknown")
+        yield Finding("device", "ok", f"CPU only: {name}")
+    if not recall_extra_buffers(paths.engine_memory):
+        yield Finding(
+            part,
+            "warning",
+            "its fastest CPU code (extra buffer types) crashed here, and is left out",
+            f"to try it again, remove {paths.engine_memory}",
+        )
+
+
+def _settings(paths: Paths) -> Finding:
+    try:
+        config = load_config(paths)
+    except LlmsuggestdError as error:
+        return Finding("settings", "failed", error.message, error.hint)
+    source = paths.config_file if paths.config_file.exists() else "defaults"
+    return Finding("settings", "ok", f"{source}; model {config.model}, port {config.port}")
+
+
+def _model(paths: Paths) -> Finding:
+    try:
+        model = store.find(paths, load_config(paths).model)
+    except LlmsuggestdError as error:
+        return Finding("model", "failed", error.message, error.hint)
+    if model.id == store.STARTER and not store.has_starter(paths):
+        return Finding(
+            "model",
+            "failed",
+            f"{model.path} is not the starter model of this version",
+            "`llmsuggestd install` puts it in place",
+        )
+    return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
+
+
+def _daemon(paths: Paths) -> Finding:
+    try:
+        status = Client(paths).request("GET", "/v1/status", timeout=5)
+    except NotRunningError as error:
+        return Finding("socket", "failed", error.message, error.hint)
+    if status["state"] == "failed":
+        return Finding("socket", "failed", status["reason"], status["hint"])
+    where = status["socket"] or status["url"]
+    return Finding("socket", "ok", f"{where}, {status['state']}, on {status['device']}")
+
+
+def _curl() -> Finding:
+    remedy = "install curl: the Lean tactic asks through it"
+    curl = shutil.which("curl")
+    if curl is None:
+        return Finding("curl", "failed", "there is no curl", remedy)
+    words = _first_line(curl, "--version")
+    version = re.search(r"curl (\d+)\.(\d+)", words)
+    if version is None or tuple(map(int, version.groups())) < CURL_MINIMUM:
+        return Finding("curl", "failed", f"{curl}: {words or 'does not run'}", remedy)
+    return Finding("curl", "ok", f"{curl}, {version.group(0)}")
+
+
+def _lean() -> Finding:
+    wanted = (resource("lean") / "lean-toolchain").read_text().strip()
+    elan_bin = Path(os.environ.get("ELAN_HOME") or Path.home() / ".elan") / "bin"
+    lean = shutil.which("lean") or shutil.which("lean", path=str(elan_bin))
+    if lean is None:
+        return Finding(
+            "lean", "warning", "there is no `lean`", "install elan: https://lean-lang.org/install"
+        )
+    words = _first_line(lean, "--version")
+    if not words.startswith("Lean"):
+        return Finding("lean", "warning", f"{lean} does not run", "try `elan default stable`")
+    return Finding("lean", "ok", f"{words.split(',')[0]} (the package is made for {wanted})")
+
+
+def _service() -> Finding:
+    manager, reason = service.detect()
+    if manager is None:
+        return Finding("service", "ok", f"none: {reason}")
+    if not manager.file.exists():
+        return Finding(
+            "service", "warning", f"not registered with {manager.manager}", "`llmsuggestd install`"
+        )
+    if manager.file.read_text(encoding="utf-8") != manager.content():
+        return Finding(
+            "service",
+            "warning",
+            f"{manager.file} is not of this installation",
+            "`llmsuggestd install` renews it",
+        )
+    return Finding("service", "ok", f"{manager.manager}, {manager.file}")
+
+
+def _first_line(*command: str) -> str:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (result.stdout.splitlines() or [""])[0]

@@ -1,0 +1,341 @@
+"""llama.cpp, as much of it as the search needs: one model, one prompt, many candidates.
+
+All candidates live in one context with a unified KV cache, where a cell belongs to any number of
+sequences. Sequence 0 holds the prompt and stays, so that the next prompt can keep the part it
+shares; the candidates are sequences 1 to `width`, which share the prompt's cells, and each
+others' where they branch. Only the engine's process imports this module.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
+import numpy as np
+from llama_cpp import _ggml
+
+from llmsuggestd.engine.search import Floats, log_softmax
+
+MAX_WIDTH = 32
+"""Candidates at a time; the daemon allows no more."""
+
+PROMPT_CHUNK = 128
+"""Tokens of a prompt decoded between two looks at whether the answer is still wanted."""
+
+GPU_TYPES = (1, 2)
+"""ggml's device types GPU and IGPU (ggml-backend.h); 0 is the CPU, 3 an accelerator beside it."""
+
+
+class LlamaError(Exception):
+    """llama.cpp could not do it; the message is its own where it gave one."""
+
+
+class Cancelled(Exception):
+    """The answer is no longer wanted."""
+
+
+class Device(NamedTuple):
+    """A device that ggml sees."""
+
+    name: str
+    description: str
+    is_gpu: bool
+    free: int
+    """Bytes of its memory that are free."""
+    total: int
+
+
+class Llama:
+    """A loaded model and its context.
+
+    Raises LlamaError if llama.cpp cannot load the file; the first decode happens here too, so
+    that a build that cannot decode shows it (by an error, or by dying) before anyone waits.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int,
+        threads: int,
+        context: int,
+        extra_buffers: bool,
+    ) -> None:
+        _capture_log()
+        C.llama_backend_init()
+        self._model = _load_model(path, gpu_layers, extra_buffers)
+        self._vocab = C.llama_model_get_vocab(self._model)
+        self._context = self._new_context(context, threads)
+        self._memory = C.llama_get_memory(self._context)
+        self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
+        self.context = int(C.llama_n_ctx(self._context))
+        self.trained_context = int(C.llama_model_n_ctx_train(self._model))
+        self.vocabulary = int(C.llama_vocab_n_tokens(self._vocab))
+        self.parameters = int(C.llama_model_n_params(self._model))
+        self.bytes = int(C.llama_model_size(self._model))
+        self.layers = int(C.llama_model_n_layer(self._model))
+        self.ends = frozenset(
+            token for token in range(self.vocabulary) if C.llama_vocab_is_eog(self._vocab, token)
+        )
+        self._never = self._tokens_never_chosen()
+        self._pieces: dict[int, bytes] = {}
+        self._prompt: list[int] = []
+        self._position = 0
+        self._slots: list[int] = []
+        self._probe()
+
+    def _new_context(self, context: int, threads: int) -> Any:
+        params = C.llama_context_default_params()
+        params.n_ctx = context
+        params.n_batch = params.n_ubatch = max(PROMPT_CHUNK, MAX_WIDTH)
+        params.n_seq_max = MAX_WIDTH + 1
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = threads
+        params.no_perf = True
+        handle = C.llama_init_from_model(self._model, params)
+        if not handle:
+            raise LlamaError(_last_error("llama.cpp could not make a context"))
+        return handle
+
+    def _tokens_never_chosen(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Control tokens that end nothing, and rows that only pad the embedding."""
+        hidden = C.LLAMA_TOKEN_ATTR_CONTROL | C.LLAMA_TOKEN_ATTR_UNUSED | C.LLAMA_TOKEN_ATTR_UNKNOWN
+        return np.array(
+            [
+                token
+                for token in range(self.vocabulary)
+                if token not in self.ends and C.llama_vocab_get_attr(self._vocab, token) & hidden
+            ],
+            dtype=np.intp,
+        )
+
+    def _probe(self) -> None:
+        """Decode a few tokens together and one alone: the two shapes that every answer has."""
+        self._decode([0] * 8, range(8), [0] * 8, outputs=[7])
+        self._decode([0], [8], [0], outputs=[0])
+        self.forget()
+
+    @property
+    def description(self) -> str:
+        """llama.cpp's words for the model, such as `gptneox 2.8B Q4_K - Medium`."""
+        buffer = ctypes.create_string_buffer(256)
+        C.llama_model_desc(self._model, buffer, len(buffer))
+        return buffer.value.decode()
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, in which special tokens are plain text."""
+        data = text.encode()
+        capacity = len(data) + 8
+        tokens = (C.llama_token * capacity)()
+        count = C.llama_tokenize(self._vocab, data, len(data), tokens, capacity, False, False)
+        if count < 0:
+            raise LlamaError(f"llama.cpp could not tokenise {len(data)} bytes")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """A token's bytes, which may be part of a character; none for control tokens."""
+        if token not in self._pieces:
+            buffer = ctypes.create_string_buffer(512)
+            count = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+            self._pieces[token] = buffer.raw[: max(count, 0)]
+        return self._pieces[token]
+
+    def forget(self) -> None:
+        """Drop every cell, the last prompt's too."""
+        C.llama_memory_clear(self._memory, True)
+        self._prompt = []
+
+    def start(self, prompt: Sequence[int], wanted: Callable[[], bool]) -> Floats:
+        """Decode a prompt, keeping what the last one shares with it.
+
+        Returns the log probabilities of the next token, shape (vocabulary,). Raises Cancelled
+        when `wanted` says no, with what is decoded so far kept.
+        """
+        shared = 0
+        # the last token is always decoded again: its output is what we are here for
+        for old, new in zip(self._prompt, prompt[:-1], strict=False):
+            if old != new:
+                break
+            shared += 1
+        for sequence in range(1, MAX_WIDTH + 1):
+            C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        C.llama_memory_seq_rm(self._memory, 0, shared, -1)
+        self._prompt = list(prompt[:shared])
+        row: Floats | None = None
+        for begin in range(shared, len(prompt), PROMPT_CHUNK):
+            if not wanted():
+                raise Cancelled
+            chunk = prompt[begin : begin + PROMPT_CHUNK]
+            last = begin + len(chunk) == len(prompt)
+            rows = self._decode(
+                chunk,
+                range(begin, begin + len(chunk)),
+                [0] * len(chunk),
+                outputs=[len(chunk) - 1] if last else [],
+            )
+            self._prompt.extend(chunk)
+            if last:
+                row = rows[0]
+        assert row is not None, "a prompt has at least one token"
+        self._position = len(prompt)
+        self._slots = [0]
+        return row
+
+    def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        """Extend candidates by one token each, in one batch: a `search.Step`."""
+        slots = self._slots
+        alive = {slots[parent] for parent in parents}
+        free = [slot for slot in range(1, MAX_WIDTH + 1) if slot not in alive]
+        taken = {0}  # the prompt's sequence is only ever copied
+        new: list[int] = []
+        copies: list[tuple[int, int]] = []
+        for parent in parents:
+            slot = slots[parent]
+            if slot in taken:
+                copies.append((slot, free.pop()))
+                slot = copies[-1][1]
+            taken.add(slot)
+            new.append(slot)
+        for source, target in copies:
+            C.llama_memory_seq_rm(self._memory, target, -1, -1)
+            C.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        for slot in set(slots) - set(new) - {0}:
+            C.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        rows = self._decode(tokens, [self._position] * len(tokens), new, range(len(tokens)))
+        self._slots = new
+        self._position += 1
+        return rows
+
+    def _decode(
+        self,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        sequences: Sequence[int],
+        outputs: Sequence[int],
+    ) -> Floats:
+        """Run one batch; log probabilities after the tokens at `outputs`, a row each."""
+        batch = self._batch
+        batch.n_tokens = len(tokens)
+        for i, (token, position, sequence) in enumerate(
+            zip(tokens, positions, sequences, strict=True)
+        ):
+            batch.token[i] = token
+            batch.pos[i] = position
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = sequence
+            batch.logits[i] = 0
+        for i in outputs:
+            batch.logits[i] = 1
+        code = C.llama_decode(self._context, batch)
+        if code != 0:
+            self.forget()
+            raise LlamaError(_last_error(f"llama_decode returned {code}"))
+        if not outputs:
+            return np.empty((0, self.vocabulary), np.float32)
+        logits = np.stack(
+            [
+                np.ctypeslib.as_array(C.llama_get_logits_ith(self._context, i), (self.vocabulary,))
+                for i in outputs
+            ]
+        )
+        logits[:, self._never] = -np.inf
+        return log_softmax(logits)
+
+
+def devices() -> list[Device]:
+    """The devices that this build of llama.cpp sees, with their memory."""
+    _capture_log()
+    C.llama_backend_init()
+    lib = _ggml.libggml
+    lib.ggml_backend_dev_count.restype = ctypes.c_size_t
+    lib.ggml_backend_dev_get.restype = ctypes.c_void_p
+    lib.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    for name in ("name", "description"):
+        getattr(lib, f"ggml_backend_dev_{name}").restype = ctypes.c_char_p
+        getattr(lib, f"ggml_backend_dev_{name}").argtypes = [ctypes.c_void_p]
+    lib.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    lib.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_size_t)] * 2
+    found = []
+    for index in range(lib.ggml_backend_dev_count()):
+        handle = lib.ggml_backend_dev_get(index)
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        lib.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+        found.append(
+            Device(
+                name=lib.ggml_backend_dev_name(handle).decode(),
+                description=lib.ggml_backend_dev_description(handle).decode(),
+                is_gpu=lib.ggml_backend_dev_type(handle) in GPU_TYPES,
+                free=free.value,
+                total=total.value,
+            )
+        )
+    return found
+
+
+def build() -> str:
+    """The build of llama.cpp, as a word that changes when it does."""
+    base = ctypes.CDLL(str(next(Path(C.__file__).parent.glob("lib/*ggml-base*"))))
+    base.ggml_version.restype = base.ggml_commit.restype = ctypes.c_char_p
+    return f"{C.__version__}+ggml-{base.ggml_version().decode()}-{base.ggml_commit().decode()}"
+
+
+def system_info() -> str:
+    """The instruction sets and features that the build uses on this machine."""
+    text: bytes = C.llama_print_system_info()
+    return text.decode().strip()
+
+
+def physical_cores() -> int:
+    """The physical cores that this process may run on; at least 1."""
+    try:
+        allowed = os.sched_getaffinity(0)
+        siblings = {
+            Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+            for cpu in allowed
+        }
+    except (AttributeError, OSError):  # not Linux, or a container that hides the topology
+        return max(1, (os.cpu_count() or 2) // 2)
+    return max(1, len(siblings))
+
+
+def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
+    params = C.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers
+    params.use_extra_bufts = extra_buffers
+    model = C.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise LlamaError(_last_error("llama.cpp could not load it"))
+    return model
+
+
+_log: deque[str] = deque(maxlen=50)
+_ERROR_LEVEL = 4
+_WARNING_LEVEL = 3
+_CONTINUED_LEVEL = 5
+
+
+@C.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _: object) -> None:
+    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date."""
+    line = text.decode(errors="replace")
+    if level == _ERROR_LEVEL:
+        _log.append(line.strip())
+    if level in (_ERROR_LEVEL, _WARNING_LEVEL):
+        sys.stderr.write(line)
+
+
+def _capture_log() -> None:
+    C.llama_log_set(_on_log, None)
+
+
+def _last_error(otherwise: str) -> str:
+    """llama.cpp's first error since the last call: what came after follows from it."""
+    message = next((line for line in _log if line), otherwise)
+    _log.clear()
+    return message

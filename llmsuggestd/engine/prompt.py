@@ -1,0 +1,64 @@
+"""The text that the model was trained on: `[GOAL]{goal}[PROOFSTEP]{prefix}`.
+
+Format: Welleck & Saha, "LLMSTEP: LLM proofstep suggestions in Lean" (2023). `[GOAL]` and
+`[PROOFSTEP]` are ordinary text to the tokenizer, and so is whatever the goal contains.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from itertools import accumulate
+
+TARGET = "⊢"
+
+
+def build_prompt(goal: str, prefix: str) -> str:
+    """The prompt for a goal and the beginning of its tactic.
+
+    In Unicode's NFC form: GPT-NeoX tokenizers normalise their input, and llama.cpp does not.
+    """
+    return unicodedata.normalize("NFC", f"[GOAL]{goal}[PROOFSTEP]{prefix}")
+
+
+def fit_prompt(
+    goal: str, prefix: str, tokenize: Callable[[str], list[int]], limit: int
+) -> tuple[list[int], bool]:
+    """The prompt's tokens, at most `limit` of them, and whether the goal had to be shortened.
+
+    A goal that is too long loses the hypotheses furthest from its target, which stand first in
+    Lean's order; a target that is too long by itself loses its beginning.
+    """
+    tokens = tokenize(build_prompt(goal, prefix))
+    if len(tokens) <= limit:
+        return tokens, False
+    hypotheses, target = split_goal(goal)
+    counts = [len(tokenize(hypothesis)) for hypothesis in hypotheses]
+    kept = sum(1 for total in accumulate(reversed(counts)) if total <= limit)
+    # counted apart, hypotheses can come out a token or two longer or shorter than together
+    while True:
+        shorter = "\n".join([*hypotheses[len(hypotheses) - kept :], target])
+        tokens = tokenize(build_prompt(shorter, prefix))
+        if len(tokens) <= limit:
+            return tokens, True
+        if kept == 0:
+            head = tokenize(build_prompt("", ""))
+            return (head + tokens[len(head) - limit :])[:limit], True
+        kept -= 1
+
+
+def split_goal(goal: str) -> tuple[list[str], str]:
+    """A goal as Lean prints it, split into its hypotheses and its target.
+
+    A hypothesis is a line with the indented lines that continue it; the target is the line that
+    starts with `⊢` and everything after. A text without such a line is all target.
+    """
+    lines = goal.split("\n")
+    start = next((i for i, line in enumerate(lines) if line.startswith(TARGET)), 0)
+    hypotheses: list[str] = []
+    for line in lines[:start]:
+        if hypotheses and line.startswith(" "):
+            hypotheses[-1] += "\n" + line
+        else:
+            hypotheses.append(line)
+    return hypotheses, "\n".join(lines[start:])

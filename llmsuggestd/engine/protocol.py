@@ -1,0 +1,147 @@
+"""What the daemon and the engine say to each other: length-prefixed JSON on the engine's pipes.
+
+A frame is four bytes, the length of the JSON text that follows (big-endian). The daemon writes
+requests to the engine's standard input, the engine answers on its standard output, and exits when
+its standard input ends, so that no engine outlives its daemon.
+
+| daemon → engine | engine → daemon |
+|---|---|
+| `Load` (first) | `Loaded`, or `Failed` with `id` null |
+| `Suggest` | `Result` or `Failed` with the same `id` |
+| `Cancel` | (the cancelled request ends with `Failed`, code `cancelled`) |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import BinaryIO, Literal
+
+import msgspec
+
+MAX_FRAME = 16 * 2**20
+"""Bytes; far above any goal the daemon lets through. A longer frame means a broken peer."""
+
+_LENGTH = struct.Struct(">I")
+
+
+class Load(msgspec.Struct, tag="load"):
+    """Load a model and try it with one decode."""
+
+    path: str
+    gpu: Literal["auto", "off"] | int
+    threads: int
+    context: int
+    extra_buffers: bool
+    """Whether llama.cpp may use its extra buffer types (repacked weights, AMX)."""
+
+
+class Suggest(msgspec.Struct, tag="suggest"):
+    """Ask for continuations of a goal; the fields are those of `POST /v1/suggest`."""
+
+    id: int
+    goal: str
+    prefix: str
+    n: int
+    max_tokens: int
+    mode: Literal["beam", "sample"]
+    temperature: float
+    seed: int | None
+
+
+class Cancel(msgspec.Struct, tag="cancel"):
+    """Give up a request; one that is over already is ignored."""
+
+    id: int
+
+
+class Loaded(msgspec.Struct, tag="loaded"):
+    """The model is loaded and has decoded once."""
+
+    description: str
+    """llama.cpp's words for it, such as `gptneox 2.8B Q4_K - Medium`."""
+    device: str
+    """The device that holds the weights, with the layers offloaded to it."""
+    parameters: int
+    bytes: int
+    context: int
+    """Tokens of context, prompt and all candidates together."""
+    threads: int
+    load_ms: float
+
+
+class Suggestion(msgspec.Struct):
+    """One suggestion, as `POST /v1/suggest` returns it."""
+
+    text: str
+    """The tactic, prefix included."""
+    score: float
+    """Mean log probability of the tokens after the prefix."""
+    finished: bool
+    """Whether the model ended it; false: it was cut off at `max_tokens`."""
+
+
+class Result(msgspec.Struct, tag="result"):
+    """The answer to a `Suggest`."""
+
+    id: int
+    suggestions: list[Suggestion]
+    truncated: bool
+    """Whether hypotheses were left out because the goal is longer than the context."""
+    prompt_tokens: int
+    prompt_ms: float
+    decode_ms: float
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """A request, or the load (`id` null), could not be done."""
+
+    id: int | None
+    code: str
+    message: str
+
+
+Request = Load | Suggest | Cancel
+Reply = Loaded | Result | Failed
+
+_encode = msgspec.json.Encoder().encode
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a frame of this protocol."""
+
+
+def frame(message: Request | Reply) -> bytes:
+    """A message as the bytes to send."""
+    body = _encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def read_request(stream: BinaryIO) -> Request | None:
+    """The next request, in the engine; None at the end of the stream."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise ProtocolError(f"frame of {length} bytes")
+    body = stream.read(length)
+    return _requests.decode(body) if len(body) == length else None
+
+
+async def read_reply(stream: asyncio.StreamReader) -> Reply | None:
+    """The next reply, in the daemon; None at the end of the stream.
+
+    Raises ProtocolError if what arrives is no reply.
+    """
+    try:
+        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
+        if length > MAX_FRAME:
+            raise ProtocolError(f"frame of {length} bytes")
+        return _replies.decode(await stream.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(str(error)) from error

@@ -1,0 +1,180 @@
+"""How tactics are chosen from a model's next-token probabilities: beam search, and sampling.
+
+Both ask for one decode of all open candidates at a time, and know nothing of llama.cpp: a
+`Step` answers with log probabilities. Both rank by the mean log probability of a candidate's
+tokens, its end token included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+class Hypothesis(NamedTuple):
+    """A candidate that is over."""
+
+    text: str
+    score: float
+    """Mean log probability per token, the end token included."""
+    finished: bool
+    """Whether the model ended it, rather than the length limit."""
+
+
+class Step(Protocol):
+    """Extends candidates by one token each, in one decode."""
+
+    def __call__(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        """Extend candidate `parents[i]` of the last call by `tokens[i]`.
+
+        The candidates of the last call are then forgotten; the new ones are numbered by i. Before
+        the first call there is one candidate, the bare prompt. Returns shape
+        (len(tokens), vocabulary): log probabilities of the next token.
+        """
+
+
+Text = Callable[[Sequence[int]], str | None]
+"""The text of a candidate, or None if it is no suggestion (empty, or not text)."""
+
+
+class _Results:
+    """The best hypotheses so far, one for each text that differs by more than white space."""
+
+    def __init__(self, size: int, text: Text) -> None:
+        self._size = size
+        self._text = text
+        self._best: dict[str, Hypothesis] = {}
+
+    def add(self, tokens: Sequence[int], total: float, finished: bool) -> None:
+        """Offer a candidate with the sum of its log probabilities; `tokens` has no end token."""
+        text = self._text(tokens)
+        if text is None:
+            return
+        hypothesis = Hypothesis(text, total / (len(tokens) + finished), finished)
+        key = " ".join(text.split())
+        if key not in self._best or hypothesis.score > self._best[key].score:
+            self._best[key] = hypothesis
+
+    def ranked(self) -> list[Hypothesis]:
+        """The best ones, best first."""
+        return sorted(self._best.values(), key=lambda h: -h.score)[: self._size]
+
+    def closed_to(self, score: float) -> bool:
+        """Whether nothing with at most this score can still enter."""
+        ranked = self.ranked()
+        return len(ranked) == self._size and score <= ranked[-1].score
+
+
+def beam_search(
+    first: Floats,
+    step: Step,
+    *,
+    width: int,
+    max_tokens: int,
+    end: Collection[int],
+    text: Text,
+) -> list[Hypothesis]:
+    """The `width` best continuations that beam search of that width finds, best first.
+
+    `first`, shape (vocabulary,), holds the log probabilities of the first token. The search is
+    that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`: an
+    end token counts only among the best `width` extensions of a step, and the search stops when
+    the best open beam's mean is no better than the worst result. It differs in that texts equal
+    up to white space take one place. There are fewer results only where the model has no more to
+    say within `max_tokens`.
+    """
+    results = _Results(width, text)
+    ends = set(end)
+    beams: list[tuple[int, ...]] = [()]
+    totals = np.zeros(1)
+    log_probabilities = first[np.newaxis, :]
+    for length in range(1, max_tokens + 1):
+        extended = totals[:, np.newaxis] + log_probabilities
+        vocabulary = extended.shape[1]
+        flat = extended.ravel()
+        ranked = _top(flat, (1 + len(ends)) * width)
+        parents: list[int] = []
+        for rank, index in enumerate(ranked):
+            parent, token = divmod(int(index), vocabulary)
+            if token in ends:
+                if rank < width:
+                    results.add(beams[parent], float(flat[index]), finished=True)
+            elif len(parents) < width:
+                parents.append(int(index))
+        totals = flat[parents]
+        chosen = [divmod(index, vocabulary) for index in parents]
+        beams = [(*beams[parent], token) for parent, token in chosen]
+        if length == max_tokens:
+            for beam, total in zip(beams, totals, strict=True):
+                results.add(beam, float(total), finished=False)
+        elif not beams or results.closed_to(float(totals[0]) / length):
+            break
+        else:
+            log_probabilities = step([p for p, _ in chosen], [t for _, t in chosen])
+    return results.ranked()
+
+
+def sample(
+    first: Floats,
+    step: Step,
+    *,
+    count: int,
+    max_tokens: int,
+    end: Collection[int],
+    text: Text,
+    temperature: float,
+    seed: int | None,
+) -> list[Hypothesis]:
+    """At most `count` distinct continuations drawn at a temperature, best first.
+
+    The score is that of the model's own distribution, temperature 1. The same seed gives the same
+    draws on the same build and machine.
+    """
+    results = _Results(count, text)
+    generator = np.random.default_rng(seed)
+    ends = set(end)
+    open_: list[tuple[tuple[int, ...], float]] = [((), 0.0)] * count
+    log_probabilities = np.broadcast_to(first, (count, len(first)))
+    for length in range(1, max_tokens + 1):
+        parents: list[int] = []
+        extended: list[tuple[tuple[int, ...], float]] = []
+        for parent, (tokens, total) in enumerate(open_):
+            row = log_probabilities[parent]
+            # the Gumbel trick: the largest of noisy scores is a draw from their softmax
+            token = int(np.argmax(row / temperature + generator.gumbel(size=row.shape)))
+            total += float(row[token])
+            if token in ends:
+                results.add(tokens, total, finished=True)
+            elif length == max_tokens:
+                results.add((*tokens, token), total, finished=False)
+            else:
+                parents.append(parent)
+                extended.append(((*tokens, token), total))
+        if not extended:
+            break
+        # the bare prompt is one candidate, whatever the number of draws from it
+        log_probabilities = step(
+            parents if length > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
+        )
+        open_ = extended
+    return results.ranked()
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log probabilities of logits along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
+def _top(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
+    """Indices of the `count` largest finite values, largest first."""
+    count = min(count, len(values))
+    top = np.argpartition(values, -count)[-count:]
+    top = top[np.argsort(-values[top], kind="stable")]
+    return top[np.isfinite(values[top])]

@@ -1,0 +1,1 @@
+"""Models: which are installed, and where (docs/models.md)."""

@@ -1,0 +1,159 @@
+"""Where files go: one place that knows, on every system.
+
+platformdirs decides, unless `$LLMSUGGESTD_HOME` names one root for all of it (tests, portable
+installs). Nothing here creates anything; `make_private` does, for those who write.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llmsuggestd.errors import ConfigError
+
+APP: Final = "llmsuggestd"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The five directories, and the files with a fixed place in them."""
+
+    config: Path
+    data: Path
+    cache: Path
+    state: Path
+    runtime: Path
+
+    @property
+    def config_file(self) -> Path:
+        """Settings, written by the user (TOML)."""
+        return self.config / "config.toml"
+
+    @property
+    def client_file(self) -> Path:
+        """The discovery file: tells clients how to reach the daemon."""
+        return self.config / "client.json"
+
+    @property
+    def token_file(self) -> Path:
+        """The bearer token for the localhost port, mode 0600."""
+        return self.state / "token"
+
+    @property
+    def models(self) -> Path:
+        """Installed models, one `ID.gguf` each."""
+        return self.data / "models"
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket, unless the configuration names another."""
+        return self.runtime / "daemon.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the running daemon; holds its process id."""
+        return self.runtime / "daemon.lock"
+
+    @property
+    def log_file(self) -> Path:
+        """The daemon's log."""
+        return self.state / "daemon.log"
+
+    @property
+    def engine_memory(self) -> Path:
+        """What the daemon learnt about llama.cpp on this machine (see `daemon.engine`)."""
+        return self.state / "engine.json"
+
+    def directories(self) -> list[Path]:
+        """Every directory `install` makes."""
+        return [self.config, self.data, self.models, self.cache, self.state, self.runtime]
+
+
+def home_override() -> Path | None:
+    """`$LLMSUGGESTD_HOME` as an absolute path, or None where it is unset or empty."""
+    value = os.environ.get("LLMSUGGESTD_HOME")
+    return Path(value).absolute() if value else None
+
+
+def get_paths() -> Paths:
+    """The paths for this user and environment."""
+    if home := home_override():
+        return Paths(*(home / name for name in ("config", "data", "cache", "state", "runtime")))
+    import platformdirs
+
+    dirs = platformdirs.PlatformDirs(APP, appauthor=False)
+    return Paths(
+        config=dirs.user_config_path,
+        data=dirs.user_data_path,
+        cache=dirs.user_cache_path,
+        state=dirs.user_state_path,
+        runtime=dirs.user_runtime_path if _has_runtime_dir() else dirs.user_state_path / "run",
+    )
+
+
+def _has_runtime_dir() -> bool:
+    """Whether the system has made this user a directory for sockets.
+
+    Where Linux has not (no login session), platformdirs falls back to /tmp, which is shared.
+    """
+    if sys.platform != "linux":
+        return True
+    return bool(os.environ.get("XDG_RUNTIME_DIR")) or os.access(f"/run/user/{os.getuid()}", os.W_OK)
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory of ours, which only its owner can enter; tighten one that is there.
+
+    Raises ConfigError if it cannot be made, or belongs to somebody else.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if sys.platform != "win32" and directory.stat().st_uid == os.getuid():
+            directory.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the directory {directory}: {error.strerror}",
+            "make its parent writable, or set LLMSUGGESTD_HOME to a folder that is",
+        ) from error
+    check_private(directory)
+
+
+def check_private(directory: Path) -> None:
+    """Raise ConfigError unless a directory is ours and nobody else's.
+
+    Whoever can write to the directory of a socket can put another in its place.
+    """
+    if sys.platform == "win32":
+        return  # user directories are private there by inheritance
+    info = directory.stat()
+    if info.st_uid != os.getuid():
+        raise ConfigError(
+            f"the directory {directory} belongs to another user (uid {info.st_uid})",
+            "use a directory of your own",
+        )
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        raise ConfigError(
+            f"the directory {directory} is open to other users", f"chmod 700 {directory}"
+        )
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Put `data` into `path` so that a reader sees the old content or the new, never a part.
+
+    Raises OSError, with the old file untouched and no temporary file left.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
