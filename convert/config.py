@@ -1,0 +1,173 @@
+"""A GPT-NeoX `config.json`, in either of the layouts transformers has written.
+
+transformers 4 writes `rotary_pct` and `rotary_emb_base`; transformers 5 writes the same two
+numbers into `rope_parameters` as `partial_rotary_factor` and `rope_theta`, and checkpoints saved
+in between hold both. Field names and defaults are those of transformers' `GPTNeoXConfig`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmsuggestd.errors import InputError
+
+from .jsonfile import read_json_object
+
+ARCHITECTURE = "GPTNeoXForCausalLM"
+
+# llama.cpp computes every GPT-NeoX model with the tanh form of GELU. Next to the erf form that
+# Pythia was trained with, the difference stays below what float16 rounds away (docs/convert.md).
+GELU_NAMES = frozenset(
+    {"gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_accurate"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NeoXConfig:
+    """The shape of a GPT-NeoX model, in tokens, channels and layers.
+
+    `rotary_dims` is how many channels of each head rotate; `rope_base` the rotary base;
+    `rope_linear` the factor positions are divided by (1.0: not at all).
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    vocab: int
+    context: int
+    rotary_dims: int
+    rope_base: float
+    rope_linear: float
+    norm_eps: float
+    parallel_residual: bool
+    attention_bias: bool
+    tied: bool
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.hidden // self.heads
+
+
+def read_config(folder: Path) -> tuple[NeoXConfig, Mapping[str, Any]]:
+    """Read `config.json` of a checkpoint; return the model's shape and the raw object.
+
+    Raises `InputError` when the file is missing or broken, when it is another architecture, or
+    when it asks for something llama.cpp's GPT-NeoX does not compute.
+    """
+    path = folder / "config.json"
+    raw = read_json_object(path, "a checkpoint in Hugging Face layout has one")
+    return parse_config(raw, str(path)), raw
+
+
+def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
+    """Read a GPT-NeoX configuration; `where` names it in errors (see `read_config`)."""
+    _check_architecture(raw, where)
+    heads = _positive_int(raw, "num_attention_heads", where)
+    hidden = _positive_int(raw, "hidden_size", where)
+    if hidden % heads:
+        raise InputError(f"{where}: hidden_size {hidden} is not a multiple of {heads} heads")
+    activation = raw.get("hidden_act", "gelu")
+    if activation not in GELU_NAMES:
+        raise InputError(
+            f"{where}: hidden_act {activation!r} is not one llama.cpp computes for GPT-NeoX",
+            "Only GELU models can be converted.",
+        )
+    share, base, linear = _rotary(raw, where)
+    rotary_dims = int(hidden // heads * share)
+    if rotary_dims < 2 or rotary_dims % 2:
+        raise InputError(f"{where}: {rotary_dims} rotary channels a head; llama.cpp needs pairs")
+    return NeoXConfig(
+        layers=_positive_int(raw, "num_hidden_layers", where),
+        hidden=hidden,
+        heads=heads,
+        feed_forward=_positive_int(raw, "intermediate_size", where),
+        vocab=_positive_int(raw, "vocab_size", where),
+        context=_positive_int(raw, "max_position_embeddings", where, 2048),
+        rotary_dims=rotary_dims,
+        rope_base=base,
+        rope_linear=linear,
+        norm_eps=_positive_float(raw.get("layer_norm_eps", 1e-5), "layer_norm_eps", where),
+        parallel_residual=_bool(raw, "use_parallel_residual", where, default=True),
+        attention_bias=_bool(raw, "attention_bias", where, default=True),
+        tied=_bool(raw, "tie_word_embeddings", where, default=False),
+    )
+
+
+def _check_architecture(raw: Mapping[str, Any], where: str) -> None:
+    named = raw.get("architectures")
+    names = [str(name) for name in named] if isinstance(named, list) else []
+    if raw.get("model_type") != "gpt_neox" or (names and ARCHITECTURE not in names):
+        what = ", ".join(names) or f"model_type {raw.get('model_type')!r}"
+        raise InputError(
+            f"{where}: this is {what}, not a GPT-NeoX language model",
+            f"Only {ARCHITECTURE} checkpoints (Pythia and its fine-tunes) can be converted.",
+        )
+
+
+def _rotary(raw: Mapping[str, Any], where: str) -> tuple[float, float, float]:
+    """Return the share of channels that rotate, the rotary base and the linear scaling factor."""
+    parameters = raw.get("rope_parameters") or {}
+    scaling = raw.get("rope_scaling") or {}
+    if not isinstance(parameters, dict) or not isinstance(scaling, dict):
+        raise InputError(f"{where}: rope_parameters and rope_scaling must be objects")
+    # The newer layout wins where a file holds both: it is what transformers 5 itself reads.
+    share = _first(
+        parameters.get("partial_rotary_factor"),
+        raw.get("partial_rotary_factor"),
+        raw.get("rotary_pct"),
+        0.25,
+    )
+    base = _first(
+        parameters.get("rope_theta"), raw.get("rope_theta"), raw.get("rotary_emb_base"), 10000.0
+    )
+    merged = {**scaling, **parameters}
+    kind = _first(merged.get("rope_type"), merged.get("type"), "default")
+    factor: Any = 1.0
+    if kind == "linear":
+        factor = _first(merged.get("factor"), 1.0)
+    elif kind != "default":
+        raise InputError(
+            f"{where}: rotary scaling {kind!r} is not supported",
+            "Only unscaled and linearly scaled positions can be converted.",
+        )
+    share = _positive_float(share, "rotary_pct", where)
+    if share > 1:
+        raise InputError(f"{where}: rotary_pct {share} is more than the whole head")
+    return (
+        share,
+        _positive_float(base, "rotary_emb_base", where),
+        _positive_float(factor, "rope_scaling.factor", where),
+    )
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
+
+
+def _positive_int(raw: Mapping[str, Any], key: str, where: str, default: int | None = None) -> int:
+    value = raw.get(key, default)
+    # 2^31: what the GGUF keys (uint32) and llama.cpp's int32 counters hold.
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        raise InputError(f"{where}: {key} is {value!r}, not a positive whole number")
+    return value
+
+
+def _positive_float(value: Any, key: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{where}: {key} is {value!r}, not a number")
+    if not math.isfinite(value) or value <= 0:
+        raise InputError(f"{where}: {key} is {value!r}, not a positive number")
+    return float(value)
+
+
+def _bool(raw: Mapping[str, Any], key: str, where: str, *, default: bool) -> bool:
+    value = raw.get(key, default)
+    if not isinstance(value, bool):
+        raise InputError(f"{where}: {key} is {value!r}, neither true nor false")
+    return value

@@ -1,0 +1,270 @@
+"""From a checkpoint to a GGUF file in one pass, without a file in between.
+
+Each tensor is cut into runs of rows. A few threads read a run, make it float32, check it, quantise
+it; this thread writes the results in order. What is in memory is a few runs, whatever the model's
+size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType, GGUFWriter
+
+from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
+
+from .checkpoint import Checkpoint, open_checkpoint
+from .gguf_file import TensorInfo, padded_size, replacing, write_header, write_tensor
+from .layout import ModelTensor, model_tensors
+from .metadata import Source, find_source, make_writer
+from .quantize import library, quantize_rows, row_bytes
+from .recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
+from .tokenizer import Tokenizer, read_tokenizer
+
+# Elements of one run: large enough that starting it costs nothing next to quantising it, small
+# enough that a few of them (4 bytes each, and copies) stay far below a hundred megabytes.
+RUN_ELEMENTS = 2**20
+
+# Kept free on the target's disk beyond the file itself, in bytes.
+SPARE_BYTES = 16 * 2**20
+
+Progress = Callable[[int, int], None]
+"""Called with the number of weights done and the number of all weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a conversion made.
+
+    `bytes` is the file's size; `tensor_types` how many tensors have each type; `warnings` one
+    line each.
+    """
+
+    output: Path
+    quant: str
+    bytes: int
+    parameters: int
+    tensor_types: dict[str, int]
+    seconds: float
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as `--json` prints it."""
+        return {**asdict(self), "output": str(self.output)}
+
+
+def convert(
+    checkpoint: Path,
+    output: Path,
+    quant: str = DEFAULT_QUANT,
+    *,
+    name: str | None = None,
+    source: Source | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Convert a GPT-NeoX checkpoint folder to the GGUF file `output`.
+
+    `quant` is one of `RECIPES`; `name` the model's name in the metadata (the folder's by
+    default); `source` its repository and commit; `threads` how many quantise (all cores by
+    default). An existing `output` is replaced when the new file is whole, and untouched if
+    anything fails or the conversion is interrupted.
+
+    Raises `InputError` for a checkpoint that cannot be converted, `UsageError` for an unknown
+    `quant` and `LlmsuggestdError` when the output cannot be written. An interrupt
+    (`KeyboardInterrupt`, `SystemExit`) passes through.
+    """
+    started = time.monotonic()
+    recipe = _recipe(quant)
+    opened = open_checkpoint(checkpoint)
+    tensors = model_tensors(opened.config, opened.tensors, str(checkpoint))
+    tokenizer = read_tokenizer(checkpoint, opened.raw_config, opened.config.vocab)
+    library()  # its absence should show before any work
+    infos = [
+        TensorInfo(t.name, t.shape, tensor_type(recipe, t.name, t.shape, opened.config.layers))
+        for t in tensors
+    ]
+    parameters = sum(prod(tensor.shape) for tensor in tensors)
+    writer = make_writer(
+        opened,
+        tokenizer,
+        recipe,
+        name=name or checkpoint.resolve().name,
+        source=source or find_source(checkpoint),
+        parameters=parameters,
+    )
+    _check_output(output, opened, padded_size(infos) + _metadata_bytes(tokenizer))
+    with replacing(output) as partial, _closing(writer):
+        file = write_header(writer, partial, infos)
+        done = 0
+        with _Workers(threads or os.cpu_count() or 1) as workers:
+            for tensor, info in zip(tensors, infos, strict=True):
+                columns = prod(tensor.shape[1:])
+                width = row_bytes(info.kind, columns)
+                for size in write_tensor(file, info, workers.encode(tensor, info.kind)):
+                    done += size // width * columns
+                    if progress:
+                        progress(done, parameters)
+        file.flush()
+        os.fsync(file.fileno())
+    return Summary(
+        output=output,
+        quant=recipe.name,
+        bytes=output.stat().st_size,
+        parameters=parameters,
+        tensor_types=dict(Counter(info.kind.name for info in infos)),
+        seconds=round(time.monotonic() - started, 3),
+        warnings=tokenizer.warnings,
+    )
+
+
+def _recipe(quant: str) -> Recipe:
+    recipe = RECIPES.get(quant.upper())
+    if recipe is None:
+        raise UsageError(f"unknown quantisation {quant!r}", f"Known: {', '.join(RECIPES)}.")
+    return recipe
+
+
+def _metadata_bytes(tokenizer: Tokenizer) -> int:
+    """An upper bound of the metadata's size: its tables are the tokenizer's."""
+    texts = sum(len(text.encode()) + 16 for text in (*tokenizer.tokens, *tokenizer.merges))
+    return texts + 2**20
+
+
+def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
+    """Check, before any work, that the file can be put there and that there is room for it."""
+    if output.is_dir():
+        raise LlmsuggestdError(f"{output}: is a folder", "Give the name of a file.")
+    if not output.parent.is_dir():
+        raise LlmsuggestdError(f"{output.parent}: no such folder", "Make it first.")
+    if output.exists() and any(
+        output.samefile(path) for path in {tensor.path for tensor in checkpoint.tensors.values()}
+    ):
+        raise LlmsuggestdError(f"{output}: is a file of the checkpoint itself")
+    free = shutil.disk_usage(output.parent).free
+    if free < needed + SPARE_BYTES:
+        raise LlmsuggestdError(
+            f"{output.parent}: not enough room: the file takes {_size(needed)},"
+            f" {_size(free)} are free",
+            "Make room, or choose another place with --output.",
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+@contextmanager
+def _closing(writer: GGUFWriter) -> Iterator[None]:
+    """Close the writer's file whatever happens; Windows cannot rename or remove an open one."""
+    try:
+        yield
+    finally:
+        for file in writer.fout or ():
+            file.close()
+
+
+class _Workers:
+    """Threads that encode runs of rows; results come in order, a bounded number ahead."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="quantise")
+        self._ahead = 2 * threads
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Runs that have begun take a fraction of a second; the others need not begin.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def encode(
+        self, tensor: ModelTensor, kind: GGMLQuantizationType
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the tensor's data in the type `kind`, run after run."""
+        rows = max(1, RUN_ELEMENTS // prod(tensor.shape[1:]))
+        pending: deque[Future[npt.NDArray[np.uint8]]] = deque()
+        for start in range(0, tensor.shape[0], rows):
+            stop = min(start + rows, tensor.shape[0])
+            pending.append(self._pool.submit(encode_rows, tensor, kind, start, stop))
+            if len(pending) > self._ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def encode_rows(
+    tensor: ModelTensor, kind: GGMLQuantizationType, start: int, stop: int
+) -> npt.NDArray[np.uint8]:
+    """Return rows `start` to `stop` of a tensor as ggml data: (rows, bytes a row).
+
+    Matrices pass through float16 on their way to any type, so that the result is bit for bit
+    what quantising the F16 file gives, whatever the checkpoint's own type. Vectors stay float32.
+
+    Raises `InputError` for NaN or infinity, and for values that float16 cannot hold.
+    """
+    source = tensor.source
+    if source is None:
+        return np.zeros((stop - start, row_bytes(kind, prod(tensor.shape[1:]))), np.uint8)
+    pieces = [source.rows(first, last) for first, last in tensor.source_rows(start, stop)]
+    raw = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    values = _to_float32(raw, source.dtype) if source.dtype != "F16" else None
+    if values is not None and not np.isfinite(values).all():
+        raise _not_finite(tensor)
+    if kind is GGMLQuantizationType.F32:
+        full = values if values is not None else _finite_half(raw, tensor).astype(np.float32)
+        return np.ascontiguousarray(full).view(np.uint8)
+    half = _finite_half(raw, tensor) if values is None else _to_half(values, tensor)
+    if kind is GGMLQuantizationType.F16:
+        return np.ascontiguousarray(half).view(np.uint8)
+    try:
+        return quantize_rows(half.astype(np.float32), kind)
+    except ValueError as error:
+        raise InputError(f"{source.path}: {source.name}: {error}") from None
+
+
+def _to_float32(raw: npt.NDArray[np.generic], dtype: str) -> npt.NDArray[np.float32]:
+    if dtype == "BF16":  # the upper half of a float32
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw.astype(np.float32, copy=False)
+
+
+def _to_half(values: npt.NDArray[np.float32], tensor: ModelTensor) -> npt.NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if not np.isfinite(half).all():
+        source = tensor.source
+        assert source is not None
+        raise InputError(
+            f"{source.path}: {source.name} holds values beyond float16's 65504",
+            "No weights of a working GPT-NeoX are that large; is the checkpoint damaged?",
+        )
+    return half
+
+
+def _finite_half(raw: npt.NDArray[np.generic], tensor: ModelTensor) -> npt.NDArray[np.float16]:
+    half: npt.NDArray[np.float16] = raw.astype(np.float16, copy=False)
+    if not np.isfinite(half).all():
+        raise _not_finite(tensor)
+    return half
+
+
+def _not_finite(tensor: ModelTensor) -> InputError:
+    source = tensor.source
+    assert source is not None
+    return InputError(
+        f"{source.path}: {source.name} holds NaN or infinity",
+        "The checkpoint is damaged, or its training diverged.",
+    )

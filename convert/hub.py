@@ -1,0 +1,84 @@
+"""A checkpoint by name: a local folder, or a repository of the Hugging Face hub.
+
+Only here, and only for a repository, does a conversion use the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmsuggestd.errors import InputError
+
+from .metadata import Source, find_source
+
+REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+SMALL_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "README.md",  # the licence and the base model stand there
+)
+
+
+def find_checkpoint(name: str, revision: str | None = None) -> tuple[Path, Source, str]:
+    """Return a checkpoint's folder, where it is from, and what to call it.
+
+    `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
+    the Hugging Face cache, unless it is there already; `revision` is a branch, tag or commit of
+    it. Raises `InputError` when there is neither, or when the download fails.
+    """
+    folder = Path(name)
+    if folder.exists():
+        source = find_source(folder)
+        return folder, source, (source.repo or folder.resolve().name).rpartition("/")[2]
+    if not REPO_ID.fullmatch(name):
+        raise InputError(
+            f"{name}: no such folder",
+            "Give a checkpoint's folder, or a repository such as EleutherAI/pythia-2.8b.",
+        )
+    folder = _download(name, revision)
+    return folder, Source(name, find_source(folder).revision), name.rpartition("/")[2]
+
+
+def _download(repo: str, revision: str | None) -> Path:
+    # Imported here: it takes half a second, and reads its settings from the environment then.
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        info = huggingface_hub.HfApi().model_info(repo, revision=revision)
+        files = [sibling.rfilename for sibling in info.siblings or ()]
+        return Path(
+            huggingface_hub.snapshot_download(
+                repo, revision=info.sha, allow_patterns=wanted_files(files)
+            )
+        )
+    except OfflineModeIsEnabled:
+        raise InputError(
+            f"{repo}: not a folder, and HF_HUB_OFFLINE forbids a download",
+        ) from None
+    except HFValidationError as error:
+        raise InputError(f"{repo}: not a repository name: {error}") from None
+    except HfHubHTTPError as error:
+        raise InputError(
+            f"{repo}: no such folder, and the hub answered: {str(error).splitlines()[0]}",
+            "Is the name right? A private or gated repository needs: hf auth login.",
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{repo}: no such folder, and the download failed: {error}",
+            "Is the network there? A folder that is downloaded already works without.",
+        ) from None
+
+
+def wanted_files(files: Sequence[str]) -> list[str]:
+    """Choose the files of a repository that a conversion reads; safetensors before pickles."""
+    weights = [f for f in files if re.fullmatch(r"model.*\.safetensors(\.index\.json)?", f)]
+    if not any(f.endswith(".safetensors") for f in weights):
+        weights = [f for f in files if re.fullmatch(r"pytorch_model.*\.bin(\.index\.json)?", f)]
+    return [f for f in files if f in SMALL_FILES] + weights

@@ -1,0 +1,128 @@
+"""GPT-NeoX's tensors: their names in a checkpoint, their names in GGUF, and how rows move.
+
+The GGUF names are those of `gguf.MODEL_ARCH.GPTNEOX`. One tensor is not copied row by row:
+Hugging Face keeps query, key and value of one head together, (head, 3, channel), and llama.cpp
+wants all queries, then all keys, then all values, (3, head, channel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from llmsuggestd.errors import InputError
+
+from .config import NeoXConfig
+from .stored import FLOAT_TYPES, StoredTensor
+
+# Buffers that old checkpoints carry along and that are computed anew.
+BUFFERS = (".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTensor:
+    """A tensor of the GGUF file and where its values come from.
+
+    `source` is None for a bias that the checkpoint leaves out and llama.cpp insists on: zeros.
+    `regroup` is 0, or the channels a head has where query, key and value rows must move.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    source: StoredTensor | None
+    regroup: int = 0
+
+    def source_rows(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield the row ranges of the source that make up rows `start` to `stop`, in order."""
+        if not self.regroup:
+            yield start, stop
+            return
+        group = self.regroup
+        heads = self.shape[0] // (3 * group)
+        while start < stop:
+            block, row = divmod(start, group)
+            which, head = divmod(block, heads)
+            count = min(group - row, stop - start)
+            first = (head * 3 + which) * group + row
+            yield first, first + count
+            start += count
+
+
+def model_tensors(
+    config: NeoXConfig, stored: Mapping[str, StoredTensor], where: str
+) -> list[ModelTensor]:
+    """List the tensors of the GGUF file, in the order they are written.
+
+    Raises `InputError` when the checkpoint lacks one, has one of another shape or of a type that
+    is no float, or has one that GPT-NeoX does not know. `where` names the checkpoint in errors.
+    """
+    known: set[str] = set()
+
+    def tensor(name: str, source: str, *shape: int, regroup: int = 0) -> ModelTensor:
+        known.add(source)
+        return ModelTensor(name, shape, _checked(stored, source, shape, where), regroup)
+
+    def bias(name: str, source: str, size: int, regroup: int = 0) -> ModelTensor:
+        if source not in stored and not config.attention_bias:
+            return ModelTensor(name, (size,), None)
+        return tensor(name, source, size, regroup=regroup)
+
+    hidden, wide = config.hidden, config.feed_forward
+    result = [tensor("token_embd.weight", "gpt_neox.embed_in.weight", config.vocab, hidden)]
+    for layer in range(config.layers):
+        ours, theirs = f"blk.{layer}", f"gpt_neox.layers.{layer}"
+        norm, attention = f"{theirs}.input_layernorm", f"{theirs}.attention"
+        norm2, mlp = f"{theirs}.post_attention_layernorm", f"{theirs}.mlp"
+        joint, dense = f"{attention}.query_key_value", f"{attention}.dense"
+        up, down = f"{mlp}.dense_h_to_4h", f"{mlp}.dense_4h_to_h"
+        group = config.head_dim
+        result += [
+            tensor(f"{ours}.attn_norm.weight", f"{norm}.weight", hidden),
+            tensor(f"{ours}.attn_norm.bias", f"{norm}.bias", hidden),
+            tensor(f"{ours}.attn_qkv.weight", f"{joint}.weight", 3 * hidden, hidden, regroup=group),
+            bias(f"{ours}.attn_qkv.bias", f"{joint}.bias", 3 * hidden, regroup=group),
+            tensor(f"{ours}.attn_output.weight", f"{dense}.weight", hidden, hidden),
+            bias(f"{ours}.attn_output.bias", f"{dense}.bias", hidden),
+            tensor(f"{ours}.ffn_norm.weight", f"{norm2}.weight", hidden),
+            tensor(f"{ours}.ffn_norm.bias", f"{norm2}.bias", hidden),
+            tensor(f"{ours}.ffn_up.weight", f"{up}.weight", wide, hidden),
+            tensor(f"{ours}.ffn_up.bias", f"{up}.bias", wide),
+            tensor(f"{ours}.ffn_down.weight", f"{down}.weight", hidden, wide),
+            tensor(f"{ours}.ffn_down.bias", f"{down}.bias", hidden),
+        ]
+    # llama.cpp's GPT-NeoX has no notion of tied embeddings: the matrix is written twice. Where
+    # the configuration ties them, transformers overwrites a stored output matrix, so do we.
+    output = "gpt_neox.embed_in.weight" if config.tied else "embed_out.weight"
+    result += [
+        tensor("output_norm.weight", "gpt_neox.final_layer_norm.weight", hidden),
+        tensor("output_norm.bias", "gpt_neox.final_layer_norm.bias", hidden),
+        tensor("output.weight", output, config.vocab, hidden),
+    ]
+    known.add("embed_out.weight")
+    for name in stored:
+        if name not in known and not name.endswith(BUFFERS):
+            raise InputError(
+                f"{where}: {name} is not a tensor of a {config.layers}-layer GPT-NeoX",
+                "Adapters (LoRA) must be merged into the model first.",
+            )
+    return result
+
+
+def _checked(
+    stored: Mapping[str, StoredTensor], name: str, shape: tuple[int, ...], where: str
+) -> StoredTensor:
+    tensor = stored.get(name)
+    if tensor is None:
+        raise InputError(
+            f"{where}: the tensor {name} is missing",
+            "Is a file of the checkpoint missing, or is it only a part of a model?",
+        )
+    if tensor.shape != shape:
+        raise InputError(
+            f"{tensor.path}: {name} has shape {list(tensor.shape)}, config.json says {list(shape)}"
+        )
+    if tensor.dtype not in FLOAT_TYPES:
+        raise InputError(
+            f"{tensor.path}: {name} is {tensor.dtype}; only F32, F16 and BF16 can be converted"
+        )
+    return tensor

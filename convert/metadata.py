@@ -1,0 +1,117 @@
+"""The metadata of the GGUF file: what llama.cpp needs, where the model is from, and our own keys.
+
+Keys of ours begin with `llmsuggestd.`; the daemon and the engine read them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf import (
+    GGML_QUANT_VERSION,
+    MODEL_ARCH,
+    MODEL_ARCH_NAMES,
+    GGUFWriter,
+    Metadata,
+    RopeScalingType,
+)
+
+from llmsuggestd.version import __version__
+
+from .checkpoint import Checkpoint
+from .config import NeoXConfig
+from .recipe import Recipe
+from .tokenizer import PRE_TYPE, Tokenizer
+
+PROMPT_TEMPLATE = "[GOAL]{goal}[PROOFSTEP]{prefix}"
+
+KEY_PROMPT_TEMPLATE = "llmsuggestd.prompt_template"
+KEY_NORMALIZER = "llmsuggestd.normalizer"
+KEY_CONVERTER_VERSION = "llmsuggestd.converter_version"
+KEY_SOURCE_REVISION = "llmsuggestd.source_revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a checkpoint is from: a Hugging Face repository and its commit, if known."""
+
+    repo: str | None = None
+    revision: str | None = None
+
+
+def find_source(folder: Path) -> Source:
+    """Tell the repository and commit of a folder in the Hugging Face cache from its path."""
+    match = re.search(r"models--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})$", str(folder.resolve()))
+    return Source(match[1].replace("--", "/"), match[2]) if match else Source()
+
+
+def make_writer(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    *,
+    name: str,
+    source: Source,
+    parameters: int,
+) -> GGUFWriter:
+    """Return a writer that holds the file's whole metadata, and no file yet.
+
+    `parameters` is the number of weights, for the size label ("2.8B").
+    """
+    logging.getLogger("gguf").setLevel(logging.WARNING)  # it announces every file it opens
+    writer = GGUFWriter(path=None, arch=MODEL_ARCH_NAMES[MODEL_ARCH.GPTNEOX])
+    writer.add_type("model")
+    _add_origin(writer, checkpoint.folder, name, source, parameters)
+    _add_shape(writer, checkpoint.config)
+    writer.add_file_type(recipe.file_type)
+    writer.add_quantization_version(GGML_QUANT_VERSION)
+    _add_tokenizer(writer, tokenizer)
+    writer.add_string(KEY_PROMPT_TEMPLATE, PROMPT_TEMPLATE)
+    writer.add_string(KEY_NORMALIZER, tokenizer.normalizer)
+    writer.add_string(KEY_CONVERTER_VERSION, __version__)
+    return writer
+
+
+def _add_origin(
+    writer: GGUFWriter, folder: Path, name: str, source: Source, parameters: int
+) -> None:
+    """Name, licence, authors, base models, data sets: from the model card, as gguf reads it."""
+    try:
+        metadata = Metadata.load(None, folder, name, parameters)
+    except Exception:  # a model card is prose by strangers; a broken one costs only its facts
+        metadata = Metadata(name=name)
+    if source.repo:
+        metadata.source_repo_url = f"https://huggingface.co/{source.repo}"
+    metadata.set_gguf_meta_model(writer)
+    if source.revision:
+        writer.add_string(KEY_SOURCE_REVISION, source.revision)
+
+
+def _add_shape(writer: GGUFWriter, config: NeoXConfig) -> None:
+    writer.add_context_length(config.context)
+    writer.add_embedding_length(config.hidden)
+    writer.add_block_count(config.layers)
+    writer.add_feed_forward_length(config.feed_forward)
+    writer.add_head_count(config.heads)
+    writer.add_rope_dimension_count(config.rotary_dims)
+    writer.add_rope_freq_base(config.rope_base)
+    if config.rope_linear != 1.0:
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(config.rope_linear)
+    writer.add_parallel_residual(config.parallel_residual)
+    writer.add_layer_norm_eps(config.norm_eps)
+
+
+def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(PRE_TYPE)
+    writer.add_token_list(tokenizer.tokens)
+    writer.add_token_types([int(kind) for kind in tokenizer.types])
+    writer.add_token_merges(tokenizer.merges)
+    for role, number in tokenizer.special.items():
+        getattr(writer, f"add_{role}_token_id")(number)
+    writer.add_add_bos_token(tokenizer.add_bos)
+    writer.add_add_eos_token(False)

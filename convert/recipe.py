@@ -1,0 +1,104 @@
+"""Which type each tensor gets: llama.cpp's choice for a GPT-NeoX model, without an imatrix.
+
+Follows `llama_tensor_get_type_impl` and `tensor_type_fallback` of llama.cpp's
+`src/llama-quant.cpp` (as in llama-cpp-python 0.3.36), reduced to what can happen for this
+architecture; the benchmark `tests/benchmarks/convert_exact.py` compares the outcome with
+llama.cpp's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gguf import GGML_QUANT_SIZES, LlamaFileType
+from gguf import GGMLQuantizationType as Type
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A `--quant`: its number in the file's metadata and the type most tensors get."""
+
+    name: str
+    file_type: LlamaFileType
+    base: Type
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("F16", LlamaFileType.MOSTLY_F16, Type.F16),
+        Recipe("Q8_0", LlamaFileType.MOSTLY_Q8_0, Type.Q8_0),
+        Recipe("Q6_K", LlamaFileType.MOSTLY_Q6_K, Type.Q6_K),
+        Recipe("Q5_K_M", LlamaFileType.MOSTLY_Q5_K_M, Type.Q5_K),
+        Recipe("Q4_K_M", LlamaFileType.MOSTLY_Q4_K_M, Type.Q4_K),
+        Recipe("Q4_K_S", LlamaFileType.MOSTLY_Q4_K_S, Type.Q4_K),
+        Recipe("Q4_0", LlamaFileType.MOSTLY_Q4_0, Type.Q4_0),
+        Recipe("IQ4_NL", LlamaFileType.MOSTLY_IQ4_NL, Type.IQ4_NL),
+    )
+}
+DEFAULT_QUANT = "Q4_K_M"
+
+# Where a row is not a whole number of 256-element blocks, the type with 32-element blocks that
+# takes its place.
+SMALL_BLOCK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
+
+
+def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], layers: int) -> Type:
+    """Return the ggml type of a tensor.
+
+    `name` is the tensor's GGUF name, `shape` its shape with the row length last, `layers` the
+    model's number of layers. Vectors (norms and biases) stay float32, as llama.cpp needs them.
+    """
+    if len(shape) < 2:
+        return Type.F32
+    if recipe.base is Type.F16:
+        return Type.F16
+    return _fitting(_wanted(recipe, name, shape[-1], layers), shape[-1])
+
+
+def _wanted(recipe: Recipe, name: str, columns: int, layers: int) -> Type:
+    if name == "output.weight":
+        # The output matrix decides the distribution directly and gets more bits.
+        if columns % GGML_QUANT_SIZES[recipe.base][0] or recipe.base is Type.Q8_0:
+            return Type.Q8_0
+        return Type.Q6_K
+    if not name.startswith("blk."):
+        return recipe.base
+    layer, part = name.split(".")[1:3]
+    if part == "attn_qkv":
+        return _attention(recipe, int(layer), layers)
+    if part == "ffn_down":
+        return _down(recipe, int(layer), layers)
+    return recipe.base
+
+
+def _attention(recipe: Recipe, layer: int, layers: int) -> Type:
+    # llama.cpp counts the joint query/key/value matrix among the value matrices, the ones that
+    # suffer most from few bits.
+    if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, layers):
+        return Type.Q6_K
+    if recipe.name == "Q4_K_S" and layer < 4:
+        return Type.Q5_K
+    return recipe.base
+
+
+def _down(recipe: Recipe, layer: int, layers: int) -> Type:
+    if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, layers):
+        return Type.Q6_K
+    if recipe.name in {"Q4_K_S", "IQ4_NL"} and layer < layers // 8:
+        return Type.Q5_K
+    return recipe.base
+
+
+def _more_bits(layer: int, layers: int) -> bool:
+    """The first eighth, the last eighth, and every third layer between."""
+    eighth = layers // 8
+    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
+
+
+def _fitting(kind: Type, columns: int) -> Type:
+    """The type itself, or the one that stands in for it when its blocks do not fit the row."""
+    if columns % GGML_QUANT_SIZES[kind][0] == 0:
+        return kind
+    kind = SMALL_BLOCK.get(kind, kind)
+    return kind if columns % GGML_QUANT_SIZES[kind][0] == 0 else Type.F16

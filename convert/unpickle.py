@@ -1,0 +1,232 @@
+"""The tensors of a `pytorch_model.bin`, without torch and without running what it says.
+
+A file that `torch.save` wrote (since torch 1.6) is a zip archive: `NAME/data.pkl` is a pickle of
+the state dict, in which each tensor refers to a storage, and `NAME/data/KEY` holds a storage's
+bytes, uncompressed. Loading a pickle calls whatever functions it names, so the unpickler here
+knows the few names that describe tensors and refuses every other one before calling it. The bytes
+themselves are not read here: the result says where they lie.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from llmsuggestd.errors import InputError
+
+from .stored import StoredTensor
+
+# torch's storage classes: safetensors' name for the type, bytes an element.
+STORAGES = {
+    "FloatStorage": ("F32", 4),
+    "HalfStorage": ("F16", 2),
+    "BFloat16Storage": ("BF16", 2),
+    "DoubleStorage": ("F64", 8),
+    "LongStorage": ("I64", 8),
+    "IntStorage": ("I32", 4),
+    "ShortStorage": ("I16", 2),
+    "CharStorage": ("I8", 1),
+    "ByteStorage": ("U8", 1),
+    "BoolStorage": ("BOOL", 1),
+}
+# The pickle lists tensors, some 150 bytes each; a hundred thousand of them fit.
+LARGEST_PICKLE = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _StorageType:
+    """Stands for a class such as torch.FloatStorage."""
+
+    dtype: str
+    itemsize: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """A storage of the archive: its bytes' place in the file, and their number."""
+
+    dtype: str
+    itemsize: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A tensor: a window on a storage; `first` and `strides` in elements."""
+
+    storage: _Storage
+    first: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _RefusedError(Exception):
+    """The pickle holds something other than tensors."""
+
+
+def read_pickle(path: Path) -> dict[str, StoredTensor]:
+    """List the tensors of a file that `torch.save` wrote.
+
+    Raises `InputError` when the file is missing, cut short, compressed, of the format before
+    torch 1.6, or when it holds or would run anything but tensors; nothing of it is run.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise InputError(
+                    f"{path}: not a file of torch.save, cut short, or older than torch 1.6",
+                    "Load it with a current torch and save it again, best as safetensors.",
+                )
+            archive = zipfile.ZipFile(file)
+            return _read_archive(path, archive)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        # A zip archive's directory is at its end, so this is how a short file shows.
+        raise InputError(f"{path}: cut short or damaged", "Download it again.") from None
+    except _RefusedError as error:
+        raise InputError(
+            f"{path}: refused: {error}",
+            "Only a pickle of plain tensors is read; safetensors files have no such risk.",
+        ) from None
+
+
+def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTensor]:
+    pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise InputError(f"{path}: not a file of torch.save (no data.pkl, or several)")
+    root = pickles[0].removesuffix("data.pkl")
+    if archive.getinfo(pickles[0]).file_size > LARGEST_PICKLE:
+        raise _RefusedError("its list of tensors is far too long")
+    # torch before 2.0 did not write the byte order, and ran on little-endian machines.
+    order = root + "byteorder"
+    if order in archive.namelist() and (
+        archive.getinfo(order).file_size != len("little") or archive.read(order) != b"little"
+    ):
+        raise InputError(f"{path}: saved on a big-endian machine")
+    state = _TensorUnpickler(path, archive, root, archive.read(pickles[0])).read()
+    if not isinstance(state, dict):
+        raise _RefusedError("it is not a list of named tensors")
+    result = {}
+    # Not state.items(): a pickle may set attributes of an OrderedDict, as torch's own do.
+    for name, value in dict.items(state):
+        if not isinstance(name, str) or not isinstance(value, _View):
+            raise _RefusedError(f"{name!r} is not a tensor")
+        storage = value.storage
+        result[name] = StoredTensor(
+            name,
+            path,
+            storage.offset + value.first * storage.itemsize,
+            storage.dtype,
+            value.shape,
+            value.strides,
+        )
+    return result
+
+
+class _TensorUnpickler(pickle._Unpickler):
+    """An unpickler that can name storage types and the makers of tensors, and nothing else.
+
+    Made from the unpickler written in Python: the one in C keeps its memo in an array as long as
+    the largest index in the pickle, so that ten bytes can ask for gigabytes.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, root: str, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self._path = path
+        self._archive = archive
+        self._root = root
+        self._size = path.stat().st_size
+
+    def read(self) -> Any:
+        """Unpickle; raise `_RefusedError` for whatever is wrong with it."""
+        try:
+            return self.load()
+        except (_RefusedError, InputError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            # Opcodes applied to what they do not fit raise almost anything.
+            raise _RefusedError(f"its pickle is damaged ({type(error).__name__})") from None
+
+    def find_class(self, module: str, name: str) -> Any:
+        known: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch", "Size"): tuple,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        }
+        if module == "torch" and name in STORAGES:
+            return _StorageType(*STORAGES[name])
+        if (module, name) not in known:
+            raise _RefusedError(f"its pickle names {module}.{name}, which is not a tensor")
+        return known[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """Find a storage: ("storage", type, key, device, number of elements)."""
+        match pid:
+            case ("storage", _StorageType() as kind, str() as key, str(), int() as count):
+                pass
+            case _:
+                raise _RefusedError("its pickle refers to something that is not a storage")
+        try:
+            info = self._archive.getinfo(f"{self._root}data/{key}")
+        except KeyError:
+            raise InputError(f"{self._path}: the storage {key} is missing") from None
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise InputError(f"{self._path}: the storage {key} is compressed")
+        if count < 0 or count * kind.itemsize > info.file_size:
+            raise InputError(f"{self._path}: the storage {key} is shorter than it says")
+        offset = self._data_offset(info)
+        if offset + info.file_size > self._size:
+            raise InputError(f"{self._path}: cut short: the storage {key} ends after the file")
+        return _Storage(kind.dtype, kind.itemsize, offset, count)
+
+    def _data_offset(self, info: zipfile.ZipInfo) -> int:
+        """Where an entry's bytes begin: after its local header, whose length only it tells."""
+        with self._path.open("rb") as file:
+            file.seek(info.header_offset)
+            header = file.read(30)
+        if len(header) != 30 or header[:4] != b"PK\x03\x04":
+            raise InputError(f"{self._path}: damaged: no entry where its directory says")
+        name_length, extra_length = struct.unpack("<HH", header[26:30])
+        return info.header_offset + 30 + int(name_length) + int(extra_length)
+
+
+def _rebuild_tensor(
+    storage: Any,
+    first: Any,
+    shape: Any,
+    strides: Any,
+    *_: Any,  # requires_grad, backward_hooks, metadata: nothing a weight needs
+) -> _View:
+    """Stands for torch._utils._rebuild_tensor_v2; checks that the view is inside its storage."""
+    if not (
+        isinstance(storage, _Storage)
+        and isinstance(shape, tuple)
+        and isinstance(strides, tuple)
+        and len(shape) == len(strides)
+        and all(type(n) is int and n >= 0 for n in (first, *shape, *strides))
+    ):
+        raise _RefusedError("a tensor in it is malformed")
+    reach = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if prod(shape) and first + reach >= storage.size:
+        raise _RefusedError("a tensor in it reaches beyond its storage")
+    return _View(storage, first, shape, strides)
+
+
+def _rebuild_parameter(data: Any, *_: Any) -> _View:
+    """Stands for torch._utils._rebuild_parameter: a tensor that is trained."""
+    if not isinstance(data, _View):
+        raise _RefusedError("a parameter in it is not a tensor")
+    return data
