@@ -26,7 +26,7 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
     mode: Literal["beam", "sample"] = "beam"
     temperature: Annotated[float, Meta(gt=0, le=10)] = 0.5
     """Of mode `sample`."""
-    seed: Annotated[int, Meta(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     """Of mode `sample`: the same seed gives the same suggestions."""
     client: Annotated[str, Meta(max_length=200)] | None = None
     """Who asks: a newer request of the same client supersedes the older."""

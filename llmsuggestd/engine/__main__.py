@@ -28,7 +28,7 @@ from llmsuggestd.engine.llama import (
     physical_cores,
     system_info,
 )
-from llmsuggestd.engine.prompt import fit_prompt
+from llmsuggestd.engine.prompt import fit_prompt, suggestion_text
 from llmsuggestd.engine.search import Floats, beam_search, sample
 
 
@@ -108,21 +108,6 @@ class Engine:
             prompt_ms=prompt_ms,
             decode_ms=_ms_since(began),
         )
-
-
-def suggestion_text(prefix: str, continuation: bytes) -> str | None:
-    """The tactic that a continuation makes of a prefix; None if it is empty or not text."""
-    try:
-        text = continuation.decode().rstrip()
-    except UnicodeDecodeError as error:
-        # a candidate cut off inside a character loses its beginning; other bytes are no text
-        if error.end < len(continuation):
-            return None
-        text = continuation[: error.start].decode()
-    if "\0" in text:
-        return None
-    text = prefix + text if prefix.strip() else prefix + text.lstrip()
-    return text if text.strip() else None
 
 
 class Requests:

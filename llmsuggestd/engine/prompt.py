@@ -1,4 +1,4 @@
-"""The text that the model was trained on: `[GOAL]{goal}[PROOFSTEP]{prefix}`.
+"""The text that goes into the model, `[GOAL]{goal}[PROOFSTEP]{prefix}`, and what comes out of it.
 
 Format: Welleck & Saha, "LLMSTEP: LLM proofstep suggestions in Lean" (2023). `[GOAL]` and
 `[PROOFSTEP]` are ordinary text to the tokenizer, and so is whatever the goal contains.
@@ -6,10 +6,12 @@ Format: Welleck & Saha, "LLMSTEP: LLM proofstep suggestions in Lean" (2023). `[G
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
 from collections.abc import Callable
 from itertools import accumulate
 
+GOAL_MARK = "[GOAL]"
 TARGET = "⊢"
 
 
@@ -18,7 +20,7 @@ def build_prompt(goal: str, prefix: str) -> str:
 
     In Unicode's NFC form: GPT-NeoX tokenizers normalise their input, and llama.cpp does not.
     """
-    return unicodedata.normalize("NFC", f"[GOAL]{goal}[PROOFSTEP]{prefix}")
+    return unicodedata.normalize("NFC", f"{GOAL_MARK}{goal}[PROOFSTEP]{prefix}")
 
 
 def fit_prompt(
@@ -42,8 +44,8 @@ def fit_prompt(
         if len(tokens) <= limit:
             return tokens, True
         if kept == 0:
-            head = tokenize(build_prompt("", ""))
-            return (head + tokens[len(head) - limit :])[:limit], True
+            head = tokenize(GOAL_MARK)
+            return head + tokens[len(tokens) - limit + len(head) :], True
         kept -= 1
 
 
@@ -62,3 +64,16 @@ def split_goal(goal: str) -> tuple[list[str], str]:
         else:
             hypotheses.append(line)
     return hypotheses, "\n".join(lines[start:])
+
+
+def suggestion_text(prefix: str, continuation: bytes) -> str | None:
+    """The tactic that a continuation makes of a prefix; None if it is empty or not text."""
+    try:
+        # not final: a candidate cut off inside a character loses that character's beginning
+        text = codecs.getincrementaldecoder("utf-8")().decode(continuation, final=False).rstrip()
+    except UnicodeDecodeError:
+        return None
+    if "\0" in text:
+        return None
+    text = prefix + text if prefix.strip() else prefix + text.lstrip()
+    return text if text.strip() else None

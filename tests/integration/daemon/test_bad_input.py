@@ -1,0 +1,117 @@
+"""Whatever is sent, the answer is one clear error, and the daemon goes on serving."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Home
+
+GOAL = "⊢ 2 = 2"
+
+
+@pytest.fixture(autouse=True)
+def _still_serving(served: Home) -> Iterator[None]:
+    """After each case the same daemon answers as before."""
+    pid = served.client.request("GET", "/v1/status")["pid"]
+    yield
+    code, answer = served.curl("/v1/suggest", body={"goal": GOAL})
+    assert code == 200
+    assert len(answer["suggestions"]) == 5
+    assert served.client.request("GET", "/v1/status")["pid"] == pid
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"not JSON", 400, "not JSON"),
+        (b"", 400, "not JSON"),
+        (b'{"goal": "\xff"}', 400, "not JSON"),
+        (b'{"goal": "x"', 400, "not JSON"),
+        ([], 400, "object"),
+        ({}, 400, "goal"),
+        ({"goal": ""}, 400, "goal` is empty"),
+        ({"goal": " \n"}, 400, "goal` is empty"),
+        ({"goal": 5}, 400, "$.goal"),
+        ({"goal": "a\0b"}, 400, "NUL"),
+        ({"goal": "x" * 200_000}, 400, "$.goal"),
+        ({"goal": "x" * 2_000_000}, 413, "larger than"),
+        ({"goal": GOAL, "n": 0}, 400, "$.n"),
+        ({"goal": GOAL, "n": 10_000}, 400, "$.n"),
+        ({"goal": GOAL, "n": -1}, 400, "$.n"),
+        ({"goal": GOAL, "n": 2.5}, 400, "$.n"),
+        ({"goal": GOAL, "n": True}, 400, "$.n"),
+        ({"goal": GOAL, "max_tokens": 0}, 400, "$.max_tokens"),
+        ({"goal": GOAL, "mode": "greedy"}, 400, "$.mode"),
+        ({"goal": GOAL, "mode": "sample", "temperature": 0}, 400, "$.temperature"),
+        ({"goal": GOAL, "seed": -1}, 400, "$.seed"),
+        ({"goal": GOAL, "prefix": "exact\0h"}, 400, "NUL"),
+        ({"goal": GOAL, "maxTokens": 5}, 400, "maxTokens"),
+    ],
+)
+def test_wrong_bodies(served: Home, body: object, status: int, words: str) -> None:
+    code, answer = served.curl("/v1/suggest", body=body)
+    assert code == status
+    assert words in answer["error"]["message"]
+    assert answer["error"]["hint"]
+
+
+def test_wrong_paths_methods_and_types(served: Home) -> None:
+    assert served.curl("/v1/nothing")[0] == 404
+    assert served.curl("/v1/suggest")[0] == 405
+    code, answer = served.curl(
+        "/v1/suggest", "-H", "Content-Type: text/plain", "--data-binary", '{"goal": "⊢ p"}'
+    )
+    assert code == 415
+    assert answer["error"]["code"] == "unsupported_media_type"
+
+
+def test_the_command_line_gives_one_line_and_a_code(served: Home) -> None:
+    for arguments, input_ in [
+        (["suggest", GOAL, "-n", "0"], None),
+        (["suggest", GOAL, "-n", "10000"], None),
+        (["suggest", ""], None),
+        (["suggest", "-"], b"\xff\xfe"),
+        (["suggest", GOAL, "-n", "many"], None),
+        (["suggest"], None),
+    ]:
+        result = served.run(*arguments, input_=input_)
+        assert result.returncode == 2, arguments
+        assert result.stderr
+        assert "Traceback" not in result.stderr
+        assert result.stdout == ""
+
+
+def ask_port(served: Home, head: str) -> int:
+    """The status that a raw request to the port gets."""
+    url = json.loads(served.paths.client_file.read_text())["url"]
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as sock:
+        sock.sendall(head.replace("\n", "\r\n").encode())
+        return int(sock.recv(65536).split()[1])
+
+
+def test_the_port_is_closed_without_token_to_other_hosts_and_to_pages(served: Home) -> None:
+    token = served.paths.token_file.read_text()
+    good = f"Authorization: Bearer {token}\n"
+    for path, headers, status in [
+        ("/health", "Host: localhost\n", 200),
+        ("/v1/status", "Host: localhost\n", 401),
+        ("/v1/status", "Host: localhost\nAuthorization: Bearer wrong\n", 401),
+        ("/v1/status", f"Host: localhost\nAuthorization: Basic {token}\n", 401),
+        ("/v1/status", f"Host: localhost\n{good}", 200),
+        ("/v1/status", f"Host: LOCALHOST:1234\n{good}", 200),
+        ("/v1/status", f"Host: evil.example\n{good}", 403),
+        ("/health", "Host: evil.example\n", 403),
+        ("/health", "Host:\n", 403),
+        ("/v1/status", f"Host: localhost\nOrigin: http://localhost\n{good}", 403),
+        ("/health", "Host: localhost\nOrigin: null\n", 403),
+    ]:
+        head = f"GET {path} HTTP/1.1\n{headers}\n"
+        assert ask_port(served, head) == status, head
+
+
+def test_the_socket_refuses_web_pages_too(served: Home) -> None:
+    assert served.curl("/v1/status", "-H", "Origin: http://localhost")[0] == 403

@@ -1,0 +1,173 @@
+"""The engine process: what the daemon does when it crashes, hangs on, or talks nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd.daemon.engine import (
+    COMMAND,
+    STRIKES,
+    EngineDied,
+    EngineError,
+    EngineProcess,
+    LoadFailed,
+    Supervisor,
+    engine_environment,
+    recall_extra_buffers,
+)
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.models import store
+
+# Stands where the real engine stands, and dies the way llama.cpp does on some CPUs: at the first
+# decode with extra buffers, before it says that it has loaded.
+DIES_WITH_EXTRA_BUFFERS = """
+import os, signal, sys
+from llmsuggestd.engine import __main__ as engine, protocol
+
+class Engine(engine.Engine):
+    def __init__(self, load):
+        if load.extra_buffers:
+            engine._no_core_file()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        super().__init__(load)
+
+engine.Engine = Engine
+engine.main()
+"""
+
+DIES_WHEN_ASKED = """
+import os, signal
+from llmsuggestd.engine import __main__ as engine
+
+class Engine(engine.Engine):
+    def suggest(self, request, wanted):
+        engine._no_core_file()
+        os.abort()
+
+engine.Engine = Engine
+engine.main()
+"""
+
+
+def load(path: Path = store.SHIPPED) -> protocol.Load:
+    return protocol.Load(str(path), "auto", 0, 1024, True)
+
+
+def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
+    fields = {"goal": "⊢ 2 = 2", "prefix": "", "n": 3, "max_tokens": 16, "mode": "beam",
+              "temperature": 0.5, "seed": None} | changes  # fmt: skip
+    return protocol.Suggest(id=id_, **fields)  # type: ignore[arg-type]
+
+
+async def test_a_crash_at_the_first_decode_is_survived_and_remembered(tmp_path: Path) -> None:
+    memory = tmp_path / "engine.json"
+    command = (sys.executable, "-c", DIES_WITH_EXTRA_BUFFERS)
+    supervisor = Supervisor(load(), memory, command)
+    assert supervisor.extra_buffers
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    assert not supervisor.extra_buffers
+    await supervisor.close()
+
+    # a new daemon on the same machine and build does not try again
+    assert not recall_extra_buffers(memory)
+    later = Supervisor(load(), memory, (*command, "unused"))
+    assert not later.extra_buffers
+    await later.close()
+
+    # another build or machine does
+    record = json.loads(memory.read_text())
+    memory.write_text(json.dumps(record | {"for": "another build"}))
+    assert recall_extra_buffers(memory)
+    memory.write_text("not JSON")
+    assert recall_extra_buffers(memory)
+
+
+async def test_three_crashes_in_a_row_are_enough(tmp_path: Path) -> None:
+    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", DIES_WHEN_ASKED))
+    for id_ in range(STRIKES):
+        with pytest.raises(EngineDied, match="SIGABRT"):
+            await supervisor.ask(suggest(id_))
+    with pytest.raises(EngineError, match="3 times in a row"):
+        await supervisor.ask(suggest())
+    assert supervisor.failure is not None
+    assert supervisor.engine is None
+    await supervisor.close()
+
+
+async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(store.SHIPPED.read_bytes()[:100_000])
+    supervisor = Supervisor(load(broken), tmp_path / "m")
+    for _ in range(2):
+        with pytest.raises(LoadFailed) as caught:
+            await supervisor.ready()
+        assert isinstance(caught.value, LlmsuggestdError)
+    assert supervisor.extra_buffers  # that was no crash
+
+
+async def test_an_engine_that_talks_nonsense_is_ended(tmp_path: Path) -> None:
+    nonsense = (sys.executable, "-c", "print('hello, I am not an engine at all')")
+    supervisor = Supervisor(load(), tmp_path / "m", nonsense)
+    with pytest.raises(EngineDied):
+        await supervisor.ready()
+
+
+async def test_a_cancelled_request_frees_the_engine() -> None:
+    engine = await EngineProcess.spawn(load())
+    try:
+        slow = suggest(1, goal="x" * 3000, n=32, max_tokens=512)
+        task = asyncio.create_task(engine.ask(slow))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(5):
+            result = await engine.ask(suggest(2))
+        assert len(result.suggestions) == 3
+    finally:
+        await engine.close()
+
+
+async def test_cells_are_given_back(tmp_path: Path) -> None:
+    """Requests that fill the context many times over leave it as it was."""
+    engine = await EngineProcess.spawn(load())
+    try:
+        first = await engine.ask(suggest(0))
+        for id_ in range(1, 40):
+            goal = f"h{id_} : a = b\n" * (id_ % 7 * 12) + f"⊢ {id_} = {id_}"
+            await engine.ask(suggest(id_, goal=goal, n=1 + id_ % 32, max_tokens=20))
+        last = await engine.ask(suggest(99))
+        assert [s.text for s in last.suggestions] == [s.text for s in first.suggestions]
+    finally:
+        await engine.close()
+
+
+async def test_closing_ends_the_process_and_asking_then_fails() -> None:
+    engine = await EngineProcess.spawn(load())
+    await engine.close()
+    assert not engine.alive
+    with pytest.raises(EngineDied):
+        await engine.ask(suggest())
+
+
+def test_secrets_do_not_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    environment = engine_environment()
+    assert "secret" not in environment.values()
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+    assert environment["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_the_engine_is_started_without_the_current_directory_in_its_path() -> None:
+    """A file named llmsuggestd.py where the user happens to stand must not be run."""
+    assert "-P" in COMMAND

@@ -1,0 +1,268 @@
+"""Starting, stopping, and what can be wrong then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd.errors import ExitCode
+from llmsuggestd.models import store
+from tests.conftest import Home
+
+GOAL = "⊢ 2 = 2"
+
+
+def one_line_and_a_hint(result: subprocess.CompletedProcess[str]) -> str:
+    """The message of a command that failed as it should."""
+    lines = result.stderr.splitlines()
+    assert "Traceback" not in result.stderr
+    assert lines[0].startswith("llmsuggestd: ")
+    assert lines[1].startswith("  → ")
+    assert len(lines) == 2
+    return lines[0]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_install_start_suggest_stop(home: Home) -> None:
+    assert home.run("install").returncode == 0
+    started = home.run("start", "--json")
+    assert started.returncode == 0, started.stderr
+    status = json.loads(started.stdout)
+    assert status["state"] == "ready"
+    assert home.run("suggest", GOAL).returncode == 0
+    shown = home.run("status")
+    assert shown.returncode == 0
+    assert "ready" in shown.stdout
+    assert home.run("stop").returncode == 0
+    assert not is_running(status["pid"])
+    assert not is_running(status["engine_pid"])
+    assert not home.paths.socket.exists()
+    assert not home.paths.client_file.exists()
+    assert "not running" in home.run("stop").stdout
+
+
+def test_without_a_daemon_every_question_has_the_same_answer(home: Home) -> None:
+    for arguments in (["status"], ["suggest", GOAL]):
+        result = home.run(*arguments)
+        assert result.returncode == ExitCode.NOT_RUNNING
+        assert "does not run" in one_line_and_a_hint(result)
+        assert "llmsuggestd start" in result.stderr
+    answer = json.loads(home.run("status", "--json").stdout)
+    assert answer["state"] == "stopped"
+
+
+def test_a_second_daemon_is_refused(home: Home) -> None:
+    home.install_starter()
+    first = home.serve()
+    result = home.run("serve")
+    assert result.returncode == ExitCode.ALREADY_RUNNING
+    assert str(first.pid) in one_line_and_a_hint(result)
+    assert home.run("start").returncode == ExitCode.ALREADY_RUNNING
+    assert home.curl("/health")[0] == 200
+
+
+def test_what_a_killed_daemon_leaves_is_replaced(home: Home) -> None:
+    home.install_starter()
+    first = home.serve()
+    engine = home.client.request("GET", "/v1/status")["engine_pid"]
+    first.kill()
+    first.wait()
+    deadline = time.monotonic() + 10
+    while is_running(engine) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(engine)
+    assert home.paths.socket.exists()
+    result = home.run("status")
+    assert result.returncode == ExitCode.NOT_RUNNING
+    one_line_and_a_hint(result)
+    home.serve()
+    assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
+
+
+def test_the_socket_and_its_neighbours_are_private(home: Home) -> None:
+    home.install_starter()
+    home.serve()
+    for path, mode in [
+        (home.paths.socket, 0o600),
+        (home.paths.runtime, 0o700),
+        (home.paths.token_file, 0o600),
+        (home.paths.client_file, 0o600),
+    ]:
+        assert stat.S_IMODE(path.stat().st_mode) == mode, path
+    record = json.loads(home.paths.client_file.read_text())
+    assert record["socket"] == str(home.paths.socket)
+    assert record["token_file"] == str(home.paths.token_file)
+    assert record["url"].startswith("http://127.0.0.1:")
+
+
+def test_a_port_that_is_taken(home: Home) -> None:
+    home.install_starter()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for arguments in (["serve", "--port", port], ["start"]):
+            result = home.run(*arguments, LLMSUGGESTD_PORT=port)
+            assert result.returncode == ExitCode.CONFIG
+            assert f"port {port} is used by another program" in one_line_and_a_hint(result)
+    assert not home.paths.socket.exists()
+
+
+def test_a_socket_path_that_is_too_long(home: Home) -> None:
+    path = str(home.root / ("x" * 120) / "daemon.sock")
+    result = home.run("serve", "--socket", path)
+    assert result.returncode == ExitCode.CONFIG
+    assert "too long" in one_line_and_a_hint(result)
+
+
+def test_a_live_socket_of_somebody_else_is_not_taken(home: Home) -> None:
+    home.paths.runtime.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(home.paths.socket))
+        other.listen()
+        result = home.run("serve")
+        assert result.returncode == ExitCode.CONFIG
+        assert "another program listens" in one_line_and_a_hint(result)
+        assert home.paths.socket.exists()
+
+
+def test_a_file_in_the_sockets_place_is_not_removed(home: Home) -> None:
+    home.paths.runtime.mkdir(mode=0o700)
+    home.paths.socket.write_text("precious")
+    result = home.run("serve")
+    assert result.returncode == ExitCode.CONFIG
+    assert "is no socket" in one_line_and_a_hint(result)
+    assert home.paths.socket.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every directory")
+def test_a_socket_in_a_shared_directory_is_refused(home: Home) -> None:
+    result = home.run("serve", "--socket", "/tmp/llmsuggestd-test.sock")
+    assert result.returncode == ExitCode.CONFIG
+
+
+def test_a_socket_in_a_directory_open_to_others_is_refused(home: Home) -> None:
+    shared = home.root / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    result = home.run("serve", "--socket", str(shared / "s"))
+    assert result.returncode == ExitCode.CONFIG
+    assert "open to other users" in one_line_and_a_hint(result)
+
+
+def test_the_variable_moves_the_socket_for_daemon_and_clients(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.install_starter()
+    path = home.root / "own.sock"
+    home.root.chmod(0o700)
+    home.env["LLMSUGGESTD_SOCKET"] = str(path)
+    monkeypatch.setenv("LLMSUGGESTD_SOCKET", str(path))
+    home.serve()
+    assert path.exists()
+    home.paths.client_file.unlink()
+    assert home.run("suggest", GOAL).returncode == 0
+
+
+def test_no_model_at_all(home: Home) -> None:
+    started = home.run("start")
+    assert started.returncode == ExitCode.MODEL
+    assert "'starter' is not installed" in started.stderr
+    assert "llmsuggestd install" in started.stderr
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert code == 503
+    assert "not installed" in answer["error"]["message"]
+    assert home.curl("/ready")[0] == 503
+    assert home.curl("/health")[0] == 200
+    assert home.run("suggest", GOAL).returncode == ExitCode.MODEL
+    assert home.run("status").returncode == ExitCode.MODEL
+
+
+def test_a_model_that_is_cut_in_half(home: Home) -> None:
+    home.paths.models.mkdir(parents=True)
+    data = store.SHIPPED.read_bytes()
+    (home.paths.models / "starter.gguf").write_bytes(data[: len(data) // 2])
+    home.serve()
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert code == 503
+    assert answer["error"]["code"] == "model_failed"
+    assert "corrupted or incomplete" in answer["error"]["message"]
+    assert home.curl("/health")[0] == 200
+    doctor = home.run("doctor", "--json")
+    assert doctor.returncode == ExitCode.ERROR
+    model = next(f for f in json.loads(doctor.stdout) if f["part"] == "model")
+    assert model["level"] == "failed"
+    home.run("stop")
+    # and the remedy that is named works
+    assert home.run("install").returncode == 0
+    assert home.run("start").returncode == 0
+    assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
+
+
+def test_a_file_that_is_no_model(home: Home) -> None:
+    home.paths.models.mkdir(parents=True)
+    (home.paths.models / "starter.gguf").write_text("not a GGUF file")
+    home.serve()
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert code == 503
+    assert answer["error"]["code"] == "model_failed"
+
+
+def test_an_engine_that_is_killed_comes_back(home: Home) -> None:
+    home.install_starter()
+    home.serve()
+    for _ in range(4):  # more than three strikes, but each after a good answer
+        engine = home.client.request("GET", "/v1/status")["engine_pid"]
+        os.kill(engine, signal.SIGKILL)
+        # the death may be noticed before the request or while it waits
+        code, answer = home.curl("/v1/suggest", body={"goal": GOAL, "mode": "sample"})
+        if code == 503:
+            assert "engine died" in answer["error"]["message"]
+            code, answer = home.curl("/v1/suggest", body={"goal": GOAL, "mode": "sample"})
+        assert code == 200, answer
+        assert home.client.request("GET", "/v1/status")["engine_pid"] != engine
+
+
+def test_ctrl_c_ends_it_cleanly(home: Home) -> None:
+    home.install_starter()
+    process = home.serve()
+    engine = home.client.request("GET", "/v1/status")["engine_pid"]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert not is_running(engine)
+    assert not home.paths.socket.exists()
+
+
+def test_the_daemon_is_small(home: Home) -> None:
+    home.install_starter()
+    process = home.serve()
+    for n in range(1, 20):
+        home.curl("/v1/suggest", body={"goal": GOAL, "n": n})
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    kilobytes = int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1])
+    assert kilobytes < 80_000
+
+
+def test_the_log_has_no_goals(home: Home) -> None:
+    home.install_starter()
+    process = home.serve()
+    home.curl("/v1/suggest", body={"goal": "secret_lemma : p\n⊢ secret_goal", "prefix": "exact x"})
+    home.curl("/v1/suggest", body={"goal": "secret_lemma", "n": 0})
+    process.terminate()
+    log = process.communicate(timeout=15)[1]
+    assert "serving on" in log
+    assert "secret" not in log

@@ -1,0 +1,159 @@
+"""Beam search and sampling, on models small enough to enumerate."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from llmsuggestd.engine.search import Floats, beam_search, log_softmax, sample
+
+END = 0
+LETTERS = ".abcdefgh"
+
+
+class ToyModel:
+    """Next-token probabilities that depend on everything so far, made from a seed."""
+
+    def __init__(self, vocabulary: int, seed: int) -> None:
+        self.vocabulary = vocabulary
+        self.seed = seed
+        self.candidates: list[tuple[int, ...]] = [()]
+        self.steps: list[int] = []
+
+    def row(self, tokens: tuple[int, ...]) -> Floats:
+        generator = np.random.default_rng([self.seed, *tokens])
+        return log_softmax(generator.normal(scale=2, size=self.vocabulary).astype(np.float32))
+
+    def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        self.steps.append(len(tokens))
+        self.candidates = [
+            (*self.candidates[parent], token) for parent, token in zip(parents, tokens, strict=True)
+        ]
+        return np.stack([self.row(tokens) for tokens in self.candidates])
+
+
+def text(tokens: Sequence[int]) -> str | None:
+    return "".join(LETTERS[token] for token in tokens) or None
+
+
+def every_continuation(model: ToyModel, max_tokens: int) -> list[tuple[float, str, bool]]:
+    """All continuations with their mean log probabilities, best first."""
+    found = []
+    for length in range(1, max_tokens + 1):
+        for tokens in itertools.product(range(1, model.vocabulary), repeat=length):
+            total = sum(float(model.row(tokens[:i])[tokens[i]]) for i in range(length))
+            if length < max_tokens:
+                end = float(model.row(tokens)[END])
+                found.append(((total + end) / (length + 1), text(tokens) or "", True))
+            else:
+                found.append((total / length, text(tokens) or "", False))
+    return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all(seed: int) -> None:
+    model = ToyModel(vocabulary=4, seed=seed)
+    found = beam_search(model.row(()), model.step, width=81, max_tokens=4, end={END}, text=text)
+    expected = every_continuation(model, 4)[:81]
+    # the search may stop before long candidates of low score are over; the best are always there
+    for hypothesis, (score, tactic, finished) in zip(found[:10], expected[:10], strict=True):
+        assert (hypothesis.text, hypothesis.finished) == (tactic, finished)
+        assert hypothesis.score == pytest.approx(score, abs=1e-5)
+
+
+def test_results_are_ranked_distinct_and_as_many_as_asked_for() -> None:
+    model = ToyModel(vocabulary=9, seed=7)
+    found = beam_search(model.row(()), model.step, width=5, max_tokens=12, end={END}, text=text)
+    assert len(found) == len({h.text for h in found}) == 5
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+
+
+def test_texts_that_differ_by_white_space_take_one_place() -> None:
+    def row(tokens: tuple[int, ...]) -> Floats:
+        # two ways to the same words: "a b" and "a  b"; after either, the end
+        logits = np.full(4, -20.0, np.float32)
+        if tokens == ():
+            logits[[1, 2, 3]] = [3.0, 2.9, 1.0]
+        else:
+            logits[END] = 5.0
+        return log_softmax(logits)
+
+    spellings = {(1,): "a b", (2,): "a  b", (3,): "c"}
+    model = ToyModel(vocabulary=4, seed=0)
+    model.row = row  # type: ignore[method-assign]
+    found = beam_search(
+        row(()), model.step, width=3, max_tokens=5, end={END},
+        text=lambda tokens: spellings.get(tuple(tokens)),
+    )  # fmt: skip
+    assert [h.text for h in found] == ["a b", "c"]
+
+
+def test_the_search_stops_when_no_open_beam_can_enter() -> None:
+    """A model that wants to end after one token is not asked for sixty-four."""
+
+    def row(tokens: tuple[int, ...]) -> Floats:
+        logits = np.zeros(6, np.float32)
+        logits[END] = 15.0 if tokens else -15.0
+        return log_softmax(logits)
+
+    model = ToyModel(vocabulary=6, seed=0)
+    model.row = row  # type: ignore[method-assign]
+    found = beam_search(row(()), model.step, width=3, max_tokens=64, end={END}, text=text)
+    assert [len(h.text) for h in found] == [1, 1, 1]
+    assert len(model.steps) <= 2
+
+
+def test_what_is_cut_off_says_so() -> None:
+    logits = np.zeros(3, np.float32)
+    logits[END] = -30.0
+    row = log_softmax(logits)
+    model = ToyModel(vocabulary=3, seed=0)
+    model.row = lambda tokens: row  # type: ignore[method-assign]
+    found = beam_search(row, model.step, width=2, max_tokens=3, end={END}, text=text)
+    assert [(len(h.text), h.finished) for h in found] == [(3, False), (3, False)]
+
+
+def test_sampling_is_reproducible_and_scored_by_the_model_itself() -> None:
+    def draw(seed: int) -> list[tuple[str, float]]:
+        model = ToyModel(vocabulary=5, seed=5)
+        found = sample(
+            model.row(()), model.step, count=8, max_tokens=6, end={END}, text=text,
+            temperature=0.7, seed=seed,
+        )  # fmt: skip
+        for hypothesis in found:
+            tokens = tuple(LETTERS.index(letter) for letter in hypothesis.text)
+            path = (*tokens, END) if hypothesis.finished else tokens
+            total = sum(float(model.row(path[:i])[path[i]]) for i in range(len(path)))
+            assert hypothesis.score == pytest.approx(total / len(path), abs=1e-5)
+        return [(h.text, h.score) for h in found]
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+
+
+def test_sampling_follows_the_distribution() -> None:
+    row = log_softmax(np.log(np.array([1e-9, 0.7, 0.2, 0.1], np.float32)))
+    counts = {"a": 0, "b": 0, "c": 0}
+    model = ToyModel(vocabulary=4, seed=0)
+    for seed in range(600):
+        found = sample(
+            row, model.step, count=1, max_tokens=1, end={END}, text=text, temperature=1.0, seed=seed
+        )
+        counts[found[0].text] += 1
+    assert counts["a"] / 600 == pytest.approx(0.7, abs=0.07)
+    assert counts["b"] / 600 == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_low_temperature_takes_the_likeliest() -> None:
+    model = ToyModel(vocabulary=6, seed=11)
+    found = sample(
+        model.row(()), model.step, count=4, max_tokens=5, end={END}, text=text,
+        temperature=1e-4, seed=0,
+    )  # fmt: skip
+    greedy: tuple[int, ...] = ()
+    while len(greedy) < 5 and (token := int(np.argmax(model.row(greedy)))) != END:
+        greedy += (token,)
+    assert [h.text for h in found] == [text(greedy)]
