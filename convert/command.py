@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
@@ -21,8 +21,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+
+from llmsuggestd.errors import ModelError
 
 from .recipe import DEFAULT_QUANT, RECIPES
+
+if TYPE_CHECKING:
+    from .check import CheckReport
+    from .conversion import Summary
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +53,14 @@ from .recipe import DEFAULT_QUANT, RECIPES
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="How many quantise.  [default: all cores]"
 )
+@click.option(
+    "--check", is_flag=True, help="Then compare the file with the checkpoint on sample goals."
+)
+@click.option(
+    "--goals",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The goals for --check: text with blank lines between, or .jsonl.  [default: built in]",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
@@ -55,7 +70,9 @@ def command(
     revision: str | None,
     name: str | None,
     threads: int | None,
+    goals: Path | None,
     *,
+    check: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -65,13 +82,17 @@ def command(
     or pytorch_model.bin files), or a repository of the hub such as EleutherAI/pythia-2.8b.
     """
     # Here, so that --help needs neither numpy nor gguf's tables to be loaded.
+    from . import check as checking
     from .conversion import convert
     from .hub import find_checkpoint
+    from .samples import BUILT_IN, read_samples
 
+    samples = read_samples(goals) if goals else BUILT_IN
+    report = None
     with _terminating():
         folder, source, found_name = find_checkpoint(checkpoint, revision)
         target = output or Path(f"{found_name}-{quant}.gguf")
-        with _progress_bar(shown=not quiet) as report:
+        with _progress_bar("converting", shown=not quiet) as progress:
             summary = convert(
                 folder,
                 target,
@@ -79,23 +100,70 @@ def command(
                 name=name or found_name,
                 source=source,
                 threads=threads,
-                progress=report,
+                progress=progress,
             )
-    for warning in summary.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        for warning in summary.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        if not quiet and not as_json:
+            click.echo(_sentence(summary))
+        if check or goals:
+            with _progress_bar("F16 to compare with", shown=not quiet) as progress:
+                report = checking.check(
+                    folder,
+                    target,
+                    samples,
+                    is_f16=summary.quant == "F16",
+                    threads=threads,
+                    progress=progress,
+                )
     if as_json:
-        click.echo(json.dumps(summary.to_dict(), ensure_ascii=False, indent=2))
-    elif not quiet:
+        result = summary.to_dict() | ({"check": report.to_dict()} if report else {})
+        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+    elif report:
+        _print_report(report)
+    if report and report.tokenisation and report.tokenisation.different:
+        raise ModelError(
+            f"{target}: llama.cpp tokenises {len(report.tokenisation.different)} of"
+            f" {report.tokenisation.texts} goals otherwise than the checkpoint's tokenizer",
+            "Please report this, with the checkpoint's name.",
+        )
+
+
+def _sentence(summary: Summary) -> str:
+    return (
+        f"{summary.output}: {summary.bytes / 1e6:,.1f} MB,"
+        f" {summary.parameters / 1e6:,.1f} million weights as {summary.quant},"
+        f" {summary.bytes * 8 / summary.parameters:.2f} bits each,"
+        f" in {summary.seconds:.1f} s"
+    )
+
+
+def _print_report(report: CheckReport) -> None:
+    table = Table(title=f"Against F16, on {report.goals} goals", title_justify="left")
+    for heading in ("", "positions", "same top token", "mean KL (nats)", "largest KL"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for label, distance in (("everywhere", report.everywhere), ("in tactics", report.tactics)):
+        if distance:
+            table.add_row(
+                label,
+                f"{distance.positions:,}",
+                f"{distance.top1_agreement:.1%}",
+                f"{distance.mean_kl:.5f}",
+                f"{distance.max_kl:.5f}",
+            )
+    if table.row_count:
+        Console().print(table)
+    if report.tokenisation is None:
+        click.echo("Tokenisation was not checked: pip install tokenizers.")
+    else:
         click.echo(
-            f"{summary.output}: {summary.bytes / 1e6:,.1f} MB,"
-            f" {summary.parameters / 1e6:,.1f} million weights as {summary.quant},"
-            f" {summary.bytes * 8 / summary.parameters:.2f} bits each,"
-            f" in {summary.seconds:.1f} s"
+            f"Tokenised as the checkpoint's tokenizer does: {report.tokenisation.equal} of"
+            f" {report.tokenisation.texts} goals."
         )
 
 
 @contextlib.contextmanager
-def _progress_bar(*, shown: bool) -> Iterator[Any]:
+def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
     """Give a function that takes the weights done and all weights, and draws a bar of them."""
     console = Console(stderr=True)
     columns = (
@@ -108,7 +176,7 @@ def _progress_bar(*, shown: bool) -> Iterator[Any]:
     )
     # On a pipe there is nothing to draw on: rich would print the last state only.
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task("converting", total=None)
+        task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -90,7 +90,7 @@ def replacing(target: Path) -> Iterator[Path]:
     as it was. Raises `LlmsuggestdError` when the folder cannot be written, or the disk is full.
     """
     _remove_abandoned(target)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = beside(target, "partial")
     try:
         # Not through tempfile: the result shall have the mode that any new file gets.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -112,6 +112,11 @@ def replacing(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def beside(target: Path, suffix: str) -> Path:
+    """Return the name of a temporary file beside `target` that belongs to this process."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{suffix}")
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename in a folder outlast a power cut, where the system can."""
     with contextlib.suppress(OSError):  # Windows cannot open a folder
@@ -124,7 +129,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _remove_abandoned(target: Path) -> None:
     """Remove what conversions to the same target left behind when they were killed outright."""
-    pattern = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.partial")
+    pattern = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.(partial|f16)")
     with contextlib.suppress(OSError):
         for path in target.parent.iterdir():
             match = pattern.fullmatch(path.name)
