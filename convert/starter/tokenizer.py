@@ -1,0 +1,97 @@
+"""The starter's tokenizer: byte-level BPE that reads Lean's symbols in few tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+END = "<|endoftext|>"
+CONTEXT = 1024
+
+# What goals outside our templates are made of; each line counts as often as a common sample.
+SYMBOLS = """\
+⊢ ∀ ∃ ∃! λ → ← ↔ ↦ ⟨ ⟩ ⟨⟩ ∧ ∨ ¬ ≠ ≤ ≥ < > = ∣ ∈ ∉ ⊆ ⊂ ⊇ ∪ ∩ ∅ × ∘ • · ▸ ↑ ⇑ ⁻¹ ∑ ∏ ∫ √ ∞ ∂ ⊤ ⊥ ⊓ ⊔ ≃ ≅ ≈ ∼ ≡ ⟶ ⥤ ⊕ ⊗ ‖ ∥ ⌊ ⌋ ⌈ ⌉
+ℕ ℤ ℚ ℝ ℂ 𝕜 α β γ δ ε ζ η θ ι κ μ ν ξ π ρ σ τ φ χ ψ ω Γ Δ Θ Λ Π Σ Φ Ψ Ω
+h₀ h₁ h₂ h₃ h₄ h₅ x₁ x₂ x₃ a₁ a₂ l₁ l₂ xₙ x₀ n✝ h✝ a✝ x✝ inst✝ inst✝¹ inst✝² inst✝³ ih✝ α✝ β✝
+α : Type u_1
+β : Type u_2
+inst✝ : Group G
+inst✝¹ : CommRing R
+inst✝ : TopologicalSpace α
+inst✝ : DecidableEq α
+f : ℕ → ℕ
+f g : ℝ → ℝ
+s t : Set α
+hs : s ⊆ t
+x y z : ℝ
+m n k : ℕ
+a b c : ℤ
+case h.left
+case zero
+case succ
+case inl
+case inr
+case mp
+case mpr
+case cons
+case nil
+⊢ ∀ (ε : ℝ), ε > 0 → ∃ δ > 0, ∀ (x : ℝ), |x - a| < δ → |f x - f a| < ε
+⊢ Monotone f → ∀ (n : ℕ), f n ≤ f (n + 1)
+h : Monotone f
+⊢ f n ≤ f (n + 1)
+r s t : Set α
+hrs : r ⊆ s
+hst : s ⊆ t
+hxr : x ∈ r
+⊢ x ∈ s ∪ t
+⊢ s ∩ t ⊆ s
+⊢ Function.Injective (g ∘ f)
+⊢ a * b = b * a
+⊢ (a + b) ^ 2 = a ^ 2 + 2 * a * b + b ^ 2
+⊢ ∑ i ∈ Finset.range (n + 1), i = n * (n + 1) / 2
+⊢ Continuous fun x => f x + g x
+hf : Function.Injective f
+hg : Function.Surjective g
+exact rw simp simp_all simpa using apply intro intros rintro rcases obtain cases induction with
+constructor refine have show calc by_cases by_contra exfalso contradiction assumption trivial rfl
+norm_num ring ring_nf nlinarith linarith positivity field_simp omega decide aesop tauto push_cast
+norm_cast ext funext congr subst symm left right use exists unfold split specialize contrapose
+Nat.add_comm Nat.succ_le Int.add_assoc Finset.sum_congr Set.mem_setOf_eq mul_comm add_assoc
+List.append_assoc Function.comp Iff.intro And.intro Or.inl Or.inr Eq.symm absurd False.elim
+""".splitlines()
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Learn the merges from the training texts and from what else Lean prints."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*texts, *(SYMBOLS * 40)], trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END,
+        "eos_token": END,
+        "unk_token": END,
+        "add_prefix_space": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": CONTEXT,
+    }
+    text = json.dumps(settings, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
