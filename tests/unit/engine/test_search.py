@@ -81,7 +81,7 @@ def test_texts_that_differ_by_white_space_take_one_place() -> None:
             logits[END] = 5.0
         return log_softmax(logits)
 
-    spellings = {(1,): "a b", (2,): "a  b", (3,): "c"}
+    spellings: dict[tuple[int, ...], str] = {(1,): "a b", (2,): "a  b", (3,): "c"}
     model = ToyModel(vocabulary=4, seed=0)
     model.row = row  # type: ignore[method-assign]
     found = beam_search(
