@@ -1,0 +1,32 @@
+"""`llmsuggestd tray`: the icon in the desktop's panel."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from llmsuggestd.paths import get_paths
+
+
+@click.command("tray")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the desktop's panel, where the desktop is just coming up.",
+)
+def command(wait: float) -> None:
+    """Show the daemon's state as an icon in the panel, with a menu to start and stop it.
+
+    Runs until Quit is chosen in the menu; the daemon goes on without it, and it without the
+    daemon. There is one tray at a time.
+    """
+    from llmsuggestd.tray import app
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
+    )
+    app.run(get_paths(), wait)

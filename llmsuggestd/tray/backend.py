@@ -1,0 +1,242 @@
+"""Everything that knows pystray and the desktop it runs on.
+
+`load` returns pystray where a tray icon with a menu can be shown, and otherwise raises an error
+that says what is missing and how to get it. Left alone, pystray would fall back to an icon without
+a menu, show nothing at all, or fail with an error of some other library.
+
+Linux is the hard case. A tray icon is there a D-Bus object that the desktop's panel draws. pystray
+makes one through PyGObject (`gi`) and libayatana-appindicator, which come from the distribution
+and not from PyPI, and the panel must be one that looks for such objects.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from llmsuggestd.errors import LlmsuggestdError
+
+log = logging.getLogger(__name__)
+
+WATCHER: Final = "org.kde.StatusNotifierWatcher"
+"""The D-Bus name that a panel owns, or a part of the desktop for it, if it shows tray icons."""
+
+# distribution (ID or ID_LIKE of os-release) -> the command that installs what pystray needs
+INSTALL: Final = {
+    "debian": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
+    "ubuntu": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
+    "fedora": "sudo dnf install python3-gobject gtk3 libayatana-appindicator-gtk3",
+    "arch": "sudo pacman -S python-gobject gtk3 libayatana-appindicator",
+    "suse": "sudo zypper install python3-gobject typelib-1_0-AyatanaAppIndicator3-0_1",
+}
+INSTALL_ANYWHERE: Final = "install PyGObject, GTK 3 and libayatana-appindicator with its typelib"
+
+# desktop (a word of XDG_CURRENT_DESKTOP) -> what makes it show tray icons
+HOSTS: Final = {
+    "gnome": "install the extension AppIndicator (package gnome-shell-extension-appindicator), log"
+    " out and in, and turn it on in the app Extensions",
+    "xfce": "add the item `Status Tray Plugin` to the panel (Panel Preferences, Items)",
+    "kde": "add the widget System Tray to the panel",
+    "mate": "add `Indicator Applet Complete` or the notification area to the panel"
+    " (package mate-indicator-applet)",
+    "lxqt": "add the widget Status Notifier to the panel",
+    "sway": "add the module `tray` to waybar",
+    "hyprland": "add the module `tray` to waybar",
+}
+HOST_ANYWHERE: Final = (
+    "use a panel that shows StatusNotifierItem icons: xfce4-panel, mate-panel, lxqt-panel or waybar"
+)
+
+
+class TrayError(LlmsuggestdError):
+    """No tray icon can be shown here."""
+
+    code = "tray"
+
+
+def load(wait: float) -> Any:
+    """The module pystray, ready to show an icon with a menu on this desktop.
+
+    A desktop that is just coming up gets `wait` seconds until its tray is there. Raises TrayError.
+    """
+    if sys.platform == "linux":
+        _check_display()
+        gi = import_gi()
+        _check_toolkit(gi)
+        _check_host(gi, wait)
+        os.environ.setdefault("PYSTRAY_BACKEND", "appindicator")
+    try:
+        pystray = importlib.import_module("pystray")
+    except Exception as error:  # on Linux without a display, it is Xlib's
+        raise TrayError(
+            f"pystray cannot be used here: {error or type(error).__name__}",
+            "install llmsuggestd again; unset PYSTRAY_BACKEND if it is set",
+        ) from error
+    if not pystray.Icon.HAS_MENU:
+        raise TrayError(
+            "this pystray backend shows no menu", "unset PYSTRAY_BACKEND to take the usual one"
+        )
+    return pystray
+
+
+def on_main_thread(act: Callable[[], None]) -> None:
+    """Have the main thread, which runs the icon's loop, do something soon.
+
+    AppKit ends the process if another thread touches an icon; GTK must not be called by another
+    either. On Windows pystray itself takes calls from any thread.
+    """
+
+    def guarded() -> bool:
+        try:
+            act()
+        except Exception as error:
+            log.error("the icon: %s: %s", type(error).__name__, error)
+            log.debug("unexpected", exc_info=True)
+        return False  # for GLib: once is enough
+
+    if sys.platform == "linux":
+        importlib.import_module("gi.repository.GLib").idle_add(guarded)
+    elif sys.platform == "darwin":
+        importlib.import_module("PyObjCTools.AppHelper").callAfter(guarded)
+    else:
+        guarded()
+
+
+def _check_display() -> None:
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        raise TrayError(
+            "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)",
+            "run `llmsuggestd tray` in a desktop session;"
+            " without one, use `llmsuggestd start`, `stop` and `status`",
+        )
+
+
+def import_gi() -> Any:
+    """PyGObject, our own or the system's.
+
+    A virtual environment does not see the system's packages. PyGObject works all the same in any
+    Python that it was compiled for, so it is imported from there, and nothing else is.
+    """
+    try:
+        return importlib.import_module("gi")
+    except ImportError:
+        pass
+    folder = _system_gi()
+    if folder is not None:
+        sys.path.append(str(folder))
+        try:
+            return importlib.import_module("gi")
+        except ImportError as error:
+            log.warning("the system's PyGObject cannot be used: %s", error)
+        finally:
+            sys.path.remove(str(folder))
+    raise TrayError(
+        f"PyGObject (gi) is missing for Python {sys.version_info.major}.{sys.version_info.minor}",
+        f"{_install_command()}; if it is installed, have llmsuggestd use the system's Python:"
+        " pipx reinstall --python /usr/bin/python3 llmsuggestd",
+    )
+
+
+def _system_gi() -> Path | None:
+    """The system's folder of packages whose PyGObject was compiled for this Python, if any."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    compiled = f"_gi{sysconfig.get_config_var('EXT_SUFFIX')}"
+    folders = [
+        Path("/usr/lib/python3/dist-packages"),  # Debian and its children
+        Path(f"/usr/lib64/{version}/site-packages"),  # Fedora, openSUSE
+        Path(f"/usr/lib/{version}/site-packages"),  # Arch
+    ]
+    return next((folder for folder in folders if (folder / "gi" / compiled).exists()), None)
+
+
+def _check_toolkit(gi: Any) -> None:
+    try:
+        gi.require_version("Gtk", "3.0")
+        gtk = importlib.import_module("gi.repository.Gtk")
+    except (ImportError, ValueError) as error:
+        raise TrayError("GTK 3 cannot be used from Python", _install_command()) from error
+    if not _has_indicator(gi):
+        raise TrayError(
+            "libayatana-appindicator is missing, which makes tray icons", _install_command()
+        )
+    if not gtk.init_check()[0]:
+        display = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
+        raise TrayError(
+            f"the display {display} cannot be opened",
+            "run `llmsuggestd tray` as the user of the desktop session, from within it",
+        )
+
+
+def _has_indicator(gi: Any) -> bool:
+    for name in ("AppIndicator3", "AyatanaAppIndicator3"):  # either will do for pystray
+        try:
+            gi.require_version(name, "0.1")
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def _check_host(gi: Any, wait: float) -> None:
+    """Make sure that somebody shows the icon: without, it would be invisible, and no error."""
+    gi.require_version("Gio", "2.0")
+    gio = importlib.import_module("gi.repository.Gio")
+    glib = importlib.import_module("gi.repository.GLib")
+    try:
+        bus = gio.bus_get_sync(gio.BusType.SESSION, None)
+    except glib.Error as error:
+        raise TrayError(
+            "there is no D-Bus session bus, through which tray icons are shown",
+            "run `llmsuggestd tray` in a desktop session"
+            " (Debian: sudo apt install dbus-user-session, then log in again)",
+        ) from error
+    deadline = time.monotonic() + wait
+    while not _has_owner(gio, glib, bus, WATCHER):
+        if time.monotonic() >= deadline:
+            raise TrayError(
+                f"this desktop shows no tray icons (nobody owns {WATCHER})", _host_hint()
+            )
+        time.sleep(0.25)
+
+
+def _has_owner(gio: Any, glib: Any, bus: Any, name: str) -> bool:
+    answer = bus.call_sync(
+        "org.freedesktop.DBus",
+        "/org/freedesktop/DBus",
+        "org.freedesktop.DBus",
+        "NameHasOwner",
+        glib.Variant("(s)", (name,)),
+        glib.VariantType("(b)"),
+        gio.DBusCallFlags.NONE,
+        5000,
+        None,
+    )
+    owned: bool = answer.unpack()[0]
+    return owned
+
+
+def _host_hint() -> str:
+    words = os.environ.get("XDG_CURRENT_DESKTOP", "").lower().split(":")
+    return next((HOSTS[word] for word in words if word in HOSTS), HOST_ANYWHERE)
+
+
+def _install_command() -> str:
+    return next((INSTALL[name] for name in _distribution() if name in INSTALL), INSTALL_ANYWHERE)
+
+
+def _distribution(os_release: Path = Path("/etc/os-release")) -> list[str]:
+    """The names this distribution goes by, its own first, then those it is like."""
+    try:
+        lines = os_release.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    pairs = dict(line.split("=", 1) for line in lines if "=" in line)
+    names = f"{pairs.get('ID', '')} {pairs.get('ID_LIKE', '')}".replace('"', "").split()
+    return ["suse" if "suse" in name else name for name in names]
