@@ -7,29 +7,35 @@ With `--describe` it prints what llama.cpp is here, as JSON, and exits.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.healing import Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import (
     MAX_WIDTH,
     Cancelled,
     Llama,
     LlamaError,
+    StopFlag,
     build,
     devices,
+    model_size,
     physical_cores,
+    runnable_tasks,
     system_info,
 )
-from llmsuggestd.engine.prompt import fit_prompt, suggestion_text
-from llmsuggestd.engine.search import Floats, beam_search, sample
+from llmsuggestd.engine.offload import fewer, layers_to_offload
+from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
+from llmsuggestd.engine.search import beam_search, sample
 
 
 class Engine:
@@ -37,20 +43,12 @@ class Engine:
 
     def __init__(self, load: protocol.Load) -> None:
         began = time.monotonic()
-        gpus = [device for device in devices() if device.is_gpu]
-        layers = 0 if load.gpu == "off" or not gpus else -1 if load.gpu == "auto" else load.gpu
-        self.llama = Llama(
-            Path(load.path),
-            gpu_layers=layers,
-            threads=load.threads or physical_cores(),
-            context=load.context,
-            extra_buffers=load.extra_buffers,
-        )
-        total = self.llama.layers + 1  # llama.cpp counts the output as a layer
-        offloaded = total if layers < 0 else min(layers, total)
+        self._threads = load.threads
+        self.llama, device = _load(load)
+        self.vocabulary = Vocabulary(self.llama.pieces)
         self.loaded = protocol.Loaded(
             description=self.llama.description,
-            device=f"{gpus[0].description} ({offloaded}/{total} layers)" if offloaded else "CPU",
+            device=device,
             parameters=self.llama.parameters,
             bytes=self.llama.bytes,
             context=self.llama.context,
@@ -58,71 +56,122 @@ class Engine:
             load_ms=_ms_since(began),
         )
 
-    def suggest(self, request: protocol.Suggest, wanted: Callable[[], bool]) -> protocol.Result:
-        """Answer one request. Raises Cancelled when `wanted` says no, LlamaError on failure."""
+    def suggest(self, request: protocol.Suggest) -> protocol.Result:
+        """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
         llama = self.llama
+        if not self._threads:
+            llama.use_threads(threads_to_use(physical_cores(), runnable_tasks()))
         width = min(request.n, MAX_WIDTH)
         positions = min(llama.context, llama.trained_context)
         # at least half of the context is for the prompt, whatever the candidates ask for
         room = min(width * request.max_tokens, llama.context // 2)
         max_tokens = min(request.max_tokens, positions // 2, room // width)
-        tokens, truncated = fit_prompt(
+        prompt, truncated = fit_prompt(
             request.goal,
             request.prefix,
             llama.tokenize,
             min(llama.context - room, positions - max_tokens),
         )
-        first = llama.start(tokens, wanted)
+        tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
+        healing = Healing(llama.step, taken, self.vocabulary)
+        first = healing.first(llama.start(tokens))
         prompt_ms = _ms_since(began)
 
-        def step(parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-            if not wanted():
-                raise Cancelled
-            return llama.step(parents, tokens)
-
         def text(tokens: Sequence[int]) -> str | None:
-            return suggestion_text(request.prefix, b"".join(map(llama.piece, tokens)))
+            continuation = healing.continuation(tokens)
+            return None if continuation is None else suggestion_text(request.prefix, continuation)
 
         began = time.monotonic()
         if request.mode == "beam":
             found = beam_search(
-                first, step, width=width, max_tokens=max_tokens, end=llama.ends, text=text
+                first,
+                healing,
+                width=width,
+                max_tokens=max_tokens,
+                end=llama.ends,
+                text=text,
+                length=healing.length,
             )
         else:
             found = sample(
                 first,
-                step,
+                healing,
                 count=width,
                 max_tokens=max_tokens,
                 end=llama.ends,
                 text=text,
                 temperature=request.temperature,
                 seed=request.seed,
+                length=healing.length,
             )
         return protocol.Result(
             id=request.id,
             suggestions=[protocol.Suggestion(*hypothesis) for hypothesis in found],
             truncated=truncated,
             prompt_tokens=len(tokens),
+            reused_tokens=llama.reused,
             prompt_ms=prompt_ms,
             decode_ms=_ms_since(began),
         )
 
 
+def _load(load: protocol.Load) -> tuple[Llama, str]:
+    """Load a model with as much of it on GPUs as fits; say where it is.
+
+    What a GPU's driver keeps for itself cannot be known before, so a load that fails is tried
+    again with fewer layers there, and at last with none.
+    """
+    path = Path(load.path)
+    gpus = [device for device in devices() if device.is_gpu]
+    size = model_size(path, load.context)
+    layers = layers_to_offload(load.gpu, [gpu.free for gpu in gpus], size)
+    while True:
+        try:
+            llama = Llama(
+                path,
+                gpu_layers=layers,
+                threads=load.threads or physical_cores(),
+                context=load.context,
+                extra_buffers=load.extra_buffers,
+            )
+        except LlamaError as error:
+            if layers == 0:
+                raise
+            print(f"{layers} layers on the GPU: {error}; trying fewer", file=sys.stderr)
+            layers = fewer(layers)
+        else:
+            names = " + ".join(gpu.description for gpu in gpus)
+            return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
+
+
+def threads_to_use(cores: int, runnable: int) -> int:
+    """Threads for one answer: the cores that others leave, and at least half of all.
+
+    Lean keeps cores busy while its user waits for us. Its threads and ours then share them, and a
+    decode goes on only when its last thread does; fewer threads wait for each other less. With
+    fewer than half, the answer would pay for a load that may be over in a moment.
+    """
+    others = max(0, runnable - 1)
+    return min(cores, max(cores - others, (cores + 1) // 2))
+
+
 class Requests:
-    """Reads frames in a thread of its own; knows which requests are still wanted."""
+    """Reads frames in a thread of its own, and stops a request that is cancelled."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._queue: queue.SimpleQueue[protocol.Load | protocol.Suggest] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._cancelled: set[int] = set()
+        self._current: int | None = None
+        self._stop: StopFlag | None = None
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         while (message := protocol.read_request(self._stream)) is not None:
             if isinstance(message, protocol.Cancel):
-                self._cancelled.add(message.id)
+                self._cancel(message.id)
             else:
                 self._queue.put(message)
         os._exit(0)  # the daemon is gone or done with us; there is nothing to save
@@ -131,13 +180,26 @@ class Requests:
         """The next request, in the order of arrival."""
         return self._queue.get()
 
-    def wanted(self, id_: int) -> bool:
-        """Whether nobody has cancelled a request."""
-        return id_ not in self._cancelled
+    @contextlib.contextmanager
+    def running(self, id_: int, stop: StopFlag) -> Iterator[None]:
+        """Raise `stop` if the request is cancelled, before or while the block runs."""
+        with self._lock:
+            self._current, self._stop = id_, stop
+            if id_ in self._cancelled:
+                stop.raise_()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._current = None
+                self._cancelled.discard(id_)
+                stop.lower()
 
-    def done(self, id_: int) -> None:
-        """Forget a request that is over."""
-        self._cancelled.discard(id_)
+    def _cancel(self, id_: int) -> None:
+        with self._lock:
+            self._cancelled.add(id_)
+            if id_ == self._current and self._stop is not None:
+                self._stop.raise_()
 
 
 def serve(requests: Requests, replies: BinaryIO) -> None:
@@ -158,13 +220,13 @@ def serve(requests: Requests, replies: BinaryIO) -> None:
     while True:
         request = requests.next()
         assert isinstance(request, protocol.Suggest), "one engine loads one model"
-        try:
-            send(engine.suggest(request, lambda id_=request.id: requests.wanted(id_)))  # type: ignore[misc]
-        except Cancelled:
-            send(protocol.Failed(request.id, "cancelled", "cancelled"))
-        except LlamaError as error:
-            send(protocol.Failed(request.id, "engine", str(error)))
-        requests.done(request.id)
+        with requests.running(request.id, engine.llama.stop):
+            try:
+                send(engine.suggest(request))
+            except Cancelled:
+                send(protocol.Failed(request.id, "cancelled", "cancelled"))
+            except LlamaError as error:
+                send(protocol.Failed(request.id, "engine", str(error)))
 
 
 def describe() -> dict[str, object]:

@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +20,18 @@ import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 import numpy as np
 from llama_cpp import _ggml
 
+from llmsuggestd.engine.offload import Size
 from llmsuggestd.engine.search import Floats, log_softmax
 
 MAX_WIDTH = 32
 """Candidates at a time; the daemon allows no more."""
 
-PROMPT_CHUNK = 128
-"""Tokens of a prompt decoded between two looks at whether the answer is still wanted."""
+PROMPT_CHUNK = 256
+"""Tokens of a prompt decoded at a time. On a GPU, where a decode cannot be aborted, this bounds
+how long a cancelled request goes on."""
+
+ABORTED = 2
+"""What llama_decode returns when its abort callback said so."""
 
 GPU_TYPES = (1, 2)
 """ggml's device types GPU and IGPU (ggml-backend.h); 0 is the CPU, 3 an accelerator beside it."""
@@ -38,6 +43,32 @@ class LlamaError(Exception):
 
 class Cancelled(Exception):
     """The answer is no longer wanted."""
+
+
+class StopFlag:
+    """A flag that llama.cpp looks at between the operations of a decode, without Python's help.
+
+    Its abort callback is a C function of a pointer that says whether to stop. `strlen` is one, and
+    the pointer one to a string that is empty until the flag is raised; so a look costs nanoseconds,
+    and no interpreter lock. Only the CPU backend looks (llama.h, `llama_set_abort_callback`).
+    """
+
+    def __init__(self) -> None:
+        self._text = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+        self.callback = ctypes.cast(libc.strlen, C.ggml_abort_callback)
+        self.data = ctypes.cast(self._text, ctypes.c_void_p)
+
+    def raise_(self) -> None:
+        """Stop what is being decoded. Any thread may call it."""
+        self._text[0] = b"x"
+
+    def lower(self) -> None:
+        """Let decodes run again."""
+        self._text[0] = b"\0"
+
+    def __bool__(self) -> bool:
+        return self._text[0] != b"\0"
 
 
 class Device(NamedTuple):
@@ -56,6 +87,7 @@ class Llama:
 
     Raises LlamaError if llama.cpp cannot load the file; the first decode happens here too, so
     that a build that cannot decode shows it (by an error, or by dying) before anyone waits.
+    Decodes raise Cancelled once `stop` is raised.
     """
 
     def __init__(
@@ -71,21 +103,25 @@ class Llama:
         C.llama_backend_init()
         self._model = _load_model(path, gpu_layers, extra_buffers)
         self._vocab = C.llama_model_get_vocab(self._model)
+        self._piece_buffer = ctypes.create_string_buffer(4096)
         self._context = self._new_context(context, threads)
         self._memory = C.llama_get_memory(self._context)
+        self.stop = StopFlag()
+        C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
         self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
         self.context = int(C.llama_n_ctx(self._context))
         self.trained_context = int(C.llama_model_n_ctx_train(self._model))
         self.vocabulary = int(C.llama_vocab_n_tokens(self._vocab))
         self.parameters = int(C.llama_model_n_params(self._model))
         self.bytes = int(C.llama_model_size(self._model))
-        self.layers = int(C.llama_model_n_layer(self._model))
         self.ends = frozenset(
             token for token in range(self.vocabulary) if C.llama_vocab_is_eog(self._vocab, token)
         )
         self._never = self._tokens_never_chosen()
-        self._pieces: dict[int, bytes] = {}
+        self.pieces = [self._piece(token) for token in range(self.vocabulary)]
         self._prompt: list[int] = []
+        self.reused = 0
+        """Tokens of the last prompt that were decoded already."""
         self._position = 0
         self._slots: list[int] = []
         self._probe()
@@ -126,7 +162,12 @@ class Llama:
         """llama.cpp's words for the model, such as `gptneox 2.8B Q4_K - Medium`."""
         buffer = ctypes.create_string_buffer(256)
         C.llama_model_desc(self._model, buffer, len(buffer))
-        return buffer.value.decode()
+        # it knows the names of the sizes that it has met in papers
+        return buffer.value.decode().replace("?B", f"{self.parameters / 1e6:.3g}M")
+
+    def use_threads(self, count: int) -> None:
+        """Decode with so many threads from now on."""
+        C.llama_set_n_threads(self._context, count, count)
 
     def tokenize(self, text: str) -> list[int]:
         """The tokens of a text, in which special tokens are plain text."""
@@ -138,24 +179,22 @@ class Llama:
             raise LlamaError(f"llama.cpp could not tokenise {len(data)} bytes")
         return list(tokens[:count])
 
-    def piece(self, token: int) -> bytes:
+    def _piece(self, token: int) -> bytes:
         """A token's bytes, which may be part of a character; none for control tokens."""
-        if token not in self._pieces:
-            buffer = ctypes.create_string_buffer(512)
-            count = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-            self._pieces[token] = buffer.raw[: max(count, 0)]
-        return self._pieces[token]
+        buffer = self._piece_buffer
+        count = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        return buffer.raw[: max(count, 0)]
 
     def forget(self) -> None:
         """Drop every cell, the last prompt's too."""
         C.llama_memory_clear(self._memory, True)
         self._prompt = []
 
-    def start(self, prompt: Sequence[int], wanted: Callable[[], bool]) -> Floats:
+    def start(self, prompt: Sequence[int]) -> Floats:
         """Decode a prompt, keeping what the last one shares with it.
 
-        Returns the log probabilities of the next token, shape (vocabulary,). Raises Cancelled
-        when `wanted` says no, with what is decoded so far kept.
+        Returns the log probabilities of the next token, shape (vocabulary,). When it is
+        cancelled, what is decoded so far stays for the next prompt.
         """
         shared = 0
         # the last token is always decoded again: its output is what we are here for
@@ -167,10 +206,9 @@ class Llama:
             C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         C.llama_memory_seq_rm(self._memory, 0, shared, -1)
         self._prompt = list(prompt[:shared])
+        self.reused = shared
         row: Floats | None = None
         for begin in range(shared, len(prompt), PROMPT_CHUNK):
-            if not wanted():
-                raise Cancelled
             chunk = prompt[begin : begin + PROMPT_CHUNK]
             last = begin + len(chunk) == len(prompt)
             rows = self._decode(
@@ -232,7 +270,11 @@ class Llama:
             batch.logits[i] = 0
         for i in outputs:
             batch.logits[i] = 1
+        if self.stop:
+            raise Cancelled
         code = C.llama_decode(self._context, batch)
+        if code == ABORTED:  # llama.cpp has taken back the cells of this batch, and no others
+            raise Cancelled
         if code != 0:
             self.forget()
             raise LlamaError(_last_error(f"llama_decode returned {code}"))
@@ -246,6 +288,39 @@ class Llama:
         )
         logits[:, self._never] = -np.inf
         return log_softmax(logits)
+
+
+def model_size(path: Path, context: int) -> Size:
+    """What a model needs, from its file's header. Raises LlamaError as loading does."""
+    _capture_log()
+    params = C.llama_model_default_params()
+    params.vocab_only = True
+    model = _load(path, params)
+    architecture = _metadata(model, "general.architecture")
+
+    def number(key: str, otherwise: str = "") -> int:
+        value = _metadata(model, f"{architecture}.{key}") or otherwise
+        if not value.isdigit():
+            raise LlamaError(f"its header says {value!r} for {key}")
+        return int(value)
+
+    heads = number("attention.head_count")
+    cached_heads = number("attention.head_count_kv", otherwise=str(heads))
+    embedding = number("embedding_length")
+    size = Size(
+        weights=path.stat().st_size,
+        layers=number("block_count") + 1,
+        # keys and values, float16
+        cache_per_layer=context * embedding * cached_heads // heads * 2 * 2,
+    )
+    C.llama_model_free(model)
+    return size
+
+
+def _metadata(model: Any, key: str) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    C.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode()
 
 
 def devices() -> list[Device]:
@@ -291,6 +366,14 @@ def system_info() -> str:
     return text.decode().strip()
 
 
+def runnable_tasks() -> int:
+    """Threads of the whole machine that run or wait for a core right now; 1 where unknown."""
+    try:
+        return int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
+    except (OSError, ValueError, IndexError):
+        return 1
+
+
 def physical_cores() -> int:
     """The physical cores that this process may run on; at least 1."""
     try:
@@ -308,6 +391,10 @@ def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
     params = C.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
     params.use_extra_bufts = extra_buffers
+    return _load(path, params)
+
+
+def _load(path: Path, params: Any) -> Any:
     model = C.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise LlamaError(_last_error("llama.cpp could not load it"))

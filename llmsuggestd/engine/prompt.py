@@ -18,9 +18,14 @@ TARGET = "⊢"
 def build_prompt(goal: str, prefix: str) -> str:
     """The prompt for a goal and the beginning of its tactic.
 
-    In Unicode's NFC form: GPT-NeoX tokenizers normalise their input, and llama.cpp does not.
+    In NFC: GPT-NeoX tokenizers normalise their input, and llama.cpp does not.
     """
-    return unicodedata.normalize("NFC", f"{GOAL_MARK}{goal}[PROOFSTEP]{prefix}")
+    return nfc(f"{GOAL_MARK}{goal}[PROOFSTEP]{prefix}")
+
+
+def nfc(text: str) -> str:
+    """A text in Unicode's normal form NFC."""
+    return unicodedata.normalize("NFC", text)
 
 
 def fit_prompt(

@@ -89,6 +89,8 @@ class Result(msgspec.Struct, tag="result"):
     truncated: bool
     """Whether hypotheses were left out because the goal is longer than the context."""
     prompt_tokens: int
+    reused_tokens: int
+    """How many of them the last prompt had left behind."""
     prompt_ms: float
     decode_ms: float
 

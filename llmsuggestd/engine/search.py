@@ -8,6 +8,7 @@ tokens, its end token included.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -41,13 +42,17 @@ class Step(Protocol):
 Text = Callable[[Sequence[int]], str | None]
 """The text of a candidate, or None if it is no suggestion (empty, or not text)."""
 
+Length = Callable[[Sequence[int]], int]
+"""How many of a candidate's tokens count for its mean (all, unless some only spell the prefix)."""
+
 
 class _Results:
     """The best hypotheses so far, one for each text that differs by more than white space."""
 
-    def __init__(self, size: int, text: Text) -> None:
+    def __init__(self, size: int, text: Text, length: Length) -> None:
         self._size = size
         self._text = text
+        self._length = length
         self._best: dict[str, Hypothesis] = {}
 
     def add(self, tokens: Sequence[int], total: float, finished: bool) -> None:
@@ -55,19 +60,23 @@ class _Results:
         text = self._text(tokens)
         if text is None:
             return
-        hypothesis = Hypothesis(text, total / (len(tokens) + finished), finished)
+        hypothesis = Hypothesis(text, self.mean(tokens, total, finished), finished)
         key = " ".join(text.split())
         if key not in self._best or hypothesis.score > self._best[key].score:
             self._best[key] = hypothesis
+
+    def mean(self, tokens: Sequence[int], total: float, finished: bool) -> float:
+        """The mean log probability of a candidate."""
+        return total / max(1, self._length(tokens) + finished)
 
     def ranked(self) -> list[Hypothesis]:
         """The best ones, best first."""
         return sorted(self._best.values(), key=lambda h: -h.score)[: self._size]
 
     def closed_to(self, score: float) -> bool:
-        """Whether nothing with at most this score can still enter."""
+        """Whether nothing with at most this score can still enter; at -inf, nothing can."""
         ranked = self.ranked()
-        return len(ranked) == self._size and score <= ranked[-1].score
+        return score == -inf or (len(ranked) == self._size and score <= ranked[-1].score)
 
 
 def beam_search(
@@ -78,6 +87,7 @@ def beam_search(
     max_tokens: int,
     end: Collection[int],
     text: Text,
+    length: Length = len,
 ) -> list[Hypothesis]:
     """The `width` best continuations that beam search of that width finds, best first.
 
@@ -88,12 +98,12 @@ def beam_search(
     up to white space take one place. There are fewer results only where the model has no more to
     say within `max_tokens`.
     """
-    results = _Results(width, text)
+    results = _Results(width, text, length)
     ends = set(end)
     beams: list[tuple[int, ...]] = [()]
     totals = np.zeros(1)
     log_probabilities = first[np.newaxis, :]
-    for length in range(1, max_tokens + 1):
+    for count in range(1, max_tokens + 1):
         extended = totals[:, np.newaxis] + log_probabilities
         vocabulary = extended.shape[1]
         flat = extended.ravel()
@@ -109,10 +119,11 @@ def beam_search(
         totals = flat[parents]
         chosen = [divmod(index, vocabulary) for index in parents]
         beams = [(*beams[parent], token) for parent, token in chosen]
-        if length == max_tokens:
-            for beam, total in zip(beams, totals, strict=True):
-                results.add(beam, float(total), finished=False)
-        elif not beams or results.closed_to(float(totals[0]) / length):
+        open_ = list(zip(beams, map(float, totals), strict=True))
+        if count == max_tokens:
+            for beam, total in open_:
+                results.add(beam, total, finished=False)
+        elif results.closed_to(max((results.mean(*beam, False) for beam in open_), default=-inf)):
             break
         else:
             log_probabilities = step([p for p, _ in chosen], [t for _, t in chosen])
@@ -129,18 +140,19 @@ def sample(
     text: Text,
     temperature: float,
     seed: int | None,
+    length: Length = len,
 ) -> list[Hypothesis]:
     """At most `count` distinct continuations drawn at a temperature, best first.
 
     The score is that of the model's own distribution, temperature 1. The same seed gives the same
     draws on the same build and machine.
     """
-    results = _Results(count, text)
+    results = _Results(count, text, length)
     generator = np.random.default_rng(seed)
     ends = set(end)
     open_: list[tuple[tuple[int, ...], float]] = [((), 0.0)] * count
     log_probabilities = np.broadcast_to(first, (count, len(first)))
-    for length in range(1, max_tokens + 1):
+    for drawn in range(1, max_tokens + 1):
         parents: list[int] = []
         extended: list[tuple[tuple[int, ...], float]] = []
         for parent, (tokens, total) in enumerate(open_):
@@ -150,7 +162,7 @@ def sample(
             total += float(row[token])
             if token in ends:
                 results.add(tokens, total, finished=True)
-            elif length == max_tokens:
+            elif drawn == max_tokens:
                 results.add((*tokens, token), total, finished=False)
             else:
                 parents.append(parent)
@@ -159,7 +171,7 @@ def sample(
             break
         # the bare prompt is one candidate, whatever the number of draws from it
         log_probabilities = step(
-            parents if length > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
+            parents if drawn > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
         )
         open_ = extended
     return results.ranked()
