@@ -1,0 +1,114 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import LlmSuggest.Discovery
+
+public meta section
+
+/-!
+# Asking the daemon
+
+A request is one run of `curl`, which knows Unix sockets, time limits and HTTP. The goal goes to
+its standard input and the token into a configuration that it reads there, so that neither shows up
+in the list of processes.
+-/
+
+namespace LlmSuggest
+
+open Lean
+
+/-- What the daemon is asked for. -/
+structure Request where
+  /-- The goal as Lean prints it. -/
+  goal : String
+  /-- What the suggestions have to start with. -/
+  «prefix» : String
+  /-- The number of suggestions. -/
+  n : Nat
+  /-- Who asks: a newer request of the same client supersedes the older one. -/
+  client : String
+  deriving ToJson
+
+/-- A suggestion as the model made it. -/
+structure Answer where
+  /-- The tactic, with the prefix that was asked for. -/
+  text : String
+  /-- The mean log probability of a token. -/
+  score : Float
+  deriving FromJson
+
+/-- The arguments and the standard input for the `curl` that posts `body` to the daemon. -/
+def Daemon.curl (daemon : Daemon) (path body : String) (timeout : Nat) :
+    IO (Array String × String) := do
+  let args := #["-q", "--silent", "--show-error", "--noproxy", "*", "--connect-timeout", "2",
+    "--max-time", toString timeout, "--max-filesize", "1048576", "--write-out", "\n%{http_code}",
+    "--header", "Content-Type: application/json"]
+  match daemon with
+  | .socket file =>
+    return (args ++ #["--unix-socket", file, "--data-binary", "@-", s!"http://localhost{path}"],
+      body)
+  | .port url tokenFile =>
+    let token ← try IO.FS.readFile tokenFile catch _ =>
+      throw <| IO.userError s!"llmsuggest: {tokenFile} cannot be read. {startHint}"
+    let config := s!"header = {quote s!"Authorization: Bearer {token.trimAscii}"}\n\
+      data-binary = {quote body}\n"
+    return (args ++ #["--config", "-", url ++ path], config)
+where
+  /-- A text as a value in curl's configuration. -/
+  quote (text : String) : String :=
+    "\"" ++ (text.replace "\\" "\\\\").replace "\"" "\\\"" ++ "\""
+
+/-- What to tell the user when `curl` ends with an exit code other than 0. -/
+def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
+  match exitCode with
+  | 7 => s!"no daemon answers. {startHint}"
+  | 28 => s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
+      `set_option llmsuggest.timeout` sets the limit."
+  | _ => s!"the daemon could not be asked ({stderr.trimAscii}). `llmsuggestd doctor` looks for the \
+      cause."
+
+/-- What an error answer of the daemon says, and its advice. -/
+def errorMessage (json : Json) : Option String := do
+  let error ← (json.getObjVal? "error").toOption
+  let message ← (error.getObjValAs? String "message").toOption
+  match error.getObjValAs? String "hint" with
+  | .ok hint => return s!"{message}\n{hint}"
+  | .error _ => return message
+
+/-- The answers in what `curl` printed: a body, and the status on a line of its own. -/
+def decode (output : String) : Except String (Array Answer) := do
+  let lines := output.splitOn "\n"
+  let status := lines.getLastD ""
+  let body := "\n".intercalate lines.dropLast
+  let json := (Json.parse body).toOption.getD .null
+  if status == "200" then
+    if let .ok answers := json.getObjValAs? (Array Answer) "suggestions" then
+      return answers
+  else if let some message := errorMessage json then
+    throw message
+  throw s!"what answers with status {status} is no llmsuggestd of this version. \
+    `llmsuggestd doctor` looks for the cause."
+
+/-- Asks the daemon for suggestions. Throws one message with its remedy if there are none to be
+had. -/
+def ask (request : Request) (timeout : Nat) : IO (Array Answer) := do
+  let daemon ← findDaemon
+  let (args, input) ← daemon.curl "/v1/suggest" (toJson request).compress timeout
+  let output ← try IO.Process.output { cmd := "curl", args } (some input) catch _ =>
+    throw <| IO.userError "llmsuggest: the program `curl` cannot be run. Install it, or put it on \
+      the PATH of the editor."
+  unless output.exitCode == 0 do
+    fail <| curlFailure output.exitCode output.stderr timeout
+  match decode output.stdout with
+  | .ok answers => return answers
+  | .error message => fail message
+where
+  /-- Throws a message of this tactic. -/
+  fail {α : Type} (message : String) : IO α :=
+    throw <| IO.userError s!"llmsuggest: {message}"
+
+end LlmSuggest

@@ -1,0 +1,161 @@
+import LlmSuggest
+import FakeDaemon
+
+/-!
+# What is asked and what is shown
+-/
+
+/--
+info: Try these:
+  [apply] exact ⟨hp, hq⟩
+  [apply] constructor
+---
+error: unsolved goals
+p q : Prop
+hp : p
+hq : q
+⊢ p ∧ q
+-/
+#guard_msgs in
+answering "exact ⟨hp, hq⟩", "constructor" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+
+/--
+info: goal = p q : Prop
+hp : p
+hq : q
+⊢ p ∧ q
+---
+info: prefix = ⏎
+---
+info: n = 5
+-/
+#guard_msgs in
+#last_request
+
+/-! The main goal alone is sent, as many suggestions are asked for as the option says, and what
+follows the call is run. -/
+
+/--
+info: Try this:
+  [apply] exact hp
+-/
+#guard_msgs in
+answering "exact hp" in
+set_option llmsuggest.n 3 in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  · llmsuggest "exact h"
+    exact hp
+  · exact hq
+
+/--
+info: goal = case left
+p q : Prop
+hp : p
+hq : q
+⊢ p
+---
+info: prefix = exact h
+---
+info: n = 3
+-/
+#guard_msgs in
+#last_request
+
+/-! # Answers that are none -/
+
+/-- error: llmsuggest: the model has no suggestion for this goal -/
+#guard_msgs in
+answering in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: the model is still loading
+Try again in a moment.
+-/
+#guard_msgs in
+replying 503 "{\"error\": {\"code\": \"loading\", \"message\": \"the model is still loading\", \"hint\": \"Try again in a moment.\"}}" in
+example : True := by
+  llmsuggest
+
+/-- error: llmsuggest: the goal is too long -/
+#guard_msgs in
+replying 413 "{\"error\": {\"code\": \"too_long\", \"message\": \"the goal is too long\"}}" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 404 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+replying 404 "<html>not found</html>" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+replying 200 "{\"suggestions\": [\"simp\"]}" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "empty" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "html" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "nul and control characters" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "half" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: the daemon could not be asked (curl: (63) Maximum file size exceeded). `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "ten megabytes" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: the daemon could not be asked (curl: (52) Empty reply from server). `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "hang up" in
+example : True := by
+  llmsuggest
+
+/--
+error: llmsuggest: no answer within 1 s. `llmsuggestd status` shows what the daemon is doing; `set_option llmsuggest.timeout` sets the limit.
+-/
+#guard_msgs in
+behaving "slow" in
+set_option llmsuggest.timeout 1 in
+example : True := by
+  llmsuggest

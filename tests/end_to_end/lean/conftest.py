@@ -1,0 +1,31 @@
+"""What the tests of the tactic share: a Lean, and a daemon that does as told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The tests' own modules are found from the top of the checkout.
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.end_to_end.lean.fake_daemon import FakeDaemon, fake_daemon
+from tests.support.leanwasm import Lean, NoLeanError, find_lean
+
+
+@pytest.fixture(scope="session")
+def lean() -> Lean:
+    """A real Lean; the tests are skipped where there is none."""
+    try:
+        return find_lean()
+    except NoLeanError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeDaemon]:
+    """A daemon that follows the commands of FakeDaemon.lean."""
+    with fake_daemon() as running:
+        yield running

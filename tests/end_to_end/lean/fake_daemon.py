@@ -1,0 +1,125 @@
+"""A daemon that does what `FakeDaemon.lean` tells it, for tests of the tactic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+TOKEN = "the-token-of-the-fake-daemon"
+
+GOOD = json.dumps({"suggestions": [{"text": "trivial", "score": -0.1, "finished": True}]})
+# Answers that are easier to make here than to spell in Lean.
+BODIES = {
+    "empty": b"",
+    "html": b"<html><body>Sign in to the hotel's network</body></html>",
+    "ten megabytes": b'{"suggestions": "' + b"x" * 10_000_000 + b'"}',
+    "nul and control characters": bytes(range(32)) * 10,
+    "half": GOOD[:40].encode(),
+    "not UTF-8": b'{"suggestions": [{"text": "\xff\xfe", "score": 0}]}',
+}
+
+
+@dataclass
+class FakeDaemon:
+    """The running servers and what they saw."""
+
+    directory: Path
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    abandoned: int = 0
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What Lean is run with."""
+        return {
+            "FAKE_DAEMON": str(self.directory),
+            "LLMSUGGESTD_HOME": str(self.directory / "home"),
+            "LLMSUGGESTD_SOCKET": str(self.directory / "socket"),
+        }
+
+    def script(self) -> dict[str, Any]:
+        """What to do next."""
+        return dict(json.loads((self.directory / "script.json").read_text()))
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
+    daemon_threads = True
+    fake: FakeDaemon
+
+
+class _UnixServer(_Server, socketserver.UnixStreamServer):
+    pass
+
+
+class _TcpServer(_Server, socketserver.TCPServer):
+    pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        (fake.directory / "request.json").write_bytes(body)
+        fake.requests.append({**json.loads(body), "path": self.path})
+        script = fake.script()
+        if self.headers["Content-Type"] != "application/json":
+            self.reply(415, b'{"error": {"code": "x", "message": "not sent as JSON"}}')
+        elif isinstance(self.server, _TcpServer) and (
+            self.headers["Authorization"] != f"Bearer {TOKEN}"
+        ):
+            self.reply(401, b'{"error": {"code": "x", "message": "no token"}}')
+        elif (behaviour := script.get("behaviour")) is None:
+            self.reply(script.get("status", 200), script["body"].encode())
+        elif behaviour == "hang up":
+            self.connection.close()
+        elif behaviour == "slow":
+            self.wait_for_hang_up()
+        else:
+            self.reply(200, BODIES[behaviour])
+
+    def reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def wait_for_hang_up(self) -> None:
+        """Answer nothing until the client gives up."""
+        self.connection.settimeout(60)
+        if self.connection.recv(1) == b"":
+            self.server.fake.abandoned += 1
+
+
+@contextmanager
+def fake_daemon() -> Iterator[FakeDaemon]:
+    """Run the fake daemon, its socket in a directory with a short name."""
+    directory = Path(tempfile.mkdtemp(prefix="fd", dir="/tmp"))
+    fake = FakeDaemon(directory)
+    tcp = _TcpServer(("127.0.0.1", 0), _Handler)
+    servers: list[_Server] = [_UnixServer(str(directory / "socket"), _Handler), tcp]
+    (directory / "port").write_text(str(tcp.server_address[1]))
+    (directory / "token").write_text(TOKEN + "\n")
+    for server in servers:
+        server.fake = fake
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield fake
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""The tactic against a daemon that does as told: each Lean file checks its own messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.lean.fake_daemon import FakeDaemon
+from tests.support.leanwasm import Lean
+from tests.support.leanwasm.lean import PACKAGE
+
+HERE = Path(__file__).resolve().parent
+# The first run fetches a Lean and compiles the package: about three minutes on a slow machine.
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
+
+
+def check(lean: Lean, file: Path, env: dict[str, str] | None = None) -> None:
+    """Run a Lean file whose `#guard_msgs` are the test: it is silent if all is as expected."""
+    result = lean.run(file, env=env)
+    assert (result.output, result.exit_code) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.glob("LlmSuggestTest/*.lean")), ids=lambda f: f.stem
+)
+def test_package(lean: Lean, file: Path) -> None:
+    """What `lake test` runs."""
+    check(lean, file)
+
+
+def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Suggestions.lean", fake.env)
+    assert all(request["path"] == "/v1/suggest" for request in fake.requests)
+    clients = {request["client"] for request in fake.requests}
+    assert len(clients) == len(fake.requests), "each place in a file is a client of its own"
+
+
+def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Discovery.lean", fake.env | {"LLMSUGGESTD_SOCKET": ""})
+
+
+def test_no_curl(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "NoCurl.lean", fake.env | {"PATH": str(fake.directory)})

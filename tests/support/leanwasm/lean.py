@@ -1,0 +1,185 @@
+"""Runs Lean files for the tests, with the native Lean if it fits and the npm one otherwise."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.leanwasm import install
+
+PACKAGE = Path(__file__).resolve().parents[3] / "lean"
+_IMPORT = re.compile(r"^(?:public\s+)?(?:meta\s+)?import\s+(?:all\s+)?(\S+)\s*$", re.MULTILINE)
+# As in lakefile.toml.
+_PACKAGE_OPTIONS = ("-Dweak.linter.missingDocs=true",)
+_ARTIFACTS = (".olean", ".olean.server", ".olean.private", ".ir")
+# What the npm Lean prints although nothing is wrong.
+_NOISE = ("  - /", "  mainModule?", "PANIC at _private.Lean.Environment.0.Lean.AsyncConsts.add")
+
+
+class NoLeanError(Exception):
+    """There is no Lean here, and none can be fetched; tests skip with the message."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of Lean gave."""
+
+    output: str
+    exit_code: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A local module, as it is compiled."""
+
+    name: str
+    text: str
+    imports: tuple[_Module, ...]
+    key: str
+
+    def closure(self) -> set[_Module]:
+        """The module and all local ones that it imports, directly or not."""
+        return {self}.union(*(module.closure() for module in self.imports))
+
+
+class Lean:
+    """A Lean that elaborates files; what they import from local folders is compiled first."""
+
+    def __init__(self, command: Sequence[str], stamp: str, *, wasm: bool) -> None:
+        self.wasm = wasm
+        self._command = [*command, "-Dcompiler.checkMeta=false"] if wasm else list(command)
+        self._stamp = stamp
+        self._store = install.cache_dir() / "modules"
+
+    def run(
+        self,
+        file: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        timeout: float = 180,
+    ) -> Result:
+        """Elaborate a file as `lean FILE` does; modules are looked up beside it and in `lean/`."""
+        with tempfile.TemporaryDirectory(prefix="lean-") as tree:
+            self._link(self._imports(file.read_text(), (PACKAGE, file.parent)), Path(tree))
+            start = time.monotonic()
+            process = subprocess.run(
+                [*self._command, *options, str(file)],
+                env={**os.environ, "LEAN_PATH": tree, **(env or {})},
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
+            seconds = time.monotonic() - start
+            output = process.stdout + _without_noise(process.stderr)
+            return Result(output, process.returncode, seconds)
+
+    def _imports(self, text: str, roots: Sequence[Path]) -> tuple[_Module, ...]:
+        """The local modules that a text imports."""
+        names = _IMPORT.findall(text)
+        found = (self._module(name, roots) for name in names)
+        return tuple(module for module in found if module is not None)
+
+    def _module(self, name: str, roots: Sequence[Path]) -> _Module | None:
+        """A module below the roots, or None if it is not a local one."""
+        relative = name.replace(".", "/") + ".lean"
+        source = next((root / relative for root in roots if (root / relative).exists()), None)
+        if source is None:
+            return None
+        text = source.read_text()
+        imports = self._imports(text, roots)
+        if self.wasm:
+            text = _for_wasm(text)
+        parts = [self._stamp, name, text, *(module.key for module in imports)]
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        return _Module(name, text, imports, key)
+
+    def _link(self, modules: Sequence[_Module], tree: Path) -> None:
+        """Put the compiled modules, and those they import, where LEAN_PATH can point."""
+        for module in set[_Module]().union(*(module.closure() for module in modules)):
+            stored = self._compiled(module)
+            target = tree / module.name.replace(".", "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for suffix in _ARTIFACTS:
+                if (artifact := stored / f"module{suffix}").exists():
+                    shutil.copy(artifact, f"{target}{suffix}")
+
+    def _compiled(self, module: _Module) -> Path:
+        """The directory of a module's compiled files, made if need be."""
+        stored = self._store / module.key
+        if stored.exists():
+            return stored
+        self._store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=self._store) as build:
+            tree, source, out = (Path(build) / name for name in ("tree", "source", "out"))
+            self._link(module.imports, tree)
+            relative = Path(module.name.replace(".", "/") + ".lean")
+            (source / relative).parent.mkdir(parents=True)
+            (source / relative).write_text(module.text)
+            out.mkdir()
+            with install.locked(self._store):
+                if stored.exists():
+                    return stored
+                process = subprocess.run(
+                    [*self._command, *_PACKAGE_OPTIONS, "-o", f"{out}/module.olean", relative],
+                    cwd=source,
+                    env={**os.environ, "LEAN_PATH": str(tree)},
+                    capture_output=True,
+                    text=True,
+                    timeout=180,
+                )
+                messages = _without_noise(process.stdout + process.stderr)
+                if process.returncode != 0 or messages:
+                    raise AssertionError(f"{module.name} does not compile cleanly:\n{messages}")
+                out.rename(stored)
+        return stored
+
+
+def _without_noise(text: str) -> str:
+    return "\n".join(x for x in text.splitlines() if x and not x.startswith(_NOISE))
+
+
+def _for_wasm(text: str) -> str:
+    """A module of the package as the npm Lean can import it, its lines where they were.
+
+    That Lean finds compiled code only under names that the shim entered.
+    """
+    text = re.sub(r"^module$", "module public import WasmShim", text, count=1, flags=re.MULTILINE)
+    return text + "\n#eval WasmShim.finish\n"
+
+
+@functools.cache
+def find_lean() -> Lean:
+    """The native Lean if it is the package's version, else the npm one."""
+    wanted = (PACKAGE / "lean-toolchain").read_text().strip().rpartition(":v")[2]
+    if shutil.which("lean") is not None:
+        version = subprocess.run(
+            ["lean", "--version"], cwd=PACKAGE, capture_output=True, text=True, timeout=300
+        )
+        if f"version {wanted}," in version.stdout:
+            return Lean(["lean"], version.stdout, wasm=False)
+    if (reason := install.unsupported()) is not None:
+        raise NoLeanError(f"no Lean {wanted} on this machine, and {reason}")
+    kit = install.install()
+    return Lean(install.command(kit), kit.name, wasm=True)
+
+
+def run_lean(
+    file: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    timeout: float = 180,
+) -> Result:
+    """`find_lean().run(...)`."""
+    return find_lean().run(file, env=env, options=options, timeout=timeout)
