@@ -18,10 +18,12 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
@@ -191,10 +193,24 @@ class EngineProcess:
 
 
 class Supervisor:
-    """Keeps an engine for one model: starts it when needed, again after a crash, thrice at most."""
+    """Keeps an engine for one model: starts it when needed, again after a crash, thrice at most.
 
-    def __init__(self, load: protocol.Load, memory: Path, command: Sequence[str] = COMMAND) -> None:
+    An engine that nobody has asked for `idle` seconds is ended, which gives its memory back, and
+    the next request starts another; 0 keeps it for ever.
+    """
+
+    def __init__(
+        self,
+        load: protocol.Load,
+        memory: Path,
+        command: Sequence[str] = COMMAND,
+        *,
+        idle: float = 0.0,
+    ) -> None:
         self._load = load
+        self._idle = idle
+        self._users = 0
+        self._retirement: asyncio.Task[None] | None = None
         self._memory = memory
         self._command = command
         self._lock = asyncio.Lock()
@@ -202,15 +218,17 @@ class Supervisor:
         self.engine: EngineProcess | None = None
         self.loading = False
         self.failure: LlmsuggestdError | None = None
-        """Why there is no engine and none will be started; cleared by `reset`."""
+        """Why there is no engine, and none will be started."""
+        self.retired = False
+        """Whether there is no engine because nobody needed it."""
         self.extra_buffers = recall_extra_buffers(memory)
 
     async def ready(self) -> EngineProcess:
         """The engine, started first if there is none.
 
-        Raises LoadFailed or EngineDied; after that, the same again until `reset`.
+        Raises LoadFailed or EngineDied, and from then on the same again.
         """
-        async with self._lock:
+        async with self._in_use(), self._lock:
             if self.engine is not None and self.engine.alive:
                 return self.engine
             if self.failure is not None:
@@ -227,6 +245,7 @@ class Supervisor:
                 raise
             finally:
                 self.loading = False
+            self.retired = False
             info = self.engine.info
             log.info(
                 "loaded %s on %s, %d threads, in %.0f ms (engine pid %d)",
@@ -236,47 +255,91 @@ class Supervisor:
 
     async def ask(self, request: protocol.Suggest) -> protocol.Result:
         """Have the engine answer; counts its crashes."""
-        engine = await self.ready()
-        try:
-            result = await engine.ask(request)
-        except EngineDied as error:
-            if engine is self.engine:
-                self.engine = None
-                self._strikes += 1
-                log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
-                if self._strikes >= STRIKES:
-                    self.failure = EngineError(
-                        f"the engine died {STRIKES} times in a row, last of {error.cause}",
-                        "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
-                    )
-            raise
+        async with self._in_use():
+            engine = await self.ready()
+            try:
+                result = await engine.ask(request)
+            except EngineDied as error:
+                self._strike(engine, error)
+                raise
         self._strikes = 0
         return result
 
     async def close(self) -> None:
         """End the engine, if there is one."""
+        if self._retirement is not None:
+            self._retirement.cancel()
         async with self._lock:
             if self.engine is not None:
                 await self.engine.close()
                 self.engine = None
 
-    async def _spawn(self) -> EngineProcess:
-        self._load.extra_buffers = self.extra_buffers
+    @contextlib.asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        """Keep the engine while the block runs; the last user to leave starts its idle time."""
+        self._users += 1
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
         try:
-            return await EngineProcess.spawn(self._load, self._command)
-        except EngineDied as error:
-            if not self.extra_buffers or error.cause not in CRASH_SIGNALS:
-                raise
-            log.warning(
-                "the engine died of %s at its first decode: trying without llama.cpp's extra "
-                "buffer types (repacked weights, AMX)",
-                error.cause,
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0 and self._idle:
+                self._retirement = asyncio.create_task(self._retire())
+
+    async def _retire(self) -> None:
+        await asyncio.sleep(self._idle)
+        async with self._lock:
+            if self.engine is not None:
+                engine, self.engine = self.engine, None
+                self.retired = True
+                log.info("nobody asked for %.0f s: the engine is unloaded", self._idle)
+                await engine.close()
+
+    def _strike(self, engine: EngineProcess, error: EngineDied) -> None:
+        if engine is not self.engine:
+            return  # another request has counted this death already
+        self.engine = None
+        self._strikes += 1
+        log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
+        if self._strikes >= STRIKES:
+            self.failure = EngineError(
+                f"the engine died {STRIKES} times in a row, last of {error.cause}",
+                "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
             )
-        self._load.extra_buffers = False
-        engine = await EngineProcess.spawn(self._load, self._command)
-        self.extra_buffers = False
-        _remember_no_extra_buffers(self._memory)
-        return engine
+
+    async def _spawn(self) -> EngineProcess:
+        """Start an engine; one that a crash ends is tried with less of what may have crashed."""
+        gpu = self._load.gpu
+        attempts = [
+            (gpu, self.extra_buffers),
+            (gpu, False),
+            ("off", self.extra_buffers),
+            ("off", False),
+        ]
+        last: EngineDied | None = None
+        for attempt in dict.fromkeys(attempts):
+            load = msgspec.structs.replace(self._load, gpu=attempt[0], extra_buffers=attempt[1])
+            if last is not None:
+                log.warning(
+                    "the engine died of %s at its first decode: trying %s extra buffer types "
+                    "(repacked weights, AMX), gpu %s",
+                    last.cause, "with" if load.extra_buffers else "without", load.gpu,
+                )  # fmt: skip
+            try:
+                engine = await EngineProcess.spawn(load, self._command)
+            except EngineDied as error:
+                if error.cause not in CRASH_SIGNALS:
+                    raise
+                last = error
+                continue
+            if self.extra_buffers and attempt == (gpu, False):
+                self.extra_buffers = False
+                _remember_no_extra_buffers(self._memory)
+            return engine
+        assert last is not None
+        raise last
 
 
 def engine_environment() -> dict[str, str]:

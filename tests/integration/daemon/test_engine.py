@@ -41,12 +41,27 @@ engine.Engine = Engine
 engine.main()
 """
 
+DIES_WITH_A_GPU = DIES_WITH_EXTRA_BUFFERS.replace("load.extra_buffers", "load.gpu != 'off'")
+
+ANSWERS_SLOWLY = """
+import time
+from llmsuggestd.engine import __main__ as engine
+
+class Engine(engine.Engine):
+    def suggest(self, request):
+        time.sleep(0.8)
+        return super().suggest(request)
+
+engine.Engine = Engine
+engine.main()
+"""
+
 DIES_WHEN_ASKED = """
 import os, signal
 from llmsuggestd.engine import __main__ as engine
 
 class Engine(engine.Engine):
-    def suggest(self, request, wanted):
+    def suggest(self, request):
         engine._no_core_file()
         os.abort()
 
@@ -97,6 +112,36 @@ async def test_three_crashes_in_a_row_are_enough(tmp_path: Path) -> None:
         await supervisor.ask(suggest())
     assert supervisor.failure is not None
     assert supervisor.engine is None
+    await supervisor.close()
+
+
+async def test_an_idle_engine_is_ended_and_comes_back(tmp_path: Path) -> None:
+    supervisor = Supervisor(load(), tmp_path / "m", idle=0.3)
+    first = await supervisor.ready()
+    for id_ in range(5):  # in use, it stays
+        await asyncio.sleep(0.15)
+        await supervisor.ask(suggest(id_))
+    assert supervisor.engine is first
+    await asyncio.sleep(0.8)
+    assert supervisor.engine is None
+    assert supervisor.retired
+    assert not first.alive
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    assert not supervisor.retired
+    await supervisor.close()
+
+
+async def test_a_long_answer_does_not_count_as_idle(tmp_path: Path) -> None:
+    slow = (sys.executable, "-c", ANSWERS_SLOWLY)
+    supervisor = Supervisor(load(), tmp_path / "m", slow, idle=0.2)
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    await supervisor.close()
+
+
+async def test_a_gpu_that_crashes_is_left_alone(tmp_path: Path) -> None:
+    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", DIES_WITH_A_GPU))
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    assert supervisor.extra_buffers  # they were not to blame
     await supervisor.close()
 
 
