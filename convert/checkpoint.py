@@ -41,7 +41,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     names a file outside the folder, or when a pickle holds anything but tensors.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", "Give the folder that has config.json.")
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {what}", "Give the folder that has config.json.")
     config, raw = read_config(folder)
     return Checkpoint(folder, config, raw, _find_tensors(folder))
 

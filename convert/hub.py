@@ -29,11 +29,11 @@ def find_checkpoint(name: str, revision: str | None = None) -> tuple[Path, Sourc
     """Return a checkpoint's folder, where it is from, and what to call it.
 
     `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
-    the Hugging Face cache, unless it is there already; `revision` is a branch, tag or commit of
-    it. Raises `InputError` when there is neither, or when the download fails.
+    the Hugging Face cache; `revision` is a branch, tag or commit of it. Without a network, what
+    the cache has is used. Raises `InputError` when there is neither, or when the download fails.
     """
     folder = Path(name)
-    if folder.exists():
+    if name and folder.exists():
         source = find_source(folder)
         return folder, source, (source.repo or folder.resolve().name).rpartition("/")[2]
     if not REPO_ID.fullmatch(name):
@@ -48,7 +48,7 @@ def find_checkpoint(name: str, revision: str | None = None) -> tuple[Path, Sourc
 def _download(repo: str, revision: str | None) -> Path:
     # Imported here: it takes half a second, and reads its settings from the environment then.
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         info = huggingface_hub.HfApi().model_info(repo, revision=revision)
@@ -58,22 +58,25 @@ def _download(repo: str, revision: str | None) -> Path:
                 repo, revision=info.sha, allow_patterns=wanted_files(files)
             )
         )
-    except OfflineModeIsEnabled:
-        raise InputError(
-            f"{repo}: not a folder, and HF_HUB_OFFLINE forbids a download",
-        ) from None
-    except HFValidationError as error:
-        raise InputError(f"{repo}: not a repository name: {error}") from None
     except HfHubHTTPError as error:
         raise InputError(
-            f"{repo}: no such folder, and the hub answered: {str(error).splitlines()[0]}",
+            f"{repo}: no such folder, and the hub answered: {_line(error)}",
             "Is the name right? A private or gated repository needs: hf auth login.",
         ) from None
-    except OSError as error:
-        raise InputError(
-            f"{repo}: no such folder, and the download failed: {error}",
-            "Is the network there? A folder that is downloaded already works without.",
-        ) from None
+    except Exception as error:  # of whatever HTTP library this version of the hub's client uses
+        try:
+            return Path(
+                huggingface_hub.snapshot_download(repo, revision=revision, local_files_only=True)
+            )
+        except LocalEntryNotFoundError:
+            raise InputError(
+                f"{repo}: no such folder, and the hub cannot be asked: {_line(error)}",
+                "Is the network there? A folder that is downloaded already needs none.",
+            ) from None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def wanted_files(files: Sequence[str]) -> list[str]:

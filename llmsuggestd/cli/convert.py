@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
+from llmsuggestd.convert.command import command
 
-import click
-
-# By name: the package is installed from convert/, at the top of the checkout, where a type
-# checker does not look for llmsuggestd.convert.
-command: click.Command = importlib.import_module("llmsuggestd.convert.command").command
+__all__ = ["command"]

@@ -1,0 +1,142 @@
+"""The command, both ways to run it, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd.errors import ExitCode
+from tests.unit.convert.checkpoints import make_checkpoint, neox_tokenizer, write_json
+
+ROOT = Path(__file__).parents[3]
+INSTALLED = (sys.executable, "-P", "-m", "llmsuggestd", "convert")
+CHECKOUT = (sys.executable, "-m", "convert")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good checkpoint, called `tuned`."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tuned")
+
+
+def run(
+    command: tuple[str, ...], *arguments: str | Path, cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_both_ways_make_the_same_file(checkpoint: Path, tmp_path: Path) -> None:
+    from_checkout = run(CHECKOUT, checkpoint, "-o", tmp_path / "a.gguf", cwd=ROOT)
+    installed = run(INSTALLED, checkpoint, "-o", tmp_path / "b.gguf", cwd=tmp_path)
+    assert from_checkout.returncode == installed.returncode == 0, installed.stderr
+    assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
+    assert "a.gguf: " in from_checkout.stdout
+    assert "as Q4_K_M" in from_checkout.stdout
+    assert from_checkout.stderr == installed.stderr == ""
+
+
+def test_the_default_name_says_what_is_in_the_file(checkpoint: Path, tmp_path: Path) -> None:
+    result = run(INSTALLED, checkpoint, "-q", "q8_0", "--quiet", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned-Q8_0.gguf"]
+
+
+def test_json_has_the_summary_and_the_check(checkpoint: Path, tmp_path: Path) -> None:
+    result = run(INSTALLED, checkpoint, "-o", "m.gguf", "--json", "--check", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["output"] == "m.gguf"
+    assert summary["quant"] == "Q4_K_M"
+    assert summary["bytes"] == (tmp_path / "m.gguf").stat().st_size
+    assert summary["tensor_types"] == {"Q4_K": 7, "Q6_K": 3, "F32": 18}
+    check = summary["check"]
+    assert check["tokenisation"] == {"texts": 24, "equal": 24, "different": []}
+    assert 0.5 < check["everywhere"]["top1_agreement"] <= 1
+    assert 0 < check["everywhere"]["mean_kl"] < 0.05 < 1
+    assert check["everywhere"]["mean_kl"] < check["everywhere"]["max_kl"]
+    assert 0 < check["tactics"]["positions"] < check["everywhere"]["positions"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_the_check_is_a_table(checkpoint: Path, tmp_path: Path) -> None:
+    goals = tmp_path / "goals.txt"
+    goals.write_text("⊢ 1 = 1\n\nh : p\n⊢ p\n", encoding="utf-8")
+    result = run(INSTALLED, checkpoint, "-o", "m.gguf", "--goals", goals, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Against F16, on 2 goals" in result.stdout
+    assert "everywhere" in result.stdout
+    assert "Tokenised as the checkpoint's tokenizer does: 2 of 2 goals." in result.stdout
+
+
+def test_fewer_bits_are_further_from_f16(checkpoint: Path, tmp_path: Path) -> None:
+    found = {}
+    for quant in ("Q8_0", "Q4_0"):
+        result = run(INSTALLED, checkpoint, "-o", "m.gguf", "-q", quant, "--check", "--json",
+                     cwd=tmp_path)  # fmt: skip
+        found[quant] = json.loads(result.stdout)["check"]["everywhere"]["mean_kl"]
+    assert found["Q8_0"] * 10 < found["Q4_0"]
+
+
+def test_a_tokenizer_that_is_read_otherwise_is_noticed(checkpoint: Path, tmp_path: Path) -> None:
+    # The check must see a difference where there is one: tokenizer.json changes under it.
+    from llmsuggestd.convert import check, convert
+    from llmsuggestd.convert.samples import BUILT_IN
+
+    convert(checkpoint, tmp_path / "m.gguf", "F16")
+    other = tmp_path / "other"
+    other.mkdir()
+    write_json(other / "tokenizer.json", neox_tokenizer())
+    report = check.check(other, tmp_path / "m.gguf", BUILT_IN, is_f16=True)
+    assert report.tokenisation is not None
+    assert report.tokenisation.equal == 0
+    assert len(report.tokenisation.different) == len(BUILT_IN)
+
+
+def test_the_check_reports_a_model_that_cannot_be_loaded(checkpoint: Path, tmp_path: Path) -> None:
+    from llmsuggestd.convert import check
+    from llmsuggestd.convert.samples import BUILT_IN
+
+    from llmsuggestd.errors import ModelError
+
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="cannot load"):
+        check.check(checkpoint, tmp_path / "m.gguf", BUILT_IN, is_f16=True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("x", "-q", "Q3"), ("x", "--threads", "0"), ("x", "--goals", "/nothing")]
+)
+def test_a_wrong_command_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert run(INSTALLED, *arguments, cwd=tmp_path).returncode == ExitCode.USAGE
+
+
+def test_help_is_quick_and_imports_little(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['convert', '--help']\n"
+        "from llmsuggestd.convert.command import command\n"
+        "try: command()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'transformers', 'llama_cpp', 'huggingface_hub'} & set(sys.modules)"
+    )
+    result = run((sys.executable, "-c"), script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "CHECKPOINT" in result.stdout
+
+
+def test_a_conversion_needs_neither_torch_nor_llama_cpp(checkpoint: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from llmsuggestd.convert import convert\n"
+        "convert(Path(sys.argv[1]), Path('m.gguf'))\n"
+        "assert not {'torch', 'transformers', 'llama_cpp', 'huggingface_hub'} & set(sys.modules)"
+    )
+    result = run((sys.executable, "-c"), script, checkpoint, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,133 @@
+"""Finding a checkpoint: folders, repositories, and what goes wrong with either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from llmsuggestd.convert.hub import find_checkpoint, wanted_files
+from llmsuggestd.convert.metadata import Source
+
+from llmsuggestd.errors import InputError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_folder_is_a_checkpoint_called_after_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    assert find_checkpoint(str(folder)) == (folder, Source(), "my-model")
+
+
+def test_a_folder_of_the_cache_tells_where_it_is_from(tmp_path: Path) -> None:
+    folder = tmp_path / "models--wellecks--llmstep-mathlib4-pythia2.8b" / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    repo = "wellecks/llmstep-mathlib4-pythia2.8b"
+    assert find_checkpoint(str(folder)) == (folder, Source(repo, COMMIT), repo.split("/")[1])
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A hub with one repository, downloaded into a cache below `tmp_path`."""
+    folder = tmp_path / "models--EleutherAI--pythia-70m" / "snapshots" / COMMIT
+    seen = SimpleNamespace(folder=folder, files=["config.json", "model.safetensors", "x.py"])
+
+    class Api:
+        def model_info(self, repo: str, revision: str | None) -> Any:
+            seen.asked = (repo, revision)
+            siblings = [SimpleNamespace(rfilename=name) for name in seen.files]
+            return SimpleNamespace(sha=COMMIT, siblings=siblings)
+
+    def download(
+        repo: str,
+        revision: str | None,
+        allow_patterns: list[str] | None = None,
+        local_files_only: bool = False,
+    ) -> str:
+        if local_files_only and not folder.exists():
+            raise LocalEntryNotFoundError("not in the cache")
+        seen.downloaded = (repo, revision, allow_patterns)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    return seen
+
+
+def test_a_repository_is_downloaded_at_its_commit(hub: SimpleNamespace) -> None:
+    folder, source, name = find_checkpoint("EleutherAI/pythia-70m", "step3000")
+    assert (folder, name) == (hub.folder, "pythia-70m")
+    assert source == Source("EleutherAI/pythia-70m", COMMIT)
+    assert hub.asked == ("EleutherAI/pythia-70m", "step3000")
+    assert hub.downloaded == (
+        "EleutherAI/pythia-70m", COMMIT, ["config.json", "model.safetensors"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing-here", "a/b/c", "../x", "/tmp/nothing/here", "a/../b", ""]
+)
+def test_what_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: str) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        find_checkpoint(name)
+    assert not hasattr(hub, "asked")
+
+
+class NoNetworkError(Exception):
+    """Stands for what an HTTP library raises: no OSError, and not the hub's own."""
+
+
+@pytest.fixture
+def offline(hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The same hub, out of reach."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise NoNetworkError("Name or service not known\nand more")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    return hub
+
+
+@pytest.mark.usefixtures("offline")
+def test_no_network_is_one_line() -> None:
+    with pytest.raises(InputError, match="cannot be asked: Name or service") as caught:
+        find_checkpoint("EleutherAI/pythia-70m")
+    assert "\n" not in caught.value.message
+
+
+def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
+    offline.folder.mkdir(parents=True)
+    folder, source, _ = find_checkpoint("EleutherAI/pythia-70m")
+    assert folder == offline.folder
+    assert source == Source("EleutherAI/pythia-70m", COMMIT)
+
+
+def test_an_unknown_repository_is_one_line(
+    hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UnknownError(HfHubHTTPError):
+        def __init__(self) -> None:
+            Exception.__init__(self, "404 Client Error\n\nRepository Not Found")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise UnknownError
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(InputError, match=r"the hub answered: 404 Client Error$"):
+        find_checkpoint("EleutherAI/pythia-71m")
+    assert not hasattr(hub, "downloaded")
+
+
+def test_safetensors_are_preferred_to_pickles() -> None:
+    small = ["README.md", "config.json", "tokenizer.json"]
+    pickles = ["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"]
+    tensors = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+    others = ["modeling_x.py", "flax_model.msgpack", "optimizer.bin", "onnx/model.safetensors"]
+    assert wanted_files(small + pickles + tensors + others) == small + tensors
+    assert wanted_files(small + pickles + others) == small + pickles
