@@ -1,0 +1,130 @@
+"""Does our beam search find what transformers' finds? On the starter model, in one run.
+
+    python -m tests.benchmarks.beam_equality [--goals 200] [--json FILE]
+
+needs `pip install -e '.[train]'`. The reference is `generate(num_beams=5, num_return_sequences=5,
+max_new_tokens=50)` in float32; ours runs the same checkpoint converted to F16 by our converter. The
+table says for how many held-out goals the best suggestion is the same, all five are the same in the
+same order, and by how much scores differ; goals that differ are listed with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from llmsuggestd.convert import convert
+from llmsuggestd.engine import protocol
+from llmsuggestd.engine.__main__ import Engine
+from llmsuggestd.engine.prompt import build_prompt
+
+STARTER = Path(__file__).parents[2] / "convert" / "starter"
+WIDTH, MAX_TOKENS = 5, 50
+
+Ranked = list[tuple[str, float]]
+
+
+def reference(goals: list[str]) -> list[Ranked]:
+    """What transformers finds, with the mean log probabilities it ranks by."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(STARTER / "checkpoint")
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        STARTER / "checkpoint", dtype=torch.float32
+    )
+    found = []
+    for goal in goals:
+        prompt = tokenizer(build_prompt(goal, ""), return_tensors="pt")
+        with torch.inference_mode():
+            output = model.generate(
+                **prompt,
+                num_beams=WIDTH,
+                num_return_sequences=WIDTH,
+                max_new_tokens=MAX_TOKENS,
+                do_sample=False,
+                pad_token_id=0,
+                output_scores=True,
+                return_dict_in_generate=True,
+            )
+        texts = tokenizer.batch_decode(
+            output.sequences[:, prompt["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        found.append(list(zip(texts, output.sequences_scores.tolist(), strict=True)))
+    return found
+
+
+def ours(goals: list[str]) -> list[Ranked]:
+    """What the engine finds on the same weights."""
+    with tempfile.TemporaryDirectory() as directory:
+        model = Path(directory) / "starter-f16.gguf"
+        convert(STARTER / "checkpoint", model, quant="F16")
+        engine = Engine(protocol.Load(str(model), "off", 0, 2048, False))
+        found = []
+        for index, goal in enumerate(goals):
+            request = protocol.Suggest(index, goal, "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
+            found.append([(s.text, s.score) for s in engine.suggest(request).suggestions])
+    return found
+
+
+def why(theirs: Ranked, own: Ranked) -> str:
+    """The reason for which two rankings differ."""
+    cleaned = [" ".join(text.split()) for text, _ in theirs]
+    if len(set(cleaned)) < len(cleaned):
+        return "transformers repeats a text"
+    gaps = [one[1] - two[1] for one, two in zip(theirs, theirs[1:], strict=False)]
+    scores = dict(own)
+    apart = max((abs(scores[text] - score) for text, score in theirs if text in scores), default=0)
+    if min(gaps) < 2 * apart or not set(cleaned) <= {" ".join(text.split()) for text, _ in own}:
+        return f"a near tie: scores {min(gaps):.1e} apart, arithmetic differs by {apart:.1e}"
+    return "unexplained"
+
+
+def compare(goals: list[str]) -> dict[str, Any]:
+    """The figures of the table, and what differs."""
+    pairs = list(zip(goals, reference(goals), ours(goals), strict=True))
+    same_top = same_all = 0
+    largest = 0.0
+    misses = []
+    for goal, theirs, own in pairs:
+        top = theirs[0][0].strip() == own[0][0].strip()
+        everything = [t.strip() for t, _ in theirs] == [t.strip() for t, _ in own]
+        same_top += top
+        same_all += everything
+        if everything:
+            differences = [abs(a - b) for (_, a), (_, b) in zip(theirs, own, strict=True)]
+            largest = max(largest, *differences)
+        else:
+            misses.append({"goal": goal, "theirs": theirs, "ours": own, "why": why(theirs, own)})
+    return {
+        "goals": len(goals),
+        "same_top": same_top / len(goals),
+        "same_five": same_all / len(goals),
+        "largest_score_difference": largest,
+        "misses": misses,
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--goals", type=int, default=200)
+    parser.add_argument("--json", type=Path, help="write everything there")
+    options = parser.parse_args()
+    lines = (STARTER / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
+    figures = compare([json.loads(line)["goal"] for line in lines[: options.goals]])
+    print(f"goals                       {figures['goals']}")
+    print(f"same best suggestion        {figures['same_top']:.1%}")
+    print(f"same five in the same order {figures['same_five']:.1%}")
+    print(f"largest score difference    {figures['largest_score_difference']:.1e}")
+    for miss in figures["misses"]:
+        print(f"differs: {miss['goal']!r}: {miss['why']}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, ensure_ascii=False, indent=2))
+
+
+if __name__ == "__main__":
+    main()
