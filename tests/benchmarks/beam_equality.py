@@ -11,6 +11,7 @@ same order, and by how much scores differ; goals that differ are listed with the
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -75,7 +76,7 @@ def why(theirs: Ranked, own: Ranked) -> str:
     cleaned = [" ".join(text.split()) for text, _ in theirs]
     if len(set(cleaned)) < len(cleaned):
         return "transformers repeats a text"
-    gaps = [one[1] - two[1] for one, two in zip(theirs, theirs[1:], strict=False)]
+    gaps = [one[1] - two[1] for one, two in itertools.pairwise(theirs)]
     scores = dict(own)
     apart = max((abs(scores[text] - score) for text, score in theirs if text in scores), default=0)
     if min(gaps) < 2 * apart or not set(cleaned) <= {" ".join(text.split()) for text, _ in own}:
