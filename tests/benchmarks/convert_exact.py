@@ -1,0 +1,116 @@
+"""Our files against llama.cpp's, tensor by tensor, bit for bit.
+
+    python tests/benchmarks/convert_exact.py --llama-cpp .../vendor/llama.cpp \
+        --reference-python .../bin/python --work /tmp/exact
+
+Ends with 1 if any tensor differs, or any metadata beyond what `EXPECTED` explains.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from convert_common import (  # type: ignore[import-not-found]
+    FILE_TYPES,
+    arguments,
+    llama_convert,
+    llama_quantize,
+    make_checkpoint,
+    our_convert,
+)
+from gguf import GGUFReader
+
+CASES = [
+    ("70m", "F16", list(FILE_TYPES)),
+    ("410m", "F16", ["Q4_K_M", "Q4_0", "Q6_K", "Q8_0"]),
+    ("70m", "F32", ["Q4_K_M"]),
+    ("70m", "BF16", ["Q4_K_M"]),
+    ("14m", "F16", list(FILE_TYPES)),
+]
+
+# Where the metadata is meant to differ, and why.
+EXPECTED = {
+    "GGUF.kv_count": "counts the keys below",
+    "general.name": "llama.cpp makes a title of the folder's name, we keep it",
+    "general.file_type": "llama.cpp's converter leaves it out for GPT-NeoX, its quantiser adds it",
+    "general.size_label": "taken from the number of weights, or by llama.cpp from the name",
+    "gptneox.rope.freq_base": "llama.cpp leaves it out and so always takes 10000",
+    "llmsuggestd.prompt_template": "ours",
+    "llmsuggestd.normalizer": "ours",
+    "llmsuggestd.converter_version": "ours",
+}
+
+
+def main() -> int:
+    """Run every case; return 0 if all are equal."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--shape", help="only this one")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    failures = 0
+    seen: set[str] = set()
+    for shape, dtype, quants in CASES:
+        if options.shape not in (None, shape):
+            continue
+        checkpoint = make_checkpoint(options.work / f"{shape}-{dtype}", shape, dtype)
+        reference = options.work / "reference-f16.gguf"
+        llama_convert(options, checkpoint, reference)
+        for quant in ["F16", *quants]:
+            theirs = reference
+            if quant != "F16":
+                theirs = options.work / "reference.gguf"
+                llama_quantize(options, reference, theirs, quant)
+            ours = options.work / "ours.gguf"
+            our_convert(options, checkpoint, ours, quant)
+            bad, line, keys = compare(ours, theirs)
+            failures += bad
+            seen |= keys
+            print(f"{shape:5} {dtype:4} {quant:7} {line}", flush=True)
+    for key in sorted(seen):
+        print(f"metadata {key}: {EXPECTED.get(key, 'NOT EXPECTED')}")
+    failures += len(seen - set(EXPECTED))
+    print("all equal" if not failures else f"{failures} DIFFERENCES")
+    return 1 if failures else 0
+
+
+def compare(ours: Path, theirs: Path) -> tuple[int, str, set[str]]:
+    """Return the number of tensors that differ, a line about the files, keys that differ."""
+    (our_keys, our_tensors), (their_keys, their_tensors) = read(ours), read(theirs)
+    different = [
+        name
+        for name in sorted({*our_tensors, *their_tensors})
+        if our_tensors.get(name) != their_tensors.get(name)
+    ]
+    types = Counter(kind for kind, _, _ in our_tensors.values())
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(types.items()))
+    line = f"{len(our_tensors)} tensors ({counts}), {len(different)} different {different[:3]}"
+    keys = {
+        key
+        for key in {*our_keys, *their_keys}
+        if key not in our_keys or key not in their_keys or our_keys[key] != their_keys[key]
+    }
+    return len(different), line, keys
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[str, list[int], bytes]]]:
+    """A file's metadata, and each tensor's type, shape and bytes."""
+    reader = GGUFReader(path)
+    return (
+        {name: field.contents() for name, field in reader.fields.items()},
+        {
+            tensor.name: (
+                tensor.tensor_type.name,
+                tensor.shape.tolist(),
+                np.asarray(tensor.data).tobytes(),
+            )
+            for tensor in reader.tensors
+        },
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

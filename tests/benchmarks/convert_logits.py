@@ -1,0 +1,101 @@
+"""llama.cpp on our F16 file against transformers in float32: the same next tokens?
+
+    python tests/benchmarks/convert_logits.py --torch-python .../bin/python --work /tmp/logits
+
+The models are the shipped starter's checkpoint and a random Pythia 70M; `--checkpoint` adds
+others. The reference computes in float32, with the erf GELU that the checkpoints were made for
+and with the tanh GELU that llama.cpp has, which tells how much of the difference is that. Ends
+with 1 if fewer than 99.5 % of the positions agree on the likeliest token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from convert_common import ROOT, make_checkpoint  # type: ignore[import-not-found]
+
+from llmsuggestd.convert import convert
+from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
+from llmsuggestd.convert.samples import BUILT_IN
+from llmsuggestd.engine.prompt import build_prompt
+
+REFERENCE = """
+import json, sys, numpy as np, torch
+from transformers import GPTNeoXForCausalLM
+folder, tokens_file, output = sys.argv[1:]
+texts = json.load(open(tokens_file))
+for activation in ("gelu", "gelu_pytorch_tanh"):
+    model = GPTNeoXForCausalLM.from_pretrained(
+        folder, hidden_act=activation, attn_implementation="eager"
+    ).float().eval()
+    with torch.no_grad():
+        rows = [model(torch.tensor([text])).logits[0].log_softmax(-1).numpy() for text in texts]
+    np.save(f"{output}-{activation}.npy", np.concatenate(rows))
+"""
+
+
+def main() -> int:
+    """Compare every model; return 0 if all agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch-python", type=Path, required=True, help="has torch, transformers")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the files made")
+    parser.add_argument("--checkpoint", type=Path, action="append", default=[])
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    starter = ROOT / "convert" / "starter" / "checkpoint"
+    random = make_checkpoint(options.work / "70m", "70m")
+    agreements = [compare(options, path) for path in (starter, random, *options.checkpoint)]
+    return 0 if min(agreements) >= 0.995 else 1
+
+
+def compare(options: argparse.Namespace, checkpoint: Path) -> float:
+    """Print how far both are apart on a checkpoint; return the share of equal top tokens."""
+    model = options.work / "f16.gguf"
+    convert(checkpoint, model, "F16")
+    texts = [build_prompt(sample.goal, sample.tactic) for sample in BUILT_IN]
+    tokens = tokenize_all(model, texts)
+    found = np.concatenate(all_log_probabilities(model, tokens, 4))
+    erf, tanh = reference(options, checkpoint, tokens)
+    same = found.argmax(axis=1) == erf.argmax(axis=1)
+    agreement = float(same.mean())
+    print(f"{checkpoint}: {len(same)} positions, {same.sum()} ({agreement:.2%}) same top token")
+    for name, one, other in (
+        ("llama.cpp - erf GELU", found, erf),
+        ("llama.cpp - tanh GELU", found, tanh),
+        ("tanh GELU - erf GELU", tanh, erf),
+    ):
+        apart = np.abs(one - other)
+        divergence = (np.exp(other) * (other - one)).sum(axis=1)
+        print(f"  {name:22} largest {apart.max():.5f}, mean {apart.mean():.6f} nats,"
+              f" mean KL {divergence.mean():.2e}")  # fmt: skip
+    # Where the top token differs, how near the two candidates are in the reference itself.
+    for row in np.flatnonzero(~same):
+        first, second = np.sort(erf[row])[::-1][:2]
+        print(f"  position {row}: the reference's own two best are {first - second:.5f} apart")
+    return agreement
+
+
+def reference(
+    options: argparse.Namespace, checkpoint: Path, tokens: Sequence[Sequence[int]]
+) -> tuple[Any, Any]:
+    """The log probabilities of transformers, with erf and with tanh GELU."""
+    listed = options.work / "tokens.json"
+    listed.write_text(json.dumps(tokens))
+    output = options.work / "reference"
+    subprocess.run(
+        [str(options.torch_python), "-c", REFERENCE, str(checkpoint), str(listed), str(output)],
+        check=True,
+        capture_output=True,
+    )
+    return np.load(f"{output}-gelu.npy"), np.load(f"{output}-gelu_pytorch_tanh.npy")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
