@@ -7,7 +7,6 @@ written beside it for the purpose and removed again.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llmsuggestd.engine.prompt import build_prompt
-from llmsuggestd.errors import ModelError
+from llmsuggestd.errors import InputError, ModelError
 
-from .conversion import Progress, convert
+from .conversion import Progress, convert, default_threads
 from .evaluate import Comparison, compare, tokenize_all
 from .gguf_file import beside
 from .samples import Sample
@@ -89,7 +88,7 @@ def check(
     Raises `ModelError` when llama.cpp cannot load or run a file, and what `convert` raises.
     """
     texts = [build_prompt(sample.goal, sample.tactic) for sample in samples]
-    threads = threads or os.cpu_count() or 1
+    threads = threads or default_threads()
     if is_f16:
         tokens = _apart(tokenize_all, model, texts)
         return CheckReport(len(samples), _tokenisation(checkpoint, samples, tokens), None, None)
@@ -137,7 +136,11 @@ def _tokenisation(
         from tokenizers import Tokenizer
     except ImportError:
         return None
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    path = checkpoint / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # it raises nothing more precise
+        raise InputError(f"{path}: tokenizers cannot read it: {error}") from None
     # As in a prompt: what a user writes is never a special token.
     tokenizer.encode_special_tokens = True
     different = []

@@ -109,7 +109,7 @@ def convert(
     with replacing(output) as partial, _closing(writer):
         file = write_header(writer, partial, infos)
         done = 0
-        with _Workers(threads or os.cpu_count() or 1) as workers:
+        with _Workers(threads or default_threads()) as workers:
             for tensor, info in zip(tensors, infos, strict=True):
                 columns = prod(tensor.shape[1:])
                 width = row_bytes(info.kind, columns)
@@ -128,6 +128,13 @@ def convert(
         seconds=round(time.monotonic() - started, 3),
         warnings=tokenizer.warnings,
     )
+
+
+def default_threads() -> int:
+    """Return the number of processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _recipe(quant: str) -> Recipe:

@@ -62,9 +62,10 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 def _tensor(path: Path, name: str, entry: Any, data_start: int, size: int) -> StoredTensor:
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        bits = TYPE_BITS[dtype]
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path}: the header's entry for {name} cannot be read") from None
+    if not isinstance(dtype, str) or dtype not in TYPE_BITS:
+        raise InputError(f"{path}: {name} is of a type that is not known: {dtype!r}")
     if not isinstance(shape, list) or not all(_is_count(n) for n in [*shape, begin, end]):
         raise InputError(f"{path}: the header's entry for {name} cannot be read")
     if begin > end or data_start + end > size:
@@ -72,7 +73,7 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int, size: int) -> St
             f"{path}: cut short: {name} ends at byte {data_start + end} of a file of {size}",
             "Download it again.",
         )
-    if end - begin != prod(shape) * bits // 8:
+    if end - begin != prod(shape) * TYPE_BITS[dtype] // 8:
         raise InputError(
             f"{path}: {name} has {end - begin} bytes, which is not {dtype} of shape {shape}"
         )

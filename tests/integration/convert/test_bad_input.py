@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llmsuggestd.convert import convert
 
+from llmsuggestd.convert import convert
 from llmsuggestd.errors import ExitCode, InputError, LlmsuggestdError, UsageError
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import Tensors, config, make_checkpoint, random_weights

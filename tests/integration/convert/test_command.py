@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from llmsuggestd.errors import ExitCode
-from tests.unit.convert.checkpoints import make_checkpoint, neox_tokenizer, write_json
+from tests.unit.convert.checkpoints import config, make_checkpoint, neox_tokenizer, write_json
 
 ROOT = Path(__file__).parents[3]
 INSTALLED = (sys.executable, "-P", "-m", "llmsuggestd", "convert")
@@ -104,7 +107,6 @@ def test_a_tokenizer_that_is_read_otherwise_is_noticed(checkpoint: Path, tmp_pat
 def test_the_check_reports_a_model_that_cannot_be_loaded(checkpoint: Path, tmp_path: Path) -> None:
     from llmsuggestd.convert import check
     from llmsuggestd.convert.samples import BUILT_IN
-
     from llmsuggestd.errors import ModelError
 
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
@@ -140,3 +142,30 @@ def test_a_conversion_needs_neither_torch_nor_llama_cpp(checkpoint: Path, tmp_pa
     )
     result = run((sys.executable, "-c"), script, checkpoint, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path: Path) -> None:
+    import pty
+
+    settings = config(hidden_size=512, intermediate_size=2048)
+    checkpoint = make_checkpoint(tmp_path / "c", settings)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*INSTALLED, str(checkpoint), "-o", "m.gguf", "-q", "iq4_nl", "--threads", "1"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave, env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(slave)
+    drawn = b""
+    with contextlib.suppress(OSError):  # how the end of a pseudo terminal shows
+        while part := os.read(master, 65536):
+            drawn += part
+    os.close(master)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    text = drawn.decode()
+    shares = [int(share) for share in re.findall(r"(\d+)%", text)]
+    assert "converting" in text
+    assert shares[-1] == 100
+    assert any(0 < share < 100 for share in shares)
+    assert re.search(r"left.*\d:\d\d:\d\d", text)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf import GGUFReader, quants
+
 from llmsuggestd.convert import RECIPES, convert
 from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
 from llmsuggestd.convert.metadata import Source
-
 from tests.integration.convert.reference import log_probabilities
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import (

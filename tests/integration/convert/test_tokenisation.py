@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+
 from llmsuggestd.convert import convert
 from llmsuggestd.convert.evaluate import tokenize_all
 from llmsuggestd.convert.samples import BUILT_IN
-from tokenizers import Tokenizer
-
 from llmsuggestd.engine.prompt import build_prompt
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import added, config, make_checkpoint, neox_tokenizer

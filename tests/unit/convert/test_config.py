@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from llmsuggestd.convert.config import parse_config
 
+from llmsuggestd.convert.config import parse_config
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import config
 

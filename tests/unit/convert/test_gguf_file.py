@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from llmsuggestd.convert.gguf_file import beside, replacing
 
+from llmsuggestd.convert.gguf_file import beside, replacing
 from llmsuggestd.errors import LlmsuggestdError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
 from llmsuggestd.convert.hub import find_checkpoint, wanted_files
 from llmsuggestd.convert.metadata import Source
-
 from llmsuggestd.errors import InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from llmsuggestd.convert.config import parse_config
 from llmsuggestd.convert.layout import ModelTensor, model_tensors
 from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
-
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import config, random_weights
 

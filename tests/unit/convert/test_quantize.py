@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from gguf import quants
+
 from llmsuggestd.convert import quantize
 from llmsuggestd.convert.quantize import quantize_rows, row_bytes
-
 from llmsuggestd.errors import LlmsuggestdError
 
 VALUES = (np.random.default_rng(0).standard_normal((5, 512)) * 0.05).astype(np.float32)

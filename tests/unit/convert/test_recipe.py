@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gguf import GGMLQuantizationType as Type
+
 from llmsuggestd.convert.recipe import RECIPES, tensor_type
 
 # From files of llama_model_quantize (llama-cpp-python 0.3.36), Pythia 2.8B's shape, 32 layers:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llmsuggestd.convert.safetensors_file import read_safetensors
 
+from llmsuggestd.convert.safetensors_file import read_safetensors
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import save_safetensors, stored_bits
 
@@ -63,7 +63,8 @@ def entry(**changes: Any) -> dict[str, Any]:
         (entry(data_offsets=[8, 0]), b"12345678", "cut short"),
         (entry(data_offsets=[-8, 0]), b"12345678", "entry for t"),
         (entry(data_offsets=[0]), b"12345678", "entry for t"),
-        (entry(dtype="F7"), b"12345678", "entry for t"),
+        (entry(dtype="F4"), b"12345678", "t is of a type that is not known: 'F4'"),
+        (entry(dtype=["F32"]), b"12345678", "not known"),
         ({"t": 3}, b"", "entry for t"),
         ([1], b"", "not an object"),
         (b"{nonsense", b"", "not JSON"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from llmsuggestd.convert.samples import BUILT_IN, Sample, read_samples
 
+from llmsuggestd.convert.samples import BUILT_IN, Sample, read_samples
 from llmsuggestd.errors import InputError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from gguf import TokenType
-from llmsuggestd.convert.tokenizer import GPT2_REGEX, Tokenizer, read_tokenizer
 
+from llmsuggestd.convert.tokenizer import GPT2_REGEX, Tokenizer, read_tokenizer
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import (
     added,

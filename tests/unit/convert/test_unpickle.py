@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llmsuggestd.convert.unpickle import read_pickle
 
+from llmsuggestd.convert.unpickle import read_pickle
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import save_pickle, stored_bits, write_archive
 
