@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: demo test lint format
+.PHONY: demo test lint format bench
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,10 @@ demo: $(VENV)/bin/python      ## install here and print suggestions for a goal
 test: $(VENV)/bin/python      ## what README's second command does
 	$(VENV)/bin/pip install -e '.[test]'
 	$(VENV)/bin/python -m pytest
+
+bench: $(VENV)/bin/python     ## speed beside transformers and llama-cpp-python: half an hour, 14 GB
+	$(VENV)/bin/pip install -e '.[test,bench]'
+	$(VENV)/bin/python -m tests.benchmarks.engine --write
 
 lint:                         ## formatting, lint and types
 	$(VENV)/bin/ruff format --check .

@@ -1,0 +1,112 @@
+"""Three ways to get suggestions, each in a process of its own that `engine.py` compares.
+
+    python -m tests.benchmarks.decoders METHOD CHECKPOINT GGUF
+
+reads requests from standard input, a JSON object a line, and answers each with the seconds that it
+took and the peak memory so far.
+
+- `transformers`: the tutorial server's way, `generate(num_beams=n)` in float32.
+- `completions`: llama-cpp-python's `create_completion`, called n times; its own prompt cache is on.
+- `ours`: a daemon, asked over its Unix socket.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from llmsuggestd.engine.prompt import build_prompt
+from tests.conftest import make_home
+
+Decoder = Callable[[str, int, int], None]
+
+
+def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, int]:
+    """Beam search in transformers."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+
+    def decode(goal: str, n: int, max_tokens: int) -> None:
+        prompt = tokenizer(build_prompt(goal, ""), return_tensors="pt")
+        with torch.inference_mode():
+            model.generate(
+                **prompt,
+                num_beams=n,
+                num_return_sequences=n,
+                max_new_tokens=max_tokens,
+                do_sample=False,
+                pad_token_id=0,
+            )
+
+    return decode, os.getpid()
+
+
+def completions_decoder(_: str, gguf: str) -> tuple[Decoder, int]:
+    """n completions, one after another."""
+    from llama_cpp import Llama
+
+    llama = Llama(gguf, n_ctx=2048, n_threads=os.cpu_count(), verbose=False)
+
+    def decode(goal: str, n: int, max_tokens: int) -> None:
+        for seed in range(n):
+            llama.create_completion(
+                build_prompt(goal, ""), max_tokens=max_tokens, temperature=0.5, seed=seed
+            )
+
+    return decode, os.getpid()
+
+
+def our_decoder(_: str, gguf: str) -> tuple[Decoder, int]:
+    """A daemon with the model, asked over its socket."""
+    homes = make_home()
+    home = next(homes)
+    atexit.register(lambda: next(homes, None))
+    home.paths.models.mkdir(parents=True)
+    (home.paths.models / "benchmark.gguf").symlink_to(gguf)
+    home.serve("--model", "benchmark", "--gpu", "off")
+
+    def decode(goal: str, n: int, max_tokens: int) -> None:
+        request = {"goal": goal, "n": n, "max_tokens": max_tokens}
+        home.client.request("POST", "/v1/suggest", request, timeout=600)
+
+    return decode, home.client.request("GET", "/v1/status")["engine_pid"]
+
+
+DECODERS = {
+    "transformers": transformers_decoder,
+    "completions": completions_decoder,
+    "ours": our_decoder,
+}
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory that a process has held, in bytes, mapped files included."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1])
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print
+    decode, pid = DECODERS[sys.argv[1]](*sys.argv[2:4])
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        began = time.monotonic()
+        decode(request["goal"], request["n"], request["max_tokens"])
+        answer = {"seconds": time.monotonic() - began, "peak": peak_memory(pid)}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
