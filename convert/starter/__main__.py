@@ -17,14 +17,15 @@ from .scene import Scene
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
 TRAINING_SEED, HELD_OUT_SEED, VERIFY_SEED = 7, 11, 13
-GOALS, HELD_OUT_GOALS, VOCABULARY = 140_000, 500, 3072
+GOALS, HELD_OUT_GOALS, VOCABULARY = 110_000, 200, 3072
 SMALL_GOALS = 600
 
 
 def make_data(options: argparse.Namespace) -> int:
     """Write the held-out goals, and with --training the training samples."""
-    data.write(data.held_out(HELD_OUT_SEED, options.count), options.output)
-    print(f"{options.output}: {options.count} held-out goals")
+    held_out = data.held_out(HELD_OUT_SEED, options.each)
+    data.write(held_out, options.output)
+    print(f"{options.output}: {len(held_out)} held-out goals")
     if options.training:
         data.write(data.training(TRAINING_SEED, options.goals), options.training)
         print(f"{options.training}: {options.goals} training goals")
@@ -78,7 +79,9 @@ def run_verification(options: argparse.Namespace) -> int:
     verdicts = verify(samples, options.lean)
     wrong = [v for v in verdicts if v.wrong]
     for verdict in wrong:
-        print(f"-- {verdict.sample.family}: {verdict.step}\n{verdict.sample.goal}\n{verdict.detail}")
+        print(
+            f"-- {verdict.sample.family}: {verdict.step}\n{verdict.sample.goal}\n{verdict.detail}"
+        )
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(v.kind for v in verdicts).items())
     print(f"{len(TEMPLATES)} templates, {len(samples)} goals, {len(verdicts)} steps: {kinds}")
     return 1 if wrong else 0
@@ -96,9 +99,9 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("data", make_data)
     sub.add_argument("--output", type=Path, default=HELD_OUT, help="held-out goals (JSON lines)")
-    sub.add_argument("--count", type=int, default=HELD_OUT_GOALS, help="how many held-out goals")
+    sub.add_argument("--each", type=int, default=HELD_OUT_GOALS, help="at most so many held-out goals of each family")
     sub.add_argument("--training", type=Path, help="also write the training samples here")
-    sub.add_argument("--goals", type=int, default=GOALS, help="how many training goals")
+    sub.add_argument("--goals", type=int, default=GOALS, help="training goals")
 
     sub = command("train", run_training)
     sub.add_argument("--output", type=Path, default=CHECKPOINT)

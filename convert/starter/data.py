@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from .families import TEMPLATES, make
 from .goals import Sample
 from .scene import Scene
+
+FAMILIES = sorted({name.split("/")[0] for name in TEMPLATES})
 
 HELD_OUT_SHARE = 0.06
 ELEMENTARY = 45  # shapes of fewer characters are the alphabet of the others: never held out
@@ -41,15 +45,19 @@ def training(seed: int, count: int) -> list[Sample]:
     return [next(found) for _ in range(count)]
 
 
-def held_out(seed: int, count: int) -> list[Sample]:
-    """Held-out samples, one of each shape."""
-    found: dict[str, Sample] = {}
-    for sample in samples(seed):
-        if is_held_out(sample.shape):
-            found.setdefault(sample.shape, sample)
-        if len(found) == count:
-            break
-    return list(found.values())
+def held_out(seed: int, each: int, draws: int = 60_000) -> list[Sample]:
+    """Held-out samples of different shapes, at most so many of each family."""
+    found: dict[str, dict[str, Sample]] = {family: {} for family in FAMILIES}
+    for sample in islice(samples(seed), draws):
+        kept = found[sample.family.split("/")[0]]
+        if is_held_out(sample.shape) and len(kept) < each:
+            kept.setdefault(sample.shape, sample)
+    return [sample for family in FAMILIES for sample in found[family].values()]
+
+
+def mathlib_spelling(goal: str) -> str:
+    """The goal as it prints where Mathlib's notation for the number types is open."""
+    return re.sub(r"\bInt\b(?!\.)", "ℤ", re.sub(r"\bNat\b(?!\.)", "ℕ", goal))
 
 
 def as_json(sample: Sample) -> str:

@@ -1,4 +1,4 @@
-"""Goals as Lean prints them, samples (a goal with its known right steps), and the shape of a goal."""
+"""Goals as Lean prints them, their shapes, and samples: goals with their known right steps."""
 
 from __future__ import annotations
 
@@ -38,10 +38,6 @@ class Goal:
             else:
                 lines.append(f"{' '.join(names)} : {type_}")
         return "\n".join([*lines, f"⊢ {self.target}"])
-
-    def core(self) -> Goal:
-        """The goal without the hypotheses that its known steps do not need."""
-        return Goal(tuple(h for h in self.hypotheses if not h.extra), self.target)
 
 
 @dataclass(frozen=True)

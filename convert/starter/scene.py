@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from typing import TypeVar
 
 from .goals import LONGEST_LINE, Goal, Hypothesis, Sample, shape, unique
 from .terms import FALSE, TRUE, Term, app, chain, forall, neg, op
-
-T = TypeVar("T")
 
 PROP = Term("Prop")
 NAT, INT, BOOL = Term("Nat"), Term("Int"), Term("Bool")
@@ -28,8 +25,8 @@ _NAMES = {
     "predicate": ["P Q R S", "p q r s", "A B C D", "Good Bad Odd Big"],
     "relation": ["R S T Q", "r s t q", "Rel Rel' E E'"],
 }
-_CASES = "a h left right inl inr mp mpr zero succ nil cons intro refl pos neg h.left h.right".split()
-_OTHER_NAMES = "H H1 H2 hyp key this main hyp1 hyp2 hab hac hbc hx hy hz hxy h' ih".split()
+_CASES = "a h left right inl inr mp mpr zero succ nil cons intro refl pos neg h.left h.right"
+_OTHER_NAMES = "H H1 H2 hyp key this main hyp1 hyp2 hab hac hbc hx hy hz hxy h' ih"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -68,13 +65,7 @@ class Scene:
         return self.fresh(self._pools[kind][0])
 
     def name_for(self, prop: Term) -> str:
-        """A name for a proof of this proposition, in the scene's style."""
-        if self.style == "other":
-            free = [n for n in _OTHER_NAMES if n not in self.taken]
-            if free:
-                name = self.rng.choice(free)
-                self.taken.add(name)
-                return name
+        """The name a step would give a proof of this proposition, in the scene's style."""
         if self.style in ("subscript", "number"):
             for count in range(1, 30):
                 digits = str(count)
@@ -111,7 +102,7 @@ class Scene:
 
     def some_type(self) -> Term:
         """A type to talk about: a variable, or one of Lean's."""
-        return self.rng.choices([self.type, lambda: NAT, lambda: INT], [60, 30, 10])[0]()
+        return self.rng.choices([None, NAT, INT], [60, 30, 10])[0] or self.type()
 
     def function(self, *types: Term) -> str:
         return self.new(chain("→", *types), "function").text
@@ -155,7 +146,7 @@ class Scene:
             depth = self.rng.choices([0, 1, 2], [50, 35, 15])[0]
         if depth == 0:
             return self.rng.choice(self.atoms)
-        kind = self.rng.choices("∧ ∨ → ↔ ¬ ⊤".split(), [28, 24, 24, 8, 15, 1])[0]
+        kind = self.rng.choices("∧∨→↔¬⊤", [28, 24, 24, 8, 15, 1])[0]
         if kind == "¬":
             return neg(self.prop(depth - 1))
         if kind == "⊤":
@@ -172,11 +163,6 @@ class Scene:
             if len(found) == count:
                 return found
         raise RuntimeError("too few different propositions")
-
-    def about(self, name: str, type_: Term) -> Term:
-        """A random proposition about the one thing of that name."""
-        predicates = [h.name for h in self.hypotheses if h.type == op(type_, "→", PROP)]
-        return app(self.rng.choice(predicates or [self.predicate(type_)]), Term(name))
 
     def term(self, type_: Term, depth: int = 1, functions: Sequence[str] = ()) -> Term:
         """A random term of this type: a variable, a function of one, arithmetic."""
@@ -195,36 +181,62 @@ class Scene:
     # hypotheses
 
     def know(self, *props: Term) -> list[str]:
-        """Add hypotheses and return their names."""
+        """Add hypotheses, with some that no step needs among them; return their names."""
         names = []
         for prop in props:
-            names.append(self.name_for(prop))
-            self.hypotheses.append(Hypothesis(names[-1], prop))
+            self.distract()
+            names.append(self._add(prop))
+        self.distract()
         return names
 
+    def know_as(self, base: str, prop: Term) -> str:
+        """Add one hypothesis of this name, or of the next free one like it."""
+        name = self.fresh(base)
+        self.hypotheses.append(Hypothesis(name, prop))
+        return name
+
     def distract(self) -> None:
-        """Put in some hypotheses that the right steps do not need."""
-        for _ in range(self.rng.choices([0, 1, 2, 3], [45, 30, 17, 8])[0]):
-            if self.atoms or self.rng.random() < 0.3:
-                prop = self.prop(self.rng.choice([0, 1, 1]))
-                place = self.rng.randint(self.variables, len(self.hypotheses))
-                if prop not in (FALSE, TRUE):
-                    self.hypotheses.insert(place, Hypothesis(self.name_for(prop), prop, True))
+        """Now and then, add a hypothesis that no step needs."""
+        if self.rng.random() < (0.3 if self.atoms else 0.08):
+            prop = self.prop(self.rng.choice([0, 1, 1]))
+            if prop not in (FALSE, TRUE):
+                self._add(prop, extra=True)
+
+    def _add(self, prop: Term, extra: bool = False) -> str:
+        free = [n for n in _OTHER_NAMES.split() if n not in self.taken]
+        name = self.rng.choice(free) if self.style == "other" and free else self.name_for(prop)
+        self.taken.add(name)
+        self.hypotheses.append(Hypothesis(name, prop, extra))
+        return name
 
     def sample(self, family: str, target: Term, *steps: str) -> Sample | None:
-        """The finished sample, or nothing if Lean would break one of its lines."""
-        key = shape(str(Goal(tuple(self.hypotheses), target)))
-        self.distract()
+        """The finished sample, or nothing where its text or its names would not do."""
+        if len(self.hypotheses) == self.variables:
+            self.distract()
         goal = Goal(tuple(self.hypotheses), target)
+        key = shape(str(self._core(goal)))
         known = list(steps)
         count = self.rng.choice([1, 1, 2, 2, 3, len(self.hypotheses)])
         if self.style == "telling" and self.hypotheses and self.rng.random() < 0.35:
             goal, known = self._revert(goal, known, min(count, len(self.hypotheses)))
         if self.rng.random() < 0.12:
-            goal = Goal(goal.hypotheses, goal.target, self.rng.choice(_CASES))
+            goal = Goal(goal.hypotheses, goal.target, self.rng.choice(_CASES.split()))
         if max(map(len, str(goal).splitlines())) > LONGEST_LINE:
             return None
+        if "ih" in self.taken and any(" ih =>" in step for step in known):
+            return None  # the step would hide a hypothesis of that name
         return Sample(family, goal, unique(known), key)
+
+    def _core(self, goal: Goal) -> Goal:
+        """The goal without what its known steps do not need: that is what has the shape."""
+        needed: list[Hypothesis] = []
+        for index, hypothesis in reversed(list(enumerate(goal.hypotheses))):
+            types = [h.type for h in needed] + [goal.target]
+            if index < self.variables and not any(t.mentions(hypothesis.name) for t in types):
+                continue
+            if not hypothesis.extra:
+                needed.insert(0, hypothesis)
+        return Goal(tuple(needed), goal.target)
 
     def _revert(self, goal: Goal, steps: list[str], count: int) -> tuple[Goal, list[str]]:
         """The goal with its last hypotheses moved into the target, where `intro` is right."""
@@ -247,5 +259,3 @@ class Scene:
         if terms and len(names) <= 3:
             out.append(f"exact fun {' '.join(names)} => {terms[0]}")
         return Goal(kept, target), out
-
-

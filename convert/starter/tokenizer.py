@@ -13,7 +13,8 @@ CONTEXT = 1024
 
 # What goals outside our templates are made of; each line counts as often as a common sample.
 SYMBOLS = """\
-⊢ ∀ ∃ ∃! λ → ← ↔ ↦ ⟨ ⟩ ⟨⟩ ∧ ∨ ¬ ≠ ≤ ≥ < > = ∣ ∈ ∉ ⊆ ⊂ ⊇ ∪ ∩ ∅ × ∘ • · ▸ ↑ ⇑ ⁻¹ ∑ ∏ ∫ √ ∞ ∂ ⊤ ⊥ ⊓ ⊔ ≃ ≅ ≈ ∼ ≡ ⟶ ⥤ ⊕ ⊗ ‖ ∥ ⌊ ⌋ ⌈ ⌉
+⊢ ∀ ∃ ∃! λ → ← ↔ ↦ ⟨ ⟩ ⟨⟩ ∧ ∨ ¬ ≠ ≤ ≥ < > = ∣ ∈ ∉ ⊆ ⊂ ⊇ ∪ ∩ ∅ × ∘ • · ▸ ↑ ⇑ ⁻¹ ∑ ∏ ∫ √ ∞ ∂ ⊤ ⊥ \
+⊓ ⊔ ≃ ≅ ≈ ∼ ≡ ⟶ ⥤ ⊕ ⊗ ‖ ∥ ⌊ ⌋ ⌈ ⌉
 ℕ ℤ ℚ ℝ ℂ 𝕜 α β γ δ ε ζ η θ ι κ μ ν ξ π ρ σ τ φ χ ψ ω Γ Δ Θ Λ Π Σ Φ Ψ Ω
 h₀ h₁ h₂ h₃ h₄ h₅ x₁ x₂ x₃ a₁ a₂ l₁ l₂ xₙ x₀ n✝ h✝ a✝ x✝ inst✝ inst✝¹ inst✝² inst✝³ ih✝ α✝ β✝
 α : Type u_1
@@ -61,7 +62,34 @@ norm_num ring ring_nf nlinarith linarith positivity field_simp omega decide aeso
 norm_cast ext funext congr subst symm left right use exists unfold split specialize contrapose
 Nat.add_comm Nat.succ_le Int.add_assoc Finset.sum_congr Set.mem_setOf_eq mul_comm add_assoc
 List.append_assoc Function.comp Iff.intro And.intro Or.inl Or.inr Eq.symm absurd False.elim
-""".splitlines()
+"""
+
+# Parts of the library's names: the splitting makes each a word of its own.
+WORDS = """\
+add mul sub div neg inv pow succ pred zero one two le lt ge gt eq ne iff mem union inter subset
+comm assoc left right cancel self refl symm trans antisymm total irrefl congr map comp id cast abs
+max min sup inf sum prod range card length append reverse cons nil head tail filter take drop join
+bind fold zip replicate get set insert erase find count all any of to from with by at in fun let
+have this not and or true false none some pair fst snd val prop type sort nat int rat real complex
+bool list array option string char fin finset multiset function injective surjective bijective
+inverse image preimage monotone antitone strict mono continuous differentiable deriv integral
+measurable measure metric dist norm ball open closed compact connected bounded limit tendsto
+filter nhds at_top eventually seq cauchy group ring field module algebra ideal order lattice
+category functor natural hom iso equiv end object topological space vector linear matrix trace
+det rank span basis polynomial degree root eval coeff prime dvd gcd lcm mod even odd coprime
+factorial choose exp log sqrt sin cos pi nonneg nonzero pos bot top empty univ singleton compl diff
+disjoint finite infinite countable encodable decidable classical choice exists forall intro elim
+cases rec induction ext subst mk inj inl inr decide omega simp ring linarith nlinarith norm num
+positivity aesop tauto field cast push pull contra constructor exact apply refine rw rfl show
+calc conv change use obtain rcases rintro specialize generalize revert clear unfold fold delta
+trivial tendsto summable hasSum hasDerivAt differentiableAt continuousAt continuousOn
+Nat Int Rat Real Complex List Array Set Finset Function Prop Type Sort Option Bool Fin Subtype
+Sigma Prod Sum Unit Empty String Char Eq Ne HEq And Or Not Iff Exists True False Classical Monotone
+Antitone StrictMono Injective Surjective Bijective Continuous Differentiable Measurable Group Ring
+Field CommRing CommGroup AddCommGroup Module Algebra Ideal Submodule Subgroup LinearMap Matrix
+Polynomial TopologicalSpace MetricSpace NormedSpace Filter Tendsto Even Odd Prime Coprime Finite
+Fintype Decidable Inhabited Nonempty Lattice PartialOrder LinearOrder Preorder Category Functor
+"""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -76,7 +104,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*texts, *(SYMBOLS * 40)], trainer)
+    words = WORDS.split()
+    others = [*(SYMBOLS.splitlines() * 40), *words, *(" " + word for word in words)]
+    tokenizer.train_from_iterator([*texts, *others], trainer)
     return tokenizer
 
 

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, GPTNeoXConfig, GPTNeoXForCausalLM
 
+from .data import mathlib_spelling
 from .goals import Sample
 from .prompt import prompt
 from .tokenizer import CONTEXT, END
@@ -30,14 +31,15 @@ class Settings:
 
     layers: int = 6
     hidden: int = 256
-    heads: int = 8
+    heads: int = 4
     batch_tokens: int = 2048
     steps_per_goal: int = 3
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     warmup: float = 0.05
     weight_decay: float = 0.05
     goal_weight: float = 0.2  # of the loss on the goal, beside that on the steps
     threads: int = 3
+    mathlib_share: float = 0.2  # of the goals are spelled with ℕ and ℤ
     seed: int = 20
 
 
@@ -55,13 +57,15 @@ class Row:
 def encode(samples: Sequence[Sample], tokenizer: Tokenizer, settings: Settings) -> list[Row]:
     """Rows with up to `steps_per_goal` steps of each sample, chosen at random."""
     rng = random.Random(settings.seed)
-    end = tokenizer.token_to_id(END)
-    prompts = tokenizer.encode_batch([prompt(str(s.goal)) for s in samples])
+    (end,) = tokenizer.encode(END).ids
+    goals = [str(sample.goal) for sample in samples]
+    spelled = [mathlib_spelling(g) if rng.random() < settings.mathlib_share else g for g in goals]
+    prompts = tokenizer.encode_batch(list(map(prompt, spelled)))
     rows = []
     for sample, encoded in zip(samples, prompts, strict=True):
         count = min(settings.steps_per_goal, len(sample.steps))
         chosen = rng.sample(sample.steps, count)
-        steps = [tokenizer.encode(step).ids + [end] for step in chosen]
+        steps = [[*tokenizer.encode(step).ids, end] for step in chosen]
         rows.append(Row(encoded.ids, steps))
     return rows
 
@@ -122,7 +126,10 @@ def losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean cross-entropy of the steps' tokens, and of the goals'."""
     hidden = model.gpt_neox(
-        input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.sees, use_cache=False
+        input_ids=batch.ids,
+        position_ids=batch.positions,
+        attention_mask=batch.sees,
+        use_cache=False,
     ).last_hidden_state
     # the prompt's last place says the first token of every step
     last = torch.tensor([len(row.prompt) - 1 for row in rows])
@@ -132,7 +139,9 @@ def losses(
 
     def entropy(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         asked = targets != -100
-        return functional.cross_entropy(model.get_output_embeddings()(states[asked]), targets[asked])
+        return functional.cross_entropy(
+            model.get_output_embeddings()(states[asked]), targets[asked]
+        )
 
     return entropy(states, batch.steps), entropy(hidden, batch.goal)
 

@@ -34,7 +34,9 @@ def polynomial(s: Scene, variables: list[Term], depth: int = 1) -> Term:
     if depth == 0 or s.rng.random() < 0.55:
         return s.rng.choice(variables)
     symbol = s.rng.choice("+*")
-    right = polynomial(s, variables, depth - 1) if s.rng.random() < 0.7 else num(s.rng.randint(1, 9))
+    right = (
+        polynomial(s, variables, depth - 1) if s.rng.random() < 0.7 else num(s.rng.randint(1, 9))
+    )
     return op(polynomial(s, variables, depth - 1), symbol, right)
 
 
@@ -45,7 +47,13 @@ def commutativity(s: Scene) -> Draft:
     if a == b:
         a, b = variables[0], variables[1]
     symbol, law = s.rng.choice([("+", "add_comm"), ("*", "mul_comm")])
-    steps = [f"exact {type_}.{law} {a.arg} {b.arg}", f"rw [{type_}.{law}]", f"exact {type_}.{law} _ _", f"apply {type_}.{law}", "ac_rfl"]
+    steps = [
+        f"exact {type_}.{law} {a.arg} {b.arg}",
+        f"rw [{type_}.{law}]",
+        f"exact {type_}.{law} _ _",
+        f"apply {type_}.{law}",
+        "ac_rfl",
+    ]
     linear_ = symbol == "+" and "*" not in a.text + b.text
     return draft(
         op(op(a, symbol, b), "=", op(b, symbol, a)), *(["omega"] if linear_ else []), *steps
@@ -58,12 +66,20 @@ def associativity(s: Scene) -> Draft:
     a, b, c = (polynomial(s, variables) for _ in range(3))
     symbol, law = s.rng.choice([("+", "add_assoc"), ("*", "mul_assoc")])
     left, right = op(op(a, symbol, b), symbol, c), op(a, symbol, op(b, symbol, c))
-    steps = [f"exact {type_}.{law} {a.arg} {b.arg} {c.arg}", f"exact {type_}.{law} _ _ _", f"rw [{type_}.{law}]", "ac_rfl"]
+    steps = [
+        f"exact {type_}.{law} {a.arg} {b.arg} {c.arg}",
+        f"exact {type_}.{law} _ _ _",
+        f"rw [{type_}.{law}]",
+        "ac_rfl",
+    ]
     if symbol == "+" and "*" not in left.text:
         steps.insert(0, "omega")
     if s.rng.random() < 0.3:
         left, right = right, left
-        steps = [t if not t.startswith("exact") else f"exact ({t.removeprefix('exact ')}).symm" for t in steps]
+        steps = [
+            t if not t.startswith("exact") else f"exact ({t.removeprefix('exact ')}).symm"
+            for t in steps
+        ]
     return draft(op(left, "=", right), *steps)
 
 
@@ -126,7 +142,12 @@ def identity(s: Scene) -> Draft:
             (op(a, "-", zero), a, "sub_zero"),
         ]
     )
-    steps = ["simp", f"exact {type_}.{law} {a.arg}", f"rw [{type_}.{law}]", f"exact {type_}.{law} _"]
+    steps = [
+        "simp",
+        f"exact {type_}.{law} {a.arg}",
+        f"rw [{type_}.{law}]",
+        f"exact {type_}.{law} _",
+    ]
     if "*" not in a.text:
         steps.append("omega")
     return draft(op(left, "=", right), *steps)
@@ -143,7 +164,7 @@ def cancel(s: Scene) -> Draft:
             (op(op(a, "+", k), "-", k), a),
         ]
     )
-    return draft(op(left, "=", right), "omega", "simp")
+    return draft(op(left, "=", right), "omega")
 
 
 @template()
@@ -155,9 +176,17 @@ def negative(s: Scene) -> Draft:
             (Term(f"- -{a}", 75), a, ["omega", "simp", f"exact Int.neg_neg {a}"]),
             (op(a, "+", minus), num(0), ["omega", f"exact Int.add_right_neg {a}"]),
             (op(minus, "+", a), num(0), ["omega", f"exact Int.add_left_neg {a}"]),
-            (op(a, "-", b), op(a, "+", Term(f"-{b}", 75)), ["omega", "rfl", f"exact Int.sub_eq_add_neg"]),
-            (Term(f"-({a} + {b})", 75), op(minus, "+", Term(f"-{b}", 75)), ["omega", "exact Int.neg_add"]),
-            (Term(f"-({a} - {b})", 75), op(b, "-", a), ["omega", f"exact Int.neg_sub {a} {b}", "simp"]),
+            (
+                op(a, "-", b),
+                op(a, "+", Term(f"-{b}", 75)),
+                ["omega", "rfl", "exact Int.sub_eq_add_neg"],
+            ),
+            (
+                Term(f"-({a} + {b})", 75),
+                op(minus, "+", Term(f"-{b}", 75)),
+                ["omega", "exact Int.neg_add"],
+            ),
+            (Term(f"-({a} - {b})", 75), op(b, "-", a), ["omega", f"exact Int.neg_sub {a} {b}"]),
         ]
     )
     return draft(op(left, "=", right), *steps)
@@ -191,14 +220,35 @@ def order_facts(s: Scene) -> Draft:
         [
             (op(num(0), "≤", t), [f"exact Nat.zero_le {t.arg}", "simp", "exact Nat.zero_le _"]),
             (op(t, "≤", t), [f"exact Nat.le_refl {t.arg}", "simp", "exact Nat.le_refl _"]),
-            (op(t, "<", op(t, "+", num(1))), [f"exact Nat.lt_succ_self {t.arg}", "simp", "exact Nat.lt_succ_self _"]),
-            (op(t, "≤", op(t, "+", k)), [f"exact Nat.le_add_right {t.arg} {k}", "simp", "exact Nat.le_add_right _ _"]),
-            (op(t, "≤", op(k, "+", t)), [f"exact Nat.le_add_left {t.arg} {k}", "simp", "exact Nat.le_add_left _ _"]),
-            (op(num(0), "<", op(t, "+", num(1))), ["simp", f"exact Nat.succ_pos {t.arg}", "exact Nat.succ_pos _"]),
-            (neg(op(t, "<", num(0))), [f"exact Nat.not_lt_zero {t.arg}", "simp", "exact Nat.not_lt_zero _"]),
+            (
+                op(t, "<", op(t, "+", num(1))),
+                [f"exact Nat.lt_succ_self {t.arg}", "simp", "exact Nat.lt_succ_self _"],
+            ),
+            (
+                op(t, "≤", op(t, "+", k)),
+                [f"exact Nat.le_add_right {t.arg} {k}", "simp", "exact Nat.le_add_right _ _"],
+            ),
+            (
+                op(t, "≤", op(k, "+", t)),
+                [f"exact Nat.le_add_left {t.arg} {k}", "simp", "exact Nat.le_add_left _ _"],
+            ),
+            (
+                op(num(0), "<", op(t, "+", num(1))),
+                ["simp", f"exact Nat.succ_pos {t.arg}", "exact Nat.succ_pos _"],
+            ),
+            (
+                neg(op(t, "<", num(0))),
+                [f"exact Nat.not_lt_zero {t.arg}", "simp", "exact Nat.not_lt_zero _"],
+            ),
             (neg(op(t, "<", t)), [f"exact Nat.lt_irrefl {t.arg}", "simp", "exact Nat.lt_irrefl _"]),
-            (op(op(t, "+", num(1)), "≠", num(0)), [f"exact Nat.succ_ne_zero {t.arg}", "simp", "exact Nat.succ_ne_zero _"]),
-            (op(op(t, "-", k), "≤", t), [f"exact Nat.sub_le {t.arg} {k}", "simp", "exact Nat.sub_le _ _"]),
+            (
+                op(op(t, "+", num(1)), "≠", num(0)),
+                [f"exact Nat.succ_ne_zero {t.arg}", "simp", "exact Nat.succ_ne_zero _"],
+            ),
+            (
+                op(op(t, "-", k), "≤", t),
+                [f"exact Nat.sub_le {t.arg} {k}", "simp", "exact Nat.sub_le _ _"],
+            ),
         ]
     )
     return draft(target, *([] if nonlinear else ["omega"]), *steps)
@@ -221,12 +271,24 @@ def order_from(s: Scene) -> Draft:
             (neg(le), op(b, "<", a), [f"exact {type_}.not_le.mp {{h}}"]),
             (neg(lt), op(b, "≤", a), [f"exact {type_}.not_lt.mp {{h}}"]),
             (lt, op(a, "≠", b), [f"exact {type_}.ne_of_lt {{h}}"]),
-            (le, op(op(a, "+", k), "≤", op(b, "+", k)), [f"exact {type_}.add_le_add_right {{h}} {k}"]),
-            (le, op(op(k, "+", a), "≤", op(k, "+", b)), [f"exact {type_}.add_le_add_left {{h}} {k}"]),
+            (
+                le,
+                op(op(a, "+", k), "≤", op(b, "+", k)),
+                [f"exact {type_}.add_le_add_right {{h}} {k}"],
+            ),
+            (
+                le,
+                op(op(k, "+", a), "≤", op(k, "+", b)),
+                [f"exact {type_}.add_le_add_left {{h}} {k}"],
+            ),
             (le, op(a, "≤", op(b, "+", k)), []),
             (op(a, "≤", k), op(a, "<", m), []),
             (op(m, "≤", a), op(k, "<", a), []),
-            (op(op(a, "+", k), "=", op(b, "+", k)), op(a, "=", b), [f"exact {type_}.add_right_cancel {{h}}"]),
+            (
+                op(op(a, "+", k), "=", op(b, "+", k)),
+                op(a, "=", b),
+                [f"exact {type_}.add_right_cancel {{h}}"],
+            ),
             (op(op(num(2), "*", a), "=", op(num(2), "*", b)), op(a, "=", b), []),
             (op(a, "=", b), le, [f"exact {type_}.le_of_eq {{h}}"]),
             (op(op(a, "+", k), "≤", b), op(a, "≤", op(b, "-", k)), []),
@@ -279,7 +341,9 @@ def linear_contradiction(s: Scene) -> Draft:
     target = FALSE if s.rng.random() < 0.6 else s.prop(0)
     if target == FALSE:
         return draft(FALSE, "omega")
-    return draft(target, "omega", "exfalso") if target.text[1:2] == " " else draft(target, "exfalso")
+    return (
+        draft(target, "omega", "exfalso") if target.text[1:2] == " " else draft(target, "exfalso")
+    )
 
 
 @template(1.5)
@@ -307,7 +371,9 @@ def linear_cases(s: Scene) -> Draft:
 def antisymmetry(s: Scene) -> Draft:
     type_, (a, b) = numbers(s, 2)
     h, k = s.know(op(a, "≤", b), op(b, "≤", a))
-    return draft(op(a, "=", b), "omega", f"exact {type_}.le_antisymm {h} {k}", f"apply {type_}.le_antisymm")
+    return draft(
+        op(a, "=", b), "omega", f"exact {type_}.le_antisymm {h} {k}", f"apply {type_}.le_antisymm"
+    )
 
 
 @template()
@@ -315,7 +381,12 @@ def monotone_sum(s: Scene) -> Draft:
     type_, (a, b, c, d) = numbers(s, 4)
     symbol, law = s.rng.choice([("≤", "add_le_add"), ("<", "add_lt_add")])
     h, k = s.know(op(a, symbol, b), op(c, symbol, d))
-    return draft(op(op(a, "+", c), symbol, op(b, "+", d)), "omega", f"exact {type_}.{law} {h} {k}", f"apply {type_}.{law}")
+    return draft(
+        op(op(a, "+", c), symbol, op(b, "+", d)),
+        "omega",
+        f"exact {type_}.{law} {h} {k}",
+        f"apply {type_}.{law}",
+    )
 
 
 @template()
@@ -323,8 +394,16 @@ def monotone_product(s: Scene) -> Draft:
     a, b, c = (s.new(NAT) for _ in range(3))
     (h,) = s.know(op(a, "≤", b))
     if s.rng.random() < 0.5:
-        return draft(op(op(c, "*", a), "≤", op(c, "*", b)), f"exact Nat.mul_le_mul_left {c} {h}", "apply Nat.mul_le_mul_left")
-    return draft(op(op(a, "*", c), "≤", op(b, "*", c)), f"exact Nat.mul_le_mul_right {c} {h}", "apply Nat.mul_le_mul_right")
+        return draft(
+            op(op(c, "*", a), "≤", op(c, "*", b)),
+            f"exact Nat.mul_le_mul_left {c} {h}",
+            "apply Nat.mul_le_mul_left",
+        )
+    return draft(
+        op(op(a, "*", c), "≤", op(b, "*", c)),
+        f"exact Nat.mul_le_mul_right {c} {h}",
+        "apply Nat.mul_le_mul_right",
+    )
 
 
 @template()
@@ -351,7 +430,9 @@ def parity(s: Scene) -> Draft:
         s.know(op(op(a, "%", two), "=", r), op(op(b, "%", two), "=", r))
         return draft(op(op(op(a, "+", b), "%", two), "=", num(0)), "omega")
     if kind == 1:
-        return draft(op(op(a, "%", num(k)), "<", num(k)), "omega", f"exact Nat.mod_lt {a} (by decide)")
+        return draft(
+            op(op(a, "%", num(k)), "<", num(k)), "omega", f"exact Nat.mod_lt {a} (by decide)"
+        )
     if kind == 2:
         return draft(op(op(a, "/", num(k)), "≤", a), "omega", f"exact Nat.div_le_self {a} {k}")
     if kind == 3:
@@ -367,9 +448,18 @@ def divisibility(s: Scene) -> Draft:
     if kind == 0:
         return draft(op(a, "∣", a), f"exact Nat.dvd_refl {a}", "simp", "exact Nat.dvd_refl _")
     if kind == 1:
-        return draft(op(a, "∣", op(a, "*", b)), f"exact Nat.dvd_mul_right {a} {b}", f"exact ⟨{b}, rfl⟩", "exact Nat.dvd_mul_right _ _")
+        return draft(
+            op(a, "∣", op(a, "*", b)),
+            f"exact Nat.dvd_mul_right {a} {b}",
+            f"exact ⟨{b}, rfl⟩",
+            "exact Nat.dvd_mul_right _ _",
+        )
     if kind == 2:
-        return draft(op(a, "∣", op(b, "*", a)), f"exact Nat.dvd_mul_left {a} {b}", "exact Nat.dvd_mul_left _ _")
+        return draft(
+            op(a, "∣", op(b, "*", a)),
+            f"exact Nat.dvd_mul_left {a} {b}",
+            "exact Nat.dvd_mul_left _ _",
+        )
     h, k = s.know(op(a, "∣", b), op(b if kind == 3 else a, "∣", c))
     if kind == 3:
         return draft(op(a, "∣", c), f"exact Nat.dvd_trans {h} {k}", f"apply Nat.dvd_trans {h}")
@@ -441,7 +531,10 @@ def extremum(s: Scene) -> Draft:
             (op(b, "≤", app("max", a, b)), ["omega", f"exact {type_}.le_max_right {a} {b}"]),
             (op(app("min", a, b), "≤", a), ["omega", f"exact {type_}.min_le_left {a} {b}"]),
             (op(app("min", a, b), "≤", b), ["omega", f"exact {type_}.min_le_right {a} {b}"]),
-            (op(app("max", a, b), "=", app("max", b, a)), ["omega", f"exact {type_}.max_comm {a} {b}"]),
+            (
+                op(app("max", a, b), "=", app("max", b, a)),
+                ["omega", f"exact {type_}.max_comm {a} {b}"],
+            ),
             (op(app("max", a, a), "=", a), ["omega", "simp"]),
             (op(app("min", a, b), "≤", app("max", a, b)), ["omega"]),
         ]
@@ -468,11 +561,15 @@ def induction_principle(s: Scene) -> Draft:
 def case_of_induction(s: Scene, p: str, n: Term, zero: str, succ: str) -> Draft:
     if s.rng.random() < 0.4:
         return draft(app(p, num(0)), f"exact {zero}", "assumption")
-    if "ih" in s.taken:
+    if s.rng.random() < 0.2:
         return draft(app(p, num(1)), f"exact {succ} 0 {zero}", f"apply {succ}")
-    s.taken.add("ih")
-    s.hypotheses.append(type(s.hypotheses[0])("ih", app(p, n)))
-    return draft(app(p, op(n, "+", num(1))), f"exact {succ} {n} ih", f"apply {succ}", f"exact {succ} _ ih")
+    ih = s.know_as("ih", app(p, n))
+    return draft(
+        app(p, op(n, "+", num(1))),
+        f"exact {succ} {n} {ih}",
+        f"apply {succ}",
+        f"exact {succ} _ {ih}",
+    )
 
 
 @template(1.5)
@@ -511,7 +608,7 @@ def zero_or_successor(s: Scene) -> Draft:
 @template()
 def nonlinear_by_hypothesis(s: Scene) -> Draft:
     """Rewriting in products, where `omega` does not help."""
-    type_, (a, b, c) = numbers(s, 3)
+    _, (a, b, c) = numbers(s, 3)
     (h,) = s.know(op(a, "=", b))
     left, right = s.rng.choice(
         [
@@ -533,5 +630,9 @@ def successor(s: Scene) -> Draft:
         (h,) = s.know(op(op(n, "+", one), "=", op(m, "+", one)))
         return draft(op(n, "=", m), "omega", f"exact Nat.succ.inj {h}", f"injection {h}")
     (h,) = s.know(op(n, "=", m))
-    left, right = (op(n, "+", one), op(m, "+", one)) if s.rng.random() < 0.6 else (dot(n, "succ"), dot(m, "succ"))
+    left, right = (
+        (op(n, "+", one), op(m, "+", one))
+        if s.rng.random() < 0.6
+        else (dot(n, "succ"), dot(m, "succ"))
+    )
     return draft(op(left, "=", right), f"rw [{h}]", "omega", f"simp [{h}]", f"subst {h}")

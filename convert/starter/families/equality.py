@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scene import BOOL, Scene
-from ..terms import FALSE, Term, app, chain, dot, exists, fun, neg, op
+from ..terms import FALSE, Term, app, dot, exists, fun, neg, op
 from .registry import Draft, draft, template
 
 
@@ -15,8 +15,7 @@ def two_terms(s: Scene) -> tuple[Term, Term, Term]:
     for _ in range(20):
         left, right = s.term(type_, 1, functions), s.term(type_, 1, functions)
         if left.text not in right.text and right.text not in left.text:
-            if not left.text.isdigit() and not right.text.isdigit():
-                return type_, left, right
+            return type_, left, right
     return type_, a, b
 
 
@@ -45,7 +44,10 @@ def trans(s: Scene) -> Draft:
     kind = s.rng.randrange(3)
     if kind == 0:
         h, k = s.know(op(a, "=", b), op(b, "=", c))
-        first, rest = f"exact {h}.trans {k}", [f"rw [{h}, {k}]", f"rw [{h}]", f"exact Eq.trans {h} {k}"]
+        first, rest = (
+            f"exact {h}.trans {k}",
+            [f"rw [{h}, {k}]", f"rw [{h}]", f"exact Eq.trans {h} {k}"],
+        )
     elif kind == 1:
         h, k = s.know(op(a, "=", b), op(c, "=", b))
         first, rest = f"exact {h}.trans {k}.symm", [f"rw [{h}, {k}]", f"rw [{h}]"]
@@ -95,7 +97,11 @@ def function_equality(s: Scene) -> Draft:
     a = s.new(type_)
     (h,) = s.know(op(Term(f), "=", Term(g)))
     return draft(
-        op(app(f, a), "=", app(g, a)), f"rw [{h}]", f"exact congrFun {h} {a}", f"subst {h}", f"simp [{h}]"
+        op(app(f, a), "=", app(g, a)),
+        f"rw [{h}]",
+        f"exact congrFun {h} {a}",
+        f"subst {h}",
+        f"simp [{h}]",
     )
 
 
@@ -118,11 +124,10 @@ def transport(s: Scene) -> Draft:
     if s.rng.random() < 0.4:
         f = s.function(type_, type_)
         a, b = s.rng.choice([(app(f, a), b), (a, app(f, b))])
-    facts = [op(a, "=", b), app(p, a)]
-    h, k = s.know(*facts)
-    if s.rng.random() < 0.5:
+    forward = s.rng.random() < 0.5
+    h, k = s.know(op(a, "=", b), app(p, a if forward else b))
+    if forward:
         return draft(app(p, b), f"rw [← {h}]", f"exact {h} ▸ {k}", f"rwa [← {h}]")
-    s.hypotheses[-1] = type(s.hypotheses[-1])(k, app(p, b))
     return draft(app(p, a), f"rw [{h}]", f"exact {h} ▸ {k}", f"rwa [{h}]", f"simpa [{h}] using {k}")
 
 
@@ -133,9 +138,7 @@ def rewrite_hypothesis(s: Scene) -> Draft:
     f = s.function(type_, type_)
     a, b, c = (s.new(type_) for _ in range(3))
     h, k = s.know(op(app(f, a), "=", b), op(app(f, b), "=", c))
-    return draft(
-        op(app(f, app(f, a)), "=", c), f"rw [{h}, {k}]", f"rw [{h}]", f"simp [{h}, {k}]"
-    )
+    return draft(op(app(f, app(f, a)), "=", c), f"rw [{h}, {k}]", f"rw [{h}]", f"simp [{h}, {k}]")
 
 
 @template()
@@ -147,7 +150,14 @@ def rewrite_by_law(s: Scene) -> Draft:
     (h,) = s.know(Term(f"∀ ({x} : {type_}), {f} ({f} {x}) = {x}", 0, True))
     t = app(f, app(f, s.rng.choice([a, app(f, a)])))
     inner = Term(t.text[len(f"{f} ({f} ") : -1]) if t.text.count("(") == 1 else app(f, a)
-    return draft(op(t, "=", inner), f"exact {h} {inner.arg}", f"rw [{h}]", f"apply {h}", f"simp [{h}]", f"exact {h} _")
+    return draft(
+        op(t, "=", inner),
+        f"exact {h} {inner.arg}",
+        f"rw [{h}]",
+        f"apply {h}",
+        f"simp [{h}]",
+        f"exact {h} _",
+    )
 
 
 @template()
@@ -173,7 +183,7 @@ def ne_from(s: Scene) -> Draft:
     p, a, b = s.predicate(type_), s.new(type_), s.new(type_)
     h, k = s.know(app(p, a), neg(app(p, b)))
     e = s.name_for(op(a, "=", b))
-    return draft(op(a, "≠", b), f"intro {e}", f"exact fun {e} => {k} ({e} ▸ {h})", f"rintro rfl")
+    return draft(op(a, "≠", b), f"intro {e}", f"exact fun {e} => {k} ({e} ▸ {h})", "rintro rfl")
 
 
 @template(1.3)
@@ -181,7 +191,7 @@ def substitute(s: Scene) -> Draft:
     type_ = s.some_type()
     a, b = s.new(type_), s.new(type_)
     p = s.predicate(type_, type_)
-    h, k = s.know(op(a, "=", b), app(p, a, a))
+    h, _ = s.know(op(a, "=", b), app(p, a, a))
     first, second = s.rng.choice([(a, b), (b, a), (b, b)])
     return draft(app(p, first, second), f"subst {h}", f"cases {h}")
 
@@ -213,7 +223,7 @@ def pairs(s: Scene) -> Draft:
     _, a, b = two_terms(s)
     pair = Term(f"({a}, {b})")
     if s.rng.random() < 0.3:
-        h, k = s.know(op(a, "=", b), op(b, "=", a))
+        h, _ = s.know(op(a, "=", b), op(b, "=", a))
         return draft(op(pair, "=", Term(f"({b}, {a})")), f"rw [{h}]", f"simp [{h}]")
     field, out = s.rng.choice([("fst", a), ("snd", b)])
     return draft(op(dot(pair, field), "=", out), "rfl", "simp", "exact rfl")
@@ -286,7 +296,10 @@ def booleans(s: Scene) -> Draft:
     if both:
         name = "Bool.and_comm" if "&&" in left.text else "Bool.or_comm"
         return draft(
-            op(left, "=", right), f"exact {name} {b} {c}", f"cases {b} <;> cases {c} <;> rfl", f"cases {b} <;> simp"
+            op(left, "=", right),
+            f"exact {name} {b} {c}",
+            f"cases {b} <;> cases {c} <;> rfl",
+            f"cases {b} <;> simp",
         )
     return draft(op(left, "=", right), "simp", f"cases {b} <;> rfl", f"cases {b} <;> simp")
 
@@ -296,7 +309,12 @@ def bool_values(s: Scene) -> Draft:
     b = s.new(BOOL)
     t, f = op(b, "=", Term("true")), op(b, "=", Term("false"))
     if s.rng.random() < 0.4:
-        return draft(op(t, "∨", f), f"cases {b} <;> simp", f"cases {b}", f"cases {b} with\n| false => simp\n| true => simp")
+        return draft(
+            op(t, "∨", f),
+            f"cases {b} <;> simp",
+            f"cases {b}",
+            f"cases {b} with\n| false => simp\n| true => simp",
+        )
     known, wanted = s.rng.choice([(neg(t), f), (neg(f), t)])
     (h,) = s.know(known)
     return draft(wanted, f"simpa using {h}", "simp_all", f"cases {b} <;> simp_all")
@@ -306,9 +324,9 @@ def bool_values(s: Scene) -> Draft:
 def some_value(s: Scene) -> Draft:
     type_ = s.some_type()
     a, x = s.new(type_), s.pooled("bound")
-    (h,) = s.know(op(s.declare(s.pooled("elem"), Term(f"Option {type_}", 1023)), "=", app("some", a)))
-    subject = s.hypotheses[-1].type.text.split(" = ")[0]
-    body = op(Term(subject), "=", app("some", Term(x)))
+    subject = s.new(app("Option", type_))
+    (h,) = s.know(op(subject, "=", app("some", a)))
+    body = op(subject, "=", app("some", Term(x)))
     return draft(exists(x, body), f"exact ⟨{a}, {h}⟩", f"refine ⟨{a}, ?_⟩", f"simp [{h}]")
 
 
@@ -318,7 +336,11 @@ def swap_sides(s: Scene) -> Draft:
     a, b, c = (s.new(type_) for _ in range(3))
     h, k = s.know(op(a, "=", b), op(a, "=", c))
     return draft(
-        op(b, "=", c), f"exact {h}.symm.trans {k}", f"rw [← {h}, {k}]", f"rw [← {h}]", f"rw [← {k}, {h}]"
+        op(b, "=", c),
+        f"exact {h}.symm.trans {k}",
+        f"rw [← {h}, {k}]",
+        f"rw [← {h}]",
+        f"rw [← {k}, {h}]",
     )
 
 
@@ -326,7 +348,10 @@ def swap_sides(s: Scene) -> Draft:
 def eq_iff_symm(s: Scene) -> Draft:
     _, a, b = two_terms(s)
     return draft(
-        op(op(a, "=", b), "↔", op(b, "=", a)), "exact eq_comm", "constructor", "exact ⟨Eq.symm, Eq.symm⟩"
+        op(op(a, "=", b), "↔", op(b, "=", a)),
+        "exact eq_comm",
+        "constructor",
+        "exact ⟨Eq.symm, Eq.symm⟩",
     )
 
 

@@ -262,7 +262,7 @@ def tautology(s: Scene) -> Draft:
                 chain("→", x, y, op(x, "∧", y)),
                 f"intro {a} {b}",
                 f"exact fun {a} {b} => ⟨{a}, {b}⟩",
-                f"exact And.intro",
+                "exact And.intro",
             ),
             draft(
                 chain("→", x, op(x, "→", y), y),
@@ -332,7 +332,9 @@ def negation_applied(s: Scene) -> Draft:
         hn, hx = s.know(neg(x), x)
     else:
         hx, hn = s.know(x, neg(x))
-    return draft(FALSE, f"exact {hn} {hx}", "contradiction", f"apply {hn}", f"exact absurd {hx} {hn}")
+    return draft(
+        FALSE, f"exact {hn} {hx}", "contradiction", f"apply {hn}", f"exact absurd {hx} {hn}"
+    )
 
 
 @template()
@@ -353,9 +355,7 @@ def not_not_intro(s: Scene) -> Draft:
     (x,) = s.props(1)
     (h,) = s.know(x)
     a = s.name_for(neg(x))
-    return draft(
-        neg(neg(x)), f"intro {a}", f"exact fun {a} => {a} {h}", f"exact not_not_intro {h}"
-    )
+    return draft(neg(neg(x)), f"intro {a}", f"exact fun {a} => {a} {h}", f"exact not_not_intro {h}")
 
 
 @template()
@@ -397,9 +397,7 @@ def not_or(s: Scene) -> Draft:
 def iff_intro(s: Scene) -> Draft:
     x, y = s.props(2)
     f, g = s.know(op(x, "→", y), op(y, "→", x))
-    return draft(
-        op(x, "↔", y), f"exact ⟨{f}, {g}⟩", "constructor", f"exact Iff.intro {f} {g}"
-    )
+    return draft(op(x, "↔", y), f"exact ⟨{f}, {g}⟩", "constructor", f"exact Iff.intro {f} {g}")
 
 
 @template(1.3)
@@ -423,9 +421,7 @@ def iff_symm(s: Scene) -> Draft:
 def iff_trans(s: Scene) -> Draft:
     x, y, z = s.props(3)
     h, k = s.know(op(x, "↔", y), op(y, "↔", z))
-    return draft(
-        op(x, "↔", z), f"exact {h}.trans {k}", f"exact Iff.trans {h} {k}", "constructor"
-    )
+    return draft(op(x, "↔", z), f"exact {h}.trans {k}", f"exact Iff.trans {h} {k}", "constructor")
 
 
 @template(2)
@@ -475,7 +471,7 @@ def excluded_middle(s: Scene) -> Draft:
     (x,) = s.props(1)
     a = s.name_for(x)
     return draft(
-        op(x, "∨", neg(x)), f"exact Classical.em _", f"by_cases {a} : {x}", "apply Classical.em"
+        op(x, "∨", neg(x)), "exact Classical.em _", f"by_cases {a} : {x}", "apply Classical.em"
     )
 
 
@@ -489,7 +485,7 @@ def double_negation(s: Scene) -> Draft:
         f"exact Classical.byContradiction {h}",
         f"exact Classical.not_not.mp {h}",
         f"by_cases {a} : {x}",
-        f"apply Classical.byContradiction",
+        "apply Classical.byContradiction",
     )
 
 
@@ -513,5 +509,9 @@ def rewrite_iff(s: Scene) -> Draft:
     (z,) = s.props(1, 0)
     h, k = s.know(op(x, "↔", y), op(y, "∧", z))
     return draft(
-        op(x, "∧", z), f"rw [{h}]", f"exact ⟨{h}.mpr {k}.1, {k}.2⟩", "constructor", f"simpa [{h}] using {k}"
+        op(x, "∧", z),
+        f"rw [{h}]",
+        f"exact ⟨{h}.mpr {k}.1, {k}.2⟩",
+        "constructor",
+        f"simpa [{h}] using {k}",
     )

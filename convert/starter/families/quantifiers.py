@@ -15,13 +15,8 @@ class World:
         self.p = s.predicate(self.type)
         self.q = s.predicate(self.type)
         self.x = s.pooled("bound")
-        s.taken.discard(self.x)  # bound names may be reused by `intro` and `obtain`
         self.var = Term(self.x)
         self.element = s.new(self.type)
-        if self.element.text == self.x:
-            self.x = s.pooled("bound")
-            s.taken.discard(self.x)
-            self.var = Term(self.x)
         if s.rng.random() < 0.35:
             self.element = app(s.function(self.type, self.type), self.element)
         # what the bound thing satisfies, and the same of any term
@@ -65,7 +60,9 @@ def forall_and(s: Scene) -> Draft:
     (h,) = s.know(w.all(op(w.says(w.var), "∧", w.also(w.var))))
     if s.rng.random() < 0.5:
         target, side = s.rng.choice([(w.says(a), "1"), (w.also(a), "2")])
-        return draft(target, f"exact ({h} {a.arg}).{side}", f"exact ({h} _).{side}", f"have := {h} {a.arg}")
+        return draft(
+            target, f"exact ({h} {a.arg}).{side}", f"exact ({h} _).{side}", f"have := {h} {a.arg}"
+        )
     body, side = s.rng.choice([(w.says(w.var), "1"), (w.also(w.var), "2")])
     return draft(w.all(body), f"intro {w.x}", f"exact fun {w.x} => ({h} {w.x}).{side}")
 
@@ -74,9 +71,7 @@ def forall_and(s: Scene) -> Draft:
 def forall_intro(s: Scene) -> Draft:
     w = World(s)
     h, k = s.know(w.all(op(w.says(w.var), "→", w.also(w.var))), w.all(w.says(w.var)))
-    return draft(
-        w.all(w.also(w.var)), f"intro {w.x}", f"exact fun {w.x} => {h} {w.x} ({k} {w.x})"
-    )
+    return draft(w.all(w.also(w.var)), f"intro {w.x}", f"exact fun {w.x} => {h} {w.x} ({k} {w.x})")
 
 
 @template(1.5)
@@ -132,7 +127,12 @@ def reflexive(s: Scene) -> Draft:
     (h,) = s.know(Term(f"∀ ({x} : {type_}), {r} {x} {x}", 0, True))
     if s.rng.random() < 0.3:
         y = Term(s.pooled("bound"))
-        return draft(exists(y.text, app(r, a, y)), f"exact ⟨{a}, {h} {a}⟩", f"refine ⟨{a}, ?_⟩", f"exact ⟨_, {h} _⟩")
+        return draft(
+            exists(y.text, app(r, a, y)),
+            f"exact ⟨{a}, {h} {a}⟩",
+            f"refine ⟨{a}, ?_⟩",
+            f"exact ⟨_, {h} _⟩",
+        )
     if s.rng.random() < 0.5:
         a = app(s.function(type_, type_), a)
     return draft(app(r, a, a), f"exact {h} {a.arg}", f"apply {h}", f"exact {h} _")
@@ -144,7 +144,11 @@ def exists_intro(s: Scene) -> Draft:
     a = w.element
     (h,) = s.know(w.says(a))
     return draft(
-        w.some(w.says(w.var)), f"exact ⟨{a}, {h}⟩", f"refine ⟨{a}, ?_⟩", f"exact Exists.intro {a.arg} {h}", f"exists {a}"
+        w.some(w.says(w.var)),
+        f"exact ⟨{a}, {h}⟩",
+        f"refine ⟨{a}, ?_⟩",
+        f"exact Exists.intro {a.arg} {h}",
+        f"exists {a}",
     )
 
 
@@ -167,7 +171,7 @@ def exists_elim(s: Scene) -> Draft:
     w = World(s)
     (y,) = s.props(1, 0)
     h, f = s.know(w.some(w.says(w.var)), w.all(op(w.says(w.var), "→", y)))
-    x = s.fresh(w.x)
+    x = w.x
     hx = s.fresh("h" + x)
     return draft(
         y,
@@ -182,7 +186,7 @@ def exists_elim(s: Scene) -> Draft:
 def exists_map(s: Scene) -> Draft:
     w = World(s)
     h, f = s.know(w.some(w.says(w.var)), w.all(op(w.says(w.var), "→", w.also(w.var))))
-    x = s.fresh(w.x)
+    x = w.x
     hx = s.fresh("h" + x)
     return draft(
         w.some(w.also(w.var)),
@@ -197,7 +201,7 @@ def exists_map(s: Scene) -> Draft:
 def exists_and(s: Scene) -> Draft:
     w = World(s)
     (h,) = s.know(w.some(op(app(w.p, w.var), "∧", w.also(w.var))))
-    x = s.fresh(w.x)
+    x = w.x
     hp, hq = s.name_for(app(w.p, Term(x))), s.name_for(w.also(Term(x)))
     body, proof = s.rng.choice(
         [
@@ -243,9 +247,7 @@ def not_forall(s: Scene) -> Draft:
     a = w.element
     (k,) = s.know(neg(w.says(a)))
     h = s.name_for(w.all(w.says(w.var)))
-    return draft(
-        neg(w.all(w.says(w.var))), f"intro {h}", f"exact fun {h} => {k} ({h} {a.arg})"
-    )
+    return draft(neg(w.all(w.says(w.var))), f"intro {h}", f"exact fun {h} => {k} ({h} {a.arg})")
 
 
 @template()
@@ -270,7 +272,13 @@ def exists_equal(s: Scene) -> Draft:
     w = World(s)
     a = w.element
     left, right = s.rng.choice([(w.var, a), (a, w.var)])
-    return draft(w.some(op(left, "=", right)), f"exact ⟨{a}, rfl⟩", f"refine ⟨{a}, ?_⟩", "exact ⟨_, rfl⟩", "simp")
+    return draft(
+        w.some(op(left, "=", right)),
+        f"exact ⟨{a}, rfl⟩",
+        f"refine ⟨{a}, ?_⟩",
+        "exact ⟨_, rfl⟩",
+        "simp",
+    )
 
 
 @template()
@@ -290,7 +298,11 @@ def exists_number(s: Scene) -> Draft:
         ]
     )
     return draft(
-        exists(x.text, body), f"exact ⟨{witness}, by decide⟩", f"refine ⟨{witness}, ?_⟩", f"exact ⟨{witness}, by omega⟩", f"exists {witness}"
+        exists(x.text, body),
+        f"exact ⟨{witness}, by decide⟩",
+        f"refine ⟨{witness}, ?_⟩",
+        f"exact ⟨{witness}, by omega⟩",
+        f"exists {witness}",
     )
 
 
@@ -299,9 +311,19 @@ def larger_number(s: Scene) -> Draft:
     n, x = s.new(NAT), Term(s.pooled("bound"))
     body = s.rng.choice([op(n, "<", x), op(x, ">", n)])
     if s.rng.random() < 0.5:
-        return draft(exists(x.text, body), f"exact ⟨{n} + 1, by omega⟩", f"refine ⟨{n} + 1, ?_⟩", f"exact ⟨{n} + 1, Nat.lt_succ_self {n}⟩")
+        return draft(
+            exists(x.text, body),
+            f"exact ⟨{n} + 1, by omega⟩",
+            f"refine ⟨{n} + 1, ?_⟩",
+            f"exact ⟨{n} + 1, Nat.lt_succ_self {n}⟩",
+        )
     body = s.rng.choice([op(n, "≤", x), op(x, "≥", n)])
-    return draft(exists(x.text, body), f"exact ⟨{n}, Nat.le_refl {n}⟩", f"exact ⟨{n}, by omega⟩", f"refine ⟨{n}, ?_⟩")
+    return draft(
+        exists(x.text, body),
+        f"exact ⟨{n}, Nat.le_refl {n}⟩",
+        f"exact ⟨{n}, by omega⟩",
+        f"refine ⟨{n}, ?_⟩",
+    )
 
 
 @template()
@@ -313,9 +335,14 @@ def exists_swap(s: Scene) -> Draft:
     (h,) = s.know(app(r, a, b))
     if s.rng.random() < 0.5:
         return draft(
-            exists(x.text, exists(y.text, app(r, x, y))), f"exact ⟨{a}, {b}, {h}⟩", f"refine ⟨{a}, {b}, ?_⟩", f"exact ⟨_, _, {h}⟩"
+            exists(x.text, exists(y.text, app(r, x, y))),
+            f"exact ⟨{a}, {b}, {h}⟩",
+            f"refine ⟨{a}, {b}, ?_⟩",
+            f"exact ⟨_, _, {h}⟩",
         )
-    return draft(exists(y.text, app(r, a, y)), f"exact ⟨{b}, {h}⟩", f"refine ⟨{b}, ?_⟩", f"exact ⟨_, {h}⟩")
+    return draft(
+        exists(y.text, app(r, a, y)), f"exact ⟨{b}, {h}⟩", f"refine ⟨{b}, ?_⟩", f"exact ⟨_, {h}⟩"
+    )
 
 
 @template()
