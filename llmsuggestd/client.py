@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,38 @@ class Client:
             raise Refused(response.status, problem["code"], problem["message"], problem["hint"])
         return answer
 
+    def events(self, *, timeout: float = 30.0) -> Iterator[dict[str, Any]]:
+        """The daemon's status now and whenever it changes, until the daemon ends.
+
+        `timeout` must be above the daemon's heartbeat of 15 s. Raises NotRunningError if nobody
+        answers, or nothing comes any more.
+        """
+        try:
+            connection, headers = self._connection(timeout)
+            try:
+                connection.request("GET", "/v1/events", headers=headers)
+                response = connection.getresponse()
+                for line in response:
+                    status: dict[str, Any] = json.loads(line)
+                    if (problem := status.get("error")) is not None:
+                        raise Refused(
+                            response.status, problem["code"], problem["message"], problem["hint"]
+                        )
+                    yield status
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise NotRunningError("the daemon does not answer", REMEDY) from error
+
     def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         if path := os.environ.get("LLMSUGGESTD_SOCKET"):
             return _UnixConnection(path, timeout), {}
         try:
             record = json.loads(self._paths.client_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            # a daemon that could not write it, on a full disk say, listens in the usual place
+            if hasattr(socket, "AF_UNIX") and self._paths.socket.is_socket():
+                return _UnixConnection(str(self._paths.socket), timeout), {}
             raise NotRunningError("the daemon does not run", REMEDY) from None
         if record["socket"] and hasattr(socket, "AF_UNIX"):
             return _UnixConnection(record["socket"], timeout), {}

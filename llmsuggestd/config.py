@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.paths import Paths
+from llmsuggestd.paths import Paths, make_private, write_atomically
 
-DEFAULT_PORT = 5567
+DEFAULT_PORT: Final = 5567
 """LLMS on a telephone's keys; outside the ephemeral range, used by nothing common."""
+
+COMPAT_PORTS: Final = {"llmstep": 6000, "tutorial": 5000, "leancopilot": 23337, "llmlean": 11434}
+"""The compatibility listeners, each with the port that its client asks by default."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,6 +33,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     socket: str = ""
     """The Unix socket's path; empty: `daemon.sock` in the runtime directory."""
 
+    compat: tuple[
+        Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?$")], ...
+    ] = ()
+    """Compatibility listeners, as `name` or `name:port`; they ask for no token."""
+
     gpu: Literal["auto", "off"] | Annotated[int, msgspec.Meta(ge=0)] = "auto"
     """How much of the model goes to the GPU: all of it, nothing, or that many layers."""
 
@@ -37,43 +47,105 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     context: Annotated[int, msgspec.Meta(ge=256, le=131072)] = 2048
     """Tokens of context held in memory: one prompt and what all its candidates add."""
 
+    idle_unload: Annotated[int, msgspec.Meta(ge=0)] = 900
+    """Seconds without a request after which the model leaves the memory; 0: never."""
+
+    log_goals: bool = False
+    """Whether goals and prefixes are written to the log."""
+
     def socket_path(self, paths: Paths) -> Path:
         """The Unix socket's path with the default filled in."""
         return Path(self.socket).absolute() if self.socket else paths.socket
+
+    def compat_ports(self) -> dict[str, int]:
+        """The port of each compatibility listener."""
+        named = (entry.partition(":") for entry in self.compat)
+        return {name: int(port) if port else COMPAT_PORTS[name] for name, _, port in named}
+
+
+_TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
 
 def load_config(paths: Paths, **flags: object) -> Config:
     """Read the settings. Flag beats environment beats file; a flag that is None is not given.
 
-    Raises ConfigError naming the file or variable, the key and what it should be.
+    Raises ConfigError naming the file and line, variable or flag, and what the value should be.
     """
-    values = _validated(_read_file(paths.config_file), str(paths.config_file))
-    for name in Config.__struct_fields__:
+    values = _read_file(paths.config_file)
+    for name in _TYPES:
         variable = f"LLMSUGGESTD_{name.upper()}"
         if text := os.environ.get(variable):
-            values |= _validated({name: _number_or_text(text)}, f"${variable}")
+            values[name] = _checked(name, _from_text(name, text), f"${variable}")
     for name, value in flags.items():
         if value is not None:
-            values |= _validated({name: value}, f"--{name}")
-    return msgspec.convert(values, Config)
+            values[name] = _checked(name, value, f"--{name}")
+    return Config(**values)
+
+
+def write_model(paths: Paths, model_id: str) -> None:
+    """Put the id of the model to serve into `config.toml`, and leave the rest as it is.
+
+    Raises ConfigError if the file cannot be read or written; it then stays as it was.
+    """
+    import tomlkit
+
+    file = paths.config_file.resolve()  # people keep the real file elsewhere
+    make_private(paths.config)
+    try:
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
+        document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+        document["model"] = model_id
+        write_atomically(file, tomlkit.dumps(document).encode(), mode=mode)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot write {file}: {error}", "correct the file") from error
 
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}", "correct the file") from error
-
-
-def _validated(values: dict[str, Any], source: str) -> dict[str, Any]:
     try:
-        msgspec.convert(values, Config)
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words, _, where = str(error).removesuffix(")").partition(" (at ")
+        found = re.match(r"line (\d+)", where)
+        line = found[1] if found else len(text.splitlines())
+        raise ConfigError(f"{file}:{line}: {words}", "correct the line") from error
+    return {
+        name: _checked(name, value, f"{file}:{_line_of(name, text)}")
+        for name, value in values.items()
+    }
+
+
+def _checked(name: str, value: object, source: str) -> object:
+    """A setting's value in its type; raise ConfigError naming source and key if it has another."""
+    if name not in _TYPES:
+        near = difflib.get_close_matches(name, _TYPES, n=1)
+        raise ConfigError(
+            f"{source}: there is no setting `{name}`",
+            f"did you mean `{near[0]}`?" if near else "docs/reference/config.md has all of them",
+        )
+    try:
+        return msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {error}", "see docs/reference/config.md") from error
-    return values
+        words = str(error).partition(" - at ")[0]
+        raise ConfigError(f"{source}: `{name}`: {words}", "see docs/reference/config.md") from error
 
 
-def _number_or_text(text: str) -> int | str:
+def _line_of(name: str, text: str) -> int:
+    """The line on which a key of a TOML file stands."""
+    key = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]""")
+    lines = text.splitlines()
+    return next((number for number, line in enumerate(lines, 1) if key.match(line)), 1)
+
+
+def _from_text(name: str, text: str) -> object:
+    """A variable's text as the kind of value that the setting has."""
+    if name == "compat":
+        return [part.strip() for part in text.split(",")]
+    if name == "log_goals":
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return int(text) if text.isascii() and text.isdigit() else text

@@ -78,6 +78,7 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
         paths.client_file,
         paths.token_file,
         paths.log_file,
+        *paths.old_logs,
         paths.engine_memory,
         paths.lock_file,
         paths.socket,

@@ -64,6 +64,11 @@ class Paths:
         return self.state / "daemon.log"
 
     @property
+    def old_logs(self) -> list[Path]:
+        """Logs that were set aside because they had grown long, newest first."""
+        return [self.log_file.with_name(f"{self.log_file.name}.{number}") for number in (1, 2, 3)]
+
+    @property
     def engine_memory(self) -> Path:
         """What the daemon learnt about llama.cpp on this machine (see `daemon.engine`)."""
         return self.state / "engine.json"

@@ -28,6 +28,8 @@ def command(follow: bool, lines: int) -> None:
             for line in log.readlines()[-lines:]:
                 click.echo(line, nl=False)
             while follow:
+                if log_file.stat().st_size < log.tell():
+                    log.seek(0)  # it was set aside, and begins anew
                 click.echo(log.read(), nl=False)
                 time.sleep(0.3)
     except FileNotFoundError:

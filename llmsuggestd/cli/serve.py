@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-from llmsuggestd.config import load_config
+from llmsuggestd.config import COMPAT_PORTS, load_config
 from llmsuggestd.paths import get_paths
 
 
@@ -16,19 +14,40 @@ from llmsuggestd.paths import get_paths
 @click.option("--model", metavar="ID", help="The installed model to serve.")
 @click.option("--gpu", metavar="auto|off|N", help="Layers to offload to the GPU.")
 @click.option("--threads", type=int, help="Threads for decoding; 0 chooses.")
+@click.option(
+    "--compat",
+    metavar="NAME[:PORT]",
+    multiple=True,
+    help=f"Also listen for another project's client ({', '.join(COMPAT_PORTS)}), which needs no "
+    "token; may be repeated.",
+)
 def command(
-    port: int | None, socket: str | None, model: str | None, gpu: str | None, threads: int | None
+    port: int | None,
+    socket: str | None,
+    model: str | None,
+    gpu: str | None,
+    threads: int | None,
+    compat: tuple[str, ...],
 ) -> None:
     """Run the daemon in the foreground until Ctrl-C.
 
-    This is what a service manager runs; `llmsuggestd start` runs it in the background.
+    This is what a service manager runs; `llmsuggestd start` runs it in the background. SIGHUP has
+    it read the settings again.
     """
-    from llmsuggestd.daemon import server
+    from llmsuggestd.daemon import logs, server
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
-    )
     paths = get_paths()
+    logs.set_up(paths)
     layers = int(gpu) if gpu is not None and gpu.isdigit() else gpu
-    config = load_config(paths, port=port, socket=socket, model=model, gpu=layers, threads=threads)
-    server.serve(paths, config)
+    server.serve(
+        paths,
+        lambda: load_config(
+            paths,
+            port=port,
+            socket=socket,
+            model=model,
+            gpu=layers,
+            threads=threads,
+            compat=compat or None,
+        ),
+    )

@@ -34,6 +34,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("reason", status["reason"]),
             ("hint", status["hint"]),
             ("model", f"{model['id']}: {model['description'] or 'not loaded'}"),
+            ("loading", status["switching_to"]),
             ("device", status["device"]),
             ("threads", status["threads"]),
             ("note", None if status["extra_buffers"] else
@@ -41,6 +42,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("queue", status["queue"]),
             ("socket", status["socket"]),
             ("url", status["url"]),
+            ("compat", ", ".join(f"{n} {u}" for n, u in status["listeners"].items()) or None),
             ("pid", f"{status['pid']}, engine {status['engine_pid'] or 'not running'}"),
             ("uptime", f"{status['uptime_s']:.0f} s"),
             ("version", f"{status['version']} (llama-cpp-python {status['llama_cpp']})"),

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmsuggestd.client import Client
+from llmsuggestd.config import write_model
 from llmsuggestd.errors import AlreadyRunningError, ExitCode, LlmsuggestdError, NotRunningError
+from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private
 from llmsuggestd.service import Service
 
@@ -73,6 +75,21 @@ def stop(paths: Paths, service: Service | None) -> bool:
     return True
 
 
+def use_model(paths: Paths, model_id: str) -> bool:
+    """Have a model served from now on: by the running daemon, and by every later one.
+
+    Whether a daemon runs. Raises ModelError or Refused if it is not installed or cannot be loaded,
+    and then changes nothing; ConfigError if `config.toml` cannot be written.
+    """
+    store.find(paths, model_id)
+    client = Client(paths)
+    runs = running(client) is not None
+    if runs:
+        client.request("PUT", "/v1/model", {"id": model_id}, timeout=LOAD_TIMEOUT)
+    write_model(paths, model_id)
+    return runs
+
+
 def running(client: Client) -> dict[str, Any] | None:
     """The daemon's status, or None if none answers."""
     try:
@@ -96,10 +113,19 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
 def _wait_until_up(
     client: Client, process: subprocess.Popen[bytes] | None, log_file: Path, offset: int
 ) -> None:
+    """Wait until the daemon that we have started answers, and not one that somebody else has."""
     deadline = time.monotonic() + START_TIMEOUT
-    while running(client) is None:
+    while True:
+        status = running(client)
+        if process is None or sys.platform == "win32":  # there, the pid is that of a launcher
+            if status is not None:
+                return
+        elif status is not None and status["pid"] == process.pid:
+            return
         if process is not None and (code := process.poll()) is not None:
             message, hint = _last_words(log_file, offset)
+            if code == ExitCode.ALREADY_RUNNING:
+                raise AlreadyRunningError(message, hint)
             error = StartFailed(message, hint)
             error.exit_code = ExitCode(code) if code in list(ExitCode) else ExitCode.ERROR
             raise error
@@ -124,10 +150,10 @@ def _last_words(log_file: Path, offset: int) -> tuple[str, str]:
     with log_file.open("rb") as log:
         log.seek(offset)
         lines = log.read().decode(errors="replace").splitlines()
-    for index, line in enumerate(lines):
+    hints = [line.removeprefix("  → ") for line in lines if line.startswith("  → ")]
+    for line in lines:
         if line.startswith("llmsuggestd: "):
-            hint = lines[index + 1].strip() if index + 1 < len(lines) else ""
-            return line.removeprefix("llmsuggestd: "), hint.removeprefix("→ ")
+            return line.removeprefix("llmsuggestd: "), hints[0] if hints else ""
     return "the daemon ended at once", "see `llmsuggestd logs`"
 
 

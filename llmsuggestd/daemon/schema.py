@@ -1,43 +1,80 @@
-"""What the HTTP API takes and returns (docs/reference/http-api.md)."""
+"""What the HTTP API takes and returns: the one source of validation and of `/openapi.json`.
+
+Limits and words stand in the types (`Meta`); docs/reference/http-api.md says the same for people.
+The shapes of other projects' clients are in `compat.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from llmsuggestd.engine.protocol import Suggestion
 
-MAX_BODY = 2**20
+MAX_BODY: Final = 2**20
 """Bytes of a request's body."""
+
+MAX_COUNT: Final = 32
+"""Suggestions of one request."""
+
+MAX_TOKENS: Final = 512
+"""Tokens that a suggestion may add to the prefix."""
+
+# The patterns are for Python's `re` and for JSON Schema alike, and take linear time.
+_GOAL: Final = r"^\s*[^\s\x00][^\x00]*$"
+_PREFIX: Final = r"^[^\x00]*$"
+_MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+PATTERNS: Final = {
+    _GOAL: "text, more than white space and without NUL characters",
+    _PREFIX: "text without NUL characters",
+    _MODEL_ID: "a name of letters, digits, `.`, `_` and `-`",
+}
+"""What each pattern means, for error messages."""
+
+Goal = Annotated[
+    str,
+    Meta(
+        max_length=100_000,
+        pattern=_GOAL,
+        description="The goal as Lean prints it: hypotheses, one a line, then `⊢ target`.",
+    ),
+]
+Prefix = Annotated[
+    str, Meta(max_length=4_000, pattern=_PREFIX, description="How the tactic must begin.")
+]
+ModelId = Annotated[
+    str, Meta(pattern=_MODEL_ID, description="The id of an installed model, without a path.")
+]
 
 
 class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
     """The body of `POST /v1/suggest`."""
 
-    goal: Annotated[str, Meta(max_length=100_000)]
-    """The goal as Lean prints it: hypotheses, one a line, then `⊢ target`."""
-    prefix: Annotated[str, Meta(max_length=4_000)] = ""
-    """How the tactic must begin."""
-    n: Annotated[int, Meta(ge=1, le=32)] = 5
-    """How many suggestions; also the width of the beam."""
-    max_tokens: Annotated[int, Meta(ge=1, le=512)] = 64
-    """Tokens a suggestion may add to the prefix."""
+    goal: Goal
+    prefix: Prefix = ""
+    n: Annotated[
+        int,
+        Meta(ge=1, le=MAX_COUNT, description="How many suggestions; also the width of the beam."),
+    ] = 5
+    max_tokens: Annotated[
+        int,
+        Meta(ge=1, le=MAX_TOKENS, description="Tokens that a suggestion may add to the prefix."),
+    ] = 64
     mode: Literal["beam", "sample"] = "beam"
-    temperature: Annotated[float, Meta(gt=0, le=10)] = 0.5
-    """Of mode `sample`."""
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
-    """Of mode `sample`: the same seed gives the same suggestions."""
-    client: Annotated[str, Meta(max_length=200)] | None = None
-    """Who asks: a newer request of the same client supersedes the older."""
-    stream: Literal[False] = False
-
-    def __post_init__(self) -> None:
-        if not self.goal.strip():
-            raise ValueError("`goal` is empty")
-        for name in ("goal", "prefix"):
-            if "\0" in getattr(self, name):
-                raise ValueError(f"`{name}` contains a NUL character")
+    temperature: Annotated[float, Meta(gt=0, le=10, description="Of mode `sample`.")] = 0.5
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
+        Meta(description="Of mode `sample`: the same seed gives the same suggestions."),
+    ] = None
+    client: Annotated[
+        Annotated[str, Meta(max_length=200)] | None,
+        Meta(description="Who asks: a newer request of the same client supersedes the older."),
+    ] = None
+    stream: Annotated[
+        bool, Meta(description="Answer with one JSON object a line instead of one object.")
+    ] = False
 
 
 class Timings(Struct):
@@ -56,8 +93,19 @@ class SuggestAnswer(Struct):
     suggestions: list[Suggestion]
     model: str
     cached: bool
+    truncated: Annotated[
+        bool, Meta(description="The goal was longer than the context and has lost hypotheses.")
+    ]
+    timings: Timings
+
+
+class StreamEnd(Struct):
+    """The last line of a streamed answer; each line before it is a `Suggestion`."""
+
+    done: Literal[True]
+    model: str
+    cached: bool
     truncated: bool
-    """Whether the goal was longer than the context, so that hypotheses were left out."""
     timings: Timings
 
 
@@ -65,7 +113,9 @@ class ModelStatus(Struct):
     """The model that is served."""
 
     id: str
-    description: str | None = None
+    description: Annotated[
+        str | None, Meta(description="llama.cpp's words for it; null until it is loaded.")
+    ] = None
     parameters: int | None = None
     bytes: int | None = None
     context: int | None = None
@@ -75,19 +125,26 @@ State = Literal["stopped", "loading", "ready", "busy", "failed"]
 
 
 class Status(Struct):
-    """What `GET /v1/status` returns."""
+    """What `GET /v1/status` returns, and each line of `GET /v1/events`."""
 
-    state: State
-    reason: str | None
-    """Why the state is `failed`."""
-    hint: str | None
+    state: Annotated[
+        State, Meta(description="`stopped`: no model is in memory; the next request loads it.")
+    ]
+    reason: Annotated[str | None, Meta(description="Why the state is `failed`.")]
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
     model: ModelStatus
+    switching_to: Annotated[
+        str | None, Meta(description="The model that is being loaded to take this one's place.")
+    ]
     device: str | None
     threads: int | None
-    extra_buffers: bool
-    """False where llama.cpp's extra buffer types crash on this machine and are left out."""
-    queue: int
-    """Requests waiting or being answered."""
+    extra_buffers: Annotated[
+        bool, Meta(description="False where llama.cpp's extra buffer types crash on this machine.")
+    ]
+    queue: Annotated[
+        int,
+        Meta(description="Questions waiting or being answered; the same question counts once."),
+    ]
     engine_pid: int | None
     pid: int
     version: str
@@ -95,3 +152,58 @@ class Status(Struct):
     uptime_s: float
     socket: str | None
     url: str
+    listeners: Annotated[
+        dict[str, str], Meta(description="Compatibility listeners by name, each with its URL.")
+    ]
+
+
+class InstalledModel(Struct):
+    """One model in `GET /v1/models`."""
+
+    id: str
+    bytes: int
+    current: Annotated[bool, Meta(description="Whether it is the one that is served.")]
+
+
+class ModelList(Struct):
+    """What `GET /v1/models` returns."""
+
+    models: list[InstalledModel]
+
+
+class SwitchRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of `PUT /v1/model`."""
+
+    id: ModelId
+
+
+class Health(Struct):
+    """What `GET /health` returns: the daemon lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Struct):
+    """What `GET /ready` returns: 200 when a model is loaded, 503 otherwise."""
+
+    state: State
+
+
+class Stopping(Struct):
+    """What `POST /v1/shutdown` returns."""
+
+    status: Literal["stopping"]
+
+
+class ErrorBody(Struct):
+    """One error."""
+
+    code: Annotated[str, Meta(description="A word that programs can test.")]
+    message: Annotated[str, Meta(description="One line that says what happened.")]
+    hint: Annotated[str, Meta(description="What to do next; may be empty.")]
+
+
+class ErrorAnswer(Struct):
+    """What every call returns with a status of 400 or more."""
+
+    error: ErrorBody

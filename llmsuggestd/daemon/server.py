@@ -8,115 +8,154 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import os
 import secrets
 import signal
 import socket
-import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from aiohttp import web
 
 from llmsuggestd.config import Config
-from llmsuggestd.daemon.app import Daemon, make_app
-from llmsuggestd.daemon.engine import Supervisor
-from llmsuggestd.daemon.suggester import Suggester
-from llmsuggestd.engine import protocol
-from llmsuggestd.errors import AlreadyRunningError, ConfigError, LlmsuggestdError
-from llmsuggestd.models import store
-from llmsuggestd.paths import Paths, check_private, make_private, write_atomically
+from llmsuggestd.daemon import access, compat, notify
+from llmsuggestd.daemon.access import PORT, SOCKET, Door
+from llmsuggestd.daemon.app import make_app
+from llmsuggestd.daemon.listeners import Site, check_inherited, port_listener, socket_listener
+from llmsuggestd.daemon.state import Daemon
+from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.paths import Paths, make_private, write_atomically
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
-MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
-"""Bytes of a Unix socket's path: `sun_path` less its final NUL."""
+GRACE: Final = 2.5
+"""Seconds that requests in flight get to finish when the daemon stops. With those below and the
+engine's end, the daemon is gone within 5 s."""
 
-STOP_TIMEOUT: Final = 4.0
-"""Seconds that requests in flight get to finish when the daemon stops."""
+SHUTDOWN_TIMEOUT: Final = 0.5
+"""Seconds in which connections must then have taken their answers."""
+
+IDLE_TIMEOUT: Final = 15.0
+"""Seconds in which a connection must have sent a request's head."""
+
+ReadConfig = Callable[[], Config]
 
 
-def serve(paths: Paths, config: Config) -> None:
+def serve(paths: Paths, read_config: ReadConfig) -> None:
     """Run the daemon until a signal or `POST /v1/shutdown` ends it.
 
-    Raises AlreadyRunningError if another runs for this home, ConfigError if it cannot listen.
+    Raises AlreadyRunningError if another runs for this home, ConfigError if a setting is wrong or
+    it cannot listen.
     """
+    os.umask(0o077)  # nothing that we write is for other users
+    config = read_config()
     for directory in paths.directories():
         make_private(directory)
     with _locked(paths.lock_file):
-        asyncio.run(_serve(paths, config))
+        asyncio.run(_serve(paths, config, read_config))
 
 
-async def _serve(paths: Paths, config: Config) -> None:
+async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGINT"):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run
             loop.add_signal_handler(getattr(signal, name), stop.set)
     with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(_port_listener(config.port))]
-        port = listeners[0].getsockname()[1]
-        socket_path = config.socket_path(paths) if hasattr(socket, "AF_UNIX") else None
-        if socket_path is not None:
-            listeners.append(stack.enter_context(_socket_listener(socket_path)))
-        token = _token(paths.token_file)
+        doors = _open_doors(stack, paths, config)
         daemon = Daemon(
-            suggester=Suggester(config.model, _supervisor(paths, config)),
-            token=token,
-            socket=str(socket_path) if socket_path else None,
-            url=f"http://127.0.0.1:{port}",
-            llama_cpp=metadata.version("llama-cpp-python"),
-            shut_down=stop.set,
+            paths, config, _token(paths.token_file), metadata.version("llama-cpp-python"), stop.set
         )
-        runner = web.AppRunner(
-            make_app(daemon),
-            access_log=None,  # goals may be private, and so is when somebody works
-            handler_cancellation=True,  # who hangs up no longer wants the answer
-            shutdown_timeout=STOP_TIMEOUT,
-        )
-        await runner.setup()
-        for listener in listeners:
-            await web.SockSite(runner, listener).start()
+        runners = []
+        for door, listener in doors:
+            runner = web.AppRunner(
+                make_app(daemon, door),
+                access_log=None,  # goals may be private, and so is when somebody works
+                handler_cancellation=True,  # who hangs up no longer wants the answer
+                shutdown_timeout=SHUTDOWN_TIMEOUT,
+                keepalive_timeout=IDLE_TIMEOUT,
+                lingering_time=2.0,
+                auto_decompress=False,  # a small body must not become a large one
+            )
+            runners.append(runner)
+            await runner.setup()
+            await Site(runner, listener).start()
+            _announce(daemon, door, listener)
+        if sys.platform != "win32":
+            loop.add_signal_handler(signal.SIGHUP, _reload, daemon, read_config)
         with _discovery(paths, daemon):
             log.info("serving on %s and %s", daemon.socket, daemon.url)
-            loading = asyncio.create_task(_load(daemon.suggester.supervisor))
+            notify.notify("READY=1", f"STATUS=serving {config.model}")
+            loading = asyncio.create_task(daemon.load())
             await stop.wait()
             log.info("stopping")
-        await runner.cleanup()
+            notify.notify("STOPPING=1")
+        for runner in runners:
+            for site in list(runner.sites):
+                await site.stop()
+        await daemon.close(GRACE)
+        await asyncio.gather(*(runner.cleanup() for runner in runners))
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
-        await daemon.suggester.supervisor.close()
+        await daemon.suggester.serving.supervisor.close()
 
 
-def _supervisor(paths: Paths, config: Config) -> Supervisor:
-    """The engine's keeper for the configured model; without that model, one that says so."""
-    load = protocol.Load(
-        path="",
-        gpu=config.gpu,
-        threads=config.threads,
-        context=config.context,
-        extra_buffers=True,
-    )
-    supervisor = Supervisor(load, paths.engine_memory)
+def _open_doors(
+    stack: contextlib.ExitStack, paths: Paths, config: Config
+) -> list[tuple[Door, socket.socket]]:
+    """Every listening socket with its door: those that systemd has opened, else our own."""
+    doors: list[tuple[Door, socket.socket]] = []
+    unix = getattr(socket, "AF_UNIX", None)
+    for listener in notify.inherited_sockets():
+        stack.enter_context(listener)
+        check_inherited(listener)
+        doors.append((SOCKET if listener.family == unix else PORT, listener))
+    open_already = {door for door, _ in doors}
+    if PORT not in open_already:
+        listener = stack.enter_context(port_listener(config.port, "--port or `port`"))
+        doors.append((PORT, listener))
+    if SOCKET not in open_already and unix is not None:
+        doors.append((SOCKET, stack.enter_context(socket_listener(config.socket_path(paths)))))
+    for name, port in config.compat_ports().items():
+        listener = stack.enter_context(port_listener(port, f"`compat`, as {name}:PORT"))
+        doors.append((access.compat_door(name, compat.GROUPS[name]), listener))
+    return doors
+
+
+def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:
+    """Note where a door is, for the status and the discovery file."""
+    address = listener.getsockname()
+    if door == SOCKET:
+        daemon.socket = os.fsdecode(address)
+        return
+    url = f"http://127.0.0.1:{address[1]}"
+    if door == PORT:
+        daemon.url = url
+        return
+    daemon.listeners[door.name] = url
+    who = "you" if sys.platform == "linux" else "ANY USER of this machine"
+    log.warning(
+        "compatibility listener %s on %s: whatever %s may run can ask for suggestions there, "
+        "without the token",
+        door.name, url, who,
+    )  # fmt: skip
+
+
+def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
+    """Read the settings again; wrong ones are said and change nothing."""
+    notify.reloading()
     try:
-        load.path = str(store.find(paths, config.model).path)
+        daemon.reload(read_config())
     except LlmsuggestdError as error:
-        log.error("%s", error.message)
-        supervisor.failure = error
-    return supervisor
-
-
-async def _load(supervisor: Supervisor) -> None:
-    """Load ahead of the first request; what goes wrong is kept for whoever asks."""
-    with contextlib.suppress(LlmsuggestdError):
-        await supervisor.ready()
+        log.error("settings stay as they were: %s", error.message)
+    notify.notify("READY=1")
 
 
 @contextlib.contextmanager
@@ -126,16 +165,26 @@ def _locked(lock_file: Path) -> Iterator[None]:
         try:
             _lock(file.fileno())
         except OSError:
-            file.seek(0)
             raise AlreadyRunningError(
-                f"a daemon runs already (pid {file.read().strip() or 'unknown'})",
+                f"a daemon runs already (pid {_pid_in(file)})",
                 "`llmsuggestd status` shows it, `llmsuggestd stop` ends it",
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the pid
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
-        file.truncate(0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), 0)
+
+
+def _pid_in(file: TextIO) -> str:
+    """The pid in a lock file; its holder may be just about to write it."""
+    for _ in range(10):
+        file.seek(0)
+        if pid := file.read().strip():
+            return pid
+        time.sleep(0.05)
+    return "unknown"
 
 
 def _lock(descriptor: int) -> None:
@@ -152,85 +201,22 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _port_listener(port: int) -> socket.socket:
-    """A socket that listens on 127.0.0.1 and nowhere else."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there, it would let two programs share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            what = "is used by another program"
-            remedy = "give another with --port or `port` in config.toml"
-        else:
-            what = f"cannot be used: {error.strerror}"
-            remedy = "give one above 1023 with --port"
-        raise ConfigError(f"port {port} {what}", f"{remedy}; 0 takes a free one") from error
-    return listener
-
-
-@contextlib.contextmanager
-def _socket_listener(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket that listens at `path`, for its owner only; removed at the end."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise ConfigError(
-            f"the socket's path is too long ({len(os.fsencode(path))} bytes, at most "
-            f"{MAX_SOCKET_PATH}): {path}",
-            "give a shorter one with --socket, `socket` in config.toml or LLMSUGGESTD_SOCKET",
-        )
-    if not path.parent.exists():
-        make_private(path.parent)
-    check_private(path.parent)
-    _remove_dead_socket(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with listener:
-        try:
-            listener.bind(str(path))
-            path.chmod(0o600)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot make the socket {path}: {error.strerror}",
-                "give another path with --socket",
-            ) from error
-        listener.listen(128)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _remove_dead_socket(path: Path) -> None:
-    """Remove a socket that nobody listens on; raise ConfigError about anything else there."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path} is there and is no socket", "move it away, or use --socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        except OSError as error:
-            raise ConfigError(f"cannot use the socket {path}: {error}", "use --socket") from error
-        else:
-            raise ConfigError(f"another program listens on {path}", "use --socket")
-
-
 def _token(file: Path) -> str:
-    """The bearer token, made on the first start."""
+    """The bearer token, made on the first start, and anew if others could have read it."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         token = file.read_text(encoding="ascii").strip()
-        if len(token) >= 32:
-            file.chmod(0o600)
+        info = file.stat()
+        private = sys.platform == "win32" or (
+            info.st_uid == os.getuid() and not info.st_mode & 0o077
+        )
+        if len(token) >= 32 and private:
             return token
+        log.warning("making a new token: %s was open to other users, or broken", file)
     token = secrets.token_urlsafe(32)
-    write_atomically(file, token.encode(), mode=0o600)
+    try:
+        write_atomically(file, token.encode(), mode=0o600)
+    except OSError as error:
+        log.warning("cannot write %s, so that nobody can use the port: %s", file, error)
     return token
 
 
@@ -244,7 +230,13 @@ def _discovery(paths: Paths, daemon: Daemon) -> Iterator[None]:
         "pid": os.getpid(),
         "version": __version__,
     }
-    write_atomically(paths.client_file, json.dumps(record, indent=2).encode(), mode=0o600)
+    try:
+        write_atomically(paths.client_file, json.dumps(record, indent=2).encode(), mode=0o600)
+    except OSError as error:
+        log.warning(
+            "cannot write %s, so that clients look for the socket in its usual place only: %s",
+            paths.client_file, error,
+        )  # fmt: skip
     try:
         yield
     finally:

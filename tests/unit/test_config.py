@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd.config import DEFAULT_PORT, Config, load_config
+from llmsuggestd.config import DEFAULT_PORT, Config, load_config, write_model
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import Paths, get_paths
 
@@ -43,11 +43,16 @@ def test_an_empty_variable_counts_as_unset(paths: Paths, monkeypatch: pytest.Mon
     ("text", "words"),
     [
         ("port = ", "config.toml"),
-        ("port = 70000", "$.port"),
-        ('port = "x"', "$.port"),
-        ('model = "../../etc/passwd"', "$.model"),
-        ('gpu = "maybe"', "$.gpu"),
-        ("prot = 1", "prot"),
+        ("port = ", ":1: "),
+        ("threads = 1\nport = 70000", ":2: `port`"),
+        ('port = "x"', ":1: `port`"),
+        ('# models\n\n"model" = "../../etc/passwd"', ":3: `model`"),
+        ('gpu = "maybe"', "`gpu`"),
+        ("log_goals = 1", "`log_goals`"),
+        ('compat = ["ollama"]', "`compat`"),
+        ("compat = true", "`compat`"),
+        ("prot = 1", ":1: there is no setting `prot`"),
+        ("port = 1\n[server]\nhost = 'x'", ":2: there is no setting `server`"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_key(paths: Paths, text: str, words: str) -> None:
@@ -59,8 +64,55 @@ def test_a_wrong_file_is_named_with_the_key(paths: Paths, text: str, words: str)
 
 
 def test_a_wrong_variable_or_flag_is_named(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"--port.*\$\.port"):
+    with pytest.raises(ConfigError, match=r"--port: `port`"):
         load_config(paths, port=-1)
     monkeypatch.setenv("LLMSUGGESTD_THREADS", "many")
     with pytest.raises(ConfigError, match="LLMSUGGESTD_THREADS"):
         load_config(paths)
+
+
+def test_a_misspelt_setting_is_recognised(paths: Paths) -> None:
+    paths.config_file.write_text("prot = 1")
+    with pytest.raises(ConfigError) as caught:
+        load_config(paths)
+    assert caught.value.hint == "did you mean `port`?"
+
+
+def test_lists_and_switches_can_come_from_the_environment(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMSUGGESTD_COMPAT", "llmstep, tutorial:5001")
+    monkeypatch.setenv("LLMSUGGESTD_LOG_GOALS", "true")
+    config = load_config(paths)
+    assert config.compat_ports() == {"llmstep": 6000, "tutorial": 5001}
+    assert config.log_goals is True
+
+
+def test_choosing_a_model_keeps_the_rest_of_the_file(paths: Paths) -> None:
+    before = '# mine\nport = 1234  # a good port\n\nmodel = "old" # for now\nthreads = 2\n'
+    paths.config_file.write_text(before)
+    paths.config_file.chmod(0o600)
+    write_model(paths, "new")
+    assert paths.config_file.read_text() == before.replace('"old"', '"new"')
+    assert paths.config_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_choosing_a_model_without_a_file_makes_one(paths: Paths) -> None:
+    write_model(paths, "new")
+    assert load_config(paths) == Config(model="new")
+
+
+def test_choosing_a_model_follows_a_link_to_the_real_file(paths: Paths, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles.toml"
+    real.write_text("threads = 3\n")
+    paths.config_file.symlink_to(real)
+    write_model(paths, "new")
+    assert paths.config_file.is_symlink()
+    assert load_config(paths) == Config(model="new", threads=3)
+
+
+def test_a_broken_file_is_not_overwritten(paths: Paths) -> None:
+    paths.config_file.write_text("port = ")
+    with pytest.raises(ConfigError):
+        write_model(paths, "new")
+    assert paths.config_file.read_text() == "port = "

@@ -1,0 +1,154 @@
+"""The calls of llmsuggestd itself (docs/reference/http-api.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from llmsuggestd.daemon.calls import NDJSON, Answer, Calls, json_response
+from llmsuggestd.daemon.schema import (
+    Health,
+    InstalledModel,
+    ModelList,
+    ModelStatus,
+    Readiness,
+    Status,
+    Stopping,
+    StreamEnd,
+    SuggestAnswer,
+    SuggestRequest,
+    SwitchRequest,
+)
+from llmsuggestd.daemon.state import DAEMON
+from llmsuggestd.daemon.suggester import Busy
+from llmsuggestd.engine.protocol import Suggestion
+from llmsuggestd.models import store
+
+log = logging.getLogger(__name__)
+
+CALLS: Final = Calls("llmsuggestd")
+
+EVENT_INTERVAL: Final = 0.1
+"""Seconds between two looks at the state for `GET /v1/events`. Looking costs microseconds, and only
+while somebody listens; most of what there is to see happens in the engine, which tells nobody."""
+
+HEARTBEAT: Final = 15.0
+"""Seconds after which an unchanged state is sent again, so that either end notices a dead one."""
+
+MAX_STREAMS: Final = 16
+"""Listeners to `GET /v1/events` at a time."""
+
+
+@CALLS.declare(
+    "POST",
+    "/v1/suggest",
+    body=SuggestRequest,
+    answer=SuggestAnswer,
+    media={NDJSON: (Suggestion, StreamEnd)},
+    errors=(409, 503, 504),
+)
+async def suggest(request: web.Request, body: SuggestRequest) -> Answer:
+    """Suggestions for a goal."""
+    daemon = request.app[DAEMON]
+    daemon.log_goal(body)
+    answer = await daemon.suggester.suggest(body)
+    if not body.stream:
+        return answer
+    end = StreamEnd(True, answer.model, answer.cached, answer.truncated, answer.timings)
+    lines = msgspec.json.Encoder().encode_lines([*answer.suggestions, end])
+    return web.Response(body=lines, content_type=NDJSON)
+
+
+@CALLS.declare("GET", "/v1/status", answer=Status)
+async def status(request: web.Request, _: None) -> Status:
+    """State, model, device, queue, versions. Wakes nothing."""
+    return request.app[DAEMON].status()
+
+
+@CALLS.declare("GET", "/v1/events", media={NDJSON: Status}, errors=(503,))
+async def events(request: web.Request, _: None) -> web.StreamResponse:
+    """The status as it changes, one JSON object a line, until the client or the daemon ends."""
+    daemon = request.app[DAEMON]
+    if daemon.event_streams >= MAX_STREAMS:
+        raise Busy(f"{MAX_STREAMS} clients listen already", "close one of them")
+    response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+    response.content_type = NDJSON
+    daemon.event_streams += 1
+    try:
+        await response.prepare(request)
+        loop = asyncio.get_running_loop()
+        shown: Status | None = None
+        due = 0.0
+        while not daemon.stopping.is_set():
+            current = daemon.status()
+            timeless = msgspec.structs.replace(current, uptime_s=0.0)
+            if timeless != shown or loop.time() >= due:
+                shown, due = timeless, loop.time() + HEARTBEAT
+                async with asyncio.timeout(HEARTBEAT):  # a listener that does not read is dropped
+                    await response.write(msgspec.json.encode(current) + b"\n")
+            try:
+                async with asyncio.timeout(EVENT_INTERVAL):
+                    await daemon.stopping.wait()
+            except TimeoutError:
+                continue
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    finally:
+        daemon.event_streams -= 1
+    return response
+
+
+@CALLS.declare("GET", "/v1/models", answer=ModelList)
+async def models(request: web.Request, _: None) -> ModelList:
+    """The installed models, and which of them is served."""
+    daemon = request.app[DAEMON]
+    current = daemon.suggester.serving.model
+    return ModelList(
+        [
+            InstalledModel(model.id, model.bytes, model.id == current)
+            for model in store.installed(daemon.paths)
+        ]
+    )
+
+
+@CALLS.declare("PUT", "/v1/model", body=SwitchRequest, answer=ModelStatus, errors=(404, 409, 503))
+async def use_model(request: web.Request, body: SwitchRequest) -> ModelStatus:
+    """Serve another installed model; the present one serves until it is loaded, and on if it
+    cannot be."""
+    daemon = request.app[DAEMON]
+    await daemon.use_model(body.id)
+    return daemon.status().model
+
+
+@CALLS.declare("POST", "/v1/shutdown", answer=Stopping)
+async def shutdown(request: web.Request, _: None) -> Stopping:
+    """End the daemon, once this is answered."""
+    request.app[DAEMON].shut_down()
+    return Stopping("stopping")
+
+
+@CALLS.declare("GET", "/health", answer=Health)
+async def health(_request: web.Request, _: None) -> Health:
+    """The daemon lives; needs no token."""
+    return Health("ok")
+
+
+@CALLS.declare("GET", "/ready", answer=Readiness, statuses={503: Readiness})
+async def ready(request: web.Request, _: None) -> Answer:
+    """Whether a model is loaded: 200, or 503."""
+    state = request.app[DAEMON].suggester.state
+    return json_response(Readiness(state), 200 if state in ("ready", "busy") else 503)
+
+
+@CALLS.declare("GET", "/metrics", media={"text/plain": None})
+async def metrics(request: web.Request, _: None) -> web.Response:
+    """Figures in Prometheus' text format."""
+    return web.Response(
+        body=request.app[DAEMON].metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+    )

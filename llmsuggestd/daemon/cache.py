@@ -1,0 +1,45 @@
+"""The answers already given."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from llmsuggestd.daemon.schema import SuggestAnswer
+
+MAX_ANSWERS: Final = 512
+
+MAX_CHARACTERS: Final = 4 * 2**20
+"""Of all suggestions together: what bounds the memory, 512 answers may have 8 million tokens."""
+
+
+class Answers:
+    """The answers used last, each under a digest of all that determines it."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[bytes, SuggestAnswer] = OrderedDict()
+        self.characters = 0
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, key: bytes) -> SuggestAnswer | None:
+        """The answer with that key, which is then the one used last."""
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def put(self, key: bytes, answer: SuggestAnswer) -> None:
+        """Keep an answer; the ones used longest ago make room."""
+        if (old := self._answers.pop(key, None)) is not None:
+            self.characters -= _size(old)
+        self._answers[key] = answer
+        self.characters += _size(answer)
+        while len(self._answers) > MAX_ANSWERS or self.characters > MAX_CHARACTERS:
+            _, oldest = self._answers.popitem(last=False)
+            self.characters -= _size(oldest)
+
+
+def _size(answer: SuggestAnswer) -> int:
+    return sum(len(suggestion.text) for suggestion in answer.suggestions)

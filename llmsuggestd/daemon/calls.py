@@ -1,0 +1,144 @@
+"""The calls of the HTTP API, each declared once: its route, what it takes and what it answers.
+
+From the declaration come the route, the validation of the body and the entry in `/openapi.json`,
+so that none can say something else than the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from llmsuggestd.daemon.schema import MAX_BODY, PATTERNS
+from llmsuggestd.errors import LlmsuggestdError, UsageError
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+"""One JSON object a line."""
+
+BODY_TIMEOUT: Final = 10.0
+"""Seconds in which a request's body must have arrived."""
+
+Answer = Struct | web.StreamResponse
+Handler = Callable[[web.Request, Any], Awaitable[Answer]]
+
+
+class WrongType(LlmsuggestdError):
+    """The body is not said to be JSON."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(LlmsuggestdError):
+    """The body is over the limit."""
+
+    code = "too_large"
+
+
+class TooSlow(LlmsuggestdError):
+    """The body does not arrive."""
+
+    code = "timeout"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the API."""
+
+    method: str
+    path: str
+    group: str
+    """Whose call it is: `llmsuggestd`, or the client that it is compatible with."""
+    summary: str
+    handler: Handler
+    body: type[Struct] | None
+    answer: type[Struct] | None
+    """What it answers as JSON; None for an answer of another kind."""
+    errors: tuple[int, ...]
+    """The statuses of its own errors; those of access and of wrong bodies go without saying."""
+    statuses: Mapping[int, type[Struct]]
+    """Further statuses that are no errors."""
+    media: Mapping[str, type[Struct] | tuple[type[Struct], ...] | None]
+    """Further media types of the answer."""
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that `access` has let in."""
+        body = await read_body(request, self.body) if self.body is not None else None
+        answer = await self.handler(request, body)
+        return answer if isinstance(answer, web.StreamResponse) else json_response(answer)
+
+
+@dataclass
+class Calls:
+    """A list of calls that belong together; `declare` adds to it."""
+
+    group: str
+    calls: list[Call] = field(default_factory=list)
+
+    def declare(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: type[Struct] | None = None,
+        answer: type[Struct] | None = None,
+        errors: tuple[int, ...] = (),
+        statuses: Mapping[int, type[Struct]] | None = None,
+        media: Mapping[str, type[Struct] | tuple[type[Struct], ...] | None] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Declare the decorated function as the handler of a call; its docstring's first line
+        is the summary."""
+
+        def add(handler: Handler) -> Handler:
+            summary = (handler.__doc__ or "").strip().splitlines()[0]
+            self.calls.append(
+                Call(
+                    method, path, self.group, summary, handler, body, answer, errors,
+                    statuses or {}, media or {},
+                )
+            )  # fmt: skip
+            return handler
+
+        return add
+
+
+async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
+    """The body of a request as its type, or the error that says what is wrong with it."""
+    if request.content_type != JSON:
+        raise WrongType("the body must be JSON", "send Content-Type: application/json")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            data = await request.read()
+    except TimeoutError:
+        raise TooSlow(f"the body did not arrive within {BODY_TIMEOUT:.0f} s", "") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"the body is larger than {MAX_BODY} bytes", "send the goal alone") from None
+    except web.RequestPayloadError as error:
+        raise UsageError(f"the body is broken: {error}", "") from None
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the body is not JSON: {error}", 'send {"goal": "⊢ ..."}') from None
+    except RecursionError:
+        raise UsageError("the body is nested too deep", "see docs/reference/http-api.md") from None
+
+
+def invalid(error: msgspec.ValidationError) -> UsageError:
+    """What is wrong with a body, in words instead of patterns."""
+    text = str(error)
+    for pattern, words in PATTERNS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    return UsageError(f"invalid request: {text}", "see docs/reference/http-api.md")
+
+
+def json_response(value: Any, status: int = 200) -> web.Response:
+    """A value as a JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)

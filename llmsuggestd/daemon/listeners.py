@@ -1,0 +1,155 @@
+"""The sockets on which the daemon listens: its own, or those that systemd hands over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from llmsuggestd.errors import ConfigError
+from llmsuggestd.paths import check_private, make_private
+
+MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
+"""Bytes of a Unix socket's path: `sun_path` less its final NUL."""
+
+MAX_CONNECTIONS: Final = 128
+"""Connections to one door; who holds many of one leaves the others open."""
+
+FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: 91\r\n\r\n"
+    b'{"error":{"code":"busy","message":"too many connections","hint":"try again in a moment"}}\r\n'
+)
+
+
+class Site(web.BaseSite):
+    """A listening socket whose connections are counted."""
+
+    def __init__(self, runner: web.BaseRunner, listener: socket.socket) -> None:
+        super().__init__(runner)
+        self._listener = listener
+
+    @property
+    def name(self) -> str:
+        """The socket's address."""
+        return str(self._listener.getsockname())
+
+    async def start(self) -> None:
+        """Accept connections."""
+        await super().start()
+        server = self._runner.server
+        assert server is not None
+
+        def protocol() -> asyncio.BaseProtocol:
+            return _Full() if len(server.connections) >= MAX_CONNECTIONS else server()
+
+        self._server = await asyncio.get_running_loop().create_server(protocol, sock=self._listener)
+
+
+class _Full(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(FULL)
+        transport.close()
+
+
+def port_listener(port: int, setting: str) -> socket.socket:
+    """A socket that listens on 127.0.0.1 and nowhere else; `setting` is where its port is set."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there, it would let two programs share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(MAX_CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OverflowError):
+            what, remedy = "does not exist", "give one below 65536"
+        elif error.errno == errno.EADDRINUSE:
+            what, remedy = "is used by another program", "give another"
+        else:
+            what, remedy = f"cannot be used: {error.strerror}", "give one above 1023"
+        raise ConfigError(
+            f"port {port} {what}", f"{remedy} with {setting}; 0 takes a free one"
+        ) from error
+    return listener
+
+
+@contextlib.contextmanager
+def socket_listener(path: Path) -> Iterator[socket.socket]:
+    """A Unix socket that listens at `path`, for its owner only; removed at the end."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise ConfigError(
+            f"the socket's path is too long ({len(os.fsencode(path))} bytes, at most "
+            f"{MAX_SOCKET_PATH}): {path}",
+            "give a shorter one with --socket, `socket` in config.toml or LLMSUGGESTD_SOCKET",
+        )
+    if not path.parent.exists():
+        make_private(path.parent)
+    check_private(path.parent)
+    _remove_dead_socket(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with listener:
+        try:
+            listener.bind(str(path))
+            path.chmod(0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the socket {path}: {error.strerror}",
+                "give another path with --socket",
+            ) from error
+        listener.listen(MAX_CONNECTIONS)
+        made = path.lstat()
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(made, path.lstat()):  # and not one put there since
+                    path.unlink()
+
+
+def check_inherited(listener: socket.socket) -> None:
+    """Raise ConfigError unless a socket that systemd has made is as closed as ours would be."""
+    if listener.family == socket.AF_UNIX:
+        path = Path(os.fsdecode(listener.getsockname()))
+        if not path.is_absolute():
+            raise ConfigError("the socket handed over has no path", "give it a ListenStream path")
+        check_private(path.parent)
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(f"the socket {path} is open to other users", "set SocketMode=0600")
+    elif listener.getsockname()[0] != "127.0.0.1":
+        raise ConfigError(
+            f"the socket handed over listens on {listener.getsockname()[0]}",
+            "set ListenStream=127.0.0.1:PORT",
+        )
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Remove a socket that nobody listens on; raise ConfigError about anything else there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"{path} is there and is no socket", "move it away, or use --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        except OSError as error:
+            raise ConfigError(f"cannot use the socket {path}: {error}", "use --socket") from error
+        else:
+            raise ConfigError(f"another program listens on {path}", "use --socket")

@@ -1,0 +1,96 @@
+"""Figures about the daemon in Prometheus' text format. No goal, path or client's name is in them.
+
+The registry is our own: prometheus-client's global one counts Python's garbage and the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from llmsuggestd.daemon.schema import Timings
+
+if TYPE_CHECKING:
+    from llmsuggestd.daemon.state import Daemon
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+
+
+class Metrics:
+    """What is counted as it happens. What can be read off the daemon is in `_State`."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "llmsuggestd_requests", "HTTP requests answered.",
+            ["door", "path", "status"], registry=self._registry,
+        )  # fmt: skip
+        self.answers = Counter(
+            "llmsuggestd_answers",
+            "Requests for suggestions: answered from the cache, sharing a computation, or "
+            "computed by the engine.",
+            ["source"], registry=self._registry,
+        )  # fmt: skip
+        for source in ("cache", "shared", "engine"):
+            self.answers.labels(source)
+        self.refused = Counter(
+            "llmsuggestd_refused", "Requests refused because the queue was full.",
+            registry=self._registry,
+        )  # fmt: skip
+        self.switches = Counter(
+            "llmsuggestd_switches", "Changes of the model.", ["result"], registry=self._registry
+        )
+        for result in ("done", "failed"):
+            self.switches.labels(result)
+        self._phases = Histogram(
+            "llmsuggestd_phase_seconds", "Time of computed answers, by phase.",
+            ["phase"], buckets=SECONDS, registry=self._registry,
+        )  # fmt: skip
+        ProcessCollector(registry=self._registry)  # memory, open files, processor time
+
+    def observe(self, timings: Timings) -> None:
+        """Count a computed answer's times."""
+        for phase in ("queue", "load", "prompt", "decode"):
+            self._phases.labels(phase).observe(getattr(timings, f"{phase}_ms") / 1000)
+
+    def watch(self, daemon: Daemon) -> None:
+        """Include what can be read off the daemon."""
+        self._registry.register(_State(daemon))
+
+    def text(self) -> bytes:
+        """All of it, as a scrape gets it."""
+        return generate_latest(self._registry)
+
+
+class _State(Collector):
+    """Gauges that are read when they are asked for."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges of this moment."""
+        status = self._daemon.status()
+        answers = self._daemon.suggester.answers
+        yield GaugeMetricFamily("llmsuggestd_queue", "Questions waiting or being answered.",
+                                status.queue)  # fmt: skip
+        yield GaugeMetricFamily("llmsuggestd_cached_answers", "Answers in the cache.",
+                                len(answers))  # fmt: skip
+        yield GaugeMetricFamily("llmsuggestd_cached_characters", "Their suggestions' length.",
+                                answers.characters)  # fmt: skip
+        yield GaugeMetricFamily("llmsuggestd_engine_up", "1 while a model is in memory.",
+                                int(status.engine_pid is not None))  # fmt: skip
+        info = GaugeMetricFamily("llmsuggestd_info", "1, with what is served.",
+                                 labels=["version", "llama_cpp", "model", "device"])  # fmt: skip
+        info.add_metric([status.version, status.llama_cpp, status.model.id, status.device or ""], 1)
+        yield info

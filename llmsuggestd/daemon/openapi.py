@@ -1,0 +1,103 @@
+"""The OpenAPI document, made from the declared calls and the types that validate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from llmsuggestd.daemon.access import OPEN_PATHS
+from llmsuggestd.daemon.calls import JSON, Call
+from llmsuggestd.daemon.schema import ErrorAnswer
+from llmsuggestd.version import __version__
+
+OF_EVERY_CALL: Final = (400, 403, 503)
+"""Not HTTP at all; a web page, a wrong Host, a foreign process; too many connections, stopping."""
+
+OF_EVERY_BODY: Final = (408, 413, 415)
+
+
+def document(calls: Iterable[Call]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these calls."""
+    calls = list(calls)
+    types: list[type[Struct]] = [ErrorAnswer]
+    for call in calls:
+        types += [t for t in (call.body, call.answer, *call.statuses.values()) if t is not None]
+        types += [t for media in call.media.values() for t in _types(media)]
+    (_, components) = msgspec.json.schema_components(
+        list(dict.fromkeys(types)), ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "llmsuggestd",
+            "version": __version__,
+            "description": "Next-tactic suggestions for Lean 4 from a local model.",
+        },
+        "paths": paths,
+        "security": [{"token": []}],
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "On the port; the Unix socket needs none.",
+                }
+            },
+        },
+    }
+
+
+def _operation(call: Call) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if call.answer is not None:
+        content[JSON] = {"schema": _reference(call.answer)}
+    for name, media in call.media.items():
+        lines = [_reference(type_) for type_ in _types(media)]
+        # of a stream, the schema of each line
+        content[name] = {"schema": {"type": "string"}} | ({"x-each-line": lines} if lines else {})
+    responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
+    for status, type_ in call.statuses.items():
+        responses[str(status)] = {
+            "description": "Not now.",
+            "content": {JSON: {"schema": _reference(type_)}},
+        }
+    errors = {*OF_EVERY_CALL, *call.errors, *(OF_EVERY_BODY if call.body else ())}
+    if call.path not in OPEN_PATHS:
+        errors.add(401)
+    for status in sorted(errors - set(call.statuses)):
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {JSON: {"schema": _reference(ErrorAnswer)}},
+        }
+    operation: dict[str, Any] = {
+        "operationId": call.handler.__name__,
+        "summary": call.summary,
+        "tags": [call.group],
+        "responses": responses,
+    }
+    if call.path in OPEN_PATHS:
+        operation["security"] = []
+    if call.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": _reference(call.body)}},
+        }
+    return operation
+
+
+def _types(media: type[Struct] | tuple[type[Struct], ...] | None) -> tuple[type[Struct], ...]:
+    if media is None:
+        return ()
+    return media if isinstance(media, tuple) else (media,)
+
+
+def _reference(type_: type[Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{type_.__name__}"}

@@ -1,0 +1,209 @@
+"""The daemon's state: what the calls act on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from llmsuggestd.config import Config
+from llmsuggestd.daemon.engine import Supervisor
+from llmsuggestd.daemon.metrics import Metrics
+from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestRequest
+from llmsuggestd.daemon.suggester import Serving, ShuttingDown, Suggester
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.models import store
+from llmsuggestd.paths import Paths
+from llmsuggestd.version import __version__
+
+log = logging.getLogger(__name__)
+
+ENGINE_SETTINGS: Final = ("gpu", "threads", "context", "idle_unload")
+"""Settings that a new engine takes up."""
+
+
+class Switching(LlmsuggestdError):
+    """Another switch is under way."""
+
+    code = "switching"
+
+
+class NotInstalled(LlmsuggestdError):
+    """There is no such model."""
+
+    code = "model_not_found"
+
+
+class Daemon:
+    """The running daemon: its settings, its suggester, and how to change the model."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        config: Config,
+        token: str,
+        llama_cpp: str,
+        shut_down: Callable[[], None],
+    ) -> None:
+        self.paths = paths
+        self.config = config
+        self.token = token
+        self.shut_down = shut_down
+        self.stopping = asyncio.Event()
+        self.metrics = Metrics()
+        self.suggester = Suggester(self._serving(config.model), self.metrics)
+        self.socket: str | None = None
+        self.url = ""
+        self.listeners: dict[str, str] = {}
+        self.event_streams = 0
+        self._llama_cpp = llama_cpp
+        self._started = time.monotonic()
+        self._switch: tuple[str, asyncio.Task[None]] | None = None
+        self.metrics.watch(self)
+
+    def status(self) -> Status:
+        """The whole state, for people, the tray and `doctor`. Wakes nothing."""
+        supervisor = self.suggester.serving.supervisor
+        engine = supervisor.engine
+        info = engine.info if engine is not None else None
+        failure = supervisor.failure
+        return Status(
+            state=self.suggester.state,
+            reason=failure.message if failure else None,
+            hint=failure.hint if failure else None,
+            model=ModelStatus(
+                id=self.suggester.serving.model,
+                description=info.description if info else None,
+                parameters=info.parameters if info else None,
+                bytes=info.bytes if info else None,
+                context=info.context if info else None,
+            ),
+            switching_to=self._switch[0] if self._switch else None,
+            device=info.device if info else None,
+            threads=info.threads if info else None,
+            extra_buffers=supervisor.extra_buffers,
+            queue=self.suggester.queue,
+            engine_pid=engine.pid if engine is not None else None,
+            pid=os.getpid(),
+            version=__version__,
+            llama_cpp=self._llama_cpp,
+            uptime_s=round(time.monotonic() - self._started, 1),
+            socket=self.socket,
+            url=self.url,
+            listeners=self.listeners,
+        )
+
+    def log_goal(self, request: SuggestRequest) -> None:
+        """Write a goal to the log, where the user has asked for that."""
+        if self.config.log_goals:
+            log.info("asked: %s", {"goal": request.goal, "prefix": request.prefix})
+
+    async def use_model(self, model_id: str) -> None:
+        """Have another installed model serve; the present one serves until it is loaded.
+
+        Who hangs up meanwhile does not stop it. Raises NotInstalled, Switching while another
+        switch is under way, and what the engine's loading raises; then all stays as it was.
+        """
+        if self._switch is not None:
+            if self._switch[0] != model_id:
+                raise Switching(
+                    f"the model {self._switch[0]!r} is being loaded", "try again in a moment"
+                )
+        else:
+            try:
+                store.find(self.paths, model_id)
+            except LlmsuggestdError as error:
+                raise NotInstalled(error.message, error.hint) from None
+            new = self._serving(model_id)
+            if self._serves_well(new):
+                return
+            self._begin_switch(new)
+        assert self._switch is not None
+        task = self._switch[1]
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise ShuttingDown("the daemon is stopping", "") from None
+            raise
+
+    def reload(self, config: Config) -> None:
+        """Take up changed settings: those of the engine with a new one, without a break."""
+        old, self.config = self.config, config
+        changed = [
+            name for name in config.__struct_fields__ if getattr(old, name) != getattr(config, name)
+        ]
+        log.info("settings read again; changed: %s", ", ".join(changed) or "none")
+        for name in {"port", "socket", "compat"} & set(changed):
+            log.warning("`%s` takes effect with `llmsuggestd restart`", name)
+        if "model" in changed or set(ENGINE_SETTINGS) & set(changed):
+            model = config.model if "model" in changed else self.suggester.serving.model
+            new = self._serving(model)
+            if self._switch is not None:
+                log.warning("a model is being loaded: reload once more when it is there")
+            elif not self._serves_well(new) or set(ENGINE_SETTINGS) & set(changed):
+                self._begin_switch(new)
+
+    async def load(self) -> None:
+        """Load ahead of the first request; what goes wrong is kept for whoever asks."""
+        try:
+            await self.suggester.serving.supervisor.ready()
+        except LlmsuggestdError:
+            log.debug("the model is not loaded", exc_info=True)
+
+    async def close(self, grace: float) -> None:
+        """Let requests in flight finish, for some seconds, and end the engines."""
+        self.stopping.set()
+        if self._switch is not None:
+            self._switch[1].cancel()
+            await asyncio.gather(self._switch[1], return_exceptions=True)
+        await self.suggester.finish(grace)
+
+    def _serving(self, model_id: str) -> Serving:
+        """A model with its engine's keeper; without that model, one that says so."""
+        load = protocol.Load(
+            path="",
+            gpu=self.config.gpu,
+            threads=self.config.threads,
+            context=self.config.context,
+            extra_buffers=True,
+        )
+        supervisor = Supervisor(load, self.paths.engine_memory, idle=self.config.idle_unload)
+        try:
+            load.path = str(store.find(self.paths, model_id).path)
+        except LlmsuggestdError as error:
+            log.error("%s", error.message)
+            supervisor.failure = error
+        return Serving(model_id, load, supervisor)
+
+    def _serves_well(self, new: Serving) -> bool:
+        """Whether the present model is the new one already, from the same file, and works."""
+        old = self.suggester.serving
+        return old.supervisor.failure is None and old.identity == new.identity
+
+    def _begin_switch(self, new: Serving) -> None:
+        task = asyncio.create_task(self._do_switch(new))
+        self._switch = (new.model, task)
+
+    async def _do_switch(self, new: Serving) -> None:
+        old = self.suggester.serving.model
+        log.info("loading %s while %s serves", new.model, old)
+        try:
+            await self.suggester.switch(new)
+        except LlmsuggestdError as error:
+            self.metrics.switches.labels("failed").inc()
+            log.error("%s is not used, %s serves on: %s", new.model, old, error.message)
+            raise
+        finally:
+            self._switch = None
+        self.metrics.switches.labels("done").inc()
+        log.info("%s serves", new.model)
+
+
+DAEMON: Final = web.AppKey("daemon", Daemon)
