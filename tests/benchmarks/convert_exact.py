@@ -8,6 +8,7 @@ Ends with 1 if any tensor differs, or any metadata beyond what `EXPECTED` explai
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ from convert_common import (  # type: ignore[import-not-found]
     llama_quantize,
     make_checkpoint,
     our_convert,
+    run,
 )
 from gguf import GGUFReader
 
@@ -70,11 +72,53 @@ def main() -> int:
             failures += bad
             seen |= keys
             print(f"{shape:5} {dtype:4} {quant:7} {line}", flush=True)
+    if options.shape in (None, "70m"):
+        failures += compare_pickles(options)
     for key in sorted(seen):
         print(f"metadata {key}: {EXPECTED.get(key, 'NOT EXPECTED')}")
     failures += len(seen - set(EXPECTED))
     print("all equal" if not failures else f"{failures} DIFFERENCES")
     return 1 if failures else 0
+
+
+# What torch itself writes: a model's state dict, its parameters, and two shards of the former.
+PICKLE = """
+import json, sys, torch
+from pathlib import Path
+from transformers import GPTNeoXForCausalLM
+source, target = map(Path, sys.argv[1:])
+model = GPTNeoXForCausalLM.from_pretrained(source, torch_dtype=torch.float16)
+for kind in ("state", "parameters", "shards"):
+    folder = target / kind / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((source / name).read_bytes())
+    if kind == "shards":
+        model.save_pretrained(folder, safe_serialization=False, max_shard_size="60MB")
+        (folder / "generation_config.json").unlink(missing_ok=True)
+    else:
+        state = dict(model.named_parameters()) if kind == "parameters" else model.state_dict()
+        torch.save(state, folder / "pytorch_model.bin")
+"""
+
+
+def compare_pickles(options: argparse.Namespace) -> int:
+    """Return how many of torch's own files convert to another file than safetensors do."""
+    checkpoint = make_checkpoint(options.work / "70m-F16", "70m")
+    folder = options.work / "pickles"
+    log = options.work / "torch.log"
+    run([str(options.reference_python), "-c", PICKLE, str(checkpoint), str(folder)], log)
+    expected = options.work / "expected.gguf"
+    our_convert(options, checkpoint, expected, "Q4_K_M")
+    failures = 0
+    for kind in ("state", "parameters", "shards"):
+        ours = options.work / "ours.gguf"
+        our_convert(options, folder / kind / "model", ours, "Q4_K_M")
+        bad, line, _ = compare(ours, expected)
+        failures += bad
+        files = len(list((folder / kind / "model").glob("*.bin")))
+        print(f"70m   torch.save, {kind}, {files} files: {line}", flush=True)
+    return failures
 
 
 def compare(ours: Path, theirs: Path) -> tuple[int, str, set[str]]:

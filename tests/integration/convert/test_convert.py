@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -292,6 +293,26 @@ def test_an_older_file_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
     convert(checkpoint, target)
     assert target.read_bytes()[:4] == b"GGUF"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_file_is_on_disk_before_it_takes_its_place(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append("fsync")
+        sync(descriptor)
+
+    def replaced(path: Path, target: Path) -> Path:
+        done.append("replace")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    convert(checkpoint, tmp_path / "m.gguf")
+    assert done == ["fsync", "replace", "fsync"]  # the file, its name, the folder
 
 
 def test_a_checkpoint_of_links_converts(checkpoint: Path, tmp_path: Path) -> None:
