@@ -93,22 +93,34 @@ def decode (output : String) : Except String (Array Answer) := do
   throw s!"what answers with status {status} is no llmsuggestd of this version. \
     `llmsuggestd doctor` looks for the cause."
 
-/-- Asks the daemon for suggestions. Throws one message with its remedy if there are none to be
-had. -/
-def ask (request : Request) (timeout : Nat) : IO (Array Answer) := do
+/-- What a request comes to. -/
+inductive Reply where
+  /-- The daemon's suggestions. -/
+  | answers (answers : Array Answer)
+  /-- There are none to be had: what to tell the user, with a remedy. -/
+  | failure (message : String)
+  /-- The editor no longer wants them. -/
+  | canceled
+
+/-- Asks the daemon for suggestions. `isCanceled` is looked at while waiting. -/
+def ask (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) : IO Reply := do
   let daemon ← findDaemon
   let (args, input) ← daemon.curl "/v1/suggest" (toJson request).compress timeout
-  let output ← try IO.Process.output { cmd := "curl", args } (some input) catch _ =>
-    throw <| IO.userError "llmsuggest: the program `curl` cannot be run. Install it, or put it on \
-      the PATH of the editor."
-  unless output.exitCode == 0 do
-    fail <| curlFailure output.exitCode output.stderr timeout
-  match decode output.stdout with
-  | .ok answers => return answers
-  | .error message => fail message
-where
-  /-- Throws a message of this tactic. -/
-  fail {α : Type} (message : String) : IO α :=
-    throw <| IO.userError s!"llmsuggest: {message}"
+  let task ← IO.asTask (prio := .dedicated) <|
+    IO.Process.output { cmd := "curl", args } (some input)
+  while !(← IO.hasFinished task) do
+    if ← isCanceled then
+      return .canceled
+    IO.sleep 5
+  match task.get with
+  | .error _ =>
+    return .failure "the program `curl` cannot be run. Install it, or put it on the PATH of the \
+      editor."
+  | .ok output =>
+    unless output.exitCode == 0 do
+      return .failure <| curlFailure output.exitCode output.stderr timeout
+    match decode output.stdout with
+    | .ok answers => return .answers answers
+    | .error message => return .failure message
 
 end LlmSuggest

@@ -27,3 +27,28 @@ register_option llmsuggest.timeout : Nat := {
   defValue := 60
   descr := "how many seconds `llmsuggest` waits for the daemon's answer"
 }
+
+/-- How much work one suggestion may take to check, in the unit of `maxHeartbeats`. -/
+register_option llmsuggest.heartbeats : Nat := {
+  defValue := 50000
+  descr := "how much work one suggestion of `llmsuggest` may take to check, in the unit of \
+    `maxHeartbeats`"
+}
+
+/-- How long all suggestions together may take to check, in milliseconds. -/
+register_option llmsuggest.checkTime : Nat := {
+  defValue := 5000
+  descr := "how many milliseconds `llmsuggest` takes to check suggestions"
+}
+
+/-- Whether suggestions that do not work are listed as well, with the reason. -/
+register_option llmsuggest.showInvalid : Bool := {
+  defValue := false
+  descr := "whether `llmsuggest` also lists suggestions that do not work"
+}
+
+/-- Whether the model is also asked outside of an editor, as in `lake build`. -/
+register_option llmsuggest.inBuild : Bool := {
+  defValue := false
+  descr := "whether `llmsuggest` also asks the model outside of an editor, as in `lake build`"
+}

@@ -7,6 +7,8 @@ import FakeDaemon
 `$LLMSUGGESTD_SOCKET` is empty here, and `$LLMSUGGESTD_HOME` is a fresh directory.
 -/
 
+set_option llmsuggest.inBuild true
+
 /-- error: llmsuggest: no daemon is running. Start it with `llmsuggestd start`. -/
 #guard_msgs in
 example : True := by
@@ -16,10 +18,7 @@ example : True := by
 
 /--
 info: Try this:
-  [apply] trivial
----
-error: unsolved goals
-⊢ True
+  [apply] trivial  -- closes the goal
 -/
 #guard_msgs in
 answering "trivial" in
@@ -31,21 +30,18 @@ example : True := by
 
 /--
 info: Try this:
-  [apply] exact "a\\b" ▸ trivial
----
-error: unsolved goals
-⊢ True
+  [apply] exact (fun _ => trivial) "a\\b"  -- closes the goal
 -/
 #guard_msgs in
-answering "exact \"a\\\\b\" ▸ trivial" in
+answering "exact (fun _ => trivial) \"a\\\\b\"" in
 discovery "{\"socket\": null, \"url\": \"http://127.0.0.1:$PORT\", \"token_file\": \"$DIR/token\"}" in
 example : True := by
-  llmsuggest "exact \"a\\\\b\""
+  llmsuggest "exact (fun _ => trivial) \"a\\\\b"
 
 /--
 info: goal = ⊢ True
 ---
-info: prefix = exact "a\\b"
+info: prefix = exact (fun _ => trivial) "a\\b
 ---
 info: n = 5
 -/

@@ -5,19 +5,15 @@ import FakeDaemon
 # What is asked and what is shown
 -/
 
+set_option llmsuggest.inBuild true
+
 /--
 info: Try these:
-  [apply] exact ⟨hp, hq⟩
-  [apply] constructor
----
-error: unsolved goals
-p q : Prop
-hp : p
-hq : q
-⊢ p ∧ q
+  [apply] exact ⟨hp, hq⟩  -- closes the goal
+  [apply] constructor  -- leaves 2 goals
 -/
 #guard_msgs in
-answering "exact ⟨hp, hq⟩", "constructor" in
+answering "constructor", "exact ⟨hp, hq⟩" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest
 
@@ -39,10 +35,10 @@ follows the call is run. -/
 
 /--
 info: Try this:
-  [apply] exact hp
+  [apply] show id p  -- leaves 1 goal
 -/
 #guard_msgs in
-answering "exact hp" in
+answering "show id p" in
 set_option llmsuggest.n 3 in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   constructor
@@ -66,7 +62,7 @@ info: n = 3
 
 /-! # Answers that are none -/
 
-/-- error: llmsuggest: the model has no suggestion for this goal -/
+/-- error: llmsuggest: the model has no suggestion for this goal. -/
 #guard_msgs in
 answering in
 example : True := by

@@ -36,6 +36,14 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     assert len(clients) == len(fake.requests), "each place in a file is a client of its own"
 
 
+def test_checks(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Checks.lean", fake.env)
+
+
+def test_insertion(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Insertion.lean", fake.env)
+
+
 def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Discovery.lean", fake.env | {"LLMSUGGESTD_SOCKET": ""})
 
