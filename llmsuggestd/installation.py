@@ -80,7 +80,9 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
         paths.log_file,
         *paths.old_logs,
         paths.engine_memory,
+        *paths.log_file.parent.glob(f"{paths.log_file.name}.[0-9]"),
         paths.lock_file,
+        paths.tray_lock_file,
         paths.socket,
     ]
     if purge:

@@ -59,6 +59,11 @@ class Paths:
         return self.runtime / "daemon.lock"
 
     @property
+    def tray_lock_file(self) -> Path:
+        """Locked by the running tray; holds its process id."""
+        return self.runtime / "tray.lock"
+
+    @property
     def log_file(self) -> Path:
         """The daemon's log."""
         return self.state / "daemon.log"

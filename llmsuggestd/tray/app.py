@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmsuggestd.errors import AlreadyRunningError
+from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths, make_private
 from llmsuggestd.tray import backend, icon
 from llmsuggestd.tray.follow import Follower
@@ -33,7 +33,7 @@ def run(paths: Paths, wait: float) -> None:
     Raises AlreadyRunningError if there is one for this home, TrayError if none can be shown.
     """
     make_private(paths.runtime)
-    with _only_one(paths.runtime / "tray.lock"), _private_tempdir(paths.runtime / "tray"):
+    with only_one(paths.tray_lock_file, _runs_already), _private_tempdir(paths.runtime / "tray"):
         pystray = backend.load(wait)
         Tray(paths, pystray).run()
 
@@ -119,39 +119,11 @@ def _title(view: View) -> str:
     return textwrap.shorten(f"llmsuggestd: {view.line}", 120, placeholder=" …")  # Windows: 127
 
 
-@contextlib.contextmanager
-def _only_one(lock_file: Path) -> Iterator[None]:
-    """Hold the lock that makes this the only tray of its home; the file holds our pid."""
-    with lock_file.open("a+") as file:
-        try:
-            _lock(file.fileno())
-        except OSError:
-            file.seek(0)
-            raise AlreadyRunningError(
-                f"the tray runs already (pid {file.read().strip() or 'unknown'})",
-                "its icon is in the desktop's panel; Quit in its menu ends it",
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # far past the end: Windows would keep others from reading the locked bytes
-        os.lseek(descriptor, 2**20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _runs_already(pid: str) -> AlreadyRunningError:
+    return AlreadyRunningError(
+        f"the tray runs already (pid {pid})",
+        "its icon is in the desktop's panel; Quit in its menu ends it",
+    )
 
 
 @contextlib.contextmanager

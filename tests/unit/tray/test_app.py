@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from llmsuggestd.errors import AlreadyRunningError, ExitCode
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray import app
 from llmsuggestd.tray.view import View
@@ -78,19 +77,6 @@ def test_long_words_are_broken_and_never_endless(tray: app.Tray) -> None:
 def test_quit_ends_the_icon(tray: app.Tray) -> None:
     tray._quit()
     assert tray._icon.stopped
-
-
-def test_there_is_one_tray_at_a_time(tmp_path: Path) -> None:
-    file = tmp_path / "tray.lock"
-    with (
-        app._only_one(file),
-        pytest.raises(AlreadyRunningError, match=r"the tray runs already \(pid \d+\)") as caught,
-        app._only_one(file),
-    ):
-        pass
-    assert caught.value.exit_code == ExitCode.ALREADY_RUNNING
-    with app._only_one(file):  # and the next may come when it is gone
-        pass
 
 
 def test_temporary_files_go_with_the_tray_and_with_a_dead_one(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""One process at a time: a lock on a file, which the system takes back when the process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def only_one(file: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
+    """Hold the lock on `file` while the block runs; the file then holds our process id.
+
+    Raises what `refused` makes of the holder's process id if another process has the lock.
+    """
+    with file.open("a+") as handle:
+        try:
+            _lock(handle.fileno())
+        except OSError:
+            raise refused(_pid_in(handle)) from None
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the pid
+            os.ftruncate(handle.fileno(), 0)
+            os.write(handle.fileno(), str(os.getpid()).encode())
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle.fileno(), 0)
+
+
+def _pid_in(handle: TextIO) -> str:
+    """The pid in a lock file; its holder may be just about to write it."""
+    for _ in range(10):
+        handle.seek(0)
+        if pid := handle.read().strip():
+            return pid
+        time.sleep(0.05)
+    return "unknown"
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        # far past the end: Windows would keep others from reading the locked bytes
+        os.lseek(descriptor, 2**20, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
