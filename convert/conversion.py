@@ -11,10 +11,11 @@ import os
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ SPARE_BYTES = 16 * 2**20
 
 Progress = Callable[[int, int], None]
 """Called with the number of weights done and the number of all weights."""
+
+Run = tuple[ModelTensor, GGMLQuantizationType, int, int]
+"""A tensor, the type it gets, and the rows to encode: the first, and the one after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,15 @@ def convert(
     _check_output(output, opened, padded_size(infos) + _metadata_bytes(tokenizer))
     with replacing(output) as partial, _closing(writer):
         file = write_header(writer, partial, infos)
+        runs = [_runs(tensor, info.kind) for tensor, info in zip(tensors, infos, strict=True)]
         done = 0
         with _Workers(threads or default_threads()) as workers:
-            for tensor, info in zip(tensors, infos, strict=True):
+            # One stream over all tensors: no thread waits for the end of one to begin the next.
+            encoded = workers.encode(chain.from_iterable(runs))
+            for tensor, info, parts in zip(tensors, infos, runs, strict=True):
                 columns = prod(tensor.shape[1:])
                 width = row_bytes(info.kind, columns)
-                for size in write_tensor(file, info, workers.encode(tensor, info.kind)):
+                for size in write_tensor(file, info, islice(encoded, len(parts))):
                     done += size // width * columns
                     if progress:
                         progress(done, parameters)
@@ -197,19 +204,24 @@ class _Workers:
         # Runs that have begun take a fraction of a second; the others need not begin.
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def encode(
-        self, tensor: ModelTensor, kind: GGMLQuantizationType
-    ) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the tensor's data in the type `kind`, run after run."""
-        rows = max(1, RUN_ELEMENTS // prod(tensor.shape[1:]))
+    def encode(self, runs: Iterable[Run]) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the data of each run, in order."""
         pending: deque[Future[npt.NDArray[np.uint8]]] = deque()
-        for start in range(0, tensor.shape[0], rows):
-            stop = min(start + rows, tensor.shape[0])
-            pending.append(self._pool.submit(encode_rows, tensor, kind, start, stop))
+        for run in runs:
+            pending.append(self._pool.submit(encode_rows, *run))
             if len(pending) > self._ahead:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def _runs(tensor: ModelTensor, kind: GGMLQuantizationType) -> list[Run]:
+    """Cut a tensor into runs of rows."""
+    rows = max(1, RUN_ELEMENTS // prod(tensor.shape[1:]))
+    return [
+        (tensor, kind, start, min(start + rows, tensor.shape[0]))
+        for start in range(0, tensor.shape[0], rows)
+    ]
 
 
 def encode_rows(
@@ -227,17 +239,18 @@ def encode_rows(
         return np.zeros((stop - start, row_bytes(kind, prod(tensor.shape[1:]))), np.uint8)
     pieces = [source.rows(first, last) for first, last in tensor.source_rows(start, stop)]
     raw = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    values = _to_float32(raw, source.dtype) if source.dtype != "F16" else None
-    if values is not None and not np.isfinite(values).all():
+    values = _to_float32(raw, source.dtype)
+    if not np.isfinite(values).all():
         raise _not_finite(tensor)
     if kind is GGMLQuantizationType.F32:
-        full = values if values is not None else _finite_half(raw, tensor).astype(np.float32)
-        return np.ascontiguousarray(full).view(np.uint8)
-    half = _finite_half(raw, tensor) if values is None else _to_half(values, tensor)
+        return np.ascontiguousarray(values).view(np.uint8)
+    half = raw if source.dtype == "F16" else _to_half(values, tensor)
     if kind is GGMLQuantizationType.F16:
         return np.ascontiguousarray(half).view(np.uint8)
+    if half is not raw:
+        values = half.astype(np.float32)
     try:
-        return quantize_rows(half.astype(np.float32), kind)
+        return quantize_rows(values, kind)
     except ValueError as error:
         raise InputError(f"{source.path}: {source.name}: {error}") from None
 
@@ -258,13 +271,6 @@ def _to_half(values: npt.NDArray[np.float32], tensor: ModelTensor) -> npt.NDArra
             f"{source.path}: {source.name} holds values beyond float16's 65504",
             "No weights of a working GPT-NeoX are that large; is the checkpoint damaged?",
         )
-    return half
-
-
-def _finite_half(raw: npt.NDArray[np.generic], tensor: ModelTensor) -> npt.NDArray[np.float16]:
-    half: npt.NDArray[np.float16] = raw.astype(np.float16, copy=False)
-    if not np.isfinite(half).all():
-        raise _not_finite(tensor)
     return half
 
 
