@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Client:
             raise Refused(response.status, problem["code"], problem["message"], problem["hint"])
         return answer
 
-    def events(self, *, timeout: float = 30.0) -> Iterator[dict[str, Any]]:
+    def events(self, *, timeout: float = 30.0) -> Generator[dict[str, Any]]:
         """The daemon's status now and whenever it changes, until the daemon ends.
 
         `timeout` must be above the daemon's heartbeat of 15 s. Raises NotRunningError if nobody

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from llmsuggestd.daemon import access, api, compat, openapi
 from llmsuggestd.daemon.access import Door, Forbidden, Unauthorized
-from llmsuggestd.daemon.calls import Call, TooLarge, TooSlow, WrongType, json_response
+from llmsuggestd.daemon.calls import Call, TooLarge, TooSlow, WrongType, json_response, refusal
 from llmsuggestd.daemon.engine import EngineError
 from llmsuggestd.daemon.schema import MAX_BODY
 from llmsuggestd.daemon.state import DAEMON, Daemon, NotInstalled, Switching
@@ -130,13 +130,3 @@ async def _access(request: web.Request, handler: Handler) -> web.StreamResponse:
     if daemon.stopping.is_set():
         raise ShuttingDown("the daemon is stopping", "ask again when it runs")
     return await handler(request)
-
-
-def refusal(status: int, code: str, message: str, hint: str) -> web.Response:
-    """An error as every client gets it."""
-    response = json_response({"error": {"code": code, "message": message, "hint": hint}}, status)
-    if status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
-        response.headers["Retry-After"] = "1"
-    return response

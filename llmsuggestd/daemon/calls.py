@@ -122,13 +122,33 @@ async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
     except web.RequestPayloadError as error:
         raise UsageError(f"the body is broken: {error}", "") from None
     try:
-        return msgspec.json.decode(data, type=type_)
+        return _decode(data, type_)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the body is not JSON: {error}", 'send {"goal": "⊢ ..."}') from None
     except RecursionError:
         raise UsageError("the body is nested too deep", "see docs/reference/http-api.md") from None
+
+
+def _decode(data: bytes, type_: type[Struct]) -> Struct:
+    """JSON as a type, where 5.0 is the integer 5, as it is for JSON and for many clients."""
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_whole_numbers(msgspec.json.decode(data)), type_)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    return value
 
 
 def invalid(error: msgspec.ValidationError) -> UsageError:
@@ -142,3 +162,13 @@ def invalid(error: msgspec.ValidationError) -> UsageError:
 def json_response(value: Any, status: int = 200) -> web.Response:
     """A value as a JSON answer."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)
+
+
+def refusal(status: int, code: str, message: str, hint: str) -> web.Response:
+    """An error as every client gets it."""
+    response = json_response({"error": {"code": code, "message": message, "hint": hint}}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        response.headers["Retry-After"] = "1"
+    return response

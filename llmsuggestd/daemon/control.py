@@ -99,7 +99,7 @@ def running(client: Client) -> dict[str, Any] | None:
 
 
 def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
-    with log_file.open("ab") as log:
+    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "llmsuggestd", "serve"],
             stdin=subprocess.DEVNULL,
@@ -169,4 +169,8 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    with contextlib.suppress(OSError, IndexError):
+        # ended, but its parent has not waited for it (yet, or never, as in many containers)
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[0] != "Z"
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -15,14 +16,23 @@ from typing import Final
 
 from aiohttp import web
 
+from llmsuggestd.daemon.calls import refusal
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import check_private, make_private
+
+log = logging.getLogger(__name__)
 
 MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
 """Bytes of a Unix socket's path: `sun_path` less its final NUL."""
 
 MAX_CONNECTIONS: Final = 128
 """Connections to one door; who holds many of one leaves the others open."""
+
+IDLE_TIMEOUT: Final = 15.0
+"""Seconds in which a connection must have sent a request's head."""
+
+LINGERING: Final = 2.0
+"""Seconds in which the rest of a refused body is read, so that its sender sees the answer."""
 
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
@@ -49,10 +59,45 @@ class Site(web.BaseSite):
         server = self._runner.server
         assert server is not None
 
-        def protocol() -> asyncio.BaseProtocol:
-            return _Full() if len(server.connections) >= MAX_CONNECTIONS else server()
+        loop = asyncio.get_running_loop()
 
-        self._server = await asyncio.get_running_loop().create_server(protocol, sock=self._listener)
+        def protocol() -> asyncio.BaseProtocol:
+            full = len(server.connections) >= MAX_CONNECTIONS
+            return _Full() if full else _Connection(server, loop=loop)
+
+        self._server = await loop.create_server(protocol, sock=self._listener)
+
+
+class _Connection(web.RequestHandler):
+    """A connection, with our limits and our words for what is not HTTP."""
+
+    __slots__ = ()
+
+    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # when somebody works is private
+            keepalive_timeout=IDLE_TIMEOUT,
+            lingering_time=LINGERING,
+            auto_decompress=False,  # a small body must not become a large one
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP; without aiohttp's words, which quote it, a goal perhaps."""
+        if status >= 500:
+            log.error("a connection failed", exc_info=exc)
+            response = refusal(status, "internal", "a fault in llmsuggestd", "")
+        else:
+            response = refusal(status, "invalid_request", "this is not HTTP as it should be", "")
+        response.force_close()
+        return response
 
 
 class _Full(asyncio.Protocol):

@@ -14,8 +14,6 @@ import shutil
 import sys
 from typing import Final
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from llmsuggestd.paths import Paths
 
 MAX_BYTES: Final = 1_000_000
@@ -30,13 +28,6 @@ def set_up(paths: Paths) -> None:
         logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%F %T")
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("aiohttp.server").addFilter(_says_nothing_of_requests)
-
-
-def _says_nothing_of_requests(record: logging.LogRecord) -> bool:
-    """Whether a record is not about broken HTTP: those quote what was sent, a goal perhaps."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -15,11 +15,10 @@ import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from aiohttp import web
 
@@ -30,6 +29,7 @@ from llmsuggestd.daemon.app import make_app
 from llmsuggestd.daemon.listeners import Site, check_inherited, port_listener, socket_listener
 from llmsuggestd.daemon.state import Daemon
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths, make_private, write_atomically
 from llmsuggestd.version import __version__
 
@@ -41,9 +41,6 @@ engine's end, the daemon is gone within 5 s."""
 
 SHUTDOWN_TIMEOUT: Final = 0.5
 """Seconds in which connections must then have taken their answers."""
-
-IDLE_TIMEOUT: Final = 15.0
-"""Seconds in which a connection must have sent a request's head."""
 
 ReadConfig = Callable[[], Config]
 
@@ -58,7 +55,7 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     config = read_config()
     for directory in paths.directories():
         make_private(directory)
-    with _locked(paths.lock_file):
+    with only_one(paths.lock_file, _runs_already):
         asyncio.run(_serve(paths, config, read_config))
 
 
@@ -77,12 +74,8 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
         for door, listener in doors:
             runner = web.AppRunner(
                 make_app(daemon, door),
-                access_log=None,  # goals may be private, and so is when somebody works
                 handler_cancellation=True,  # who hangs up no longer wants the answer
                 shutdown_timeout=SHUTDOWN_TIMEOUT,
-                keepalive_timeout=IDLE_TIMEOUT,
-                lingering_time=2.0,
-                auto_decompress=False,  # a small body must not become a large one
             )
             runners.append(runner)
             await runner.setup()
@@ -158,47 +151,11 @@ def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
     notify.notify("READY=1")
 
 
-@contextlib.contextmanager
-def _locked(lock_file: Path) -> Iterator[None]:
-    """Hold the lock that makes this the only daemon of its home; the file holds our pid."""
-    with lock_file.open("a+") as file:
-        try:
-            _lock(file.fileno())
-        except OSError:
-            raise AlreadyRunningError(
-                f"a daemon runs already (pid {_pid_in(file)})",
-                "`llmsuggestd status` shows it, `llmsuggestd stop` ends it",
-            ) from None
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the pid
-            os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), str(os.getpid()).encode())
-        yield
-        with contextlib.suppress(OSError):
-            os.ftruncate(file.fileno(), 0)
-
-
-def _pid_in(file: TextIO) -> str:
-    """The pid in a lock file; its holder may be just about to write it."""
-    for _ in range(10):
-        file.seek(0)
-        if pid := file.read().strip():
-            return pid
-        time.sleep(0.05)
-    return "unknown"
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # far past the end: Windows would keep others from reading the locked bytes
-        os.lseek(descriptor, 2**20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _runs_already(pid: str) -> AlreadyRunningError:
+    return AlreadyRunningError(
+        f"a daemon runs already (pid {pid})",
+        "`llmsuggestd status` shows it, `llmsuggestd stop` ends it",
+    )
 
 
 def _token(file: Path) -> str:

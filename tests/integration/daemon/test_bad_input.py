@@ -59,6 +59,13 @@ def test_wrong_bodies(served: Home, body: object, status: int, words: str) -> No
     assert answer["error"]["hint"]
 
 
+def test_a_whole_number_may_be_written_with_a_point(served: Home) -> None:
+    body = b'{"goal": "\xe2\x8a\xa2 2 = 2", "n": 3.0, "max_tokens": 1e1}'
+    code, answer = served.curl("/v1/suggest", body=body)
+    assert code == 200
+    assert len(answer["suggestions"]) <= 3
+
+
 def test_wrong_paths_methods_and_types(served: Home) -> None:
     assert served.curl("/v1/nothing")[0] == 404
     assert served.curl("/v1/suggest")[0] == 405

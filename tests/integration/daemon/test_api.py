@@ -1,0 +1,156 @@
+"""Streams, events, models, figures and the description of the API."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from llmsuggestd.daemon.schema import Status, StreamEnd
+from llmsuggestd.engine.protocol import Suggestion
+from tests.conftest import Home
+from tests.support import raw
+
+GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+
+
+def text_of(home: Home, path: str) -> str:
+    with raw.connect(home, "socket") as sock:
+        sock.sendall(raw.head("GET", path))
+        status, _, body = raw.answer(sock)
+    assert status == 200
+    return body.decode()
+
+
+def test_a_streamed_answer_is_the_answer_line_by_line(served: Home) -> None:
+    _, whole = served.curl("/v1/suggest", body={"goal": GOAL, "n": 4})
+    with raw.connect(served, "socket") as sock:
+        sock.sendall(raw.post("/v1/suggest", {"goal": GOAL, "n": 4, "stream": True}))
+        status, headers, body = raw.answer(sock)
+    assert status == 200
+    assert headers["content-type"].startswith("application/x-ndjson")
+    *lines, last = body.splitlines()
+    suggestions = [msgspec.json.decode(line, type=Suggestion) for line in lines]
+    assert [msgspec.to_builtins(s) for s in suggestions] == whole["suggestions"]
+    end = msgspec.json.decode(last, type=StreamEnd)
+    assert end.done
+    assert end.cached
+
+
+def test_a_streamed_request_fails_like_any_other(served: Home) -> None:
+    code, answer = served.curl("/v1/suggest", body={"goal": "", "stream": True})
+    assert code == 400
+    assert answer["error"]["code"] == "invalid_request"
+
+
+def test_events_tell_what_changes(served: Home) -> None:
+    seen: list[dict[str, Any]] = []
+    events = served.client.events()
+    seen.append(next(events))
+    msgspec.convert(seen[0], Status)
+    assert seen[0]["state"] == "ready"
+
+    def ask() -> None:
+        body = {"goal": GOAL, "mode": "sample", "n": 32, "max_tokens": 512}
+        served.curl("/v1/suggest", body=body)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    while (status := next(events))["queue"]:
+        seen.append(status)
+    for thread in threads:
+        thread.join()
+    assert any(status["state"] == "busy" and status["queue"] for status in seen)
+    events.close()
+
+
+def test_events_end_with_the_daemon(home: Home) -> None:
+    home.install_starter()
+    process = home.serve()
+    events = home.client.events()
+    next(events)
+    began = time.monotonic()
+    process.terminate()
+    list(events)  # ends, and not by a fault
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 5
+
+
+def test_models_are_listed(served: Home) -> None:
+    _, answer = served.curl("/v1/models")
+    size = (served.paths.models / "starter.gguf").stat().st_size
+    assert answer == {"models": [{"id": "starter", "bytes": size, "current": True}]}
+    listed = json.loads(served.run("models", "list", "--json").stdout)["models"]
+    assert [(m["id"], m["bytes"], m["chosen"]) for m in listed] == [("starter", size, True)]
+    assert served.run("models", "list").stdout.split()[:2] == ["*", "starter"]
+
+
+def test_figures(served: Home) -> None:
+    def figures() -> dict[str, float]:
+        text = text_of(served, "/metrics")
+        return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+\{?.*\}?) (\S+)$", text, re.M)}
+
+    body = {"goal": GOAL, "n": 3}
+    before = figures()
+    for _ in range(3):
+        assert served.curl("/v1/suggest", body=body)[0] == 200
+    served.curl("/v1/suggest", body={"goal": "", "n": 3})
+    after = figures()
+
+    def gained(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert gained('llmsuggestd_answers_total{source="engine"}') == 1
+    assert gained('llmsuggestd_answers_total{source="cache"}') == 2
+    requests = 'llmsuggestd_requests_total{door="socket",path="/v1/suggest",status="%d"}'
+    assert gained(requests % 200) == 3
+    assert gained(requests % 400) == 1
+    assert gained("llmsuggestd_cached_answers") == 1
+    assert gained('llmsuggestd_phase_seconds_count{phase="decode"}') == 1
+    assert after["llmsuggestd_engine_up"] == 1
+    assert after["process_resident_memory_bytes"] > 1e6
+    assert not [name for name in after if name.startswith("python_")]
+
+
+def test_unknown_paths_do_not_become_figures(served: Home) -> None:
+    for number in range(5):
+        served.curl(f"/unknown{number}")
+    assert "unknown" not in text_of(served, "/metrics")
+
+
+def test_the_description_names_what_is_there(served: Home) -> None:
+    document = json.loads(text_of(served, "/openapi.json"))
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/v1/suggest", "/v1/status", "/v1/events", "/v1/models", "/v1/model", "/v1/shutdown",
+        "/health", "/ready", "/metrics", "/openapi.json", "/", "/generate", "/api/generate",
+        "/v1/completions", "/v1/chat/completions",
+    }  # fmt: skip
+    goal = document["components"]["schemas"]["SuggestRequest"]["properties"]["goal"]
+    assert goal["maxLength"] == 100_000
+    for path, operations in document["paths"].items():
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"):
+            if method.lower() not in operations:
+                status, headers, _ = raw.ask(served, raw.head(method, path), "socket")
+                assert status == 405, (method, path)
+                assert set(headers["allow"].split(",")) == {m.upper() for m in operations}
+
+
+@pytest.mark.timeout(120)
+def test_generated_requests_find_no_contradiction(served: Home) -> None:
+    """The small version of tests/benchmarks/daemon_schemathesis.py."""
+    result = subprocess.run(
+        [sys.executable, "tests/benchmarks/daemon_schemathesis.py", "--examples", "8",
+         "--url", served.client.request("GET", "/v1/status")["url"],
+         "--token", raw.token(served)],
+        capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]

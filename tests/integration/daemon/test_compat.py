@@ -1,0 +1,183 @@
+"""Other projects' clients, as they are: the requests that their own code makes, and what it needs
+of the answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Home, make_home
+from tests.support import raw
+
+STATE = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+INSTRUCTION = (
+    "/- You are proving a theorem in Lean 4.\nPut the next tactic inside [TAC]...[/TAC].\n-/\n"
+    "[CTX]\nimport Lean\n[/CTX]\n[STATE]\n{state}\n[/STATE]\n[TAC]\n{prefix}"
+)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Home]:
+    for home in make_home():
+        home.install_starter()
+        home.serve(
+            "--compat", "llmstep:0", "--compat", "tutorial:0", "--compat", "leancopilot:0",
+            "--compat", "llmlean:0",
+        )  # fmt: skip
+        yield home
+
+
+def curl(home: Home, door: str, path: str, body: object, *headers: str) -> Any:
+    """What `curl -X POST URL -H ... -d BODY` prints, the way LeanCopilot and LLMLean run it."""
+    arguments = [argument for header in headers for argument in ("-H", header)]
+    result = subprocess.run(
+        ["curl", "-q", "--noproxy", "*", "-X", "POST",
+         f"http://localhost:{raw.port(home, door)}{path}",
+         "-H", "accept: application/json", "-H", "Content-Type: application/json", *arguments,
+         "-d", json.dumps(body)],
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    return json.loads(result.stdout)
+
+
+def own(home: Home, prefix: str = "", **fields: object) -> list[dict[str, Any]]:
+    """What `POST /v1/suggest` suggests."""
+    code, answer = home.curl("/v1/suggest", body={"goal": STATE, "prefix": prefix, **fields})
+    assert code == 200
+    suggestions: list[dict[str, Any]] = answer["suggestions"]
+    return suggestions
+
+
+def urllib_post(home: Home, door: str, body: object) -> Any:
+    """What Python clients send: a type, a length, no token."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{raw.port(home, door)}/",
+        json.dumps(body).encode(), {"Content-type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def test_llmstep(served: Home) -> None:
+    for prefix in ("", "exact"):
+        answer = urllib_post(
+            served, "llmstep", {"tactic_state": STATE, "prefix": prefix, "context": "import Lean"}
+        )
+        assert set(answer) == {"suggestions"}
+        assert answer["suggestions"] == [
+            s["text"] for s in own(served, prefix, n=10, max_tokens=128)
+        ]
+        joined = "[SUGGESTION]".join(answer["suggestions"])  # as its script prints them
+        assert all(text.startswith(prefix) for text in joined.split("[SUGGESTION]"))
+
+
+def test_the_tutorials_llmsuggest(served: Home) -> None:
+    answer = urllib_post(served, "tutorial", {"tactic_state": STATE})
+    assert answer == {"suggestions": [s["text"] for s in own(served, max_tokens=50)]}
+
+
+def test_leancopilot(served: Home) -> None:
+    name = "wellecks/llmstep-mathlib4-pythia2.8b"
+    for prefix in ("", "exact"):
+        answer = curl(
+            served, "leancopilot", "/generate", {"name": name, "input": STATE, "prefix": prefix}
+        )
+        outputs = answer["outputs"]
+        assert [o["output"] for o in outputs] == [
+            s["text"] for s in own(served, prefix, n=8, max_tokens=128)
+        ]
+        scores = [o["score"] for o in outputs]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 < score <= 1 for score in scores)
+    nothing = curl(
+        served, "leancopilot", "/generate", {"name": name, "input": "no goals", "prefix": ""}
+    )
+    assert nothing == {"outputs": []}
+
+
+def test_llmlean_through_ollama(served: Home) -> None:
+    def ask(prompt: str, temperature: float) -> str:
+        body = {
+            "model": "wellecks/ntpctx-llama3-8b", "prompt": prompt, "raw": False, "stream": False,
+            "options": {"temperature": temperature, "stop": ["[/TAC]"], "num_predict": 128},
+        }  # fmt: skip
+        answer = curl(served, "llmlean", "/api/generate", body, "Authorization: Bearer ",
+                      "x-api-key: ", "anthropic-version: 2023-06-01")  # fmt: skip
+        response: str = answer["response"]
+        return response
+
+    for prefix in ("", "exact "):
+        prompt = INSTRUCTION.format(state=STATE, prefix=prefix)
+        best = own(served, prefix, n=1, max_tokens=128)[0]["text"]
+        # the client puts the prefix in front of what it gets
+        assert prefix + ask(prompt, 0.0).strip() == best.strip()
+        assert isinstance(ask(prompt, 0.7), str)
+    assert ask("theorem t : p := by\n  simp at h ⊢\n", 0.7) == ""
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_llmlean_through_openai(served: Home, count: int) -> None:
+    prompt = INSTRUCTION.format(state=STATE, prefix="exact ")
+    body = {
+        "model": "gpt-4o", "messages": [{"role": "user", "content": prompt}], "n": count,
+        "temperature": 0.7, "max_tokens": 512, "stream": False, "stop": ["[/TAC]"],
+    }  # fmt: skip
+    answer = curl(served, "llmlean", "/v1/chat/completions", body, "Authorization: Bearer x")
+    assert isinstance(answer["id"], str)
+    contents = [choice["message"]["content"] for choice in answer["choices"]]
+    assert 1 <= len(contents) <= count
+    assert len(set(contents)) == len(contents)
+    assert {choice["message"]["role"] for choice in answer["choices"]} == {"assistant"}
+
+
+def test_completions(served: Home) -> None:
+    body = {"prompt": f"[GOAL]{STATE}[PROOFSTEP]exact", "n": 3, "max_tokens": 40}
+    answer = curl(served, "llmlean", "/v1/completions", body)
+    assert ["exact" + choice["text"] for choice in answer["choices"]] == [
+        s["text"] for s in own(served, "exact", n=3, max_tokens=40)
+    ]
+
+
+def test_whole_proofs_are_refused_in_words(served: Home) -> None:
+    """LLMLean shows the user an answer that it cannot parse."""
+    body = {"prompt": "[CTX]\ntheorem t\n[/CTX]\n[PROOF]", "stream": False, "options": {}}
+    answer = curl(served, "llmlean", "/api/generate", body)
+    assert "whole proof" in answer["error"]["message"]
+    assert "llmstep" in answer["error"]["hint"]
+
+
+def test_the_port_takes_llmleans_key_for_the_token(served: Home) -> None:
+    body = {"prompt": f"[GOAL]{STATE}[PROOFSTEP]"}
+    key = f"Authorization: Bearer {raw.token(served)}"
+    assert curl(served, "port", "/v1/completions", body, key)["choices"]
+    assert curl(served, "port", "/v1/completions", body)["error"]["code"] == "unauthorized"
+
+
+def test_listeners_are_off_by_default_and_say_what_they_open(home: Home) -> None:
+    process = home.serve(wait=False)
+    home.wait_until(lambda status: status["listeners"] == {})
+    process.terminate()
+    assert "compatibility" not in process.communicate(timeout=15)[1]
+    home.env["LLMSUGGESTD_COMPAT"] = "llmstep:0"
+    process = home.serve(wait=False)
+    url = home.wait_until(lambda status: status["listeners"])["listeners"]["llmstep"]
+    process.terminate()
+    log = process.communicate(timeout=15)[1]
+    assert f"compatibility listener llmstep on {url}" in log
+    assert "without the token" in log
+
+
+def test_a_listener_whose_port_is_taken_is_named(home: Home) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = home.run("serve", "--compat", f"llmstep:{port}")
+    assert result.returncode == 4
+    assert f"port {port} is used by another program" in result.stderr
+    assert "llmstep:PORT" in result.stderr

@@ -1,0 +1,112 @@
+"""Another user of the machine tries every door. Needs root, to be somebody else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Home
+from tests.support import raw
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="must be root to act as another user"
+)
+
+
+@pytest.fixture
+def another() -> dict[str, object]:
+    """What makes a subprocess run as another user."""
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+@pytest.fixture
+def open_directory(target: Home) -> Iterator[None]:
+    """The modes that keep others out are gone: what is left must hold."""
+    changed = [(target.root, 0o700), (target.paths.runtime, 0o700), (target.paths.socket, 0o600)]
+    for path, _ in changed:
+        path.chmod(0o777)
+    yield
+    for path, mode in changed:
+        path.chmod(mode)
+
+
+def curl(another: dict[str, object], *arguments: str) -> tuple[int, str]:
+    """The exit code of a curl that another user runs, and the status that it got."""
+    result = subprocess.run(
+        ["curl", "-q", "--silent", "--noproxy", "*", "--max-time", "20", "-o", "/dev/null",
+         "--write-out", "%{http_code}", "-H", "Content-Type: application/json", *arguments],
+        capture_output=True, text=True, check=False, timeout=60, **another,  # type: ignore[call-overload]
+    )  # fmt: skip
+    return result.returncode, result.stdout
+
+
+def test_the_socket_cannot_be_opened(target: Home, another: dict[str, object]) -> None:
+    code, status = curl(
+        another, "--unix-socket", str(target.paths.socket), "http://localhost/health"
+    )
+    assert (code, status) == (7, "000")
+
+
+def test_an_open_socket_still_tells_users_apart(
+    target: Home, another: dict[str, object], open_directory: None
+) -> None:
+    for path in ("/health", "/v1/status", "/metrics"):
+        where = ("--unix-socket", str(target.paths.socket), f"http://localhost{path}")
+        assert curl(another, *where) == (0, "403")
+        assert curl({}, *where) == (0, "200")
+
+
+def test_the_files_cannot_be_read(target: Home, another: dict[str, object]) -> None:
+    for file in (target.paths.token_file, target.paths.client_file, target.paths.lock_file):
+        assert file.exists()
+        result = subprocess.run(["cat", str(file)], capture_output=True, check=False, **another)  # type: ignore[call-overload]
+        assert (result.returncode, result.stdout) == (1, b"")
+
+
+def test_the_port_gives_nothing_without_the_token(target: Home, another: dict[str, object]) -> None:
+    for path in ("/v1/status", "/v1/models", "/metrics", "/openapi.json"):
+        assert curl(another, f"http://127.0.0.1:{raw.port(target)}{path}") == (0, "401")
+
+
+@pytest.mark.parametrize(
+    ("door", "path", "body"),
+    [
+        ("llmstep", "/", '{"tactic_state": "⊢ 2 = 2", "prefix": "", "context": ""}'),
+        ("tutorial", "/", '{"tactic_state": "⊢ 2 = 2"}'),
+        ("leancopilot", "/generate", '{"input": "⊢ 2 = 2"}'),
+        ("llmlean", "/api/generate", '{"prompt": "[GOAL]⊢ 2 = 2[PROOFSTEP]"}'),
+    ],
+)
+def test_a_listener_without_token_tells_users_apart(
+    target: Home, another: dict[str, object], door: str, path: str, body: str
+) -> None:
+    for host in ("127.0.0.1", "localhost"):
+        where = (f"http://{host}:{raw.port(target, door)}{path}", "--data-binary", body)
+        assert curl(another, *where) == (0, "403")
+        assert curl({}, *where) == (0, "200")
+
+
+def test_a_directory_of_another_user_is_not_used(home: Home, another: dict[str, object]) -> None:
+    """Whoever owns the socket's directory could put another socket there."""
+    home.paths.runtime.mkdir(mode=0o700)
+    os.chown(home.paths.runtime, int(str(another["user"])), -1)
+    result = home.run("serve")
+    assert result.returncode == 4
+    assert "belongs to another user" in result.stderr
+
+
+def test_a_token_that_others_could_read_is_replaced(home: Home) -> None:
+    home.paths.state.mkdir(mode=0o700)
+    old = "x" * 43
+    home.paths.token_file.write_text(old)
+    home.paths.token_file.chmod(0o644)
+    home.serve(wait=False)
+    home.wait_until(lambda status: True)
+    assert home.paths.token_file.read_text() != old
+    assert home.paths.token_file.stat().st_mode & 0o777 == 0o600

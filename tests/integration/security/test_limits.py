@@ -1,0 +1,206 @@
+"""Too much, too long, too slow, too many: refused, and everybody else is served as before."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Home
+from tests.support import raw
+
+GOAL = {"goal": "⊢ 2 = 2"}
+
+
+@pytest.fixture(autouse=True)
+def _still_serving(target: Home) -> Iterator[None]:
+    yield
+    assert raw.ask(target, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
+
+
+def authorized(target: Home) -> str:
+    return f"Authorization: Bearer {raw.token(target)}"
+
+
+@pytest.mark.parametrize("door", ["socket", "port", "llmstep"])
+def test_a_body_over_the_limit(target: Home, door: str) -> None:
+    path = "/" if door == "llmstep" else "/v1/suggest"
+    request = raw.post(path, b"x" * (2**20 + 1), authorized(target))
+    assert raw.ask(target, request, door)[0] == 413
+    chunk = b"10000\r\n" + b"x" * 2**16 + b"\r\n"
+    chunked = raw.head(
+        "POST", path, "Content-Type: application/json", "Transfer-Encoding: chunked",
+        authorized(target),
+    )  # fmt: skip
+    with raw.connect(target, door) as sock:
+        sock.sendall(chunked)
+        try:
+            for _ in range(40):
+                sock.sendall(chunk)
+            sock.sendall(b"0\r\n\r\n")
+        except OSError:
+            pass  # it is refused before all of it is sent
+        assert raw.answer(sock)[0] == 413
+
+
+def test_a_small_body_does_not_become_a_large_one(target: Home) -> None:
+    bomb = gzip.compress(json.dumps(GOAL | {"prefix": "x" * 50_000_000}).encode())
+    request = raw.post("/v1/suggest", bomb, "Content-Encoding: gzip")
+    assert raw.ask(target, request, "socket")[0] == 400
+    fine = gzip.compress(json.dumps(GOAL).encode())
+    request = raw.post("/v1/suggest", fine, "Content-Encoding: gzip")
+    assert raw.ask(target, request, "socket")[0] == 400  # not even looked into
+
+
+def test_a_body_nested_too_deep(target: Home) -> None:
+    for body in (b"[" * 500_000, b'{"goal":' * 100_000, b'{"x":' + b"[" * 400_000):
+        assert raw.ask(target, raw.post("/v1/suggest", body), "socket")[0] == 400
+
+
+@pytest.mark.parametrize("door", ["socket", "port"])
+def test_headers_over_the_limit(target: Home, door: str) -> None:
+    long = raw.head("GET", "/health", "X-Long: " + "x" * 10_000)
+    many = raw.head("GET", "/health", *(f"X-{n}: x" for n in range(500)))
+    line = raw.head("GET", "/health?" + "x" * 10_000)
+    for request in (long, many, line):
+        status, _, body = raw.ask(target, request, door)
+        assert status == 400
+        assert body["error"]["code"] == "invalid_request"
+
+
+def test_what_is_not_http(target: Home) -> None:
+    for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 300 + b"\r\n\r\n",
+                    b"secret goal\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):  # fmt: skip
+        status, _, body = raw.ask(target, request, "socket")
+        assert status == 400
+        assert "secret" not in json.dumps(body)
+
+
+def closes(sock: socket.socket, limit: float) -> bool:
+    """Whether the other end closes within some seconds; what it sends is thrown away."""
+    sock.settimeout(0.2)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            if not sock.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_slow_clients_are_dropped(target: Home) -> None:
+    """Heads that never end, bodies that never end, answers that nobody takes."""
+    head = raw.head("GET", "/health")
+    body = raw.post("/v1/suggest", GOAL, authorized(target))
+    document = raw.head("GET", "/openapi.json").replace(b"Connection: close\r\n", b"")
+    idle, trickling, stuck, unread = (
+        raw.connect(target), raw.connect(target), raw.connect(target),
+        raw.connect(target, "socket"),
+    )  # fmt: skip
+    trickling.sendall(head[:20])
+    stuck.sendall(body[:-5])
+    unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    unread.sendall(document * 40)
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.wait(1):
+            try:
+                trickling.sendall(b"x")
+            except OSError:
+                return
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        began = time.monotonic()
+        assert raw.ask(target, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
+        status, _, answer = raw.answer(stuck)
+        assert (status, json.loads(answer)["error"]["code"]) == (408, "timeout")
+        assert time.monotonic() - began < 13
+        time.sleep(max(0.0, began + 12 - time.monotonic()))
+        received = 0
+        unread.settimeout(5)
+        try:
+            while data := unread.recv(65536):
+                received += len(data)
+        except ConnectionResetError:
+            pass
+        assert received < 40 * 20_000  # it was cut off, and not served to the end
+        for sock in (idle, trickling):
+            assert closes(sock, began + 18 - time.monotonic())
+    finally:
+        stop.set()
+        thread.join()
+        for sock in (idle, trickling, stuck, unread):
+            sock.close()
+
+
+def test_who_holds_many_connections_leaves_the_other_doors_open(target: Home) -> None:
+    held = [raw.connect(target) for _ in range(140)]
+    try:
+        time.sleep(0.3)
+        full = [sock for sock in held if readable(sock)]
+        assert len(full) == 12
+        assert raw.answer(full[0])[0] == 503
+        for door, path in (("socket", "/health"), ("llmstep", "/nothing")):
+            assert raw.ask(target, raw.head("GET", path), door)[0] in (200, 404)
+    finally:
+        for sock in held:
+            sock.close()
+    time.sleep(0.3)
+    assert raw.ask(target, raw.head("GET", "/health"))[0] == 200
+
+
+def readable(sock: socket.socket) -> bool:
+    """Whether something has come already."""
+    sock.setblocking(False)
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        sock.settimeout(10)
+
+
+def test_event_listeners_are_counted(target: Home) -> None:
+    held = []
+    try:
+        for _ in range(16):
+            held.append(raw.connect(target, "socket"))
+            held[-1].sendall(raw.head("GET", "/v1/events"))
+            assert held[-1].recv(12) == b"HTTP/1.1 200"
+        assert raw.ask(target, raw.head("GET", "/v1/events"), "socket")[0] == 503
+    finally:
+        for sock in held:
+            sock.close()
+    time.sleep(0.5)
+    with raw.connect(target, "socket") as again:
+        again.sendall(raw.head("GET", "/v1/events"))
+        assert again.recv(12) == b"HTTP/1.1 200"
+
+
+def test_the_queue_is_bounded(target: Home) -> None:
+    """Many long questions at once: some are refused with a time to try again, none fails."""
+    answers: list[tuple[int, dict[str, str]]] = []
+
+    def ask(number: int) -> None:
+        body = {"goal": f"⊢ {number} = {number}", "n": 8, "max_tokens": 32}
+        status, headers, _ = raw.ask(target, raw.post("/v1/suggest", body), "socket")
+        answers.append((status, headers))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} == {200, 503}
+    assert all("retry-after" in headers for status, headers in answers if status == 503)

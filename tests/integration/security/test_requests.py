@@ -1,0 +1,180 @@
+"""Requests that must not get in, and what a request must not reach."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Home
+from tests.support import raw
+
+GOAL = {"goal": "⊢ 2 = 2"}
+DOORS = ["port", "llmstep", "tutorial", "leancopilot", "llmlean"]
+CALLS = {
+    "port": ("/v1/suggest", GOAL),
+    "socket": ("/v1/suggest", GOAL),
+    "llmstep": ("/", {"tactic_state": "⊢ 2 = 2", "prefix": "", "context": ""}),
+    "tutorial": ("/", {"tactic_state": "⊢ 2 = 2"}),
+    "leancopilot": ("/generate", {"name": "x", "input": "⊢ 2 = 2", "prefix": ""}),
+    "llmlean": ("/api/generate", {"prompt": "[GOAL]⊢ 2 = 2[PROOFSTEP]"}),
+}
+
+
+def attempt(home: Home, door: str, *headers: str, host: str | None = "localhost") -> int:
+    """The status of a request that is good but for the host or some headers."""
+    path, body = CALLS[door]
+    given = [*headers, *([f"Authorization: Bearer {raw.token(home)}"] if door == "port" else [])]
+    return raw.ask(home, raw.post(path, body, *given, host=host), door)[0]
+
+
+@pytest.mark.parametrize("door", [*DOORS, "socket"])
+def test_what_is_right_gets_in(target: Home, door: str) -> None:
+    """Without this, the other tests would show nothing."""
+    assert attempt(target, door) == 200
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", None, "127.0.0.2",
+     "0.0.0.0", "localhost:80@evil.example", "evil.example:5567", "169.254.169.254", "[::1]",
+     "xn--localhost-"],
+)  # fmt: skip
+def test_a_host_that_is_not_this_machine(target: Home, door: str, host: str | None) -> None:
+    """DNS rebinding: the page's own name leads to 127.0.0.1, and stands in Host."""
+    assert attempt(target, door, host=host) in (400, 403)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_two_hosts(target: Home, door: str) -> None:
+    assert attempt(target, door, "Host: evil.example") in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1:5567", "localhost:1"])
+def test_a_host_that_is_this_machine(target: Home, host: str) -> None:
+    assert attempt(target, "port", host=host) == 200
+
+
+@pytest.mark.parametrize("door", [*DOORS, "socket"])
+@pytest.mark.parametrize(
+    "header",
+    ["Origin: http://evil.example", "Origin: http://localhost:5567", "Origin: null", "Origin:",
+     "Sec-Fetch-Site: none", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
+)  # fmt: skip
+def test_whatever_a_browser_sends_is_refused(target: Home, door: str, header: str) -> None:
+    assert attempt(target, door, header) == 403
+
+
+@pytest.mark.parametrize("door", [*DOORS, "socket"])
+def test_there_is_no_cors(target: Home, door: str) -> None:
+    path, _ = CALLS[door]
+    preflight = raw.head(
+        "OPTIONS", path, "Origin: http://evil.example", "Access-Control-Request-Method: POST"
+    )
+    status, headers, _ = raw.ask(target, preflight, door)
+    assert status == 403
+    assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/suggest", "/v1/status", "/v1/events", "/v1/models", "/ready", "/metrics",
+             "/openapi.json", "/", "/generate", "/api/generate", "/v1/completions",
+             "/v1/chat/completions", "/v1/model", "/v1/shutdown", "/v1/nothing"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "header", ["", "Authorization: Bearer wrong", "Authorization: Bearer",
+               "Authorization: Basic {}", "Authorization: {}", "Authorization: Bearer {}x",
+               "Authorization: Bearer \udcff"],
+)  # fmt: skip
+def test_nothing_on_the_port_without_the_token(target: Home, path: str, header: str) -> None:
+    given = [header.format(raw.token(target))] if header else []
+    for request in (raw.head("GET", path, *given), raw.post(path, GOAL, *given),
+                    raw.head("HEAD", path, *given)):  # fmt: skip
+        assert raw.ask(target, request)[0] == 401
+
+
+def test_health_alone_needs_no_token_and_tells_nothing(target: Home) -> None:
+    status, _, body = raw.ask(target, raw.head("GET", "/health"))
+    assert (status, body) == (200, {"status": "ok"})
+    assert raw.ask(target, raw.post("/health", GOAL))[0] == 405
+    for path in ("/health/", "//health", "/health/../v1/status", "/v1/../health"):
+        assert raw.ask(target, raw.head("GET", path))[0] in (401, 404)
+
+
+@pytest.mark.parametrize("door", [*DOORS, "socket"])
+@pytest.mark.parametrize(
+    "type_", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+              "text/json", ""],
+)  # fmt: skip
+def test_a_body_must_be_json_by_name(target: Home, door: str, type_: str) -> None:
+    """A form of a web page can send these without asking first."""
+    path, body = CALLS[door]
+    data = json.dumps(body).encode()
+    headers = [f"Content-Length: {len(data)}", f"Authorization: Bearer {raw.token(target)}"]
+    request = (
+        raw.head("POST", path, *([f"Content-Type: {type_}"] if type_ else []), *headers) + data
+    )
+    assert raw.ask(target, request, door)[0] == 415
+
+
+@pytest.mark.parametrize("door", DOORS[1:])
+def test_a_compatibility_listener_answers_its_client_and_nothing_else(
+    target: Home, door: str
+) -> None:
+    served = {path for name, (path, _) in CALLS.items() if name == door}
+    for path in ["/v1/suggest", "/v1/status", "/v1/events", "/v1/models", "/metrics", "/health",
+                 "/openapi.json", "/", "/generate", "/api/generate"]:  # fmt: skip
+        if path not in served:
+            assert raw.ask(target, raw.head("GET", path), door)[0] == 404, path
+            assert raw.ask(target, raw.post(path, GOAL), door)[0] == 404, path
+    for path in ("/v1/model", "/v1/shutdown"):
+        assert raw.ask(target, raw.post(path, {"id": "starter"}), door)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["../../../etc/passwd", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "starter\n", "starter\0",
+     "starter.gguf", "../models/starter", "%2e%2e%2fx", "~", "$HOME", "x" * 101, "-rf"],
+)  # fmt: skip
+def test_no_path_gets_in_as_a_model_id(target: Home, model_id: str) -> None:
+    data = json.dumps({"id": model_id}).encode()
+    request = raw.head(
+        "PUT", "/v1/model", "Content-Type: application/json", f"Content-Length: {len(data)}"
+    )
+    status, _, answer = raw.ask(target, request + data, "socket")
+    assert status in (400, 404)
+    assert "etc/passwd" not in answer["error"]["hint"]
+    assert target.client.request("GET", "/v1/status")["model"]["id"] == "starter"
+
+
+def test_model_names_of_other_clients_are_not_used(target: Home) -> None:
+    secret = target.root / "secret.gguf"
+    secret.write_text("secret")
+    for door, field in (("leancopilot", "name"), ("llmlean", "model")):
+        path, body = CALLS[door]
+        status, _, answer = raw.ask(target, raw.post(path, body | {field: str(secret)}), door)
+        assert status == 200
+        assert "secret" not in json.dumps(answer)
+
+
+def test_listens_nowhere_else(target: Home) -> None:
+    """Every TCP socket of the daemon is bound to 127.0.0.1."""
+    pid = target.client.request("GET", "/v1/status")["pid"]
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            link = str(descriptor.readlink())
+        except FileNotFoundError:
+            continue
+        if link.startswith("socket:["):
+            inodes.add(link[8:-1])
+    found = [
+        line.split()[1]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        if line.split()[9] in inodes and line.split()[3] == "0A"
+    ]
+    assert len(found) == 1 + 4
+    assert {address.partition(":")[0] for address in found} == {"0100007F"}

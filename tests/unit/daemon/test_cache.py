@@ -1,0 +1,44 @@
+"""The cache keeps what was used last, within its bounds."""
+
+from __future__ import annotations
+
+from llmsuggestd.daemon import cache
+from llmsuggestd.daemon.cache import Answers
+from llmsuggestd.daemon.schema import SuggestAnswer, Timings
+from llmsuggestd.engine.protocol import Suggestion
+
+
+def answer(characters: int = 1) -> SuggestAnswer:
+    return SuggestAnswer([Suggestion("x" * characters, -1.0, True)], "m", False, False, Timings())
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+def test_the_number_of_answers_is_bounded() -> None:
+    answers = Answers()
+    for number in range(cache.MAX_ANSWERS + 10):
+        answers.put(key(number), answer())
+        answers.get(key(0))
+    assert len(answers) == cache.MAX_ANSWERS == answers.characters
+    assert answers.get(key(0)) is not None  # used again and again
+    assert answers.get(key(1)) is None
+    assert answers.get(key(cache.MAX_ANSWERS + 9)) is not None
+
+
+def test_their_length_is_bounded() -> None:
+    answers = Answers()
+    half = cache.MAX_CHARACTERS // 2
+    for number in range(5):
+        answers.put(key(number), answer(half))
+    assert len(answers) == 2
+    answers.put(key(9), answer(10 * half))  # longer than all may be
+    assert (len(answers), answers.characters) == (0, 0)
+
+
+def test_an_answer_takes_the_place_of_its_predecessor() -> None:
+    answers = Answers()
+    answers.put(key(1), answer(10))
+    answers.put(key(1), answer(3))
+    assert (len(answers), answers.characters) == (1, 3)

@@ -1,0 +1,68 @@
+"""The state and the prefix are taken out of LLMLean's prompts, of every kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmsuggestd.daemon.compat import Question, recover
+from llmsuggestd.errors import UsageError
+
+STATE = "case inl\np q : Prop\nhp : p\n⊢ p ∨ q\n\ncase inr\n⊢ q"
+# a file that has all the marks in it, as one about LLMLean might
+CONTEXT = (
+    "-- [STATE]\n⊢ no\n[/STATE]\n[TAC]\nno\n[GOAL]no[PROOFSTEP]no\ntheorem t : p ∨ q := by\n  "
+)
+
+INSTRUCTION = "/- ... inside [STATE]...[/STATE] ... [TAC]...[/TAC].\n-/\n[CTX]\n{c}\n[/CTX]\n"
+
+
+@pytest.mark.parametrize("prefix", ["", "exact ", "simp [foo"])
+@pytest.mark.parametrize("context", ["", CONTEXT])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        INSTRUCTION + "[STATE]\n{s}\n[/STATE]\n[TAC]\n{p}",
+        INSTRUCTION + "[THOUGHTS]\n...\n[/THOUGHTS]\n[STATE]\n{s}\n[/STATE]\n[THOUGHTS]\n{p}",
+        "Examples:\n\nTactic state:\n---\n⊢ 1 = 1\n---\nNext tactic:\n---\nrfl\n---\n\n"
+        "Tactic state:\n---\n{s}\n---\nNext tactic:\n---\n{p}",
+        "{c}[GOAL]{s}[PROOFSTEP]{p}",
+    ],
+)
+def test_prompts_that_end_with_the_prefix(prompt: str, context: str, prefix: str) -> None:
+    text = prompt.format(c=context, s=STATE, p=prefix)
+    assert recover(text) == Question(STATE, prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "exact "])
+def test_the_markdown_prompt(prefix: str) -> None:
+    prompt = (
+        f"```lean4\n{CONTEXT}\n```\n\nThe current proof state is as follows:\n{STATE}\n\n"
+        "Your task is to generate the next tactic in the proof.\nGenerate this by ...\n\n"
+    )
+    if prefix:
+        prompt += f"The tactic you generate should start with {prefix}"
+    assert recover(prompt) == Question(STATE, prefix, markdown=True)
+
+
+def test_the_second_prompt_of_few_shot_has_no_state() -> None:
+    assert recover("theorem t : p := by\n  simp at h ⊢\n  ") is None
+
+
+def test_a_bare_goal_is_taken_as_one() -> None:
+    assert recover("p : Prop\n⊢ p") == Question("p : Prop\n⊢ p", "")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["[CTX]\ntheorem t\n[/CTX]\n[PROOF]",
+     "[CTX]\nx\n[/CTX]\n[STATE]\n⊢ p\n[/STATE]\n... inside [PROOF]...[/PROOF].",
+     "The current proof state is as follows:\n⊢ p\nYour task is to generate the proof.\n"],
+)  # fmt: skip
+def test_prompts_for_whole_proofs_are_refused(prompt: str) -> None:
+    with pytest.raises(UsageError, match="whole proof"):
+        recover(prompt)
+
+
+def test_long_prompts_take_no_long_time() -> None:
+    assert recover("[STATE]\n" * 100_000) is None
+    assert recover("\n[/STATE]\n[TAC]\n" * 50_000) is None

@@ -1,0 +1,280 @@
+"""The queue in front of the engine, with an engine that answers when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from llmsuggestd.daemon.engine import EngineError, LoadFailed, Supervisor
+from llmsuggestd.daemon.metrics import Metrics
+from llmsuggestd.daemon.schema import SuggestAnswer, SuggestRequest
+from llmsuggestd.daemon.suggester import (
+    MAX_QUEUE,
+    Busy,
+    Serving,
+    ShuttingDown,
+    Suggester,
+    Superseded,
+)
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError
+
+
+class FakeSupervisor:
+    """Answers each goal with itself, once `gate` is open."""
+
+    def __init__(self, name: str, failure: LlmsuggestdError | None = None) -> None:
+        self.name = name
+        self.failure = failure
+        self.engine: Any = None
+        self.loading = False
+        self.extra_buffers = True
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[str] = []
+        self.cancelled: list[str] = []
+        self.closed = False
+
+    async def ready(self) -> Any:
+        if self.failure is not None:
+            raise self.failure
+        self.engine = self.engine or object()
+        return self.engine
+
+    async def ask(self, request: protocol.Suggest) -> protocol.Result:
+        assert not self.closed
+        self.asked.append(request.goal)
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(request.goal)
+            raise
+        assert not self.closed
+        text = f"{self.name}: {request.goal}"
+        return protocol.Result(
+            id=request.id, suggestions=[protocol.Suggestion(text, -1.0, True)], truncated=False,
+            prompt_tokens=1, reused_tokens=0, prompt_ms=1.0, decode_ms=1.0,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def serving(name: str = "a", path: Path | None = None, **more: Any) -> tuple[Serving, Any]:
+    supervisor = FakeSupervisor(name, **more)
+    load = protocol.Load(str(path or "/nonexistent"), "auto", 0, 2048, True)
+    return Serving(name, load, cast(Supervisor, supervisor)), supervisor
+
+
+@pytest.fixture
+async def made() -> tuple[Suggester, Any]:
+    first, supervisor = serving()
+    return Suggester(first, Metrics()), supervisor
+
+
+def ask(suggester: Suggester, goal: str = "g", **fields: Any) -> asyncio.Task[SuggestAnswer]:
+    return asyncio.create_task(suggester.suggest(SuggestRequest(goal, **fields)))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def text(answer: SuggestAnswer) -> str:
+    return answer.suggestions[0].text
+
+
+async def test_equal_questions_are_computed_once(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    tasks = [ask(suggester, client=f"c{n}") for n in range(5)] + [ask(suggester, "other")]
+    await until(lambda: suggester.queue == 2)
+    engine.gate.set()
+    answers = await asyncio.gather(*tasks)
+    assert engine.asked == ["g", "other"]
+    assert [text(answer) for answer in answers] == ["a: g"] * 5 + ["a: other"]
+    # each has its own answer to fill in
+    assert len({id(answer.timings) for answer in answers}) == 6
+
+
+async def test_one_that_shares_can_leave_without_the_others(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    first, second, third = (ask(suggester) for _ in range(3))
+    await until(lambda: engine.asked == ["g"])
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert not engine.cancelled
+    engine.gate.set()
+    assert text(await second) == text(await third) == "a: g"
+
+
+async def test_when_the_last_leaves_the_work_is_given_up(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    tasks = [ask(suggester) for _ in range(2)]
+    await until(lambda: engine.asked == ["g"])
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await until(lambda: engine.cancelled == ["g"])
+    assert suggester.queue == 0
+    # and whoever asks the same now begins anew
+    engine.gate.set()
+    assert text(await ask(suggester)) == "a: g"
+
+
+async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    await asyncio.gather(*(ask(suggester, mode="sample") for _ in range(3)))
+    assert len(engine.asked) == 3
+    assert not len(suggester.answers)
+    await asyncio.gather(*(ask(suggester, mode="sample", seed=1) for _ in range(3)))
+    assert len(engine.asked) == 4
+
+
+async def test_what_determines_the_answer_is_in_the_key(
+    made: tuple[Suggester, Any], tmp_path: Path
+) -> None:
+    suggester, engine = made
+    different: list[dict[str, Any]] = [
+        {}, {"goal": "h"}, {"prefix": "x"}, {"n": 4}, {"max_tokens": 3},
+        {"mode": "sample", "seed": 1}, {"mode": "sample", "seed": 2},
+        {"mode": "sample", "seed": 1, "temperature": 0.7},
+    ]  # fmt: skip
+    for fields in different:
+        assert not (await ask(suggester, **{"goal": "g"} | fields)).cached
+    same: list[dict[str, Any]] = [
+        {"client": "c"},
+        {"stream": True},
+        {"temperature": 0.9},
+        {"seed": 5},
+    ]
+    for fields in same:
+        assert (await ask(suggester, **fields)).cached
+    assert len(engine.asked) == len(different)
+    # the same name with another file, or another model altogether, is another model
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"one")
+    one, _ = serving("a", file)
+    await suggester.switch(one)
+    assert not (await ask(suggester)).cached
+    assert (await ask(suggester)).cached
+    file.write_bytes(b"other")
+    assert (await ask(suggester)).cached  # the engine still has the old one in memory
+    one.supervisor.engine = None
+    assert not (await ask(suggester)).cached
+
+
+async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    await ask(suggester, "kept")
+    for newer in ("new", "kept"):  # to be computed, or from the cache
+        engine.gate.clear()
+        older = ask(suggester, "old", client="editor")
+        bystander = ask(suggester, f"beside {newer}", client="another editor")
+        await until(lambda: suggester.queue == 2)
+        task = ask(suggester, newer, client="editor")
+        with pytest.raises(Superseded):
+            await older
+        engine.gate.set()
+        assert text(await task) == f"a: {newer}"
+        assert text(await bystander) == f"a: beside {newer}"
+
+
+async def test_superseding_ends_ones_own_wait_only(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    shared = ask(suggester, "g", client="one")
+    other = ask(suggester, "g", client="two")
+    await until(lambda: engine.asked == ["g"])
+    newer = ask(suggester, "h", client="one")
+    with pytest.raises(Superseded):
+        await shared
+    engine.gate.set()
+    assert text(await other) == "a: g"
+    assert text(await newer) == "a: h"
+
+
+async def test_the_queue_is_bounded(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    tasks = [ask(suggester, f"g{n}") for n in range(MAX_QUEUE)]
+    await until(lambda: suggester.queue == MAX_QUEUE)
+    with pytest.raises(Busy):
+        await ask(suggester, "one more")
+    joining = ask(suggester, "g0")  # costs nothing
+    engine.gate.set()
+    await asyncio.gather(*tasks, joining)
+    assert suggester.queue == 0
+
+
+async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
+    made: tuple[Suggester, Any],
+) -> None:
+    suggester, engine = made
+    engine.failure = EngineError("it broke")
+    tasks = [ask(suggester) for _ in range(3)]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, EngineError) for result in results)
+    engine.failure = None
+    assert text(await ask(suggester)) == "a: g"
+
+
+async def test_a_switch_waits_for_what_the_old_model_was_asked(
+    made: tuple[Suggester, Any],
+) -> None:
+    suggester, old = made
+    old.gate.clear()
+    before = [ask(suggester, f"g{n}") for n in range(3)]
+    await until(lambda: suggester.queue == 3)
+    new, engine = serving("b")
+    switch = asyncio.create_task(suggester.switch(new))
+    await until(lambda: suggester.serving is new)
+    assert text(await ask(suggester, "g0")) == "b: g0"  # not the same question any more
+    assert not old.closed
+    assert not switch.done()
+    old.gate.set()
+    assert [text(answer) for answer in await asyncio.gather(*before)] == ["a: g0", "a: g1", "a: g2"]
+    await switch
+    assert old.closed
+    assert not engine.closed
+
+
+async def test_a_model_that_cannot_be_loaded_changes_nothing(made: tuple[Suggester, Any]) -> None:
+    suggester, old = made
+    new, engine = serving("b", failure=LoadFailed("broken", ""))
+    with pytest.raises(LoadFailed):
+        await suggester.switch(new)
+    assert engine.closed
+    assert not old.closed
+    assert text(await ask(suggester)) == "a: g"
+
+
+async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    tasks = [ask(suggester, f"g{n}") for n in range(3)]
+    await until(lambda: suggester.queue == 3)
+    await suggester.finish(0.05)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, ShuttingDown) for result in results)
+    with pytest.raises(ShuttingDown):
+        await ask(suggester, "too late")
+
+
+async def test_at_the_end_what_is_quick_enough_is_answered(made: tuple[Suggester, Any]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    task = ask(suggester)
+    await until(lambda: suggester.queue == 1)
+    asyncio.get_running_loop().call_later(0.05, engine.gate.set)
+    await suggester.finish(2)
+    assert text(await task) == "a: g"
