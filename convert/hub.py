@@ -48,14 +48,15 @@ def find_checkpoint(name: str, revision: str | None = None) -> tuple[Path, Sourc
 def _download(repo: str, revision: str | None) -> Path:
     # Imported here: it takes half a second, and reads its settings from the environment then.
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         info = huggingface_hub.HfApi().model_info(repo, revision=revision)
         files = [sibling.rfilename for sibling in info.siblings or ()]
+        # By the branch's name and not its commit: only so the cache knows the name offline.
         return Path(
             huggingface_hub.snapshot_download(
-                repo, revision=info.sha, allow_patterns=wanted_files(files)
+                repo, revision=revision, allow_patterns=wanted_files(files)
             )
         )
     except HfHubHTTPError as error:
@@ -64,15 +65,35 @@ def _download(repo: str, revision: str | None) -> Path:
             "Is the name right? A private or gated repository needs: hf auth login.",
         ) from None
     except Exception as error:  # of whatever HTTP library this version of the hub's client uses
-        try:
-            return Path(
-                huggingface_hub.snapshot_download(repo, revision=revision, local_files_only=True)
-            )
-        except LocalEntryNotFoundError:
+        cached = _cached(repo, revision)
+        if cached is None:
             raise InputError(
                 f"{repo}: no such folder, and the hub cannot be asked: {_line(error)}",
                 "Is the network there? A folder that is downloaded already needs none.",
             ) from None
+        return cached
+
+
+def _cached(repo: str, revision: str | None) -> Path | None:
+    """Return the folder of an earlier download, if all that a conversion reads is there."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
+        try:
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    repo,
+                    revision=revision,
+                    allow_patterns=[*SMALL_FILES, pattern, f"{pattern}.index.json"],
+                    local_files_only=True,
+                )
+            )
+        except LocalEntryNotFoundError:
+            continue
+        if any(folder.glob(pattern)):
+            return folder
+    return None
 
 
 def _line(error: Exception) -> str:

@@ -66,7 +66,7 @@ def test_a_repository_is_downloaded_at_its_commit(hub: SimpleNamespace) -> None:
     assert source == Source("EleutherAI/pythia-70m", COMMIT)
     assert hub.asked == ("EleutherAI/pythia-70m", "step3000")
     assert hub.downloaded == (
-        "EleutherAI/pythia-70m", COMMIT, ["config.json", "model.safetensors"]
+        "EleutherAI/pythia-70m", "step3000", ["config.json", "model.safetensors"]
     )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def test_no_network_is_one_line() -> None:
 
 def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
     offline.folder.mkdir(parents=True)
+    (offline.folder / "pytorch_model.bin").touch()
     folder, source, _ = find_checkpoint("EleutherAI/pythia-70m")
     assert folder == offline.folder
     assert source == Source("EleutherAI/pythia-70m", COMMIT)
