@@ -11,14 +11,14 @@ import os
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -112,18 +112,7 @@ def convert(
     _check_output(output, opened, padded_size(infos) + _metadata_bytes(tokenizer))
     with replacing(output) as partial, _closing(writer):
         file = write_header(writer, partial, infos)
-        runs = [_runs(tensor, info.kind) for tensor, info in zip(tensors, infos, strict=True)]
-        done = 0
-        with _Workers(threads or default_threads()) as workers:
-            # One stream over all tensors: no thread waits for the end of one to begin the next.
-            encoded = workers.encode(chain.from_iterable(runs))
-            for tensor, info, parts in zip(tensors, infos, runs, strict=True):
-                columns = prod(tensor.shape[1:])
-                width = row_bytes(info.kind, columns)
-                for size in write_tensor(file, info, islice(encoded, len(parts))):
-                    done += size // width * columns
-                    if progress:
-                        progress(done, parameters)
+        _write_tensors(file, tensors, infos, threads or default_threads(), progress)
         file.flush()
         os.fsync(file.fileno())
     return Summary(
@@ -135,6 +124,28 @@ def convert(
         seconds=round(time.monotonic() - started, 3),
         warnings=tokenizer.warnings,
     )
+
+
+def _write_tensors(
+    file: BinaryIO,
+    tensors: Sequence[ModelTensor],
+    infos: Sequence[TensorInfo],
+    threads: int,
+    progress: Progress | None,
+) -> None:
+    """Encode and write all tensors, in order."""
+    runs = [_runs(tensor, info.kind) for tensor, info in zip(tensors, infos, strict=True)]
+    done, total = 0, sum(prod(tensor.shape) for tensor in tensors)
+    with _Workers(threads) as workers:
+        # One stream over all tensors: no thread waits for the end of one to begin the next.
+        encoded = workers.encode(chain.from_iterable(runs))
+        for info, parts in zip(infos, runs, strict=True):
+            columns = prod(info.shape[1:])
+            width = row_bytes(info.kind, columns)
+            for size in write_tensor(file, info, islice(encoded, len(parts))):
+                done += size // width * columns
+                if progress:
+                    progress(done, total)
 
 
 def default_threads() -> int:
