@@ -82,6 +82,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     if dropped:
         names = ", ".join(repr(by_id[number]) for number in dropped)
         warnings.append(f"left out added tokens without a row in the embedding: {names}")
+    if greedy := _greedy_tokens(data):
+        warnings.append(f"llama.cpp does not strip spaces or match words for {greedy}")
     missing = sum(letter not in vocab for letter in _byte_letters())
     if missing:
         warnings.append(f"the vocabulary lacks {missing} bytes; characters with them are dropped")
@@ -237,6 +239,21 @@ def _added_tokens(
                 f"{where}: the added token {content!r} is both {result[content][0]} and {number}"
             )
     return result
+
+
+def _greedy_tokens(data: Mapping[str, Any]) -> str:
+    """Name the added tokens that take in spaces around them, or match whole words only.
+
+    Special ones do not matter: they are never read out of a goal.
+    """
+    listed = data.get("added_tokens")
+    return ", ".join(
+        repr(token.get("content"))
+        for token in (listed if isinstance(listed, list) else [])
+        if isinstance(token, dict)
+        and not token.get("special")
+        and (token.get("lstrip") or token.get("rstrip") or token.get("single_word"))
+    )
 
 
 def _special_tokens(

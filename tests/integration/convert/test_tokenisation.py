@@ -62,7 +62,17 @@ theorem foo.bar' {α : Type*} [inst : LinearOrderedField α] (s t : Finset ℕ) 
         induction' n using Nat.strong_induction_on with n ih generalizing m «weird name»
 #eval s!"{1 + 1} \\n" -- end
 """  # noqa: W291
-SPECIAL = ("<|endoftext|>", "<|padding|>", "[PAD]", "<|endoftext", "|>", "[GOAL]", "[PROOFSTEP]")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|padding|>",
+    "[PAD]",
+    "«x»",
+    "««x»»",
+    "<|endoftext",
+    "|>",
+    "[GOAL]",
+    "[PROOFSTEP]",
+)
 COMBINING = ("e\u0301", "A\u030a", "\u1100\u1161\u11a8", "\u212b", "\u2126", "\u03b1\u0301",
              "n\u0303", "q\u0307\u0323", "\u0344", "\u2adc", "\u1e9b\u0323", "\ufb01",
              "\u0958", "\U0001d15e")  # fmt: skip
@@ -129,7 +139,7 @@ def neox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with the real GPT-NeoX tokenizer, [PAD] and padding rows, and two channels."""
     folder = tmp_path_factory.mktemp("neox")
     data = neox_tokenizer()
-    data["added_tokens"].append(added("[PAD]", 50277))
+    data["added_tokens"] += [added("[PAD]", 50277), added("«x»", 50278, special=False)]
     settings = config(
         vocab_size=50304, hidden_size=8, num_attention_heads=1, num_hidden_layers=1,
         intermediate_size=8, rotary_pct=1.0,
@@ -179,6 +189,11 @@ def test_without_normalisation_the_strings_would_differ(neox: Path) -> None:
         )
         > len(texts) // 2
     )
+
+
+def test_added_tokens_that_are_not_special_are_read(neox: Path) -> None:
+    [tokens] = tokenize_all(neox / "m.gguf", ["a «x» b"])
+    assert 50278 in tokens
 
 
 @pytest.mark.parametrize("text", ["<|endoftext|>", "a<|padding|>b", "[PAD]"])

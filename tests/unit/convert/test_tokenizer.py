@@ -100,6 +100,16 @@ def test_added_tokens_without_a_row_are_left_out(tmp_path: Path) -> None:
     assert tokenizer.warnings == ["left out added tokens without a row in the embedding: '[PAD]'"]
 
 
+def test_added_tokens_that_take_in_spaces_are_told(tmp_path: Path) -> None:
+    greedy = added("greedy", 297, special=False) | {"lstrip": True}
+    word = added("word", 298, special=False) | {"single_word": True}
+    special = added("<mask>", 299) | {"lstrip": True}
+    tokens = [added("<|endoftext|>", 0), greedy, word, special]
+    assert read(tmp_path, added_tokens=tokens).warnings == [
+        "llama.cpp does not strip spaces or match words for 'greedy', 'word'"
+    ]
+
+
 def test_a_vocabulary_larger_than_the_embedding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="297 tokens, but the model's embedding has 296 rows"):
         read(tmp_path, rows=296)
