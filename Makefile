@@ -12,7 +12,7 @@ demo: $(VENV)/bin/python      ## install here and print suggestions for a goal
 	$(VENV)/bin/pip install .
 	$(VENV)/bin/llmsuggestd install
 	$(VENV)/bin/llmsuggestd start
-	$(VENV)/bin/llmsuggestd suggest "$$(printf 'p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q')"
+	$(VENV)/bin/llmsuggestd suggest "$$(printf 'p q : Prop\nh : p ∧ q\n⊢ q ∧ p')"
 
 test: $(VENV)/bin/python      ## what README's second command does
 	$(VENV)/bin/pip install -e '.[test]'

@@ -15,12 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
+EXISTS = "α : Type\nP : α → Prop\na : α\nh : P a\n⊢ ∃ x, P x"
 SHOWN = [
     ("llmsuggestd start", ["start"]),
     (f"llmsuggestd suggest '{GOAL}'", ["suggest", GOAL]),
-    ("llmsuggestd suggest 'n : Nat⏎⊢ 0 + n = n' --prefix si -n 3",
-     ["suggest", "n : Nat\n⊢ 0 + n = n", "--prefix", "si", "-n", "3"]),
+    (f"llmsuggestd suggest '{EXISTS}' --prefix ex -n 2",
+     ["suggest", EXISTS, "--prefix", "ex", "-n", "2"]),
 ]  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
         run(["install"])
         for line, arguments in SHOWN:
-            console.print(Text("$ ", style="green") + Text(line.replace("⏎", "\n"), style="bold"))
+            console.print(Text("$ ", style="green") + Text(line, style="bold"))
             console.print(Text(run(arguments)))
         run(["stop"])
     picture = Path(__file__).with_name("terminal.svg")
