@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: demo test lint format bench
+.PHONY: demo test lint format bench starter
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,10 @@ test: $(VENV)/bin/python      ## what README's second command does
 bench: $(VENV)/bin/python     ## speed beside transformers and llama-cpp-python: half an hour, 14 GB
 	$(VENV)/bin/pip install -e '.[test,bench]'
 	$(VENV)/bin/python -m tests.benchmarks.engine --write
+
+starter:                      ## the shipped model, from convert/starter/checkpoint
+	$(VENV)/bin/llmsuggestd convert convert/starter/checkpoint --name starter \
+	    --output llmsuggestd/models/starter.gguf
 
 lint:                         ## formatting, lint and types
 	$(VENV)/bin/ruff format --check .
