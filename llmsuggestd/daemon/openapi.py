@@ -62,7 +62,8 @@ def _operation(call: Call) -> dict[str, Any]:
     for name, media in call.media.items():
         lines = [_reference(type_) for type_ in _types(media)]
         # of a stream, the schema of each line
-        content[name] = {"schema": {"type": "string"}} | ({"x-each-line": lines} if lines else {})
+        kind = "object" if name == JSON else "string"
+        content[name] = {"schema": {"type": kind}} | ({"x-each-line": lines} if lines else {})
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status, type_ in call.statuses.items():
         responses[str(status)] = {

@@ -22,7 +22,8 @@ MAX_TOKENS: Final = 512
 """Tokens that a suggestion may add to the prefix."""
 
 # The patterns are for Python's `re` and for JSON Schema alike, and take linear time.
-_GOAL: Final = r"^\s*[^\s\x00][^\x00]*$"
+# (`\s` is not the same in both)
+_GOAL: Final = r"^[ \t\n\v\f\r]*[^ \t\n\v\f\r\x00][^\x00]*$"
 _PREFIX: Final = r"^[^\x00]*$"
 _MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 

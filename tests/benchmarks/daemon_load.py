@@ -1,0 +1,205 @@
+"""Many clients at once over both transports, good, bad, slow and dropped: no wrong answer.
+
+    python tests/benchmarks/daemon_load.py [--requests 20000] [--clients 64]
+
+Asks each question once alone, warms up, then has the clients ask at random. Fails on an answer that
+differs from the one given alone, on a 500, if the daemon's memory grows by 5 % or more, or if it
+has more files open at the end than before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.conftest import Home, make_home
+from tests.support import raw
+
+
+def question(number: int) -> dict[str, object]:
+    """One of the questions; its prefix shows up in the answer."""
+    return {"goal": f"n : Nat\n⊢ n + {number} = {number} + n", "prefix": f"exact h{number}",
+            "n": 2, "max_tokens": 4}  # fmt: skip
+
+
+class Load:
+    """The clients, what they ask and what they got."""
+
+    def __init__(self, home: Home, questions: int) -> None:
+        self._questions = questions
+        status = home.client.request("GET", "/v1/status")
+        self.pid, self.engine_pid = status["pid"], status["engine_pid"]
+        self._socket = status["socket"]
+        self._port = int(status["url"].rpartition(":")[2])
+        self._authorization = f"Authorization: Bearer {raw.token(home)}"
+        self.expected: dict[int, Any] = {}
+        self.results: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    async def ask(self, door: str, *pieces: bytes, pause: float = 0.0) -> tuple[int, bytes]:
+        """Send a request, in pieces; the status and the body of the answer."""
+        if door == "socket":
+            reader, writer = await asyncio.open_unix_connection(self._socket)
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            return int(head.split()[1]), await reader.readexactly(length)
+        finally:
+            writer.close()
+
+    def request(self, number: int) -> bytes:
+        """A good request."""
+        return raw.post("/v1/suggest", question(number), self._authorization)
+
+    async def good(self, door: str, number: int, pause: float = 0.0) -> None:
+        """Ask a question, after a refusal again; compare the answer."""
+        data = self.request(number)
+        step = len(data) // 4 + 1 if pause else len(data)
+        pieces = [data[at : at + step] for at in range(0, len(data), step)]
+        while True:
+            status, body = await self.ask(door, *pieces, pause=pause)
+            self.results[f"{'slow' if pause else 'good'} {status}"] += 1
+            if status != 503:
+                break
+            await asyncio.sleep(0.05)
+        texts = [s["text"] for s in json.loads(body)["suggestions"]] if status == 200 else None
+        if texts != self.expected.setdefault(number, texts):
+            self.wrong.append(f"{number}: {status} {texts}, not {self.expected[number]}")
+
+    async def bad(self, door: str, rng: random.Random) -> None:
+        """Send something wrong; it must be refused as it deserves."""
+        allowed = [self._authorization]
+        cases = [
+            (raw.post("/v1/suggest", b"{", *allowed), 400),
+            (raw.post("/v1/suggest", {"goal": "p", "n": 99}, *allowed), 400),
+            (raw.head("GET", "/nothing", *allowed), 404),
+            (raw.head("DELETE", "/v1/suggest", *allowed), 405),
+            (raw.post("/v1/suggest", b"x" * (2**20 + 1), *allowed), 413),
+            (raw.head("GET", "/v1/status", "Origin: http://evil.example", *allowed), 403),
+            (b"nonsense\r\n\r\n", 400),
+        ]
+        if door == "port":
+            cases += [
+                (raw.head("GET", "/v1/status"), 401),
+                (raw.head("GET", "/health", host="evil.example"), 403),
+            ]
+        data, wanted = rng.choice(cases)
+        try:
+            status, _ = await self.ask(door, data)
+        except ConnectionError:
+            self.results["bad, cut off"] += 1  # it goes on sending what is refused already
+            return
+        self.results[f"bad {status}"] += 1
+        if status != wanted:
+            self.wrong.append(f"{status}, not {wanted}, to {data[:80]!r}")
+
+    async def dropped(self, door: str, number: int, rng: random.Random) -> None:
+        """Hang up in the middle, or before the answer."""
+        data = (
+            self.request(number) if rng.random() < 0.5 else self.request(self._questions + number)
+        )
+        if door == "socket":
+            _, writer = await asyncio.open_unix_connection(self._socket)
+        else:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.5 else data)
+        await asyncio.sleep(rng.random() * 0.02)
+        writer.transport.abort() if rng.random() < 0.5 else writer.close()
+        self.results["dropped"] += 1
+
+    async def client(self, seed: int, count: int) -> None:
+        """One client's requests."""
+        rng = random.Random(seed)
+        for _ in range(count):
+            door = rng.choice(("socket", "port"))
+            number = rng.randrange(self._questions)
+            kind = rng.random()
+            if kind < 0.7:
+                await self.good(door, number)
+            elif kind < 0.8:
+                await self.bad(door, rng)
+            elif kind < 0.9:
+                await self.good(door, number, pause=0.02 + rng.random() * 0.1)
+            else:
+                await self.dropped(door, number, rng)
+
+    async def run(self, clients: int, requests: int, seed: int) -> None:
+        """All clients at once."""
+        share = -(-requests // clients)
+        await asyncio.gather(*(self.client(seed + n, share) for n in range(clients)))
+
+
+def memory(pid: int) -> int:
+    """A process's memory in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+def open_files(pid: int) -> int:
+    """How many files and sockets a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def run(home: Home, requests: int, clients: int, questions: int, growth_limit: float) -> bool:
+    """Run it in a home; whether all is well."""
+    load = Load(home, questions)
+
+    async def alone() -> None:
+        for number in range(questions):
+            await load.good("socket", number)
+
+    files = open_files(load.pid)
+    asyncio.run(alone())
+    asyncio.run(load.run(clients, max(requests // 5, 4 * clients), seed=1_000_000))
+    load.results.clear()
+    before, engine = memory(load.pid), memory(load.engine_pid)
+    began = time.monotonic()
+    asyncio.run(load.run(clients, requests, seed=0))
+    took = time.monotonic() - began
+    deadline = time.monotonic() + 20
+    while open_files(load.pid) > files and time.monotonic() < deadline:
+        time.sleep(0.2)
+    after = memory(load.pid)
+    growth = after / before - 1
+    print(f"{sum(load.results.values())} requests of {clients} clients in {took:.0f} s")
+    print(json.dumps(dict(sorted(load.results.items()))))
+    print(f"daemon {before} KiB -> {after} KiB ({growth:+.1%})")
+    print(f"engine {engine} KiB -> {memory(load.engine_pid)} KiB")
+    print(f"open files of the daemon {files} -> {open_files(load.pid)}")
+    print(f"{len(load.wrong)} wrong answers", *load.wrong[:10], sep="\n  ")
+    failed = [key for key in load.results if key.endswith(" 500")]
+    return not load.wrong and not failed and growth < growth_limit and open_files(load.pid) <= files
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--questions", type=int, default=700, help="more than the cache holds")
+    options = parser.parse_args()
+    good = False
+    for home in make_home():
+        home.install_starter()
+        home.serve()
+        good = run(home, options.requests, options.clients, options.questions, 0.05)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
