@@ -99,7 +99,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("data", make_data)
     sub.add_argument("--output", type=Path, default=HELD_OUT, help="held-out goals (JSON lines)")
-    sub.add_argument("--each", type=int, default=HELD_OUT_GOALS, help="at most so many held-out goals of each family")
+    sub.add_argument(
+        "--each",
+        type=int,
+        default=HELD_OUT_GOALS,
+        help="at most so many held-out goals of each family",
+    )
     sub.add_argument("--training", type=Path, help="also write the training samples here")
     sub.add_argument("--goals", type=int, default=GOALS, help="training goals")
 

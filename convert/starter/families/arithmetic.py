@@ -287,7 +287,7 @@ def order_from(s: Scene) -> Draft:
             (
                 op(op(a, "+", k), "=", op(b, "+", k)),
                 op(a, "=", b),
-                [f"exact {type_}.add_right_cancel {{h}}"],
+                ["exact Nat.add_right_cancel {h}"] if type_ == "Nat" else [],
             ),
             (op(op(num(2), "*", a), "=", op(num(2), "*", b)), op(a, "=", b), []),
             (op(a, "=", b), le, [f"exact {type_}.le_of_eq {{h}}"]),
