@@ -44,7 +44,7 @@ def Outcome.mark : Outcome → String
   | .closes _ => "-- closes the goal"
   | .leaves 1 => "-- leaves 1 goal"
   | .leaves n => s!"-- leaves {n} goals"
-  | .stopped => "-- not checked to the end: it takes too long"
+  | .stopped => "-- not checked to the end: it reached a limit"
   | .fails reason => s!"-- does not work: {reason}"
 
 /-- Runs `x` and gives every exception as a value. Unlike `try`, this includes those of limits and

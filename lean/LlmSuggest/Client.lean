@@ -66,6 +66,7 @@ where
 def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
   match exitCode with
   | 7 => s!"no daemon answers. {startHint}"
+  | 255 => "the program `curl` cannot be run. Install it, or put it on the PATH of the editor."
   | 28 => s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
       `set_option llmsuggest.timeout` sets the limit."
   | _ => s!"the daemon could not be asked ({stderr.trimAscii}). `llmsuggestd doctor` looks for the \
@@ -93,6 +94,33 @@ def decode (output : String) : Except String (Array Answer) := do
   throw s!"what answers with status {status} is no llmsuggestd of this version. \
     `llmsuggestd doctor` looks for the cause."
 
+/-- Runs `curl`; `none` if the editor cancels, which ends `curl`, too, so that the daemon sees that
+nobody waits for its answer. -/
+def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
+    IO (Option IO.Process.Output) := do
+  let child ← IO.Process.spawn
+    { cmd := "curl", args, stdin := .piped, stdout := .piped, stderr := .piped }
+  let (stdin, child) ← child.takeStdin
+  -- A `curl` that ends before it has read everything says why in its own way.
+  try
+    stdin.putStr input
+    stdin.flush
+  catch _ =>
+    pure ()
+  let stdout ← IO.asTask child.stdout.readToEnd .dedicated
+  let stderr ← IO.asTask child.stderr.readToEnd .dedicated
+  while !(← IO.hasFinished stdout) do
+    if ← isCanceled then
+      child.kill
+      discard child.wait
+      return none
+    IO.sleep 5
+  return some {
+    exitCode := ← child.wait
+    -- What is not UTF-8 is no answer.
+    stdout := stdout.get.toOption.getD "\nunknown"
+    stderr := stderr.get.toOption.getD "" }
+
 /-- What a request comes to. -/
 inductive Reply where
   /-- The daemon's suggestions. -/
@@ -106,21 +134,14 @@ inductive Reply where
 def ask (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) : IO Reply := do
   let daemon ← findDaemon
   let (args, input) ← daemon.curl "/v1/suggest" (toJson request).compress timeout
-  let task ← IO.asTask (prio := .dedicated) <|
-    IO.Process.output { cmd := "curl", args } (some input)
-  while !(← IO.hasFinished task) do
-    if ← isCanceled then
-      return .canceled
-    IO.sleep 5
-  match task.get with
-  | .error _ =>
-    return .failure "the program `curl` cannot be run. Install it, or put it on the PATH of the \
-      editor."
-  | .ok output =>
-    unless output.exitCode == 0 do
-      return .failure <| curlFailure output.exitCode output.stderr timeout
-    match decode output.stdout with
-    | .ok answers => return .answers answers
-    | .error message => return .failure message
+  let result ← try runCurl args input isCanceled catch error =>
+    pure <| some { exitCode := 255, stdout := "", stderr := toString error }
+  let some output := result
+    | return .canceled
+  unless output.exitCode == 0 do
+    return .failure <| curlFailure output.exitCode output.stderr timeout
+  match decode output.stdout with
+  | .ok answers => return .answers answers
+  | .error message => return .failure message
 
 end LlmSuggest

@@ -43,8 +43,9 @@ def isPlain (c : Char) : Bool :=
 /-- What is not run for a check: it could do anything, or nothing could stop it, or it could end
 Lean with an overflow of the stack. -/
 def isForbidden (part : Syntax) : Bool :=
-  part.getId == `maxRecDepth || part.getKind ∈ [``Lean.Parser.Tactic.runTac, `Lean.byElab, ``Lean.Parser.Tactic.sleep,
-    ``Lean.Parser.Tactic.nativeDecide, `LlmSuggest.llmsuggest]
+  part.getId == `maxRecDepth || part.getKind ∈
+    [``Lean.Parser.Tactic.runTac, ``Lean.Parser.Tactic.sleep, ``Lean.Parser.Tactic.nativeDecide,
+      `Lean.byElab, `LlmSuggest.llmsuggest]
 
 /-- The tactic sequence that a text consists of, with whitespace and comments around it. -/
 def parseTactics (text : String) : CoreM (Except String Syntax) := do
@@ -77,20 +78,27 @@ def Step.parse (text : String) : CoreM (Except String Step) := do
     else
       return .ok { source, stx }
 
-/-- Whether the step may stand on either side of `<;>` as it is. -/
-def Step.isOperand (step : Step) : Bool :=
-  let tactics := step.stx[0][0].getArgs
-  tactics.size == 1 && step.stx[0].isOfKind ``Parser.Tactic.tacticSeq1Indented &&
-    (tactics[0]!.isOfKind ``Parser.Tactic.paren ||
-      (tactics[0]!.find? fun part =>
-        part.isOfKind ``Parser.Tactic.tacticSeq ||
-        part.isOfKind ``Parser.Tactic.«tactic_<;>_»).isNone)
+/-- The tactic that the step consists of, if it is one. -/
+def Step.single? (step : Step) : Option Syntax :=
+  let sequence := step.stx[0]
+  if sequence.isOfKind ``Parser.Tactic.tacticSeq1Indented && sequence[0].getNumArgs == 1 then
+    some sequence[0][0]
+  else
+    none
 
-/-- Whether the call at `range` is an operand of `<;>`. -/
-def isBesideChain (map : FileMap) (range : Lean.Syntax.Range) : Bool :=
-  let before := String.Pos.Raw.extract map.source 0 range.start
-  let after := String.Pos.Raw.extract map.source range.stop map.source.rawEndPos
-  before.trimAsciiEnd.endsWith "<;>" || after.trimAsciiStart.startsWith "<;>"
+/-- Whether the step has to be put in brackets to stand in the place of the call at `range`: behind
+a `;` if it is several tactics, since they would not be in one column with those of the block, and
+beside a `<;>` also if it is one that would take part of the chain for itself. -/
+def Step.needsBrackets (step : Step) (map : FileMap) (range : Lean.Syntax.Range) : Bool :=
+  let before := (String.Pos.Raw.extract map.source 0 range.start).trimAsciiEnd
+  let after :=
+    (String.Pos.Raw.extract map.source range.stop map.source.rawEndPos).trimAsciiStart
+  let inChain := before.endsWith "<;>" || after.startsWith "<;>"
+  match step.single? with
+  | none => inChain || before.endsWith ";"
+  | some tactic => inChain && !tactic.isOfKind ``Parser.Tactic.paren &&
+    (tactic.find? fun part => part.isOfKind ``Parser.Tactic.tacticSeq ||
+      part.isOfKind ``Parser.Tactic.«tactic_<;>_»).isSome
 
 /-- The text to put in the place of the call at `range`, such that Lean reads there the step that
 was checked; `none` if there is no such text. -/
@@ -99,7 +107,7 @@ def Step.insertion? (step : Step) (map : FileMap) (range : Lean.Syntax.Range) :
   let some own := step.stx.getRange? | return none
   let ownMap := FileMap.ofString step.source
   let text := String.Pos.Raw.extract step.source own.start own.stop
-  let bracket := isBesideChain map range && !step.isOperand
+  let bracket := step.needsBrackets map range
   let ownColumn := (ownMap.toPosition own.start).column
   let column := (map.toPosition range.start).column + if bracket then 1 else 0
   let margin := "".pushn ' ' column

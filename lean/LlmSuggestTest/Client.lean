@@ -34,6 +34,7 @@ open LlmSuggest Lean
 /-- info: no model
 Get one. -/
 #guard_msgs in
-#eval match decode "{\"error\": {\"code\": \"x\", \"message\": \"no model\", \"hint\": \"Get one.\"}}\n409" with
+#eval match decode "{\"error\":
+    {\"code\": \"x\", \"message\": \"no model\", \"hint\": \"Get one.\"}}\n409" with
   | .ok _ => IO.println "answers"
   | .error message => IO.println message

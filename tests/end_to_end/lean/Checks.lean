@@ -237,10 +237,10 @@ example (p : Prop) (hp : p) : p := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] repeat skip  -- not checked to the end: it takes too long
-  [apply] iterate 100000000 skip  -- not checked to the end: it takes too long
-  [apply] have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, decide := true }) [List.range, List.range.loop]  -- not checked to the end: it takes too long
-  [apply] set_option maxHeartbeats 0 in repeat skip  -- not checked to the end: it takes too long
+  [apply] repeat skip  -- not checked to the end: it reached a limit
+  [apply] iterate 100000000 skip  -- not checked to the end: it reached a limit
+  [apply] have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, decide := true }) [List.range, List.range.loop]  -- not checked to the end: it reached a limit
+  [apply] set_option maxHeartbeats 0 in repeat skip  -- not checked to the end: it reached a limit
 -/
 #guard_msgs in
 answering "repeat skip", "iterate 100000000 skip",
@@ -253,7 +253,7 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Try this:
-  [apply] exact hp  -- not checked to the end: it takes too long
+  [apply] exact hp  -- not checked to the end: it reached a limit
 ---
 error: unsolved goals
 p : Prop

@@ -132,6 +132,14 @@ example : True := by
   llmsuggest
 
 /--
+error: llmsuggest: what answers with status unknown is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+-/
+#guard_msgs in
+behaving "not UTF-8" in
+example : True := by
+  llmsuggest
+
+/--
 error: llmsuggest: the daemon could not be asked (curl: (63) Maximum file size exceeded). `llmsuggestd doctor` looks for the cause.
 -/
 #guard_msgs in

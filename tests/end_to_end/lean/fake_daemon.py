@@ -7,7 +7,8 @@ import shutil
 import socketserver
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -44,6 +45,19 @@ class FakeDaemon:
             "LLMSUGGESTD_HOME": str(self.directory / "home"),
             "LLMSUGGESTD_SOCKET": str(self.directory / "socket"),
         }
+
+    def answer(self, *texts: str) -> None:
+        """Suggest these texts, as the command `answering` does."""
+        suggestions = [{"text": text, "score": -0.5, "finished": True} for text in texts]
+        body = json.dumps({"suggestions": suggestions})
+        (self.directory / "script.json").write_text(json.dumps({"body": body}))
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> None:
+        """Wait for something to happen at the daemon."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.01)
 
     def script(self) -> dict[str, Any]:
         """What to do next."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
+from tests.end_to_end.lean.offers import check_offers, offers
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.lean import PACKAGE
 
@@ -42,6 +43,22 @@ def test_checks(lean: Lean, fake: FakeDaemon) -> None:
 
 def test_insertion(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Insertion.lean", fake.env)
+
+
+def test_every_offer_can_be_taken(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    texts = [
+        "exact ⟨hp, hq⟩",
+        "constructor\n· exact hp\n· exact hq",
+        "constructor <;> assumption",
+        "refine ⟨?_, hq⟩ -- )\nexact hp -- )",
+        "  constructor\n  all_goals\n    assumption\n",
+        "exact And.intro\n  hp\n   hq",
+    ]
+    fake.answer(*texts)
+    file = HERE / "Places.lean"
+    made = offers(lean.run(file, env=fake.env, options=["--json"]).output)
+    assert len(made) == file.read_text().partition("/-!")[2].count("llmsuggest") * len(texts)
+    check_offers(lean, file, made, tmp_path)
 
 
 def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:

@@ -1,5 +1,6 @@
 // Process bridge: overrides symbols in the table that dlsym (and so Lean's interpreter) reads.
-const cp = require('child_process'), fs = require('fs');
+const cp = require('child_process'), fs = require('fs'), os = require('os'), path = require('path'), wt = require('worker_threads');
+const { isUtf8 } = require('buffer');
 module.exports = function install(E, mem, put) {
   const u8 = () => new Uint8Array(mem.buffer), u32 = () => new Uint32Array(mem.buffer), i32 = () => new Int32Array(mem.buffer);
   const isScalar = o => (o & 1) === 1;
@@ -13,6 +14,7 @@ module.exports = function install(E, mem, put) {
   let resN = 0;                                     // number of object fields of an IO result in this version
   const ioOk = v => { if (!resN) { const t = E.lean_io_process_get_pid(); resN = u8()[t + 6]; } return mkCtor(0, resN === 1 ? [v] : [v, box(0)]); };
   const ioErr = m => { const e = E.lean_mk_io_user_error(mkStr(m)); ioOk(box(0)); return mkCtor(1, resN === 1 ? [e] : [e, box(0)]); };
+  const boxU32 = n => { const o = mkCtor(0, [], 4); u32()[o + 8 >> 2] = n; return o; };
   function parse(a) {
     const st = field(a, 0), n = u8()[a + 6], sc = a + 8 + 4 * n;
     const r = { stdio: Array.from(u8().slice(st + 8, st + 11)), cmd: str(field(a, 1)), args: arr(field(a, 2)).map(str), opts: {} };
@@ -41,31 +43,69 @@ module.exports = function install(E, mem, put) {
   // Lean's own getenv answers nothing under emscripten. A BaseIO result is the bare value.
   const getenv = (name, _w) => { const v = process.env[str(name)]; dec(name); return v === undefined ? box(0) : mkCtor(1, [mkStr(v)]); };
   getenv.sig = 'iii'; put('l_IO_getEnv___boxed', getenv);
-  // EXPERIMENTAL spawn without piped stdin: runs to completion at once; piped stdout/stderr become temp files.
-  const codes = new Map(); let next = 1;
-  const boxU32 = n => { const o = mkCtor(0, [], 4); u32()[o + 8 >> 2] = n; return o; };
+  // A process that runs beside Lean. Its streams are files, because Lean's handles cannot be pipes here: the shell
+  // starts the program once Lean has closed its standard input, and readToEnd waits for its end. All threads find
+  // the files by the process id or by the address of a handle.
+  const base = `${os.tmpdir()}/leanwasm-${process.pid}`;
+  if (wt.isMainThread) process.on('exit', () => fs.rmSync(base, { recursive: true, force: true }));
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  const until = done => { while (!done()) Atomics.wait(nap, 0, 0, 2); };
+  const exitCode = dir => fs.existsSync(`${dir}/code`) ? Number(fs.readFileSync(`${dir}/code`)) : undefined;
+  const setExitCode = (dir, code) => { fs.writeFileSync(`${dir}/code.new`, String(code)); fs.renameSync(`${dir}/code.new`, `${dir}/code`); };
+  const SHELL = `cd "$LEANWASM_CWD" || exit
+    while /bin/ls -l /proc/$LEANWASM_PID/fd | /bin/grep -q "$LEANWASM_DIR/0"; do /bin/sleep 0.002; done
+    "$@" <"$LEANWASM_DIR/0" >"$LEANWASM_DIR/1" 2>"$LEANWASM_DIR/2"; code=$?
+    [ $code = 127 ] && { echo "could not execute external process '$1'" >"$LEANWASM_DIR/2"; code=255; }
+    echo $code >"$LEANWASM_DIR/code.new"; /bin/mv "$LEANWASM_DIR/code.new" "$LEANWASM_DIR/code"`;
   function spawn(args, _w) {
     try {
       const p = parse(args); dec(args);
-      if (p.stdio[0] === 0) return ioErr('bridge: spawn with piped stdin is not supported');
-      const r = cp.spawnSync(p.cmd, p.args, Object.assign(p.opts, { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 }));
-      if (r.error) return ioErr(`could not execute external process '${p.cmd}': ${r.error.message}`);
-      const id = (process.pid * 1000 + (next++)) & 0x3fffffff, hs = [box(0)];
-      for (const [k, data] of [[1, r.stdout], [2, r.stderr]]) {
-        if (p.stdio[k] !== 0) { if (p.stdio[k] === 1) fs.writeSync(k, data); hs.push(box(0)); continue; }
-        const f = `${require('os').tmpdir()}/leanspawn.${id}.${k}.${Date.now()}`; fs.writeFileSync(f, data);
-        const res = E.lean_io_prim_handle_mk(mkStr(f), 0); fs.unlinkSync(f);
-        if (u8()[res + 7] !== 0) return res;
-        hs.push(field(res, 0));
-      }
-      return ioOk(mkCtor(0, [...hs, box(r.status === null ? 255 : r.status), box(id)]));
+      fs.mkdirSync(base, { recursive: true });
+      const dir = fs.mkdtempSync(`${base}/`);
+      const handles = [0, 1, 2].map(k => {
+        fs.writeFileSync(`${dir}/${k}`, '');
+        if (p.stdio[k] !== 0) return box(0);                   // not piped
+        const h = field(E.lean_io_prim_handle_mk(mkStr(`${dir}/${k}`), k === 0 ? 1 : 0), 0);
+        if (k > 0) { fs.rmSync(`${base}/h${h}`, { force: true }); fs.symlinkSync(`${dir}/${k}`, `${base}/h${h}`); }
+        return h;
+      });
+      Object.assign(p.opts.env, { LEANWASM_DIR: dir, LEANWASM_PID: String(process.pid), LEANWASM_CWD: p.opts.cwd });
+      const child = cp.spawn('/bin/sh', ['-c', SHELL, 'sh', p.cmd, ...p.args], { env: p.opts.env, detached: true, stdio: 'ignore' });
+      child.unref();
+      fs.symlinkSync(dir, `${base}/p${child.pid}`);
+      log(`spawned ${child.pid}: ${p.cmd}`);
+      return ioOk(mkCtor(0, [...handles, box(child.pid), box(0)]));
     } catch (e) { return ioErr('bridge: ' + (e && e.stack || e)); }
   }
   spawn.sig = 'iii'; put('l_IO_Process_spawn___boxed', spawn);
-  const code = c => field(c, 3) >> 1;
-  const wait = (cfg, c, _w) => ioOk(boxU32(code(c))); wait.sig = 'iiii'; put('l_IO_Process_Child_wait___boxed', wait);
-  const tryWait = (cfg, c, _w) => ioOk(mkCtor(1, [boxU32(code(c))])); tryWait.sig = 'iiii'; put('l_IO_Process_Child_tryWait___boxed', tryWait);
-  const kill = (cfg, c, _w) => ioOk(box(0)); kill.sig = 'iiii'; put('l_IO_Process_Child_kill___boxed', kill);
+  const pid = child => field(child, 3) >> 1, childDir = child => `${base}/p${pid(child)}`;
+  function wait(cfg, child, _w) {
+    const dir = childDir(child); let code;
+    until(() => (code = exitCode(dir)) !== undefined);
+    dec(cfg); dec(child); return ioOk(boxU32(code));
+  }
+  wait.sig = 'iiii'; put('l_IO_Process_Child_wait___boxed', wait);
+  function tryWait(cfg, child, _w) {
+    const code = exitCode(childDir(child));
+    dec(cfg); dec(child); return ioOk(code === undefined ? box(0) : mkCtor(1, [boxU32(code)]));
+  }
+  tryWait.sig = 'iiii'; put('l_IO_Process_Child_tryWait___boxed', tryWait);
+  function kill(cfg, child, _w) {
+    const dir = childDir(child);
+    if (exitCode(dir) === undefined) { try { process.kill(-pid(child), 'SIGTERM'); } catch (e) { /* it just ended */ } setExitCode(dir, 143); }
+    dec(cfg); dec(child); return ioOk(box(0));
+  }
+  kill.sig = 'iiii'; put('l_IO_Process_Child_kill___boxed', kill);
+  const ownReadToEnd = E.l_IO_FS_Handle_readToEnd___boxed;
+  function readToEnd(h, _w) {
+    const link = `${base}/h${h}`;
+    if (!fs.existsSync(link)) return ownReadToEnd(h, _w);
+    const file = fs.readlinkSync(link);
+    until(() => exitCode(path.dirname(file)) !== undefined);
+    const data = fs.readFileSync(file); fs.rmSync(link); dec(h);
+    return isUtf8(data) ? ioOk(mkStr(data)) : ioErr('Tried to read from handle containing non UTF-8 data.');
+  }
+  readToEnd.sig = 'iii'; put('l_IO_FS_Handle_readToEnd___boxed', readToEnd);
 };
 
 // With LEAN_BRIDGE_LOG set, says what each C++ exception is about: one that is not caught ends Lean without a word.

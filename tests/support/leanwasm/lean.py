@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.leanwasm import install
+from tests.support.leanwasm.worker import Worker
 
 PACKAGE = Path(__file__).resolve().parents[3] / "lean"
 _IMPORT = re.compile(r"^(?:public\s+)?(?:meta\s+)?import\s+(?:all\s+)?(\S+)\s*$", re.MULTILINE)
@@ -83,6 +85,27 @@ class Lean:
             seconds = time.monotonic() - start
             output = process.stdout + _without_noise(process.stderr)
             return Result(output, process.returncode, seconds)
+
+    @contextmanager
+    def worker(self, file: Path, text: str, env: Mapping[str, str]) -> Iterator[Worker]:
+        """The language server for a file that is open in an editor with this text."""
+        with tempfile.TemporaryDirectory(prefix="lean-") as tree:
+            self._link(self._imports(text, (PACKAGE, file.parent)), Path(tree))
+            uri = file.absolute().as_uri()
+            process = subprocess.Popen(
+                [*self._command, "--worker", uri],
+                env={**os.environ, "LEAN_PATH": tree, **env},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                worker = Worker(process, uri, text)
+                yield worker
+                worker.close()
+            finally:
+                process.kill()
+                process.wait()
 
     def _imports(self, text: str, roots: Sequence[Path]) -> tuple[_Module, ...]:
         """The local modules that a text imports."""

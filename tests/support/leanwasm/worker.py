@@ -1,0 +1,107 @@
+"""Talks to Lean's language server about one file, as an editor does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Worker:
+    """An open file: what the editor sends, and what Lean says about it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], uri: str, text: str) -> None:
+        self.uri = uri
+        self._process = process
+        self._version = 1
+        self._last_id = 0
+        self._responses: dict[int, dict[str, Any]] = {}
+        self._diagnostics: dict[int, list[dict[str, Any]]] = {}
+        self._news = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+        # Lean's watchdog answers the first request, not the worker.
+        self._send({"id": 0, "method": "initialize", "params": {"capabilities": {}}})
+        document = {"uri": uri, "languageId": "lean4", "version": 1, "text": text}
+        self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
+
+    def change(self, text: str) -> None:
+        """Replace the whole text."""
+        self._version += 1
+        document = {"uri": self.uri, "version": self._version}
+        params = {"textDocument": document, "contentChanges": [{"text": text}]}
+        self._send({"method": "textDocument/didChange", "params": params})
+
+    def diagnostics(self, timeout: float = 90) -> list[dict[str, Any]]:
+        """The diagnostics of the present text, once Lean has gone through it."""
+        version = self._version
+        params = {"uri": self.uri, "version": version}
+        self.request("textDocument/waitForDiagnostics", params, timeout=timeout)
+        with self._news:
+            return self._diagnostics.get(version, [])
+
+    def code_actions(self, line: int, column: int) -> list[dict[str, Any]]:
+        """The code actions at a position, both from 0."""
+        position = {"line": line, "character": column}
+        params = {
+            "textDocument": {"uri": self.uri},
+            "range": {"start": position, "end": position},
+            "context": {"diagnostics": []},
+        }
+        return list(self.request("textDocument/codeAction", params))
+
+    def request(self, method: str, params: dict[str, Any], timeout: float = 60) -> Any:
+        """Send a request and return the result."""
+        self._last_id += 1
+        key = self._last_id
+        self._send({"id": key, "method": method, "params": params})
+        response = self._wait(lambda: self._responses.pop(key, None), timeout, method)
+        assert "error" not in response, response
+        return response["result"]
+
+    def close(self) -> None:
+        """End the server."""
+        if self._process.poll() is None:
+            self._send({"method": "exit"})
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._process.stdin.flush()
+
+    def _wait(self, found: Callable[[], _T | None], timeout: float, what: str) -> _T:
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while (result := found()) is None:
+                if not self._news.wait(deadline - time.monotonic()):
+                    raise TimeoutError(f"no answer to {what} within {timeout:.0f} s")
+            return result
+
+    def _read(self) -> None:
+        """Collect what the server sends, until it ends."""
+        stream = self._process.stdout
+        assert stream is not None
+        while header := stream.readline():
+            name, _, value = header.partition(b":")
+            if name.lower() != b"content-length":
+                continue
+            while stream.readline().strip():
+                pass
+            message = json.loads(stream.read(int(value)))
+            with self._news:
+                if message.get("method") == "textDocument/publishDiagnostics":
+                    params = message["params"]
+                    self._diagnostics[params["version"]] = params["diagnostics"]
+                elif "method" not in message:
+                    self._responses[message["id"]] = message
+                self._news.notify_all()
