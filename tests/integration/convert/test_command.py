@@ -72,7 +72,8 @@ def test_json_has_the_summary_and_the_check(checkpoint: Path, tmp_path: Path) ->
 
 def test_the_check_is_a_table(checkpoint: Path, tmp_path: Path) -> None:
     goals = tmp_path / "goals.txt"
-    goals.write_text("⊢ 1 = 1\n\nh : p\n⊢ p\n", encoding="utf-8")
+    # A goal may hold what looks like a special token, and text that is not in NFC.
+    goals.write_text("⊢ 1 = 1\n\nh : <|endoftext|> = e\u0301\n⊢ p\n", encoding="utf-8")
     result = run(INSTALLED, checkpoint, "-o", "m.gguf", "--goals", goals, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Against F16, on 2 goals" in result.stdout
