@@ -94,6 +94,8 @@ async def _delivery(request: web.Request, handler: Handler) -> web.StreamRespons
     except TimeoutError:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
+    except ConnectionError:
+        log.debug("a client was gone before its answer came")
     return response
 
 
