@@ -109,6 +109,13 @@ def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
     assert source == Source("EleutherAI/pythia-70m", COMMIT)
 
 
+def test_a_cache_without_weights_does_not_serve(offline: SimpleNamespace) -> None:
+    offline.folder.mkdir(parents=True)
+    (offline.folder / "config.json").touch()
+    with pytest.raises(InputError, match="cannot be asked"):
+        find_checkpoint("EleutherAI/pythia-70m")
+
+
 def test_an_unknown_repository_is_one_line(
     hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,65 @@
+"""The threads that quantise: together, in order, and not further ahead than they should be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmsuggestd.convert import conversion
+from llmsuggestd.errors import InputError
+
+
+def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier = threading.Barrier(3)
+
+    def meet(number: int) -> Any:
+        barrier.wait(timeout=30)  # fails unless three runs are under way
+        return np.array([number])
+
+    monkeypatch.setattr(conversion, "encode_rows", meet)
+    with conversion._Workers(3) as workers:
+        found = [int(part[0]) for part in workers.encode((n,) for n in range(9))]
+    assert found == list(range(9))
+
+
+def test_what_is_in_memory_does_not_grow_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "encode_rows", lambda number: np.array([number]))
+    begun = 0
+
+    def runs() -> Iterator[tuple[int]]:
+        nonlocal begun
+        for number in range(1000):
+            begun += 1
+            yield (number,)
+
+    with conversion._Workers(4) as workers:
+        for written, _ in enumerate(workers.encode(runs()), 1):
+            assert begun - written <= 2 * 4
+
+
+def test_after_a_failure_no_other_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    failed = threading.Event()
+
+    def fail(number: int) -> Any:
+        begun.append(number)
+        if number == 0:
+            raise InputError("damaged")
+        failed.wait(timeout=30)
+        return np.array([number])
+
+    def convert() -> None:
+        with conversion._Workers(2) as workers:
+            try:
+                list(workers.encode((n,) for n in range(100)))
+            finally:
+                threading.Timer(0.2, failed.set).start()
+
+    monkeypatch.setattr(conversion, "encode_rows", fail)
+    with pytest.raises(InputError, match="damaged"):
+        convert()
+    assert len(begun) <= 3  # the one that failed, and those that were under way
