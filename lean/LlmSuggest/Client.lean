@@ -94,12 +94,14 @@ def decode (output : String) : Except String (Array Answer) := do
   throw s!"what answers with status {status} is no llmsuggestd of this version. \
     `llmsuggestd doctor` looks for the cause."
 
-/-- Runs `curl`; `none` if the editor cancels, which ends `curl`, too, so that the daemon sees that
-nobody waits for its answer. -/
-def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
-    IO (Option IO.Process.Output) := do
-  let child ← IO.Process.spawn
-    { cmd := "curl", args, stdin := .piped, stdout := .piped, stderr := .piped }
+/-- All streams of a process as pipes. -/
+abbrev piped : IO.Process.StdioConfig :=
+  { stdin := .piped, stdout := .piped, stderr := .piped }
+
+/-- Writes the standard input of a process and closes it. It is a function of its own because the
+end of the handle's life is what closes it. -/
+@[noinline] def feed (child : IO.Process.Child piped) (input : String) :
+    IO (IO.Process.Child { piped with stdin := .null }) := do
   let (stdin, child) ← child.takeStdin
   -- A `curl` that ends before it has read everything says why in its own way.
   try
@@ -107,6 +109,14 @@ def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
     stdin.flush
   catch _ =>
     pure ()
+  return child
+
+/-- Runs `curl`; `none` if the editor cancels, which ends `curl`, too, so that the daemon sees that
+nobody waits for its answer. -/
+def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
+    IO (Option IO.Process.Output) := do
+  let child ← IO.Process.spawn { piped with cmd := "curl", args }
+  let child ← feed child input
   let stdout ← IO.asTask child.stdout.readToEnd .dedicated
   let stderr ← IO.asTask child.stderr.readToEnd .dedicated
   while !(← IO.hasFinished stdout) do

@@ -178,6 +178,10 @@ _EDITS = {
     ),
     'GOT[symName]??=new WebAssembly.Global({value:"i32",mutable:true});'
     "GOT[symName].value=newValue": "if(GOT[symName])GOT[symName].value=newValue",
+    # threads that have ended are used again: their messages are not read while Lean is busy
+    "getNewWorker(){if(PThread.unusedWorkers.length==0)": (
+        "getNewWorker(){__stdio.pump();if(PThread.unusedWorkers.length==0)"
+    ),
     # deep recursion in interpreted code: Node's default stack of 1 MB is too small
     'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread"})': (
         'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread",'
