@@ -37,7 +37,9 @@ GROUPS = {"llmsuggestd": 2, "llmstep": 1, "leancopilot": 1, "llmlean": 3}
 """Each group of calls, with how many of them take a body: the others have few ways to be asked."""
 
 
-def run(url: str, token: str, groups: list[str], examples: int) -> tuple[int, str, int]:
+def run(
+    url: str, token: str, groups: list[str], examples: int, phases: str
+) -> tuple[int, str, int]:
     """Test cases that groups have had, schemathesis' words and its exit code."""
     tags = [argument for group in groups for argument in ("--include-tag", group)]
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +48,7 @@ def run(url: str, token: str, groups: list[str], examples: int) -> tuple[int, st
             [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json",
              "--header", f"Authorization: Bearer {token}", *tags,
              "--exclude-path", "/v1/shutdown", "--exclude-path", "/v1/events",
-             "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing",
+             "--max-examples", str(examples), "--phases", phases,
              "--checks", "all", "--mode", "all", "--workers", "2", "--no-color",
              "--request-timeout", "60", "--generation-database", "none", "--seed", "1"],
             capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "CI": "1"},
@@ -67,10 +69,10 @@ def requests_by_status(url: str, token: str) -> dict[str, int]:
     return counted
 
 
-def check(url: str, token: str, groups: list[str], examples: int) -> bool:
+def check(url: str, token: str, groups: list[str], examples: int, phases: str) -> bool:
     """Run some groups; whether all is well."""
     before, began = requests_by_status(url, token), time.monotonic()
-    generated, text, code = run(url, token, groups, examples)
+    generated, text, code = run(url, token, groups, examples, phases)
     after = requests_by_status(url, token)
     statuses = {s: n - before.get(s, 0) for s, n in after.items() if n != before.get(s, 0)}
     print(
@@ -90,13 +92,16 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=2000)
     parser.add_argument("--url")
     parser.add_argument("--token")
+    parser.add_argument("--phases", default="examples,coverage,fuzzing")
     parser.add_argument("--together", action="store_true")
     options = parser.parse_args()
 
     def check_all(url: str, token: str) -> bool:
         if options.together:
-            return check(url, token, list(GROUPS), options.examples)
-        results = [check(url, token, [g], options.examples // n) for g, n in GROUPS.items()]
+            return check(url, token, list(GROUPS), options.examples, options.phases)
+        results = [
+            check(url, token, [g], options.examples // n, options.phases) for g, n in GROUPS.items()
+        ]
         return all(results)
 
     if options.url:

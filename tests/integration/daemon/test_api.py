@@ -148,7 +148,8 @@ def test_the_description_names_what_is_there(served: Home) -> None:
 def test_generated_requests_find_no_contradiction(served: Home) -> None:
     """The small version of tests/benchmarks/daemon_schemathesis.py."""
     result = subprocess.run(
-        [sys.executable, "tests/benchmarks/daemon_schemathesis.py", "--examples", "8", "--together",
+        [sys.executable, "tests/benchmarks/daemon_schemathesis.py", "--together",
+         "--phases", "coverage",
          "--url", served.client.request("GET", "/v1/status")["url"],
          "--token", raw.token(served)],
         capture_output=True, text=True, check=False, timeout=110,
