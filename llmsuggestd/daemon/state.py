@@ -158,12 +158,12 @@ class Daemon:
             log.debug("the model is not loaded", exc_info=True)
 
     async def close(self, grace: float) -> None:
-        """Let requests in flight finish, for some seconds, and end the engines."""
+        """Let requests in flight finish, for some seconds, and end a switch."""
         self.stopping.set()
+        await self.suggester.finish(grace)
         if self._switch is not None:
             self._switch[1].cancel()
             await asyncio.gather(self._switch[1], return_exceptions=True)
-        await self.suggester.finish(grace)
 
     def _serving(self, model_id: str) -> Serving:
         """A model with its engine's keeper; without that model, one that says so."""

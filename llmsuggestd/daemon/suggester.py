@@ -203,11 +203,13 @@ class Suggester:
             await new.supervisor.close()
             raise
         old, self.serving = self.serving, new
-        await old.drained()
-        await old.supervisor.close()
+        try:
+            await old.drained()
+        finally:
+            await old.supervisor.close()
 
     async def finish(self, grace: float) -> None:
-        """Take no new requests; give those there are some seconds, then an error. Ends the engine.
+        """Take no new requests; give those there are some seconds, then an error.
 
         An error is an answer too: nobody is left with half of one.
         """

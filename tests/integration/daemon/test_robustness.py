@@ -121,6 +121,26 @@ def test_requests_in_flight_finish(home: Home) -> None:
     assert [code for code, _ in answers] == [200]
 
 
+def test_a_stop_in_the_middle_of_a_switch(home: Home) -> None:
+    home.install_starter()
+    process = home.serve()
+    (home.paths.models / "other.gguf").symlink_to(home.paths.models / "starter.gguf")
+    answers: list[tuple[int, Any]] = []
+
+    def switch() -> None:
+        answers.append(home.curl("/v1/model", "-X", "PUT", body={"id": "other"}))
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    home.wait_until(lambda status: status["switching_to"] or status["model"]["id"] == "other")
+    began = time.monotonic()
+    process.terminate()
+    thread.join()
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    assert answers[0][0] in (200, 503)
+
+
 def no_room() -> None:
     """Whatever is written to a file fails, as it does on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import pytest
 
+from llmsuggestd.daemon import suggester as module
 from llmsuggestd.daemon.engine import EngineError, LoadFailed, Supervisor
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import (
     MAX_QUEUE,
     Busy,
+    Overdue,
     Serving,
     ShuttingDown,
     Suggester,
@@ -225,6 +227,19 @@ async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, EngineError) for result in results)
     engine.failure = None
+    assert text(await ask(suggester)) == "a: g"
+
+
+async def test_an_answer_that_takes_too_long(
+    made: tuple[Suggester, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggester, engine = made
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT", 0.05)
+    engine.gate.clear()
+    with pytest.raises(Overdue):
+        await ask(suggester)
+    assert engine.cancelled == ["g"]
+    engine.gate.set()
     assert text(await ask(suggester)) == "a: g"
 
 
