@@ -7,6 +7,7 @@ import os
 import click
 
 from llmsuggestd.cli import print_json
+from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.models import store
 from llmsuggestd.paths import get_paths
@@ -20,8 +21,15 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_models(as_json: bool) -> None:
-    """List the installed models; the one that the settings choose is marked."""
+    """List the installed models, with a mark at the one that is served.
+
+    Where no daemon runs, at the one that would be.
+    """
+    from llmsuggestd.daemon import control
+
     paths = get_paths()
+    status = control.running(Client(paths))
+    served = status["model"]["id"] if status else None
     chosen = load_config(paths).model
     models = store.installed(paths)
     if as_json:
@@ -32,6 +40,7 @@ def list_models(as_json: bool) -> None:
                         "id": model.id,
                         "bytes": model.bytes,
                         "path": str(model.path),
+                        "served": model.id == served,
                         "chosen": model.id == chosen,
                     }
                     for model in models
@@ -40,7 +49,7 @@ def list_models(as_json: bool) -> None:
         )
         return
     for model in models:
-        mark = "*" if model.id == chosen else " "
+        mark = "*" if model.id == (served or chosen) else " "
         click.echo(f"{mark} {model.id:<30} {model.bytes / 1e6:>10,.1f} MB")
 
 

@@ -89,7 +89,9 @@ def test_models_are_listed(served: Home) -> None:
     size = (served.paths.models / "starter.gguf").stat().st_size
     assert answer == {"models": [{"id": "starter", "bytes": size, "current": True}]}
     listed = json.loads(served.run("models", "list", "--json").stdout)["models"]
-    assert [(m["id"], m["bytes"], m["chosen"]) for m in listed] == [("starter", size, True)]
+    assert [(m["id"], m["bytes"], m["served"], m["chosen"]) for m in listed] == [
+        ("starter", size, True, True)
+    ]
     assert served.run("models", "list").stdout.split()[:2] == ["*", "starter"]
 
 
