@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-# The tests' own modules are found from the top of the checkout.
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.end_to_end.lean.fake_daemon import FakeDaemon, fake_daemon
 from tests.support.leanwasm import Lean, NoLeanError, find_lean
