@@ -42,7 +42,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How much of the model goes to the GPU: all of it, nothing, or that many layers."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
-    """Threads for decoding; 0: one for each physical core that the process may use."""
+    """Threads for decoding; 0: one for each physical core, fewer for a very small model."""
 
     context: Annotated[int, msgspec.Meta(ge=256, le=131072)] = 2048
     """Tokens of context held in memory: one prompt and what all its candidates add."""

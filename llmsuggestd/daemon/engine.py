@@ -46,7 +46,7 @@ ENVIRONMENT: Final = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "LOCALAPPDATA",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LLAMA_CPP_LIB_PATH", "XDG_CACHE_HOME",
 )  # fmt: skip
-ENVIRONMENT_PREFIXES: Final = ("CUDA_", "GGML_", "GPU_", "HIP_", "HSA_", "NVIDIA_", "OMP_",
+ENVIRONMENT_PREFIXES: Final = ("CUDA_", "GGML_", "GOMP_", "GPU_", "HIP_", "HSA_", "NVIDIA_", "OMP_",
                                "ROCR_", "SYCL_", "ONEAPI_", "VK_")  # fmt: skip
 
 
@@ -350,8 +350,12 @@ def engine_environment() -> dict[str, str]:
         if name.upper() in ENVIRONMENT or name.upper().startswith(ENVIRONMENT_PREFIXES)
     }
     return {
-        # spinning threads take the cores from the Lean that waits for the answer
+        # Threads that wait for each other must not spin for long: they would take the cores from
+        # the Lean that waits for the answer, and from each other. Spinning not at all costs half
+        # the speed, since each of a thousand short waits then goes through the system. A thousand
+        # turns (libgomp) are some microseconds, the length of the usual wait.
         "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "1000",
         # an abort is for the daemon to handle, not for a debugger
         "GGML_NO_BACKTRACE": "1",
         **kept,

@@ -30,7 +30,6 @@ from llmsuggestd.engine.llama import (
     devices,
     model_size,
     physical_cores,
-    runnable_tasks,
     system_info,
 )
 from llmsuggestd.engine.offload import fewer, layers_to_offload
@@ -43,8 +42,9 @@ class Engine:
 
     def __init__(self, load: protocol.Load) -> None:
         began = time.monotonic()
-        self._threads = load.threads
         self.llama, device = _load(load)
+        threads = load.threads or threads_to_use(physical_cores(), self.llama.parameters)
+        self.llama.use_threads(threads)
         self.vocabulary = Vocabulary(self.llama.pieces)
         self.loaded = protocol.Loaded(
             description=self.llama.description,
@@ -52,7 +52,7 @@ class Engine:
             parameters=self.llama.parameters,
             bytes=self.llama.bytes,
             context=self.llama.context,
-            threads=load.threads or physical_cores(),
+            threads=threads,
             load_ms=_ms_since(began),
         )
 
@@ -60,8 +60,6 @@ class Engine:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
         llama = self.llama
-        if not self._threads:
-            llama.use_threads(threads_to_use(physical_cores(), runnable_tasks()))
         width = min(request.n, MAX_WIDTH)
         positions = min(llama.context, llama.trained_context)
         # at least half of the context is for the prompt, whatever the candidates ask for
@@ -145,15 +143,14 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
             return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
 
 
-def threads_to_use(cores: int, runnable: int) -> int:
-    """Threads for one answer: the cores that others leave, and at least half of all.
+def threads_to_use(cores: int, parameters: int) -> int:
+    """Threads for a model: all physical cores, or fewer for one that is too small to share out.
 
-    Lean keeps cores busy while its user waits for us. Its threads and ours then share them, and a
-    decode goes on only when its last thread does; fewer threads wait for each other less. With
-    fewer than half, the answer would pay for a load that may be over in a moment.
+    The threads meet after every operation. In a model of a few million weights an operation is
+    over in less time than that takes, and the more threads there are, the longer they wait for the
+    one that has to share its core with Lean.
     """
-    others = max(0, runnable - 1)
-    return min(cores, max(cores - others, (cores + 1) // 2))
+    return min(cores, 2 + parameters // 20_000_000)
 
 
 class Requests:

@@ -366,14 +366,6 @@ def system_info() -> str:
     return text.decode().strip()
 
 
-def runnable_tasks() -> int:
-    """Threads of the whole machine that run or wait for a core right now; 1 where unknown."""
-    try:
-        return int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
-    except (OSError, ValueError, IndexError):
-        return 1
-
-
 def physical_cores() -> int:
     """The physical cores that this process may run on; at least 1."""
     try:
