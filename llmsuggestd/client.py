@@ -29,7 +29,7 @@ class Refused(LlmsuggestdError):
             self.exit_code = ExitCode.MODEL
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: str, timeout: float) -> None:
@@ -105,16 +105,16 @@ class Client:
 
     def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         if path := os.environ.get("LLMSUGGESTD_SOCKET"):
-            return _UnixConnection(path, timeout), {}
+            return UnixConnection(path, timeout), {}
         try:
             record = json.loads(self._paths.client_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             # a daemon that could not write it, on a full disk say, listens in the usual place
             if hasattr(socket, "AF_UNIX") and self._paths.socket.is_socket():
-                return _UnixConnection(str(self._paths.socket), timeout), {}
+                return UnixConnection(str(self._paths.socket), timeout), {}
             raise NotRunningError("the daemon does not run", REMEDY) from None
         if record["socket"] and hasattr(socket, "AF_UNIX"):
-            return _UnixConnection(record["socket"], timeout), {}
+            return UnixConnection(record["socket"], timeout), {}
         token = Path(record["token_file"]).read_text(encoding="ascii")
         address = record["url"].removeprefix("http://")
         return (

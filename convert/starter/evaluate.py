@@ -6,13 +6,13 @@ through transformers, or a running daemon (`POST /v1/suggest` on its Unix socket
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from llmsuggestd.client import UnixConnection
 
 HELD_OUT = Path(__file__).parent / "heldout.jsonl"
 
@@ -76,24 +76,11 @@ def table(scores: dict[str, Score], count: int = 5) -> str:
     return "\n".join(lines)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 def daemon(path: Path, timeout: float = 60) -> Suggest:
     """Suggestions of the daemon that listens on this socket."""
 
     def suggest(goal: str, count: int) -> list[str]:
-        connection = _UnixConnection(path, timeout)
+        connection = UnixConnection(str(path), timeout)
         body = json.dumps({"goal": goal, "n": count}).encode()
         connection.request("POST", "/v1/suggest", body, {"Content-Type": "application/json"})
         response = connection.getresponse()

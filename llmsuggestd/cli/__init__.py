@@ -68,10 +68,10 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def main() -> None:
+def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
     """Run the command line; a `LlmsuggestdError` becomes one line and its exit code."""
     try:
-        result = cli.main(standalone_mode=False)
+        result = command.main(prog_name=name, standalone_mode=False)
     except LlmsuggestdError as error:
         _print_error(error.message, error.hint)
         sys.exit(error.exit_code)

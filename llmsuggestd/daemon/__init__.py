@@ -1,6 +1,6 @@
 """The daemon: HTTP on a Unix socket and on localhost, in front of an engine process.
 
-`server` owns the process's life (lock, listeners, discovery file, signals), `app` the routes and
-who may use them, `schema` what requests and answers look like, `suggester` the queue and the
-cache, `engine` the engine process and its crashes. Nothing here imports llama_cpp.
+`server` owns the process's life, `access` says who may ask, `api` and `compat` declare the calls,
+`schema` what they take and answer, `state` what they act on; `suggester` is the queue, `engine` the
+engine process and its crashes. docs/architecture.md lists the others. Nothing imports llama_cpp.
 """
