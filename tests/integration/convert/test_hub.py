@@ -133,7 +133,9 @@ def test_a_repository_that_is_not_there_is_one_line(
 ) -> None:
     result = convert(tmp_path, hub[0], "someone/else")
     assert result.returncode == ExitCode.INPUT
-    assert result.stderr.startswith("convert: someone/else: no such folder, and the hub answered:")
+    assert result.stderr.startswith(
+        "llmsuggestd: someone/else: no such folder, and the hub answered:"
+    )
     assert len(result.stderr.splitlines()) == 2
 
 
