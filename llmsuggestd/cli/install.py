@@ -48,7 +48,7 @@ def command(dry_run: bool, as_json: bool) -> None:
 Next:
   llmsuggestd start
 
-In a Lean project, add to lakefile.toml
+In a Lean project, run `llmsuggestd lean add`, or add to lakefile.toml
 
 {click.style(_indented(require_lines()), bold=True)}
 then `lake update llmsuggest`, and in a Lean file

@@ -1,0 +1,221 @@
+"""Lakefiles: what is added to them, and that the rest of them stays."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd import lake
+from llmsuggestd.errors import InputError
+
+PACKAGE = Path("/opt/llms uggestd/lean")
+OLD = "/opt/old/lean"
+
+TOML = """# A project.
+name = "demo"   # its name
+defaultTargets = ["Demo"]
+
+[[require]] # first
+name = "mathlib"
+scope = "leanprover-community"
+
+[[lean_lib]]
+name = "Demo"
+path   =  'src'
+
+[[require]]
+name = "other"
+path = "../other"
+
+[leanOptions]
+pp.unicode.fun = true # no newline after this"""
+
+LEAN = """import Lake
+open Lake DSL
+
+/- require llmsuggest from "/comment" /- nested -/ " -/
+package «demo» where
+  -- require llmsuggest from "/comment"
+  leanOptions := #[⟨`pp.unicode.fun, true⟩]
+
+require mathlib from git
+  "https://example.org/mathlib4" @ "master"
+require "leanprover-community" / "batteries" @ git "main"
+
+def note := "require llmsuggest from \\"/string\\""
+def quote := '"'
+
+@[default_target]
+lean_lib Demo
+"""
+
+
+def planned(folder: Path, text: str, name: str = "lakefile.toml") -> lake.Change:
+    (folder / name).write_bytes(text.encode())
+    return lake.plan_require(folder, PACKAGE)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lakefile.toml", TOML),
+        ("lakefile.toml", TOML + "\n"),
+        ("lakefile.toml", TOML.replace("\n", "\r\n")),
+        ("lakefile.toml", 'name = "demo"\n'),
+        ("lakefile.toml", ""),
+        ("lakefile.lean", LEAN),
+        ("lakefile.lean", LEAN.rstrip("\n")),
+        ("lakefile.lean", LEAN.replace("\n", "\r\n")),
+        ("lakefile.lean", LEAN + 'require llmsuggestion from "/x"\n'),
+        ("lakefile.lean", LEAN + 'require llmsuggest.more from "/x"\n'),
+    ],
+)
+def test_an_entry_is_added_once_and_nothing_else_changes(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    change = planned(tmp_path, text, name)
+    assert change.action == "add"
+    assert change.content.startswith(text.encode())
+    added = change.content.decode()[len(text) :]
+    assert added.replace("\r\n", "\n").strip() == change.entry
+    assert added.count("\r\n") == (added.count("\n") if "\r\n" in text else 0)
+    change.write()
+    again = lake.plan_require(tmp_path, PACKAGE)
+    assert (again.action, again.content) == ("none", change.content)
+
+
+def test_lake_sees_the_new_entry_among_the_others(tmp_path: Path) -> None:
+    change = planned(tmp_path, TOML)
+    before, after = tomllib.loads(TOML), tomllib.loads(change.content.decode())
+    assert after.pop("require") == [
+        *before.pop("require"),
+        {"name": "llmsuggest", "path": PACKAGE.as_posix()},
+    ]
+    assert after == before
+    assert lake.lean_entry(Path('/a "b"/\\c')) == r'require llmsuggest from "/a \"b\"/\\c"'
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f'[[require]]\nname = "llmsuggest"  # ours\npath   =  "{OLD}" # there',
+        f"[[ require ]]\n  path = '{OLD}'\n  name = 'llmsuggest'",
+        f'[[require]]\n"name" = "llmsuggest"\n"path" = "{OLD}"',
+        f'[[require]]\npath="{OLD}"\nname = "same"\n[[require]]\nname="llmsuggest"\npath="{OLD}"',
+    ],
+)
+@pytest.mark.parametrize(
+    "ending", ["", "\n", "\n\n[[lean_exe]]\nname = 'x'\npath = '/opt/old/lean'\n"]
+)
+def test_a_path_that_moved_is_changed_alone(tmp_path: Path, entry: str, ending: str) -> None:
+    text = f"{TOML}\n\n{entry}{ending}"
+    change = planned(tmp_path, text)
+    assert change.action == "update"
+    expected = tomllib.loads(text)
+    expected["require"][-1]["path"] = PACKAGE.as_posix()
+    after = change.content.decode()
+    assert tomllib.loads(after) == expected
+    old_lines, new_lines = text.split("\n"), after.split("\n")
+    changed = [pair for pair in zip(old_lines, new_lines, strict=True) if pair[0] != pair[1]]
+    assert len(changed) == 1
+    assert "path" in changed[0][0]
+    # What stands behind the value on its line stays, too.
+    assert changed[0][1].endswith(changed[0][0].split(OLD)[1][1:])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f'require llmsuggest from "{OLD}"',
+        f'require «llmsuggest» from\n  "{OLD}" -- ours',
+        f'require "llmsuggest" from /- here -/ "{OLD}"\n  with NameMap.empty',
+    ],
+)
+def test_a_path_that_moved_is_changed_alone_in_lean(tmp_path: Path, entry: str) -> None:
+    text = LEAN + entry + '\n\nlean_exe x where\n  root := "' + OLD + '"\n'
+    change = planned(tmp_path, text, "lakefile.lean")
+    assert change.action == "update"
+    at = text.index(OLD)
+    assert change.content.decode() == text[:at] + PACKAGE.as_posix() + text[at + len(OLD) :]
+
+
+def test_a_relative_path_is_as_good(tmp_path: Path) -> None:
+    package = tmp_path / "elsewhere" / "lean"
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "lakefile.toml").write_text(
+        '[[require]]\nname = "llmsuggest"\npath = "../elsewhere/lean"\n'
+    )
+    assert lake.plan_require(project, package).action == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("lakefile.toml", 'name = "demo', "is not TOML"),
+        ("lakefile.toml", "require = 1", "no list of tables"),
+        ("lakefile.toml", "require = [{name = 'a', git = 'b'}]", "cannot be added to"),
+        ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\ngit = 'x'", "another source"),
+        ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\n" * 2, "more than once"),
+        ("lakefile.toml", "[[require]]\nname='llmsuggest'\npath='''/x'''", "cannot be changed"),
+        ("lakefile.lean", "/- without an end", "comment without an end"),
+        ("lakefile.lean", 'require llmsuggest from git "x"', "another source"),
+        ("lakefile.lean", 'require llmsuggest from "a" / "b"', "another source"),
+        ("lakefile.lean", 'require "me" / llmsuggest @ git "main"', "another source"),
+        ("lakefile.lean", 'require llmsuggest from "a"\n' * 2, "more than once"),
+    ],
+)
+def test_what_is_left_to_the_author(tmp_path: Path, name: str, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        planned(tmp_path, text, name)
+    assert caught.value.hint
+    assert (tmp_path / name).read_text() == text
+
+
+def test_folders_that_are_no_project(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no Lake project") as caught:
+        lake.plan_require(tmp_path, PACKAGE)
+    assert "lake init" in caught.value.hint
+    (tmp_path / "lakefile.toml").write_bytes(b'name = "\xff"')
+    with pytest.raises(InputError, match="not UTF-8"):
+        lake.plan_require(tmp_path, PACKAGE)
+    (tmp_path / "lakefile.toml").write_text("")
+    with pytest.raises(InputError, match="the Lean package itself"):
+        lake.plan_require(tmp_path, tmp_path)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(InputError, match="no Lake project") as caught:
+        lake.plan_require(inside, PACKAGE)
+    assert f"lean add {tmp_path}" in caught.value.hint
+    (tmp_path / "lakefile.lean").write_text("")
+    with pytest.raises(InputError, match=r"a lakefile\.toml and a lakefile\.lean"):
+        lake.plan_require(tmp_path, PACKAGE)
+
+
+def test_a_link_stays_a_link_and_the_mode_stays(tmp_path: Path) -> None:
+    real = tmp_path / "real.toml"
+    real.write_text('name = "demo"\n')
+    real.chmod(0o640)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "lakefile.toml").symlink_to(real)
+    lake.plan_require(project, PACKAGE).write()
+    assert (project / "lakefile.toml").is_symlink()
+    assert "llmsuggest" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_write_that_fails_leaves_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = planned(tmp_path, TOML)
+
+    def full(path: Path, data: bytes, *, mode: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lake, "write_atomically", full)
+    with pytest.raises(InputError, match="No space left"):
+        change.write()
+    assert (tmp_path / "lakefile.toml").read_text() == TOML
