@@ -89,7 +89,7 @@ def command(
 
     samples = read_samples(goals) if goals else BUILT_IN
     report = None
-    with _terminating():
+    with terminating():
         folder, source, found_name = find_checkpoint(checkpoint, revision)
         target = output or Path(f"{found_name}-{quant}.gguf")
         with _progress_bar("converting", shown=not quiet) as progress:
@@ -181,7 +181,7 @@ def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _terminating() -> Iterator[None]:
+def terminating() -> Iterator[None]:
     """Let SIGTERM (and a closed terminal) end the block as an exception, so that it cleans up."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

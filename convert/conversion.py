@@ -27,8 +27,9 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 
 from .checkpoint import Checkpoint, open_checkpoint
+from .config import read_config
 from .gguf_file import TensorInfo, padded_size, replacing, write_header, write_tensor
-from .layout import ModelTensor, model_tensors
+from .layout import ModelTensor, model_tensors, slots
 from .metadata import Source, find_source, make_writer
 from .quantize import library, quantize_rows, row_bytes
 from .recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
@@ -124,6 +125,22 @@ def convert(
         seconds=round(time.monotonic() - started, 3),
         warnings=tokenizer.warnings,
     )
+
+
+def expected_bytes(checkpoint: Path, quant: str = DEFAULT_QUANT) -> int:
+    """The size of the file that a checkpoint makes, or a megabyte or two more.
+
+    Its config.json and tokenizer.json are enough: the weights need not be there yet. Raises
+    `InputError` if one of the two cannot be used, `UsageError` for an unknown `quant`.
+    """
+    recipe = _recipe(quant)
+    config, raw = read_config(checkpoint)
+    infos = [
+        TensorInfo(s.name, s.shape, tensor_type(recipe, s.name, s.shape, config.layers))
+        for s in slots(config)
+    ]
+    tokenizer = read_tokenizer(checkpoint, raw, config.vocab)
+    return padded_size(infos) + _metadata_bytes(tokenizer)
 
 
 def _write_tensors(

@@ -65,7 +65,7 @@ def _download(repo: str, revision: str | None) -> Path:
             "Is the name right? A private or gated repository needs: hf auth login.",
         ) from None
     except Exception as error:  # of whatever HTTP library this version of the hub's client uses
-        cached = _cached(repo, revision)
+        cached = cached_checkpoint(repo, revision)
         if cached is None:
             raise InputError(
                 f"{repo}: no such folder, and the hub cannot be asked: {_line(error)}",
@@ -74,8 +74,8 @@ def _download(repo: str, revision: str | None) -> Path:
         return cached
 
 
-def _cached(repo: str, revision: str | None) -> Path | None:
-    """Return the folder of an earlier download, if all that a conversion reads is there."""
+def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
+    """Return the Hugging Face cache's folder of a repository, if it has all that is needed."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -101,8 +101,13 @@ def _line(error: Exception) -> str:
 
 
 def wanted_files(files: Sequence[str]) -> list[str]:
-    """Choose the files of a repository that a conversion reads; safetensors before pickles."""
-    weights = [f for f in files if re.fullmatch(r"model.*\.safetensors(\.index\.json)?", f)]
+    """Choose the files of a repository that a conversion reads; safetensors before pickles.
+
+    Only files at its top: what is called `model/../../x.safetensors` is no file to take.
+    """
+    weights = [f for f in files if re.fullmatch(r"model[^/\\]*\.safetensors(\.index\.json)?", f)]
     if not any(f.endswith(".safetensors") for f in weights):
-        weights = [f for f in files if re.fullmatch(r"pytorch_model.*\.bin(\.index\.json)?", f)]
+        weights = [
+            f for f in files if re.fullmatch(r"pytorch_model[^/\\]*\.bin(\.index\.json)?", f)
+        ]
     return [f for f in files if f in SMALL_FILES] + weights

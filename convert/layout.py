@@ -48,27 +48,26 @@ class ModelTensor:
             start += count
 
 
-def model_tensors(
-    config: NeoXConfig, stored: Mapping[str, StoredTensor], where: str
-) -> list[ModelTensor]:
-    """List the tensors of the GGUF file, in the order they are written.
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A tensor that the GGUF file must have, and the checkpoint's name of it.
 
-    Raises `InputError` when the checkpoint lacks one, has one of another shape or of a type that
-    is no float, or has one that GPT-NeoX does not know. `where` names the checkpoint in errors.
+    `optional`: where the checkpoint lacks it, zeros take its place. For `regroup` see
+    `ModelTensor`.
     """
-    known: set[str] = set()
 
-    def tensor(name: str, source: str, *shape: int, regroup: int = 0) -> ModelTensor:
-        known.add(source)
-        return ModelTensor(name, shape, _checked(stored, source, shape, where), regroup)
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    regroup: int = 0
+    optional: bool = False
 
-    def bias(name: str, source: str, size: int, regroup: int = 0) -> ModelTensor:
-        if source not in stored and not config.attention_bias:
-            return ModelTensor(name, (size,), None)
-        return tensor(name, source, size, regroup=regroup)
 
+def slots(config: NeoXConfig) -> list[Slot]:
+    """List the tensors of the GGUF file, in the order they are written."""
     hidden, wide = config.hidden, config.feed_forward
-    result = [tensor("token_embd.weight", "gpt_neox.embed_in.weight", config.vocab, hidden)]
+    no_bias = not config.attention_bias
+    result = [Slot("token_embd.weight", "gpt_neox.embed_in.weight", (config.vocab, hidden))]
     for layer in range(config.layers):
         ours, theirs = f"blk.{layer}", f"gpt_neox.layers.{layer}"
         norm, attention = f"{theirs}.input_layernorm", f"{theirs}.attention"
@@ -77,28 +76,47 @@ def model_tensors(
         up, down = f"{mlp}.dense_h_to_4h", f"{mlp}.dense_4h_to_h"
         group = config.head_dim
         result += [
-            tensor(f"{ours}.attn_norm.weight", f"{norm}.weight", hidden),
-            tensor(f"{ours}.attn_norm.bias", f"{norm}.bias", hidden),
-            tensor(f"{ours}.attn_qkv.weight", f"{joint}.weight", 3 * hidden, hidden, regroup=group),
-            bias(f"{ours}.attn_qkv.bias", f"{joint}.bias", 3 * hidden, regroup=group),
-            tensor(f"{ours}.attn_output.weight", f"{dense}.weight", hidden, hidden),
-            bias(f"{ours}.attn_output.bias", f"{dense}.bias", hidden),
-            tensor(f"{ours}.ffn_norm.weight", f"{norm2}.weight", hidden),
-            tensor(f"{ours}.ffn_norm.bias", f"{norm2}.bias", hidden),
-            tensor(f"{ours}.ffn_up.weight", f"{up}.weight", wide, hidden),
-            tensor(f"{ours}.ffn_up.bias", f"{up}.bias", wide),
-            tensor(f"{ours}.ffn_down.weight", f"{down}.weight", hidden, wide),
-            tensor(f"{ours}.ffn_down.bias", f"{down}.bias", hidden),
+            Slot(f"{ours}.attn_norm.weight", f"{norm}.weight", (hidden,)),
+            Slot(f"{ours}.attn_norm.bias", f"{norm}.bias", (hidden,)),
+            Slot(f"{ours}.attn_qkv.weight", f"{joint}.weight", (3 * hidden, hidden), group),
+            Slot(f"{ours}.attn_qkv.bias", f"{joint}.bias", (3 * hidden,), group, no_bias),
+            Slot(f"{ours}.attn_output.weight", f"{dense}.weight", (hidden, hidden)),
+            Slot(f"{ours}.attn_output.bias", f"{dense}.bias", (hidden,), optional=no_bias),
+            Slot(f"{ours}.ffn_norm.weight", f"{norm2}.weight", (hidden,)),
+            Slot(f"{ours}.ffn_norm.bias", f"{norm2}.bias", (hidden,)),
+            Slot(f"{ours}.ffn_up.weight", f"{up}.weight", (wide, hidden)),
+            Slot(f"{ours}.ffn_up.bias", f"{up}.bias", (wide,)),
+            Slot(f"{ours}.ffn_down.weight", f"{down}.weight", (hidden, wide)),
+            Slot(f"{ours}.ffn_down.bias", f"{down}.bias", (hidden,)),
         ]
     # llama.cpp's GPT-NeoX has no notion of tied embeddings: the matrix is written twice. Where
     # the configuration ties them, transformers overwrites a stored output matrix, so do we.
     output = "gpt_neox.embed_in.weight" if config.tied else "embed_out.weight"
     result += [
-        tensor("output_norm.weight", "gpt_neox.final_layer_norm.weight", hidden),
-        tensor("output_norm.bias", "gpt_neox.final_layer_norm.bias", hidden),
-        tensor("output.weight", output, config.vocab, hidden),
+        Slot("output_norm.weight", "gpt_neox.final_layer_norm.weight", (hidden,)),
+        Slot("output_norm.bias", "gpt_neox.final_layer_norm.bias", (hidden,)),
+        Slot("output.weight", output, (config.vocab, hidden)),
     ]
-    known.add("embed_out.weight")
+    return result
+
+
+def model_tensors(
+    config: NeoXConfig, stored: Mapping[str, StoredTensor], where: str
+) -> list[ModelTensor]:
+    """List the tensors of the GGUF file, in the order they are written, with their sources.
+
+    Raises `InputError` when the checkpoint lacks one, has one of another shape or of a type that
+    is no float, or has one that GPT-NeoX does not know. `where` names the checkpoint in errors.
+    """
+    wanted = slots(config)
+    known = {slot.source for slot in wanted} | {"embed_out.weight"}
+    result = []
+    for slot in wanted:
+        if slot.optional and slot.source not in stored:
+            result.append(ModelTensor(slot.name, slot.shape, None))
+        else:
+            source = _checked(stored, slot.source, slot.shape, where)
+            result.append(ModelTensor(slot.name, slot.shape, source, slot.regroup))
     for name in stored:
         if name not in known and not name.endswith(BUFFERS):
             raise InputError(

@@ -139,3 +139,8 @@ def test_safetensors_are_preferred_to_pickles() -> None:
     others = ["modeling_x.py", "flax_model.msgpack", "optimizer.bin", "onnx/model.safetensors"]
     assert wanted_files(small + pickles + tensors + others) == small + tensors
     assert wanted_files(small + pickles + others) == small + pickles
+
+
+def test_names_that_lead_elsewhere_are_not_wanted() -> None:
+    files = ["model/../../x.safetensors", "model\\..\\x.safetensors", "pytorch_model/../x.bin"]
+    assert wanted_files(files) == []

@@ -1,0 +1,73 @@
+"""The models that `models pull` knows by a short name.
+
+Sizes are of the published checkpoints and of what the converter makes of them at Q4_K_M; `pull`
+asks the hub and prints exact ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the catalogue."""
+
+    id: str
+    repo: str | None
+    """Its repository of the Hugging Face hub; None: it ships with llmsuggestd."""
+    download_bytes: int
+    """About; of the checkpoint."""
+    bytes: int
+    """About; of the converted file."""
+    licence: str
+    suggests_tactics: bool
+    good_for: str
+
+
+_PLAIN: Final = "not a tactic model: plain text; a base for training, and to try sizes and speed"
+
+
+def _pythia(size: str, download: float, converted: float) -> Entry:
+    return Entry(
+        f"pythia-{size}",
+        f"EleutherAI/pythia-{size}-deduped",
+        int(download * 1e6),
+        int(converted * 1e6),
+        "apache-2.0",
+        False,
+        _PLAIN,
+    )
+
+
+CATALOGUE: Final = {
+    entry.id: entry
+    for entry in (
+        Entry(
+            "starter",
+            None,
+            0,
+            4_000_000,
+            "apache-2.0",
+            True,
+            "goals of core Lean; ships with llmsuggestd, answers at once, weak on Mathlib",
+        ),
+        Entry(
+            "llmstep-2.8b",
+            "wellecks/llmstep-mathlib4-pythia2.8b",
+            5_690_000_000,
+            1_790_000_000,
+            "mit",
+            True,
+            "Mathlib: llmstep's own model, trained on its proofs; needs 3 GB of memory",
+        ),
+        _pythia("70m", 168, 51),
+        _pythia("160m", 377, 111),
+        _pythia("410m", 914, 269),
+        _pythia("1b", 2_093, 661),
+        _pythia("1.4b", 2_932, 919),
+        _pythia("2.8b", 5_687, 1_791),
+    )
+}
+"""By id."""

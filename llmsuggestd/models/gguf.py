@@ -1,0 +1,261 @@
+"""What a GGUF file says it is, and whether that is so.
+
+The gguf package would do, but it needs numpy and maps the file; the daemon, which lists models,
+may do neither. Every number in the file is held to the file's size before it is used.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from llmsuggestd.errors import InputError
+
+MAGIC: Final = b"GGUF"
+ARCHITECTURE: Final = "gptneox"
+PROMPT: Final = "[GOAL]{goal}[PROOFSTEP]{prefix}"
+PROMPT_KEY: Final = "llmsuggestd.prompt_template"
+ALIGNMENT: Final = 32
+
+FILE_TYPES: Final = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
+    30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0",
+}  # fmt: skip
+"""llama.cpp's names of `general.file_type` (llama.h, `enum llama_ftype`)."""
+
+_SCALARS: Final = {
+    0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
+    12: "<d",
+}  # fmt: skip
+_STRING: Final = 8
+_ARRAY: Final = 9
+_CHUNK: Final = 2**20
+_HIGHEST_COUNT: Final = 2**20
+"""Of keys and of tensors; real files have hundreds."""
+
+_TENSORS: Final = ("token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight")
+_BLOCK_TENSORS: Final = (
+    "attn_norm.weight", "attn_norm.bias", "attn_qkv.weight", "attn_qkv.bias", "attn_output.weight",
+    "attn_output.bias", "ffn_norm.weight", "ffn_norm.bias", "ffn_up.weight", "ffn_up.bias",
+    "ffn_down.weight", "ffn_down.bias",
+)  # fmt: skip
+"""What llama.cpp wants of a GPT-NeoX."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as the header lists it: shape with the row length first, offset into the data."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """All of a file but its tensors' data. Of arrays, `metadata` holds only the length."""
+
+    metadata: dict[str, Any]
+    tensors: list[Tensor]
+    data_start: int
+    file_bytes: int
+
+    @property
+    def quantisation(self) -> str | None:
+        """llama.cpp's name for the mix of types, such as `Q4_K_M`."""
+        return FILE_TYPES.get(self.metadata.get("general.file_type", -1))
+
+    def text(self, key: str) -> str | None:
+        """A metadata value, if it is there and is text."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else None
+
+
+def read_header(path: Path) -> Header:
+    """Read a file's header. Raises InputError if it is no GGUF file, or ends too early."""
+    try:
+        with path.open("rb") as file:
+            return _Reader(path, file).header()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[str]]:
+    """Check that a file is a whole model that llmsuggestd can ask; its header, and warnings.
+
+    Another architecture than GPT-NeoX is refused, or with `any_architecture` warned of. Raises
+    InputError saying what is wrong.
+    """
+    header = read_header(path)
+    warnings: list[str] = []
+    architecture = header.text("general.architecture")
+    if architecture != ARCHITECTURE:
+        message = f"{path}: its architecture is {architecture}, not {ARCHITECTURE}"
+        if not any_architecture:
+            raise InputError(
+                message,
+                "models of other kinds do not know Lean's goals; --force if this one was trained"
+                f" on {PROMPT}",
+            )
+        warnings.append(message)
+    if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
+        raise InputError(
+            f"{path}: is one of {parts} parts of a model", "join them with llama-gguf-split --merge"
+        )
+    _check_extent(path, header)
+    _check_parts(path, header)
+    prompt = header.text(PROMPT_KEY)
+    if prompt is None:
+        warnings.append(
+            f"{path.name} does not say how it wants to be asked; if it was not trained on"
+            f" {PROMPT}, its suggestions will be nonsense"
+        )
+    elif prompt != PROMPT:
+        raise InputError(
+            f"{path}: wants to be asked as {prompt!r}", f"llmsuggestd asks as {PROMPT}"
+        )
+    return header, warnings
+
+
+def _check_extent(path: Path, header: Header) -> None:
+    """Check that the file is as long as its tensors need."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    for tensor in header.tensors:
+        try:
+            block, size = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.kind)]
+        except (ValueError, KeyError):
+            raise InputError(
+                f"{path}: {tensor.name} is of a type this llama.cpp does not know ({tensor.kind})"
+            ) from None
+        end = header.data_start + tensor.offset + prod(tensor.shape) // block * size
+        if end > header.file_bytes:
+            raise InputError(
+                f"{path}: cut short: {tensor.name} ends at byte {end} of a file of"
+                f" {header.file_bytes}",
+                "fetch it again",
+            )
+
+
+def _check_parts(path: Path, header: Header) -> None:
+    """Check that it has a tokenizer, and of a GPT-NeoX that no tensor is missing."""
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if header.text("tokenizer.ggml.model") is None or not isinstance(tokens, int):
+        raise InputError(f"{path}: has no tokenizer", "it is not a whole model")
+    if header.text("general.architecture") != ARCHITECTURE:
+        return
+    found = {tensor.name: tensor.shape for tensor in header.tensors}
+    layers = header.metadata.get(f"{ARCHITECTURE}.block_count")
+    if not isinstance(layers, int) or not 0 < layers <= _HIGHEST_COUNT:
+        raise InputError(f"{path}: does not say how many layers it has")
+    wanted = [f"blk.{layer}.{part}" for layer in range(layers) for part in _BLOCK_TENSORS]
+    for name in (*_TENSORS, *wanted):
+        if name not in found:
+            raise InputError(f"{path}: the tensor {name} is missing", "it is not a whole model")
+    if found["token_embd.weight"][-1] != tokens:
+        raise InputError(
+            f"{path}: has {tokens} tokens, but embeddings for {found['token_embd.weight'][-1]}"
+        )
+
+
+class _Reader:
+    """Reads a header from the start of a file, a piece at a time."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._bytes = path.stat().st_size
+        self._data = bytearray()
+        self._at = 0
+
+    def header(self) -> Header:
+        if self._take(4) != MAGIC:
+            raise InputError(f"{self._path}: is no GGUF file")
+        version: int = self._number("<I")
+        if version not in (2, 3):
+            raise InputError(
+                f"{self._path}: is GGUF of version {version}, or of another byte order",
+                "llama.cpp's gguf-py has converters; this program reads versions 2 and 3",
+            )
+        tensors, keys = self._count(), self._count()
+        metadata = {}
+        for _ in range(keys):
+            key = self._text()
+            metadata[key] = self._value(self._number("<I"))
+        listed = [self._tensor() for _ in range(tensors)]
+        alignment = metadata.get("general.alignment", ALIGNMENT)
+        if not isinstance(alignment, int) or not 0 < alignment <= _CHUNK:
+            raise InputError(f"{self._path}: its alignment is {alignment}")
+        return Header(metadata, listed, -(-self._at // alignment) * alignment, self._bytes)
+
+    def _tensor(self) -> Tensor:
+        name = self._text()
+        dimensions = self._number("<I")
+        if dimensions > 4:
+            raise InputError(f"{self._path}: {name} has {dimensions} dimensions")
+        shape = tuple(self._number("<Q") for _ in range(dimensions))
+        return Tensor(name, shape, self._number("<I"), self._number("<Q"))
+
+    def _value(self, kind: int) -> Any:
+        if kind in _SCALARS:
+            return self._number(_SCALARS[kind])
+        if kind == _STRING:
+            return self._text()
+        if kind != _ARRAY:
+            raise InputError(f"{self._path}: is damaged: a value of type {kind}")
+        inner, length = self._number("<I"), self._number("<Q")
+        if length > self._bytes:
+            raise InputError(f"{self._path}: is damaged: an array of {length} values")
+        if inner in _SCALARS:
+            self._skip(length * struct.calcsize(_SCALARS[inner]))
+        elif inner == _STRING:
+            for _ in range(length):
+                self._skip(self._number("<Q"))
+        else:
+            raise InputError(f"{self._path}: is damaged: an array of type {inner}")
+        return length
+
+    def _count(self) -> int:
+        count: int = self._number("<Q")
+        if count > _HIGHEST_COUNT:
+            raise InputError(f"{self._path}: is damaged: it claims {count} entries")
+        return count
+
+    def _text(self) -> str:
+        return self._take(self._number("<Q")).decode(errors="replace")
+
+    def _number(self, form: str) -> Any:
+        size = struct.calcsize(form)
+        self._need(size)
+        (value,) = struct.unpack_from(form, self._data, self._at)
+        self._at += size
+        return value
+
+    def _take(self, count: int) -> bytes:
+        self._need(count)
+        self._at += count
+        return bytes(self._data[self._at - count : self._at])
+
+    def _skip(self, count: int) -> None:
+        self._need(count)
+        self._at += count
+
+    def _need(self, count: int) -> None:
+        """Have the next `count` bytes in memory."""
+        missing = self._at + count - len(self._data)
+        if missing <= 0:
+            return
+        if self._at + count > self._bytes:
+            raise InputError(f"{self._path}: is no GGUF file, or is cut short", "fetch it again")
+        self._data += self._file.read(max(missing, _CHUNK))
+        if self._at + count > len(self._data):
+            raise InputError(f"{self._path}: became shorter while it was read")
