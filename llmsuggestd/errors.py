@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     """A file or checkpoint given as input cannot be used."""
     ALREADY_RUNNING = 7
     """Another daemon runs for this home."""
+    NETWORK = 8
+    """A download failed; what has arrived is kept."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
 

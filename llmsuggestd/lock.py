@@ -32,6 +32,25 @@ def only_one(file: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
                 os.ftruncate(handle.fileno(), 0)
 
 
+def holder(file: Path) -> int | None:
+    """The process that holds the lock on `file`, or None if nobody does.
+
+    Asks the lock and not the process: a pid that a crash has left behind may be somebody else's.
+    """
+    try:
+        with file.open("r+") as handle:
+            pid = handle.read().strip()
+            if not pid.isdigit():
+                return None
+            try:
+                _lock(handle.fileno())
+            except OSError:
+                return int(pid)
+            return None
+    except OSError:  # there is none, or none of ours
+        return None
+
+
 def _pid_in(handle: TextIO) -> str:
     """The pid in a lock file; its holder may be just about to write it."""
     for _ in range(10):

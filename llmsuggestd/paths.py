@@ -49,6 +49,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def downloads(self) -> Path:
+        """Checkpoints on their way to become models, one folder a repository."""
+        return self.data / "downloads"
+
+    @property
     def socket(self) -> Path:
         """The Unix socket, unless the configuration names another."""
         return self.runtime / "daemon.sock"
@@ -72,6 +77,11 @@ class Paths:
     def old_logs(self) -> list[Path]:
         """Logs that were set aside because they had grown long, newest first."""
         return [self.log_file.with_name(f"{self.log_file.name}.{number}") for number in (1, 2, 3)]
+
+    @property
+    def tray_log_file(self) -> Path:
+        """The tray's log."""
+        return self.state / "tray.log"
 
     @property
     def engine_memory(self) -> Path:

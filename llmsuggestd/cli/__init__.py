@@ -27,7 +27,7 @@ COMMANDS = {
     "serve": ("serve", "Run the daemon in the foreground (what a service manager runs)."),
     "logs": ("logs", "Show the daemon's log."),
     "suggest": ("suggest", "Print suggestions for a goal."),
-    "models": ("models", "List the installed models, choose the one to serve."),
+    "models": ("models", "Fetch, list, choose and remove models."),
     "doctor": ("doctor", "Check every part of the installation."),
     "convert": ("convert", "Convert a GPT-NeoX checkpoint to a 4-bit GGUF."),
     "lean": ("lean", "The Lean package: where it is, how to require it."),

@@ -1,56 +1,166 @@
-"""`llmsuggestd models`: which models are installed, and which is served."""
+"""`llmsuggestd models`: fetch models, list them, choose the one to serve, remove them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
-from llmsuggestd.config import load_config
-from llmsuggestd.models import store
+from llmsuggestd.errors import ExitCode, LlmsuggestdError
+from llmsuggestd.models.store import size_text
 from llmsuggestd.paths import get_paths
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from llmsuggestd.models.pull import Plan, Pulled
+
+QUANTS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_NL")
 
 
 @click.group("models")
 def command() -> None:
-    """The installed models: list them, choose the one to serve."""
+    """Fetch models, list them, choose the one to serve, remove them."""
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_models(as_json: bool) -> None:
-    """List the installed models, with a mark at the one that is served.
+    """List the installed models, with a mark at the one that is served, and what is on its way.
 
-    Where no daemon runs, at the one that would be.
+    Where no daemon runs, the mark is at the one that would be served.
     """
     from llmsuggestd.daemon import control
+    from llmsuggestd.models import manage
 
     paths = get_paths()
     status = control.running(Client(paths))
-    served = status["model"]["id"] if status else None
-    chosen = load_config(paths).model
-    models = store.installed(paths)
+    rows = manage.rows(paths, status)
     if as_json:
-        print_json(
-            {
-                "models": [
-                    {
-                        "id": model.id,
-                        "bytes": model.bytes,
-                        "path": str(model.path),
-                        "served": model.id == served,
-                        "chosen": model.id == chosen,
-                    }
-                    for model in models
-                ]
-            }
-        )
+        print_json({"models": [asdict(row) for row in rows]})
         return
-    for model in models:
-        mark = "*" if model.id == (served or chosen) else " "
-        click.echo(f"{mark} {model.id:<30} {model.bytes / 1e6:>10,.1f} MB")
+    _print_table(
+        ("", "id", "size", "quantisation", "state", "licence", "source"),
+        [
+            (
+                "*" if row.served or (status is None and row.chosen) else "",
+                row.id,
+                size_text(row.total_bytes),
+                row.quantisation or "",
+                _state(row.state, row.bytes, row.total_bytes),
+                row.licence or "",
+                _short(row.source or ""),
+            )
+            for row in rows
+        ],
+    )
+
+
+@command.command("catalogue")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def catalogue(as_json: bool) -> None:
+    """List models that can be pulled by a short name, and what each is good for."""
+    from llmsuggestd.models.catalogue import CATALOGUE
+
+    if as_json:
+        print_json({"models": [asdict(entry) for entry in CATALOGUE.values()]})
+        return
+    for entry in CATALOGUE.values():
+        sizes = f"{size_text(entry.bytes)} as Q4_K_M"
+        if entry.repo:
+            sizes += f", {size_text(entry.download_bytes)} to fetch"
+        click.echo(f"{click.style(entry.id, bold=True)}  ({sizes}; {entry.licence})")
+        click.echo(f"    {entry.good_for}")
+        if entry.repo:
+            click.echo(f"    {entry.repo}")
+
+
+@command.command("pull")
+@click.argument("model", metavar="MODEL")
+@click.option("--name", metavar="ID", help="Its id here.  [default: its own name]")
+@click.option(
+    "-q",
+    "--quant",
+    type=click.Choice(QUANTS, case_sensitive=False),
+    default="Q4_K_M",
+    show_default=True,
+    help="What a checkpoint is converted to.",
+)
+@click.option("--keep-checkpoint", is_flag=True, help="Keep what was downloaded.")
+@click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")
+@click.option("--again", is_flag=True, help="Even if it is installed from the same commit.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what would be fetched, and the disk needed."
+)
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def pull(
+    model: str,
+    name: str | None,
+    quant: str,
+    as_json: bool,
+    quiet: bool,
+    **flags: bool,
+) -> None:
+    """Fetch MODEL, convert it, try it, and make it available. It is not served yet.
+
+    MODEL is an id of the catalogue (`llmsuggestd models catalogue`), a repository of the Hugging
+    Face hub (owner/name), or a GGUF file of one (owner/name/file.gguf), each with @REVISION if
+    need be. Whatever interrupts it, the same command continues where it stopped.
+    """
+    from llmsuggestd.convert.command import terminating
+    from llmsuggestd.models import pull as pulling
+    from llmsuggestd.models import store
+
+    paths = get_paths()
+    if model == store.STARTER:
+        store.place_starter(paths)
+        click.echo("starter is in place: it ships with llmsuggestd")
+        return
+    options = pulling.Options(name=name, quant=quant, **flags)
+    target = pulling.parse(model)
+    with terminating(), _resumable(), Display(quiet=quiet or as_json) as display:
+        pulled = pulling.pull(paths, target, options, display)
+    if as_json:
+        print_json(_pulled_json(pulled) if pulled else _plan_json(display.plan))
+    elif pulled and not quiet:
+        _print_pulled(pulled)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
+@click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
+@click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def import_(
+    file: Path, name: str | None, link: bool, any_architecture: bool, as_json: bool
+) -> None:
+    """Check the GGUF file FILE, try it, and make a copy of it available. FILE stays as it is."""
+    from llmsuggestd.convert.command import terminating
+    from llmsuggestd.models.local import import_file
+
+    with terminating(), Display(quiet=as_json) as display:
+        imported = import_file(
+            get_paths(),
+            file,
+            display,
+            name=name,
+            link=link,
+            any_architecture=any_architecture,
+        )
+    if as_json:
+        print_json(_pulled_json(imported))
+    else:
+        _print_pulled(imported)
 
 
 @command.command("use")
@@ -75,3 +185,189 @@ def use(model_id: str, as_json: bool) -> None:
     )
     if overruled and overruled != model_id:
         click.echo(f"but LLMSUGGESTD_MODEL={overruled} beats {paths.config_file}", err=True)
+
+
+@command.command("remove")
+@click.argument("model_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def remove(model_id: str, as_json: bool) -> None:
+    """Remove the model ID, or what an interrupted pull of it has left.
+
+    If it is the one that is served, the starter takes its place first. Only what `pull` and
+    `import` have made is removed: no file you imported, nothing in the Hugging Face cache.
+    """
+    from llmsuggestd.models import manage
+
+    freed, replaced = manage.remove(get_paths(), model_id)
+    if as_json:
+        print_json({"model": model_id, "freed_bytes": freed, "starter_took_over": replaced})
+        return
+    click.echo(f"{model_id} is removed, {size_text(freed)} are free again")
+    if replaced:
+        click.echo("the starter took its place")
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say of Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        error = LlmsuggestdError("interrupted; the same command continues where this one stopped")
+        error.exit_code = ExitCode.INTERRUPTED
+        raise error from None
+
+
+class Display:
+    """What a pull shows: the plan, and one line that moves (on a terminal), or a line a stage."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self.plan: Plan | None = None
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live = not quiet and self._console.is_terminal
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            amount_column(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._end_stage()
+        self._progress.stop()
+
+    def planned(self, plan: Plan) -> None:
+        """Print what is going to happen, and the disk it takes."""
+        self.plan = plan
+        if self._quiet:
+            return
+        some = plan.here_bytes > plan.download_bytes / 100  # not only its config and tokenizer
+        here = f", {size_text(plan.here_bytes)} of it are here" if some else ""
+        licence = f" (licence: {plan.licence})" if plan.licence else ""
+        self._say(f"{plan.id}: {_short(plan.source)}{licence}")
+        self._say(f"  to download  {size_text(plan.download_bytes)}{here}")
+        if plan.quantisation:
+            self._say(f"  the model    {size_text(plan.model_bytes)} as {plan.quantisation}")
+        self._say(
+            f"  disk needed  {size_text(plan.needed_bytes)}, {size_text(plan.free_bytes)} are free"
+        )
+
+    def stage(self, name: str, unit: str, done: int, total: int) -> None:
+        """Begin a stage."""
+        self._end_stage()
+        if self._live:
+            self._task = self._progress.add_task(
+                name, completed=done, total=total or None, unit=unit
+            )
+        elif not self._quiet:
+            self._say(f"{name} …")
+
+    def advance(self, count: int) -> None:
+        """Move the line."""
+        if self._task is not None:
+            self._progress.advance(self._task, count)
+
+    def note(self, line: str) -> None:
+        """Print a line above the one that moves."""
+        if not self._quiet:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def _end_stage(self) -> None:
+        if self._task is not None:
+            total = self._progress.tasks[self._task].total or 1
+            self._progress.update(self._task, completed=total, total=total)
+            self._task = None
+
+
+def amount_column() -> Any:
+    """The column that says how much of a stage is done, how fast, and how long it will take."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Amount(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            unit = task.fields["unit"]
+            if not unit or task.total is None:
+                return Text("")
+            if unit == "bytes":
+                words = f"{size_text(int(task.completed))} of {size_text(int(task.total))}"
+                rate = f", {size_text(int(task.speed))}/s" if task.speed else ""
+            else:
+                words = f"{task.completed / 1e6:,.0f} of {task.total / 1e6:,.0f} million {unit}"
+                rate = ""
+            left = task.time_remaining
+            if task.finished or left is None:
+                return Text(words)
+            minutes, seconds = divmod(int(left), 60)
+            return Text(f"{words}{rate}, {minutes}:{seconds:02} left")
+
+    return Amount()
+
+
+def _pulled_json(pulled: Pulled) -> dict[str, Any]:
+    return {
+        "model": pulled.model.id,
+        "path": str(pulled.model.path),
+        "bytes": pulled.model.bytes,
+        "source": pulled.source,
+        "new": pulled.trial is not None,
+        "trial": asdict(pulled.trial) if pulled.trial else None,
+    }
+
+
+def _plan_json(plan: Plan | None) -> dict[str, Any]:
+    assert plan is not None
+    return {**asdict(plan), "needed_bytes": plan.needed_bytes}
+
+
+def _print_pulled(pulled: Pulled) -> None:
+    model, trial = pulled.model, pulled.trial
+    if trial is None:
+        click.echo(f"{model.id} is installed already, from {_short(pulled.source)}")
+        return
+    click.echo(f"{model.id} is installed: {model.path}, {size_text(model.bytes)}")
+    first = trial.suggestion.splitlines()[0]
+    click.echo(
+        f"for `p ∧ q` it suggests: {first}  ({trial.answer_ms / 1000:.1f} s on {trial.device})"
+    )
+    click.echo(f"`llmsuggestd models use {model.id}` serves it")
+
+
+def _state(state: str, done: int, total: int) -> str:
+    return (
+        f"{state}, {done / total:.0%}" if state in ("partial", "downloading") and total else state
+    )
+
+
+def _short(source: str) -> str:
+    """A source with its commit as people quote it."""
+    name, _, commit = source.rpartition("@")
+    return f"{name}@{commit[:7]}" if name and len(commit) == 40 else source
+
+
+def _print_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print columns as wide as their widest entry."""
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    for number, row in enumerate([headings, *rows]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(click.style(line.rstrip(), bold=number == 0))

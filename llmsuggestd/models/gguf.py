@@ -48,6 +48,17 @@ _BLOCK_TENSORS: Final = (
 """What llama.cpp wants of a GPT-NeoX."""
 
 
+class WrongArchitecture(InputError):
+    """A model of another kind."""
+
+    def __init__(self, name: str, found: str | None) -> None:
+        super().__init__(
+            f"{name}: its architecture is {found}, not {ARCHITECTURE}",
+            f"other models do not know Lean's goals; --any-architecture if it was trained on"
+            f" {PROMPT}",
+        )
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A tensor as the header lists it: shape with the row length first, offset into the data."""
@@ -89,6 +100,19 @@ def read_header(path: Path) -> Header:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def architecture(path: Path) -> str | None:
+    """The architecture that the beginning of a file names; None if it does not tell.
+
+    By convention it comes first, so the beginning of a download is enough. Raises InputError if it
+    is no GGUF file.
+    """
+    try:
+        with path.open("rb") as file:
+            return _Reader(path, file).first_text("general.architecture")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[str]]:
     """Check that a file is a whole model that llmsuggestd can ask; its header, and warnings.
 
@@ -97,16 +121,12 @@ def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[s
     """
     header = read_header(path)
     warnings: list[str] = []
-    architecture = header.text("general.architecture")
-    if architecture != ARCHITECTURE:
-        message = f"{path}: its architecture is {architecture}, not {ARCHITECTURE}"
+    found = header.text("general.architecture")
+    if found != ARCHITECTURE:
+        error = WrongArchitecture(path.name, found)
         if not any_architecture:
-            raise InputError(
-                message,
-                "models of other kinds do not know Lean's goals; --force if this one was trained"
-                f" on {PROMPT}",
-            )
-        warnings.append(message)
+            raise error
+        warnings.append(error.message)
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         raise InputError(
             f"{path}: is one of {parts} parts of a model", "join them with llama-gguf-split --merge"
@@ -177,16 +197,16 @@ class _Reader:
         self._data = bytearray()
         self._at = 0
 
+    def first_text(self, key: str) -> str | None:
+        """The value of the first key, if it is this one and is text."""
+        self._counts()
+        if self._text() == key and self._number("<I") == _STRING:
+            return self._text()
+        return None
+
     def header(self) -> Header:
-        if self._take(4) != MAGIC:
-            raise InputError(f"{self._path}: is no GGUF file")
-        version: int = self._number("<I")
-        if version not in (2, 3):
-            raise InputError(
-                f"{self._path}: is GGUF of version {version}, or of another byte order",
-                "llama.cpp's gguf-py has converters; this program reads versions 2 and 3",
-            )
-        tensors, keys = self._count(), self._count()
+        """All of it."""
+        tensors, keys = self._counts()
         metadata = {}
         for _ in range(keys):
             key = self._text()
@@ -196,6 +216,18 @@ class _Reader:
         if not isinstance(alignment, int) or not 0 < alignment <= _CHUNK:
             raise InputError(f"{self._path}: its alignment is {alignment}")
         return Header(metadata, listed, -(-self._at // alignment) * alignment, self._bytes)
+
+    def _counts(self) -> tuple[int, int]:
+        """Read how it begins: how many tensors and how many keys there are."""
+        if self._take(4) != MAGIC:
+            raise InputError(f"{self._path}: is no GGUF file")
+        version: int = self._number("<I")
+        if version not in (2, 3):
+            raise InputError(
+                f"{self._path}: is GGUF of version {version}, or of another byte order",
+                "llama.cpp's gguf-py has converters; this program reads versions 2 and 3",
+            )
+        return self._count(), self._count()
 
     def _tensor(self) -> Tensor:
         name = self._text()

@@ -1,22 +1,47 @@
-"""The model store: one `ID.gguf` a model in the models directory, and the starter that ships."""
+"""The model store: one `ID.gguf` a model in the models directory, and the starter that ships.
+
+Beside a model that `models pull` or `models import` has put there lies its record, `ID.json`. What
+has none was put there by hand, and is for the same hand to remove.
+"""
 
 from __future__ import annotations
 
 import filecmp
 import re
+import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from llmsuggestd.errors import ModelError
+import msgspec
+
+from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
+from llmsuggestd.models import gguf
+from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.paths import Paths, make_private, write_atomically
 
 STARTER: Final = "starter"
 SHIPPED: Final = Path(__file__).with_name("starter.gguf")
 """The starter model inside the installation."""
 
+SPARE_BYTES: Final = 64 * 2**20
+"""What a new model leaves free on the disk."""
+
 MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a model id may be: a file name that cannot leave its directory."""
+
+
+class Record(msgspec.Struct):
+    """How a model came here; kept as `ID.json`."""
+
+    source: str
+    """Where from: `owner/name@commit`, with `/file.gguf` where it was one, or a file's path."""
+    licence: str | None
+    bytes: int
+    """Of `ID.gguf`. A file of another size is not the one that this record is about."""
+    quantisation: str | None = None
+    """As asked for, of a model that was converted here."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +51,25 @@ class Model:
     id: str
     path: Path
     bytes: int
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of a model beyond its size."""
+
+    quantisation: str | None
+    """llama.cpp's name for the mix of types, such as `Q4_K_M`."""
+    source: str | None
+    licence: str | None
+
+
+def check_id(model_id: str) -> str:
+    """The id itself. Raises UsageError if it cannot be one."""
+    if not MODEL_ID.fullmatch(model_id):
+        raise UsageError(
+            f"{model_id!r} cannot be a model's id", "use letters, digits, `.`, `_` and `-`; --name"
+        )
+    return model_id
 
 
 def find(paths: Paths, model_id: str) -> Model:
@@ -38,12 +82,13 @@ def find(paths: Paths, model_id: str) -> Model:
             if model.id == model_id:
                 return model
     known = ", ".join(model.id for model in installed(paths))
-    raise ModelError(
-        f"the model {model_id!r} is not installed",
-        f"installed: {known}; set `model` in {paths.config_file}"
-        if known
-        else "`llmsuggestd install` puts the starter model in place",
-    )
+    if model_id in CATALOGUE and model_id != STARTER:
+        hint = f"`llmsuggestd models pull {model_id}` fetches it"
+    elif known:
+        hint = f"installed: {known}; set `model` in {paths.config_file}"
+    else:
+        hint = "`llmsuggestd install` puts the starter model in place"
+    raise ModelError(f"the model {model_id!r} is not installed", hint)
 
 
 def installed(paths: Paths) -> list[Model]:
@@ -52,6 +97,144 @@ def installed(paths: Paths) -> list[Model]:
         Model(file.stem, file, file.stat().st_size)
         for file in sorted(paths.models.glob("*.gguf"))
         if MODEL_ID.fullmatch(file.stem) and file.is_file()
+    ]
+
+
+def details(paths: Paths, model: Model) -> Details:
+    """What a model's record and its file say of it."""
+    quantisation, source, licence = _from_header(model.path, model.path.stat().st_mtime_ns)
+    record = read_record(paths, model)
+    if record is not None:
+        source, licence = record.source, record.licence or licence
+    elif model.id == STARTER:
+        source, licence = "llmsuggestd", CATALOGUE[STARTER].licence
+    return Details(quantisation, source, licence)
+
+
+@lru_cache(maxsize=64)
+def _from_header(path: Path, _mtime_ns: int) -> tuple[str | None, str | None, str | None]:
+    """Quantisation, source and licence from a file's own metadata."""
+    try:
+        header = gguf.read_header(path)
+    except InputError:
+        return None, None, None
+    source = header.text("general.source.repo_url")
+    return header.quantisation, source, header.text("general.license")
+
+
+def model_path(paths: Paths, model_id: str) -> Path:
+    """Where a model of that id is installed. Raises UsageError if it cannot be an id."""
+    return paths.models / f"{check_id(model_id)}.gguf"
+
+
+def record_path(paths: Paths, model_id: str) -> Path:
+    """Where the record of a model is kept. Raises UsageError if it cannot be an id."""
+    return paths.models / f"{check_id(model_id)}.json"
+
+
+def read_record(paths: Paths, model: Model) -> Record | None:
+    """The record of a model that `pull` or `import` has put there."""
+    try:
+        record = msgspec.json.decode(record_path(paths, model.id).read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    same = model.path.is_symlink() or record.bytes == model.bytes
+    return record if same else None
+
+
+def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
+    """Move a whole file (of the same disk) into the store, over a model that has that id.
+
+    Raises OSError if it cannot be done.
+    """
+    target = model_path(paths, model_id)
+    # The record first: without its file it means nothing, a file without it is somebody else's.
+    write_atomically(record_path(paths, model_id), msgspec.json.encode(record))
+    file.replace(target)
+    return Model(model_id, target, record.bytes)
+
+
+def check_free(paths: Paths, model_id: str, source: str) -> None:
+    """Raise ModelError if something has that id that a model of `source` may not replace.
+
+    It may replace one of the same source, at another commit say.
+    """
+    target = model_path(paths, model_id)
+    if model_id == STARTER:
+        raise ModelError("the starter's id is taken", "--name gives the model another")
+    if not target.exists():
+        return
+    record = read_record(paths, Model(model_id, target, target.stat().st_size))
+    if record is None:
+        raise ModelError(
+            f"{target} was put there by hand, and is left alone",
+            "--name gives the new model another id, or remove that file",
+        )
+    if _without_commit(record.source) != _without_commit(source):
+        raise ModelError(
+            f"there is a model {model_id!r} already, from {record.source}",
+            f"--name gives the new one another id, or `llmsuggestd models remove {model_id}`",
+        )
+
+
+def check_room(paths: Paths, needed: int) -> None:
+    """Raise LlmsuggestdError unless that many bytes, and some to spare, are free for models."""
+    free = free_bytes(paths)
+    if free < needed + SPARE_BYTES:
+        raise LlmsuggestdError(
+            f"not enough room in {paths.data}: {size_text(needed)} are needed,"
+            f" {size_text(free)} are free",
+            "make room, or set LLMSUGGESTD_HOME to a folder on a larger disk",
+        )
+
+
+def free_bytes(paths: Paths) -> int:
+    """Bytes free on the models' disk."""
+    return shutil.disk_usage(paths.data).free
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _without_commit(source: str) -> str:
+    return re.sub(r"@[0-9a-f]{40}$", "", source)
+
+
+def check_removable(paths: Paths, model_id: str) -> None:
+    """Raise ModelError if there is no such model, if it is the starter, or came by hand."""
+    target = model_path(paths, model_id)
+    if model_id == STARTER:
+        raise ModelError(
+            "the starter belongs to the installation", "`llmsuggestd uninstall --purge` removes it"
+        )
+    if target.is_symlink() and not target.exists():  # a link whose file is gone
+        return
+    if read_record(paths, find(paths, model_id)) is None:
+        raise ModelError(
+            f"{target} was put there by hand, and is left alone", "remove the file yourself"
+        )
+
+
+def remove(paths: Paths, model_id: str) -> int:
+    """Remove a model that `check_removable` allows; the bytes that are free again.
+
+    Of a linked file only the link goes.
+    """
+    target = model_path(paths, model_id)
+    freed = 0 if target.is_symlink() else target.stat().st_size
+    target.unlink()
+    record_path(paths, model_id).unlink(missing_ok=True)
+    return freed
+
+
+def files(paths: Paths) -> list[Path]:
+    """Every file of the store, of the records too."""
+    found = [model.path for model in installed(paths)]
+    return [
+        *found,
+        *(file for path in found if (file := path.with_suffix(".json")).is_file()),
     ]
 
 

@@ -1,0 +1,166 @@
+"""The folders below `downloads/`, where fetched files wait to become a model.
+
+One folder a repository (or a file of one), with a manifest that says what it is to hold, and a
+lock that says whether somebody is at it. Everything in such a folder is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.lock import holder, only_one
+from llmsuggestd.models import hub
+from llmsuggestd.models.download import bytes_here, digest_of, partial_path
+from llmsuggestd.models.hub import RemoteFile, Repository
+from llmsuggestd.paths import Paths, make_private, write_atomically
+
+_LOCK = "lock"
+_MANIFEST = "manifest.json"
+
+
+class Manifest(msgspec.Struct):
+    """What a folder is to hold."""
+
+    id: str
+    """Of the model that it is to become."""
+    repo: str
+    commit: str
+    licence: str | None
+    files: list[RemoteFile]
+
+    @property
+    def repository(self) -> Repository:
+        """The files as those of a repository."""
+        return Repository(self.repo, self.commit, self.licence, tuple(self.files))
+
+
+@dataclass(frozen=True)
+class Download:
+    """A download that has not become a model yet, or was kept."""
+
+    id: str
+    source: str
+    licence: str | None
+    folder: Path
+    bytes: int
+    total_bytes: int
+    pid: int | None
+    """The process that is at it."""
+
+    @property
+    def state(self) -> str:
+        """`downloading`, `partial`, or `complete`."""
+        if self.pid is not None:
+            return "downloading"
+        return "complete" if self.bytes >= self.total_bytes else "partial"
+
+
+def folder_of(paths: Paths, repo: str, file: RemoteFile | None) -> Path:
+    """Where a repository's checkpoint, or a file of it, is fetched to."""
+    name = repo.replace("/", "--")
+    return paths.downloads / (f"{name}--{file.local_name}" if file else name)
+
+
+@contextlib.contextmanager
+def working_in(paths: Paths, folder: Path) -> Iterator[None]:
+    """Make the folder and keep others out of it while the block runs.
+
+    Raises AlreadyRunningError if another process is at it.
+    """
+    for directory in (paths.data, paths.downloads, folder):
+        make_private(directory)
+    with only_one(
+        folder / _LOCK,
+        lambda pid: AlreadyRunningError(
+            f"another process (pid {pid}) is pulling this already", "wait for it, or end it"
+        ),
+    ):
+        yield
+
+
+def prepare(folder: Path, model_id: str, repository: Repository) -> None:
+    """Write the manifest; remove what is there of files that have changed since.
+
+    What another program has of the files in the Hugging Face cache is linked to instead.
+    """
+    before = read_manifest(folder)
+    digests = {file.local_name: file.digest for file in repository.files}
+    for file in before.files if before else ():
+        if digests.get(file.local_name) != file.digest:
+            (folder / file.local_name).unlink(missing_ok=True)
+    kept = {partial_path(folder, file) for file in repository.files}
+    for partial in folder.glob("*.partial"):
+        if partial not in kept:
+            partial.unlink()
+    manifest = Manifest(
+        model_id, repository.name, repository.commit, repository.licence, list(repository.files)
+    )
+    write_atomically(folder / _MANIFEST, msgspec.json.encode(manifest))
+    for file in repository.files:
+        _borrow(folder, repository, file)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder, if it has one."""
+    try:
+        return msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def listed(paths: Paths) -> list[Download]:
+    """All downloads that are there, whoever is at them."""
+    found = []
+    for folder in sorted(paths.downloads.glob("*/")):
+        if (manifest := read_manifest(folder)) is not None:
+            found.append(
+                Download(
+                    manifest.id,
+                    f"{manifest.repo}@{manifest.commit}",
+                    manifest.licence,
+                    folder,
+                    sum(bytes_here(folder, file) for file in manifest.files),
+                    sum(file.bytes for file in manifest.files),
+                    holder(folder / _LOCK),
+                )
+            )
+    return found
+
+
+def check_idle(download: Download) -> None:
+    """Raise AlreadyRunningError if a process is at it."""
+    if download.pid is not None:
+        raise AlreadyRunningError(
+            f"{download.id} is being pulled (pid {download.pid})", "end that process first"
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder with all that is in it; of links, only the links."""
+    try:
+        shutil.rmtree(folder)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # the last one
+    except OSError as error:
+        raise LlmsuggestdError(f"{folder} cannot be removed: {error.strerror}") from None
+
+
+def _borrow(folder: Path, repository: Repository, file: RemoteFile) -> None:
+    """Link to a file in the Hugging Face cache, where it is there and what it should be."""
+    target = folder / file.local_name
+    if target.exists() or partial_path(folder, file).exists():
+        return
+    target.unlink(missing_ok=True)  # a link whose file is gone
+    cached = hub.cached_file(repository.name, repository.commit, file.name)
+    if cached is None or cached.stat().st_size != file.bytes:
+        return
+    if digest_of(cached, file) == file.digest:
+        with contextlib.suppress(OSError):  # Windows lets few make links
+            target.symlink_to(cached.resolve())

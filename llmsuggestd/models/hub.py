@@ -1,0 +1,279 @@
+"""The Hugging Face hub: what a repository holds, and its files' bytes from any position on.
+
+All of it goes through huggingface_hub, and so through its variables: HF_ENDPOINT (a mirror),
+HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and the usual HTTPS_PROXY. It is imported when
+it is used: it takes half a second, and reads its variables then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from llmsuggestd.errors import ExitCode, InputError, LlmsuggestdError
+
+REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""What a repository's name may be. (The hub allows less.)"""
+
+_FILE_NAME: Final = re.compile(r"[\w+][\w.+ -]*(/[\w+][\w.+ -]*)*")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SHA1: Final = re.compile(r"[0-9a-f]{40}")
+
+
+class DownloadError(LlmsuggestdError):
+    """The hub cannot be reached, or broke off; asking again later may help."""
+
+    code = "download"
+    exit_code = ExitCode.NETWORK
+
+
+class Interrupted(DownloadError):
+    """A transfer broke off or was refused for now: worth another try, at once or `after` seconds
+    where the hub says so."""
+
+    def __init__(self, message: str, hint: str = "", after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.after = after
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository.
+
+    `digest` is what its content must have: `sha256:…` where the hub keeps it in large storage,
+    else git's `sha1:…`, which is taken over a header with the size and the content.
+    """
+
+    name: str
+    bytes: int
+    digest: str
+
+    @property
+    def local_name(self) -> str:
+        """What it is called here: without the folders of the repository."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository at one commit."""
+
+    name: str
+    commit: str
+    licence: str | None
+    files: tuple[RemoteFile, ...]
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids the network."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def look_up(repo: str, revision: str | None) -> Repository:
+    """Ask the hub what a repository holds.
+
+    Files with names that could lead out of a folder are left out. Raises InputError if there is no
+    such repository or it may not be read, Interrupted if the hub cannot be asked.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    with _hub_errors(repo, revision):
+        try:
+            info = huggingface_hub.HfApi(library_name="llmsuggestd").model_info(
+                repo,
+                revision=revision,
+                files_metadata=True,
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            )
+            if not _SHA1.fullmatch(info.sha or ""):
+                raise ValueError("no commit")
+            assert info.sha is not None
+            files = [_remote_file(repo, info.sha, sibling) for sibling in info.siblings or ()]
+        except errors.HFValidationError:
+            raise InputError(f"{repo}: the hub has no repositories of such a name") from None
+        except (ValueError, TypeError, AttributeError, KeyError):
+            raise Interrupted(
+                f"{constants.ENDPOINT} does not answer as the hub does",
+                "is HF_ENDPOINT right? a network's login page may be in between",
+            ) from None
+    licence = getattr(info.card_data, "license", None) if info.card_data else None
+    return Repository(
+        repo,
+        info.sha,
+        licence if isinstance(licence, str) else None,
+        tuple(file for file in files if file is not None),
+    )
+
+
+def _remote_file(repo: str, commit: str, sibling: Any) -> RemoteFile | None:
+    name = sibling.rfilename
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        return None
+    size, digest = sibling.size, None
+    if sibling.lfs is not None:
+        size, digest = sibling.lfs.size, sibling.lfs.sha256
+    elif sibling.blob_id is not None:
+        digest = sibling.blob_id
+    if size is None or digest is None:  # a mirror that leaves this out of its listing
+        import huggingface_hub
+
+        found = huggingface_hub.get_hf_file_metadata(
+            huggingface_hub.hf_hub_url(repo, name, revision=commit)
+        )
+        size, digest = found.size, found.etag
+    if not isinstance(size, int) or size < 0 or not isinstance(digest, str):
+        raise ValueError(f"no size of {name}")
+    if _SHA256.fullmatch(digest):
+        return RemoteFile(name, size, f"sha256:{digest}")
+    if _SHA1.fullmatch(digest):
+        return RemoteFile(name, size, f"sha1:{digest}")
+    raise ValueError(f"no digest of {name}")
+
+
+@contextlib.contextmanager
+def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tuple[int, Any]]:
+    """Fetch a file from byte `start` on: the position it really begins at, and an iterator of its
+    bytes.
+
+    The position is 0 where a server does not serve parts. Raises as `look_up` does; Interrupted
+    also when the transfer breaks off, and DownloadError when the file is not as long as the hub
+    has said.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    headers = build_hf_headers(library_name="llmsuggestd")
+    headers["Accept-Encoding"] = "identity"  # bytes are counted, and may be asked for in parts
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    url = huggingface_hub.hf_hub_url(repo, file.name, revision=commit)
+    with (
+        _hub_errors(repo, commit, file),
+        huggingface_hub.get_session().stream(
+            "GET",
+            url,
+            headers=headers,
+            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            follow_redirects=True,
+        ) as response,
+    ):
+        huggingface_hub.hf_raise_for_status(response)
+        begins = start if response.status_code == 206 else 0
+        length = response.headers.get("Content-Length", "")
+        if response.status_code == 206:
+            served = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers["Content-Range"] or "")
+            if served is None or int(served[1]) != start:
+                raise DownloadError(f"{file.name}: the server sends another part than was asked")
+            total = int(served[2])
+        else:
+            total = int(length) if length.isdigit() else file.bytes
+        if total != file.bytes:
+            raise DownloadError(
+                f"{file.name}: the hub says it has {file.bytes:,} bytes, the server sends"
+                f" {total:,}",
+                "try later, or without the mirror or proxy in between",
+            )
+        yield begins, response.iter_raw()
+
+
+@contextlib.contextmanager
+def _hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) -> Iterator[None]:
+    """Turn what the client raises into errors with a remedy."""
+    from huggingface_hub import constants, errors
+
+    # of httpx or its successor, whichever this version of the client uses
+    transport_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+    try:
+        yield
+    except errors.OfflineModeIsEnabled:
+        raise DownloadError(
+            f"{repo} is not here, and HF_HUB_OFFLINE is set", "unset it to download"
+        ) from None
+    except errors.HfHubHTTPError as error:
+        raise _explained(error, repo, revision, file) from None
+    except transport_error as error:
+        raise Interrupted(
+            f"{constants.ENDPOINT}: {_line(error)}",
+            "is the network there? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT",
+        ) from None
+
+
+def _explained(
+    error: Any, repo: str, revision: str | None, file: RemoteFile | None
+) -> LlmsuggestdError:
+    """What an answer with an error status means, and what to do about it."""
+    from huggingface_hub import constants, errors, get_token
+
+    status = error.response.status_code
+    page = f"{constants.ENDPOINT}/{repo}"
+    login = "`hf auth login`, or set HF_TOKEN"
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        return InputError(
+            f"{repo}: its authors want to be asked first (the hub answers {status})",
+            f"accept the conditions on {page}, then log in: {login}",
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return InputError(f"{repo} has no branch, tag or commit {revision!r}", f"see {page}")
+    if isinstance(error, errors.EntryNotFoundError) and file is not None:
+        return InputError(f"{repo} has no file {file.name} any more", f"see {page}")
+    if status in (401, 404):
+        if status == 401 and get_token():
+            return InputError(f"{repo}: the hub refuses your token (401)", f"a new one: {login}")
+        return InputError(
+            f"{repo}: the hub knows no such repository, or it is private (it answers {status})",
+            f"is the name right? for a private or gated one, log in: {login}",
+        )
+    if status == 429:
+        wait = error.response.headers.get("Retry-After", "")
+        return Interrupted(
+            "the hub has had too many requests from here (429)",
+            f"try again in some minutes; it lets those do more who log in: {login}",
+            after=float(wait) if wait.isdigit() else None,
+        )
+    if status >= 500 or status == 408:
+        return Interrupted(f"{constants.ENDPOINT} answers {status}", "try again later")
+    return DownloadError(f"{constants.ENDPOINT} answers {status}: {_line(error)}", f"see {page}")
+
+
+def cached_file(repo: str, commit: str, name: str) -> Path | None:
+    """A file that another program has fetched into the Hugging Face cache, if it is there."""
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(repo, name, revision=commit)
+    return Path(found) if isinstance(found, str) else None
+
+
+def cached_repository(repo: str, revision: str | None) -> Repository | None:
+    """A checkpoint that another program has fetched into the Hugging Face cache, if it has all.
+
+    Its files count as right: the digests are those that they have.
+    """
+    from llmsuggestd.convert.hub import cached_checkpoint
+
+    folder = cached_checkpoint(repo, revision)
+    if folder is None:
+        return None
+    files = tuple(
+        RemoteFile(file.name, file.stat().st_size, f"sha256:{_sha256(file)}")
+        for file in sorted(folder.iterdir())
+        if file.is_file() and _FILE_NAME.fullmatch(file.name)
+    )
+    return Repository(repo, folder.name, None, files)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,79 @@
+"""`models import`: a GGUF file that the user has becomes a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.models import gguf, store
+from llmsuggestd.models.pull import Pulled, Watcher
+from llmsuggestd.models.trial import first_suggestion
+from llmsuggestd.paths import Paths, make_private, write_atomically
+
+_BLOCK = 2**22
+
+
+def import_file(
+    paths: Paths,
+    file: Path,
+    watcher: Watcher,
+    *,
+    name: str | None = None,
+    link: bool = False,
+    any_architecture: bool = False,
+) -> Pulled:
+    """Check a GGUF file, try it, and put a copy of it (or a link to it) into the store.
+
+    The file itself stays as it is. Raises InputError if it is not what it must be, ModelError if
+    it does not work here or its id is taken, LlmsuggestdError if there is no room; then nothing
+    is left behind.
+    """
+    header, warnings = gguf.check(file, any_architecture=any_architecture)
+    file = file.resolve()
+    model_id = store.check_id(name or file.stem)
+    store.check_free(paths, model_id, str(file))
+    for warning in warnings:
+        watcher.note(warning)
+    make_private(paths.data)
+    make_private(paths.models)
+    if not link:
+        store.check_room(paths, header.file_bytes)
+    watcher.stage("trying it", "", 0, 0)
+    trial = first_suggestion(paths, file)
+    record = store.Record(str(file), header.text("general.license"), header.file_bytes)
+    if link:
+        model = _place_link(paths, model_id, file, record)
+    else:
+        model = _place_copy(paths, model_id, file, record, watcher)
+    return Pulled(model, str(file), trial)
+
+
+def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -> store.Model:
+    temporary = paths.models / f".{model_id}.link"
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(file)
+        return store.place(paths, model_id, temporary, record)
+    except OSError as error:
+        raise LlmsuggestdError(
+            f"{paths.models}: a link cannot be made: {error.strerror}", "leave out --link"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _place_copy(
+    paths: Paths, model_id: str, file: Path, record: store.Record, watcher: Watcher
+) -> store.Model:
+    from llmsuggestd.convert.gguf_file import replacing
+
+    target = store.model_path(paths, model_id)
+    watcher.stage("copying", "bytes", 0, record.bytes)
+    with replacing(target) as partial, file.open("rb") as source, partial.open("wb") as copy:
+        while block := source.read(_BLOCK):
+            copy.write(block)
+            watcher.advance(len(block))
+        write_atomically(store.record_path(paths, model_id), msgspec.json.encode(record))
+    return store.Model(model_id, target, record.bytes)

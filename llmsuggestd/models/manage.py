@@ -1,0 +1,125 @@
+"""Which models there are, in what state; and taking one away again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llmsuggestd.client import Client
+from llmsuggestd.config import load_config, write_model
+from llmsuggestd.daemon import control
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.models import downloads, store
+from llmsuggestd.models.store import Model
+from llmsuggestd.paths import Paths
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model that is installed, or on its way."""
+
+    id: str
+    bytes: int
+    """Of the installed file; of a download, what has arrived."""
+    total_bytes: int
+    quantisation: str | None
+    source: str | None
+    licence: str | None
+    state: str
+    """`loaded` (in the daemon's memory), `loading`, `failed`, `available`; of a download
+    `downloading`, `partial` or `complete`."""
+    path: str
+    served: bool
+    """Whether the running daemon serves it."""
+    chosen: bool
+    """Whether the settings name it."""
+
+
+def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
+    """Every installed model and every download; `status` is the daemon's, None if none runs."""
+    chosen = load_config(paths).model
+    installed = [_row(paths, model, status, chosen) for model in store.installed(paths)]
+    return installed + [
+        Row(
+            id=download.id,
+            bytes=download.bytes,
+            total_bytes=download.total_bytes,
+            quantisation=None,
+            source=download.source,
+            licence=download.licence,
+            state=download.state,
+            path=str(download.folder),
+            served=False,
+            chosen=False,
+        )
+        for download in downloads.listed(paths)
+    ]
+
+
+def state_of(model_id: str, status: dict[str, Any] | None) -> str:
+    """The state of an installed model, by the daemon's status."""
+    if status is not None:
+        if status["switching_to"] == model_id:
+            return "loading"
+        if status["model"]["id"] == model_id:
+            words = {"ready": "loaded", "busy": "loaded", "loading": "loading", "failed": "failed"}
+            return words.get(status["state"], "available")
+    return "available"
+
+
+def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
+    """Remove a model, and what has been downloaded for it; the bytes that are free again, and
+    whether the starter took its place.
+
+    A daemon that serves it changes over to the starter first. Raises ModelError if there is no
+    such model or it is not ours to remove, AlreadyRunningError if it is being pulled; then nothing
+    has changed.
+    """
+    store.check_id(model_id)
+    waiting = [download for download in downloads.listed(paths) if download.id == model_id]
+    for download in waiting:
+        downloads.check_idle(download)
+    present = store.model_path(paths, model_id)
+    installed = present.exists() or present.is_symlink()
+    replaced = False
+    if installed or not waiting:
+        store.check_removable(paths, model_id)
+        replaced = _give_up(paths, model_id)
+    freed = store.remove(paths, model_id) if installed else 0
+    for download in waiting:
+        freed += download.bytes
+        downloads.clear(download.folder)
+    return freed, replaced
+
+
+def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str) -> Row:
+    details = store.details(paths, model)
+    return Row(
+        id=model.id,
+        bytes=model.bytes,
+        total_bytes=model.bytes,
+        quantisation=details.quantisation,
+        source=details.source,
+        licence=details.licence,
+        state=state_of(model.id, status),
+        path=str(model.path),
+        served=status is not None and status["model"]["id"] == model.id,
+        chosen=model.id == chosen,
+    )
+
+
+def _give_up(paths: Paths, model_id: str) -> bool:
+    """Have the starter served where this model was, or was going to be; whether it was."""
+    status = control.running(Client(paths))
+    if status is not None and status["switching_to"] == model_id:
+        raise LlmsuggestdError(f"{model_id} is being loaded", "try again in a moment")
+    served = status is not None and status["model"]["id"] == model_id
+    if not served and load_config(paths).model != model_id:
+        return False
+    if not store.starter_path(paths).exists():
+        store.place_starter(paths)
+    if served:
+        control.use_model(paths, store.STARTER)
+    else:
+        write_model(paths, store.STARTER)
+    return True

@@ -1,0 +1,379 @@
+"""`models pull`: from a name to a model that can be served.
+
+A repository of the hub has either a checkpoint, which is converted here, or a ready-made GGUF
+file. What is fetched lies below `downloads/` until the model is in place; a pull that is
+interrupted, in whatever way, is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from llmsuggestd.client import Client
+from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
+from llmsuggestd.models import downloads, gguf, hub, store
+from llmsuggestd.models.catalogue import CATALOGUE
+from llmsuggestd.models.download import bytes_here, fetch, partial_path, patiently
+from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
+from llmsuggestd.models.trial import Trial, first_suggestion
+from llmsuggestd.paths import Paths, make_private
+
+DEFAULT_QUANT: Final = "Q4_K_M"
+
+_PART: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+
+_ENOUGH_FOR_THE_KIND: Final = 2**16
+"""Bytes of a GGUF file after which its architecture is known; it stands first by convention."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be pulled."""
+
+    repo: str
+    file: str | None = None
+    """A GGUF file of the repository; None: its checkpoint, or its only GGUF file."""
+    revision: str | None = None
+    """A branch, tag or commit; None: the main branch."""
+    id: str | None = None
+    """The catalogue's id of it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to pull."""
+
+    name: str | None = None
+    """The model's id; None: the catalogue's, or the repository's or file's name."""
+    quant: str = DEFAULT_QUANT
+    """What a checkpoint is converted to."""
+    keep_checkpoint: bool = False
+    any_architecture: bool = False
+    again: bool = False
+    """Even if it is installed from the same commit."""
+    dry_run: bool = False
+    """Only plan."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pull is going to do; sizes in bytes."""
+
+    id: str
+    source: str
+    licence: str | None
+    quantisation: str | None
+    """What the checkpoint is converted to; None for a GGUF file."""
+    download_bytes: int
+    here_bytes: int
+    """How much of that is here already."""
+    model_bytes: int
+    """Of the installed model; of a converted one, up to two megabytes less."""
+    free_bytes: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """Disk space that is still needed, until the download is removed."""
+        converted = self.model_bytes if self.quantisation else 0
+        return self.download_bytes - self.here_bytes + converted
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull has done."""
+
+    model: store.Model
+    source: str
+    trial: Trial | None
+    """None: it was installed from that commit already."""
+
+
+class Watcher(Protocol):
+    """Who is told how it goes."""
+
+    def planned(self, plan: Plan) -> None:
+        """What is going to happen."""
+
+    def stage(self, name: str, unit: str, done: int, total: int) -> None:
+        """A stage begins, of which `done` is done; `unit` is `bytes`, `weights`, or empty."""
+
+    def advance(self, count: int) -> None:
+        """More of the stage is done (or less: what has to be done again)."""
+
+    def note(self, line: str) -> None:
+        """Something that the user may want to know."""
+
+
+def parse(text: str) -> Target:
+    """Read what the user wants: `ID`, `owner/name` or `owner/name/file.gguf`, with `@revision`.
+
+    Raises UsageError if it is none of these.
+    """
+    name, at, revision = text.partition("@")
+    parts = name.split("/")
+    if (entry := CATALOGUE.get(name)) is not None and entry.repo and (revision or not at):
+        return Target(entry.repo, None, revision or None, entry.id)
+    repo, file = "/".join(parts[:2]), "/".join(parts[2:])
+    if (
+        not hub.REPO.fullmatch(repo)
+        or (file and not file.endswith(".gguf"))
+        or ".." in parts
+        or (at and not revision)
+    ):
+        raise UsageError(
+            f"{text!r} is neither in the catalogue nor a repository of the hub",
+            "`llmsuggestd models catalogue` lists the first; the second is owner/name or"
+            " owner/name/file.gguf, both with @revision if need be",
+        )
+    return Target(repo, file or None, revision or None)
+
+
+def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pulled | None:
+    """Have the target installed; None after a dry run.
+
+    Raises UsageError, InputError (no such repository, not permitted, not convertible),
+    DownloadError, AlreadyRunningError (another pull of it), ModelError (it does not work here, or
+    its id is taken), LlmsuggestdError (no room). What has arrived is kept for the next pull.
+    """
+    repository = _look_up(paths, target, watcher)
+    repository, ready_made = _choose(repository, target)
+    model_id = store.check_id(
+        options.name or target.id or _default_id(repository, ready_made, options.quant)
+    )
+    source = _source(repository, ready_made)
+    store.check_free(paths, model_id, source)
+    quant = None if ready_made else options.quant.upper()
+    there = _installed(paths, model_id, source, quant)
+    if there is not None and not options.again and not options.dry_run:
+        return Pulled(there, source, None)
+    folder = downloads.folder_of(paths, repository.name, ready_made)
+    with downloads.working_in(paths, folder):
+        downloads.prepare(folder, model_id, repository)
+        if ready_made is None:
+            small = [file for file in repository.files if not _is_weights(file)]
+            _fetch_all(folder, repository, small, watcher)
+        plan = Plan(
+            id=model_id,
+            source=source,
+            licence=repository.licence,
+            quantisation=quant,
+            download_bytes=sum(file.bytes for file in repository.files),
+            here_bytes=sum(bytes_here(folder, file) for file in repository.files),
+            model_bytes=ready_made.bytes if ready_made else _converted_bytes(folder, options.quant),
+            free_bytes=store.free_bytes(paths),
+        )
+        watcher.planned(plan)
+        if options.dry_run:
+            if not any(bytes_here(folder, f) for f in repository.files if _is_weights(f)):
+                downloads.clear(folder)
+            return None
+        store.check_room(paths, plan.needed_bytes)
+        watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
+        try:
+            kind = _KindCheck(folder, ready_made, options)
+            _fetch_all(folder, repository, repository.files, watcher, kind)
+        except gguf.WrongArchitecture:
+            downloads.clear(folder)
+            raise
+        file = _model_file(folder, repository, ready_made, options.quant, watcher)
+        _, warnings = gguf.check(file, any_architecture=options.any_architecture)
+        for warning in warnings:
+            watcher.note(warning)
+        watcher.stage("trying it", "", 0, 0)
+        trial = first_suggestion(paths, file)
+        record = store.Record(source, repository.licence, file.stat().st_size, quant)
+        model = _place(paths, model_id, file, record)
+        if not options.keep_checkpoint:
+            downloads.clear(folder)
+    _refresh_daemon(paths, model_id)
+    return Pulled(model, source, trial)
+
+
+def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
+    """What the hub has, or, if it cannot be asked, what is here if that is whole."""
+    try:
+        return patiently(lambda: hub.look_up(target.repo, target.revision), watcher.note)
+    except DownloadError as error:
+        for download in downloads.listed(paths):
+            manifest = downloads.read_manifest(download.folder)
+            if (
+                manifest is not None
+                and manifest.repo == target.repo
+                and target.revision in (None, manifest.commit)
+                and (target.file is None or target.file in [f.name for f in manifest.files])
+                and download.bytes == download.total_bytes
+            ):
+                watcher.note(f"{error.message}; but all of it is here")
+                return manifest.repository
+        if hub.offline() and (found := hub.cached_repository(target.repo, target.revision)):
+            watcher.note(f"{target.repo} is taken from the Hugging Face cache")
+            return found
+        raise
+
+
+def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteFile | None]:
+    """The repository with the files that are needed only; and the GGUF file, if it is one.
+
+    Raises InputError if there is nothing to be had, or too much.
+    """
+    ready_made = {file.name: file for file in repository.files if file.name.endswith(".gguf")}
+    if target.file is not None:
+        if target.file not in ready_made:
+            raise InputError(f"{target.repo} has no file {target.file}", _they_are(ready_made))
+        chosen = ready_made[target.file]
+    else:
+        # Here: numpy takes a while, and one who has mistyped a name need not wait for it.
+        from llmsuggestd.convert.hub import wanted_files
+
+        wanted = wanted_files([file.name for file in repository.files])
+        files = tuple(file for file in repository.files if file.name in wanted)
+        if any(_is_weights(file) for file in files):
+            return replace(repository, files=files), None
+        if len(ready_made) != 1:
+            raise InputError(
+                f"{target.repo} has no checkpoint, but {len(ready_made)} GGUF files"
+                if ready_made
+                else f"{target.repo} has neither a checkpoint nor a GGUF file",
+                _they_are(ready_made),
+            )
+        (chosen,) = ready_made.values()
+    if _PART.search(chosen.name):
+        raise InputError(
+            f"{chosen.name} is a part of a model",
+            "fetch all parts, join them with llama-gguf-split --merge, then"
+            " `llmsuggestd models import`",
+        )
+    return replace(repository, files=(chosen,)), chosen
+
+
+def _they_are(files: dict[str, RemoteFile]) -> str:
+    if not files:
+        return "look at its page: does it have model.safetensors or pytorch_model.bin?"
+    return "pull one of: " + ", ".join(
+        f"{name} ({store.size_text(file.bytes)})" for name, file in sorted(files.items())
+    )
+
+
+def _is_weights(file: RemoteFile) -> bool:
+    return file.name.endswith((".safetensors", ".bin", ".gguf"))
+
+
+def _default_id(repository: Repository, ready_made: RemoteFile | None, quant: str) -> str:
+    if ready_made is not None:
+        return ready_made.local_name.removesuffix(".gguf")
+    name = repository.name.rpartition("/")[2]
+    return name if quant.upper() == DEFAULT_QUANT else f"{name}-{quant.upper()}"
+
+
+def _source(repository: Repository, ready_made: RemoteFile | None) -> str:
+    file = f"/{ready_made.name}" if ready_made else ""
+    return f"{repository.name}{file}@{repository.commit}"
+
+
+def _installed(paths: Paths, model_id: str, source: str, quant: str | None) -> store.Model | None:
+    """The model with that id, if it is from that source and converted like that."""
+    for model in store.installed(paths):
+        record = store.read_record(paths, model) if model.id == model_id else None
+        if record is not None and (record.source, record.quantisation) == (source, quant):
+            return model
+    return None
+
+
+def _converted_bytes(folder: Path, quant: str) -> int:
+    from llmsuggestd.convert.conversion import expected_bytes
+
+    size: int = expected_bytes(folder, quant)
+    return size
+
+
+class _KindCheck:
+    """Looks at a GGUF file's beginning, so that nobody waits for gigabytes of the wrong kind."""
+
+    def __init__(self, folder: Path, file: RemoteFile | None, options: Options) -> None:
+        self._folder = folder
+        self._file = None if options.any_architecture else file
+
+    def __call__(self) -> None:
+        """Raise InputError if enough has come, and it is of another architecture."""
+        if self._file is None or bytes_here(self._folder, self._file) < _ENOUGH_FOR_THE_KIND:
+            return
+        path = self._folder / self._file.local_name
+        kind = gguf.architecture(path if path.exists() else partial_path(self._folder, self._file))
+        if kind is not None and kind != gguf.ARCHITECTURE:
+            raise gguf.WrongArchitecture(self._file.name, kind)
+        self._file = None
+
+
+def _fetch_all(
+    folder: Path,
+    repository: Repository,
+    files: Iterable[RemoteFile],
+    watcher: Watcher,
+    check: _KindCheck | None = None,
+) -> None:
+    def advance(count: int) -> None:
+        watcher.advance(count)
+        if check is not None:
+            check()
+
+    for file in sorted(files, key=lambda file: file.bytes):
+        fetch(folder, repository, file, advance, watcher.note)
+
+
+def _model_file(
+    folder: Path,
+    repository: Repository,
+    ready_made: RemoteFile | None,
+    quant: str,
+    watcher: Watcher,
+) -> Path:
+    """The GGUF file, made from the checkpoint if it is one."""
+    if ready_made is not None:
+        return folder / ready_made.local_name
+    from llmsuggestd.convert import Source, convert
+
+    shown = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        if shown == 0:
+            watcher.stage(f"converting to {quant.upper()}", "weights", 0, total)
+        watcher.advance(done - shown)
+        shown = done
+
+    file = folder / "converted.gguf"
+    summary = convert(
+        folder,
+        file,
+        quant,
+        name=repository.name.rpartition("/")[2],
+        source=Source(repository.name, repository.commit),
+        progress=progress,
+    )
+    for warning in summary.warnings:
+        watcher.note(warning)
+    return file
+
+
+def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> store.Model:
+    make_private(paths.models)
+    try:
+        return store.place(paths, model_id, file, record)
+    except OSError as error:
+        raise LlmsuggestdError(
+            f"{paths.models} cannot be written: {error.strerror}", "check its permissions"
+        ) from None
+
+
+def _refresh_daemon(paths: Paths, model_id: str) -> None:
+    """Have a daemon that serves an older model of that id load the new one."""
+    client = Client(paths)
+    try:
+        if client.request("GET", "/v1/status")["model"]["id"] == model_id:
+            client.request("PUT", "/v1/model", {"id": model_id}, timeout=120)
+    except NotRunningError:
+        pass

@@ -1,0 +1,76 @@
+"""A model's first suggestion: the proof that a file which looks right also works here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llmsuggestd.config import load_config
+from llmsuggestd.daemon.engine import Supervisor
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError, ModelError
+from llmsuggestd.paths import Paths, make_private
+
+GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+
+CONTEXT: Final = 512
+"""Tokens; plenty for that goal, and little memory beside a daemon's model."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How the trial went."""
+
+    suggestion: str
+    device: str
+    load_ms: float
+    answer_ms: float
+
+
+def first_suggestion(paths: Paths, file: Path) -> Trial:
+    """Load a file as the daemon would, in an engine of its own, and ask for a suggestion.
+
+    Raises ModelError if it cannot be loaded, or has nothing to suggest.
+    """
+    make_private(paths.state)  # where it is kept how the engine works on this machine
+    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error says it all
+    try:
+        return asyncio.run(_ask(paths, file))
+    except LlmsuggestdError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{file.name} does not work: {error.message}") from None
+
+
+async def _ask(paths: Paths, file: Path) -> Trial:
+    config = load_config(paths)
+    load = protocol.Load(
+        path=str(file),
+        gpu=config.gpu,
+        threads=config.threads,
+        context=CONTEXT,
+        extra_buffers=True,
+    )
+    supervisor = Supervisor(load, paths.engine_memory)
+    try:
+        engine = await supervisor.ready()
+        began = time.monotonic()
+        result = await supervisor.ask(
+            protocol.Suggest(
+                id=1, goal=GOAL, prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
+            )
+        )
+        took = (time.monotonic() - began) * 1000
+    finally:
+        await supervisor.close()
+    if not result.suggestions:
+        raise ModelError(
+            f"{file.name} loads, but has nothing to suggest", "it is no model for Lean's goals"
+        )
+    return Trial(
+        result.suggestions[0].text, engine.info.device, engine.info.load_ms, round(took, 1)
+    )
