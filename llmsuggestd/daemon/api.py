@@ -108,11 +108,25 @@ async def events(request: web.Request, _: None) -> web.StreamResponse:
 async def models(request: web.Request, _: None) -> ModelList:
     """The installed models, and which of them is served."""
     daemon = request.app[DAEMON]
-    current = daemon.suggester.serving.model
+    status = daemon.status()
+    # a file's metadata is read once, but then that takes its time
+    described = await asyncio.to_thread(
+        lambda: [
+            (model, store.details(daemon.paths, model)) for model in store.installed(daemon.paths)
+        ]
+    )
     return ModelList(
         [
-            InstalledModel(model.id, model.bytes, model.id == current)
-            for model in store.installed(daemon.paths)
+            InstalledModel(
+                id=model.id,
+                bytes=model.bytes,
+                current=model.id == status.model.id,
+                state=store.state_of(model.id, status.state, status.model.id, status.switching_to),
+                quantisation=details.quantisation,
+                source=details.source,
+                licence=details.licence,
+            )
+            for model, details in described
         ]
     )
 

@@ -79,13 +79,17 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Timings(Struct):
-    """Where the time went, in milliseconds."""
+    """Where the time went, in milliseconds, and the tokens of the prompt that it went into."""
 
     queue_ms: float = 0.0
     load_ms: float = 0.0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0
     total_ms: float = 0.0
+    prompt_tokens: int = 0
+    reused_tokens: Annotated[
+        int, Meta(description="How many of them an earlier prompt had left in memory.")
+    ] = 0
 
 
 class SuggestAnswer(Struct):
@@ -164,6 +168,12 @@ class InstalledModel(Struct):
     id: str
     bytes: int
     current: Annotated[bool, Meta(description="Whether it is the one that is served.")]
+    state: Literal["available", "loading", "loaded", "failed"]
+    quantisation: Annotated[
+        str | None, Meta(description="llama.cpp's name for it, such as `Q4_K_M`.")
+    ]
+    source: Annotated[str | None, Meta(description="The repository and commit, or the file.")]
+    licence: str | None
 
 
 class ModelList(Struct):

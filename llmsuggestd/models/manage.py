@@ -56,17 +56,6 @@ def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
     ]
 
 
-def state_of(model_id: str, status: dict[str, Any] | None) -> str:
-    """The state of an installed model, by the daemon's status."""
-    if status is not None:
-        if status["switching_to"] == model_id:
-            return "loading"
-        if status["model"]["id"] == model_id:
-            words = {"ready": "loaded", "busy": "loaded", "loading": "loading", "failed": "failed"}
-            return words.get(status["state"], "available")
-    return "available"
-
-
 def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
     """Remove a model, and what has been downloaded for it; the bytes that are free again, and
     whether the starter took its place.
@@ -101,7 +90,11 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
         quantisation=details.quantisation,
         source=details.source,
         licence=details.licence,
-        state=state_of(model.id, status),
+        state=store.state_of(
+            model.id, status["state"], status["model"]["id"], status["switching_to"]
+        )
+        if status
+        else "available",
         path=str(model.path),
         served=status is not None and status["model"]["id"] == model.id,
         chosen=model.id == chosen,

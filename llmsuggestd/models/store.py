@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -63,6 +63,14 @@ class Details:
     licence: str | None
 
 
+def _changed(path: Path) -> int:
+    """When a file was changed last, in nanoseconds; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def check_id(model_id: str) -> str:
     """The id itself. Raises UsageError if it cannot be one."""
     if not MODEL_ID.fullmatch(model_id):
@@ -102,7 +110,7 @@ def installed(paths: Paths) -> list[Model]:
 
 def details(paths: Paths, model: Model) -> Details:
     """What a model's record and its file say of it."""
-    quantisation, source, licence = _from_header(model.path, model.path.stat().st_mtime_ns)
+    quantisation, source, licence = _from_header(model.path, model.bytes, _changed(model.path))
     record = read_record(paths, model)
     if record is not None:
         source, licence = record.source, record.licence or licence
@@ -111,8 +119,30 @@ def details(paths: Paths, model: Model) -> Details:
     return Details(quantisation, source, licence)
 
 
+def state_of(
+    model_id: str, daemon: str, served: str, loading: str | None
+) -> Literal["available", "loading", "loaded", "failed"]:
+    """The state of an installed model.
+
+    `daemon` is the daemon's own state, `served` the model it serves, `loading` the one that is to
+    take its place.
+    """
+    if model_id == loading:
+        return "loading"
+    if model_id == served:
+        if daemon in ("ready", "busy"):
+            return "loaded"
+        if daemon == "loading":
+            return "loading"
+        if daemon == "failed":
+            return "failed"
+    return "available"
+
+
 @lru_cache(maxsize=64)
-def _from_header(path: Path, _mtime_ns: int) -> tuple[str | None, str | None, str | None]:
+def _from_header(
+    path: Path, _bytes: int, _changed: int
+) -> tuple[str | None, str | None, str | None]:
     """Quantisation, source and licence from a file's own metadata."""
     try:
         header = gguf.read_header(path)
@@ -227,15 +257,6 @@ def remove(paths: Paths, model_id: str) -> int:
     target.unlink()
     record_path(paths, model_id).unlink(missing_ok=True)
     return freed
-
-
-def files(paths: Paths) -> list[Path]:
-    """Every file of the store, of the records too."""
-    found = [model.path for model in installed(paths)]
-    return [
-        *found,
-        *(file for path in found if (file := path.with_suffix(".json")).is_file()),
-    ]
 
 
 def starter_path(paths: Paths) -> Path:

@@ -87,12 +87,17 @@ def test_events_end_with_the_daemon(home: Home) -> None:
 def test_models_are_listed(served: Home) -> None:
     _, answer = served.curl("/v1/models")
     size = (served.paths.models / "starter.gguf").stat().st_size
-    assert answer == {"models": [{"id": "starter", "bytes": size, "current": True}]}
+    (starter,) = answer["models"]
+    assert starter.pop("quantisation")
+    assert starter == {
+        "id": "starter", "bytes": size, "current": True, "state": "loaded",
+        "source": "llmsuggestd", "licence": "apache-2.0",
+    }  # fmt: skip
     listed = json.loads(served.run("models", "list", "--json").stdout)["models"]
     assert [(m["id"], m["bytes"], m["served"], m["chosen"]) for m in listed] == [
         ("starter", size, True, True)
     ]
-    assert served.run("models", "list").stdout.split()[:2] == ["*", "starter"]
+    assert served.run("models", "list").stdout.splitlines()[1].split()[:2] == ["*", "starter"]
 
 
 def test_figures(served: Home) -> None:
