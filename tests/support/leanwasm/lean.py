@@ -87,6 +87,29 @@ class Lean:
             return Result(output, process.returncode, seconds)
 
     @contextmanager
+    def process(
+        self, file: Path, env: Mapping[str, str], options: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A running `run`, for who reads its standard error as it comes; killed at the end."""
+        with tempfile.TemporaryDirectory(prefix="lean-") as tree:
+            self._link(self._imports(file.read_text(), (PACKAGE, file.parent)), Path(tree))
+            process = subprocess.Popen(
+                [*self._command, *options, str(file)],
+                env={**os.environ, "LEAN_PATH": tree, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    @contextmanager
     def worker(self, file: Path, text: str, env: Mapping[str, str]) -> Iterator[Worker]:
         """The language server for a file that is open in an editor with this text."""
         with tempfile.TemporaryDirectory(prefix="lean-") as tree:
