@@ -84,7 +84,7 @@ class Client:
         """The daemon's status now and whenever it changes, until the daemon ends.
 
         `timeout` must be above the daemon's heartbeat of 15 s. Raises NotRunningError if nobody
-        answers, or nothing comes any more.
+        answers, nothing comes any more, or the stream is cut off: the daemon was killed.
         """
         try:
             connection, headers = self._connection(timeout)
@@ -98,6 +98,8 @@ class Client:
                             response.status, problem["code"], problem["message"], problem["hint"]
                         )
                     yield status
+                if getattr(response, "chunk_left", None) == 0:  # the last chunk has not come
+                    raise http.client.IncompleteRead(b"")
             finally:
                 connection.close()
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -19,14 +19,12 @@ from llmsuggestd.paths import get_paths
     help="How long to wait for the desktop's panel, where the desktop is just coming up.",
 )
 def command(wait: float) -> None:
-    """Show the daemon's state as an icon in the panel, with a menu to start and stop it.
+    """Show the daemon's state as an icon in the panel, with a menu of what there is to do with it.
 
     Runs until Quit is chosen in the menu; the daemon goes on without it, and it without the
     daemon. There is one tray at a time.
     """
     from llmsuggestd.tray import app
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%F %T"
-    )
+    logging.basicConfig(level=logging.INFO, format=app.LOG_FORMAT, datefmt=app.LOG_TIME)
     app.run(get_paths(), wait)

@@ -10,21 +10,30 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
-from llmsuggestd.errors import AlreadyRunningError
+from llmsuggestd import lake
+from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths, make_private
-from llmsuggestd.tray import backend, icon
+from llmsuggestd.resources import resource
+from llmsuggestd.tray import autostart, backend, desktop, icon
 from llmsuggestd.tray.follow import Follower
-from llmsuggestd.tray.view import START, STOP, View
+from llmsuggestd.tray.view import ModelItem, Problem, View
 
 log = logging.getLogger(__name__)
 
 WIDTH: Final = 60
 """Characters of a menu line; messages are broken into lines of this length."""
+
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
+LOG_TIME: Final = "%F %T"
+LOG_SIZE: Final = 256 * 1024
+"""Bytes after which the tray's log is set aside and begins anew."""
 
 
 def run(paths: Paths, wait: float) -> None:
@@ -33,7 +42,11 @@ def run(paths: Paths, wait: float) -> None:
     Raises AlreadyRunningError if there is one for this home, TrayError if none can be shown.
     """
     make_private(paths.runtime)
-    with only_one(paths.tray_lock_file, _runs_already), _private_tempdir(paths.runtime / "tray"):
+    with (
+        only_one(paths.tray_lock_file, _runs_already),
+        _logging_to(paths.tray_log_file),
+        _private_tempdir(paths.runtime / "tray"),
+    ):
         pystray = backend.load(wait)
         Tray(paths, pystray).run()
 
@@ -42,13 +55,15 @@ class Tray:
     """The icon, and the threads behind it."""
 
     def __init__(self, paths: Paths, pystray: Any) -> None:
+        self._paths = paths
         self._pystray = pystray
         self._interrupted = False
         self._quitting = False
-        self._follower = Follower(paths, self._changed)
+        self._follower = Follower(paths, self._changed, self._failed)
+        self._mark = self._follower.view.mark
         self._icon = pystray.Icon(
             "llmsuggestd",
-            icon=icon.draw(self._follower.view.state),
+            icon=icon.draw(self._mark),
             title=_title(self._follower.view),
             menu=pystray.Menu(self._items),
         )
@@ -73,14 +88,60 @@ class Tray:
         """The menu's items for the present view; `update_menu` has pystray ask for them again."""
         item, menu = self._pystray.MenuItem, self._pystray.Menu
         view = self._follower.view
-        for words in (view.line, view.hint):
+        for words in (view.line, *view.notes):
             for line in textwrap.wrap(words, WIDTH, max_lines=4, placeholder=" …"):
                 yield item(line, None, enabled=False)
         yield menu.SEPARATOR
-        yield item("Start", lambda: self._follower.do(START), enabled=view.can_start)
-        yield item("Stop", lambda: self._follower.do(STOP), enabled=view.can_stop)
+        yield item("Start", lambda: self._follower.start(), enabled=view.can_start)
+        yield item("Stop", lambda: self._follower.stop(), enabled=view.can_stop)
+        yield item("Model", menu(*self._models(view)))
+        yield menu.SEPARATOR
+        yield item("Copy Lean setup", self._act("copy the Lean setup", self._copy_lean_setup))
+        yield item("Logs", self._act("show the log", self._show_log))
+        yield item(
+            "Start at login",
+            self._act("change what starts at login", _toggle_autostart),
+            checked=lambda _: autostart.enabled(),
+            enabled=autostart.supported(),
+        )
         yield menu.SEPARATOR
         yield item("Quit", self._quit)
+
+    def _models(self, view: View) -> Iterator[Any]:
+        """The items of the menu of models."""
+        item, menu = self._pystray.MenuItem, self._pystray.Menu
+        for model in view.models:
+            yield item(
+                model.label,
+                self._use(model),
+                checked=lambda _, served=model.served: served,
+                radio=True,
+            )
+        yield menu.SEPARATOR
+        yield item("Get more models…", self._act("open a terminal", self._show_catalogue))
+
+    def _use(self, model: ModelItem) -> Callable[[], None]:
+        return lambda: None if model.served else self._follower.use(model.id)
+
+    def _act(self, what: str, act: Callable[[], None]) -> Callable[[], None]:
+        """What a menu item does: something that may take its time and may fail."""
+        return lambda: self._follower.attempt(what, act)
+
+    def _copy_lean_setup(self) -> None:
+        desktop.copy(f"{lake.toml_entry(resource('lean'))}\n")
+        self._notify("Copied", "Put it into the lakefile.toml of your Lean project")
+
+    def _show_log(self) -> None:
+        if not self._paths.log_file.exists():
+            raise backend.TrayError("there is no log yet", "it begins with Start")
+        desktop.open_file(self._paths.log_file)
+
+    def _show_catalogue(self) -> None:
+        desktop.run_in_terminal(
+            [sys.executable, "-P", "-m", "llmsuggestd", "models", "catalogue"],
+            "To get one: llmsuggestd models pull ID",
+            self._paths.runtime / "tray",
+        )
 
     def _set_up(self) -> None:
         """Begin, as soon as the loop runs. pystray calls this in a thread of its own."""
@@ -99,11 +160,22 @@ class Tray:
         """Show a new view; the follower calls this from its threads."""
 
         def show() -> None:
-            self._icon.icon = icon.draw(view.state)
+            if view.mark != self._mark:
+                self._icon.icon = icon.draw(view.mark)
+                self._mark = view.mark
             self._icon.title = _title(view)
-            self._icon.update_menu()
+            backend.update_menu(self._icon)
 
         backend.on_main_thread(show)
+
+    def _failed(self, problem: Problem) -> None:
+        """Tell of a problem: the menu, where it is shown too, has closed with the click."""
+        self._notify(problem.message, problem.hint)
+
+    def _notify(self, title: str, message: str) -> None:
+        """Have the desktop show a message, if it does that."""
+        if self._icon.HAS_NOTIFICATION:
+            backend.on_main_thread(lambda: self._icon.notify(message or " ", title[:60]))
 
     def _quit(self) -> None:
         self._quitting = True
@@ -115,6 +187,13 @@ class Tray:
         self._quit()
 
 
+def _toggle_autostart() -> None:
+    if autostart.enabled():
+        autostart.disable()
+    else:
+        autostart.enable()
+
+
 def _title(view: View) -> str:
     return textwrap.shorten(f"llmsuggestd: {view.line}", 120, placeholder=" …")  # Windows: 127
 
@@ -124,6 +203,24 @@ def _runs_already(pid: str) -> AlreadyRunningError:
         f"the tray runs already (pid {pid})",
         "its icon is in the desktop's panel; Quit in its menu ends it",
     )
+
+
+@contextlib.contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Keep a log in a file: of a tray that was started at login, nobody sees the standard error."""
+    make_private(file.parent)
+    handler = RotatingFileHandler(file, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT, LOG_TIME))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except LlmsuggestdError as error:  # shown on standard error by the command line
+        record = {"levelname": "ERROR", "msg": f"{error.message} ({error.hint})"}
+        handler.handle(logging.makeLogRecord(record))
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ and not from PyPI, and the panel must be one that looks for such objects.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -107,6 +108,70 @@ def on_main_thread(act: Callable[[], None]) -> None:
         importlib.import_module("PyObjCTools.AppHelper").callAfter(guarded)
     else:
         guarded()
+
+
+def update_menu(icon: Any) -> None:
+    """Show what the icon's menu items say now; on the main thread.
+
+    pystray makes the menu anew, and panels then close it under the user's hand, which happens all
+    the time while the daemon works. With GTK, only what differs is changed.
+    """
+    shown = getattr(icon, "_menu_handle", None)
+    if sys.platform == "linux" and shown is not None:
+        _adapt_menu(icon, shown)
+    else:
+        icon.update_menu()
+
+
+def _adapt_menu(icon: Any, menu: Any, wanted: Any = None) -> None:
+    """Change a GTK menu to what pystray's items say."""
+    items = list(icon.menu if wanted is None else wanted)
+    shown = menu.get_children()
+    matcher = difflib.SequenceMatcher(
+        None, [_looks_of(item) for item in shown], [_looks_for(icon, item) for item in items], False
+    )
+    at = 0
+    for change, i1, i2, j1, j2 in matcher.get_opcodes():
+        olds, news = shown[i1:i2], items[j1:j2]
+        while olds and news and (change == "equal" or _both_text(olds[0], news[0])):
+            old, new = olds.pop(0), news.pop(0)
+            if change != "equal":
+                old.set_label(new.text)
+            elif new.submenu:
+                _adapt_menu(icon, old.get_submenu(), new.submenu)
+            if old.get_sensitive() != new.enabled:
+                old.set_sensitive(new.enabled)
+            at += 1
+        for old in olds:
+            menu.remove(old)
+        for new in news:
+            made = icon._create_menu_item(new)
+            made.show_all()
+            menu.insert(made, at)
+            at += 1
+
+
+def _looks_of(item: Any) -> tuple[object, ...]:
+    """What does not change in an item of a GTK menu as long as it is the same item."""
+    if item.get_child() is None:  # a separator; asked for its label, it would get one
+        return None, None, False
+    checked = item.get_active() if hasattr(item, "get_active") else None
+    return item.get_label(), checked, item.get_submenu() is not None
+
+
+def _looks_for(icon: Any, item: Any) -> tuple[object, ...]:
+    """The same for one of pystray's."""
+    if item is icon.menu.SEPARATOR:
+        return None, None, False
+    return item.text, item.checked, item.submenu is not None
+
+
+def _both_text(old: Any, new: Any) -> bool:
+    """Whether both only say something, and so differ in their words at most."""
+    label, checked, submenu = _looks_of(old)
+    if label is None or checked is not None or submenu or old.get_sensitive():
+        return False
+    return new.checked is None and not new.submenu and not new.enabled
 
 
 def _check_display() -> None:

@@ -1,7 +1,8 @@
-"""Following the daemon, and starting and stopping it: the tray's two kinds of thread.
+"""Following the daemon, and doing things to it: the tray's two kinds of thread.
 
-One asks the daemon for its status again and again; each Start or Stop is another, since both take
-seconds. What goes wrong in either is something to show, never the end of the tray.
+One listens to the daemon's event stream, and looks now and then whether there is a daemon while
+there is none. Each Start, Stop or switch of the model is another, since they take seconds. What
+goes wrong in either is something to show, never the end of the tray.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,80 +21,156 @@ from llmsuggestd.client import Client
 from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths
-from llmsuggestd.tray.view import START, Problem, Task, View, describe
+from llmsuggestd.tray.view import START, STOP, Problem, Status, Task, View, describe, use
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 1.0
-"""Seconds between two questions."""
+INTERVAL: Final = 2.0
+"""Seconds between two looks for a daemon that is not there, or that has no event stream for us."""
+
+SOON: Final = 0.25
+"""Seconds until the next look when a stream has ended: then a daemon is about to go, or to come."""
 
 TIMEOUT: Final = 5.0
-"""Seconds after which a daemon that says nothing is called hung."""
+"""Seconds after which a daemon that says nothing to a question is called hung."""
+
+SILENCE: Final = 20.0
+"""Seconds without a line on the event stream after which it is; its heartbeat is 15 s."""
+
+MODELS_AGE: Final = 10.0
+"""Seconds for which the list of models is good; a new one is seen with the next heartbeat."""
+
+CRASHED: Final = Problem(
+    "The daemon ended unexpectedly",
+    "Logs may say why; Start starts it again",
+    over=lambda status: status is not None,
+    fatal=True,
+)
 
 
 class Follower:
-    """Keeps `view` up to date, and calls `changed` with each new one (from any thread)."""
+    """Keeps `view` up to date. `changed` gets each new one, `failed` each problem (any thread)."""
 
-    def __init__(self, paths: Paths, changed: Callable[[View], None]) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        changed: Callable[[View], None],
+        failed: Callable[[Problem], None] = lambda _: None,
+    ) -> None:
         self._paths = paths
         self._client = Client(paths)
         self._changed = changed
+        self._failed = failed
+        self._end = threading.Event()
+        self._wake = threading.Event()
         self._lock = threading.Lock()  # of what follows; never held while asking or telling
-        self._status: dict[str, Any] | None = None
+        self._status: Status | None = None
+        self._asked_at = 0.0  # when what `_status` answers was asked: an older answer is ignored
+        self._models: list[dict[str, Any]] = []
+        self._models_at = float("-inf")
         self._task: Task | None = None
         self._problem: Problem | None = None
         self._pid: int | None = None
-        self._end = threading.Event()
-        self.view = describe(None, None, None)
+        self.view = describe(None)
 
     def run(self) -> None:
-        """Ask until `close` is called."""
+        """Follow until `close` is called."""
         while not self._end.is_set():
-            self.look()
-            self._end.wait(INTERVAL)
+            listened = self.look() and self._listen()
+            self._wake.wait(SOON if listened else INTERVAL)
+            self._wake.clear()
 
     def close(self) -> None:
         """Ask no more, and say nothing more."""
         self._end.set()
+        self._wake.set()
 
-    def look(self) -> None:
-        """Ask once."""
+    def look(self) -> bool:
+        """Ask once; whether there is a daemon."""
+        asked_at = time.monotonic()
         status = self._ask()
-        self._reap(status)
-        with self._lock:
-            self._status = status
-            if self._problem is not None and self._problem.task.running == (status is not None):
-                self._problem = None
-        self._show()
+        self._take(status, asked_at)
+        return status is not None
 
-    def do(self, task: Task) -> None:
+    def start(self) -> None:
+        """Start the daemon, in the background."""
+        self._begin(START, lambda: control.start(self._paths, service.registered()))
+
+    def stop(self) -> None:
+        """Stop the daemon, in the background."""
+        self._begin(STOP, lambda: control.stop(self._paths, service.registered()))
+
+    def use(self, model_id: str) -> None:
+        """Have a model served from now on; loaded in the background if it is another."""
+        task = use(model_id)
+        if not task.done(self._status):
+            self._begin(task, lambda: control.use_model(self._paths, model_id))
+
+    def attempt(self, what: str, act: Callable[[], object]) -> None:
+        """Do something else in the background; only its failure is shown."""
+        self._report(None)
+
+        def carry_out() -> None:
+            try:
+                act()
+            except Exception as error:
+                self._report(_problem(what, error))
+            else:
+                self._changed(self.view)  # a mark in the menu may be another now
+
+        threading.Thread(target=carry_out, daemon=True).start()
+
+    def _begin(self, task: Task, act: Callable[[], object]) -> None:
         """Begin a task. A newer one takes the place of the older, whose end is then ignored."""
         with self._lock:
             self._task, self._problem = task, None
-        log.info("%s the daemon", task.verb)
+        log.info("asked to %s", task.what)
         self._show()
-        threading.Thread(target=self._carry_out, args=(task,), daemon=True).start()
+        threading.Thread(target=self._carry_out, args=(task, act), daemon=True).start()
 
-    def _carry_out(self, task: Task) -> None:
+    def _carry_out(self, task: Task, act: Callable[[], object]) -> None:
         problem = None
         try:
-            act = control.start if task is START else control.stop
-            act(self._paths, service.registered())
+            act()
         except Exception as error:
-            problem = Problem(task, *_explain(error))
+            problem = _problem(task.what, error, over=task.done, fatal=task is START)
         with self._lock:
             if self._task is not task:
                 return
-            self._task, self._problem = None, problem
-        if problem is not None:
-            log.error("could not %s the daemon: %s", task.verb, problem.message)
-        self.look()
+        asked_at = time.monotonic()
+        status = self._ask()  # before the task is over, lest the state before it be shown again
+        with self._lock:
+            if self._task is not task:
+                return
+            self._task = None
+        self._take(status, asked_at, problem)
+        self._wake.set()
 
-    def _ask(self) -> dict[str, Any] | None:
+    def _listen(self) -> bool:
+        """Follow the event stream until it ends; False if there is none for us."""
+        cut = False
+        try:
+            for status in self._client.events(timeout=SILENCE):
+                describe(status)
+                self._take(status, time.monotonic())
+                if self._end.is_set():
+                    return True
+        except NotRunningError as error:
+            cut = not isinstance(error.__cause__, TimeoutError)
+        except Exception as error:  # too many listen already, or it makes no sense
+            log.debug("no event stream: %s", error)
+            return False
+        asked_at = time.monotonic()
+        left = self._ask()
+        crashed = cut and left is None and self._task not in (START, STOP)
+        self._take(left, asked_at, CRASHED if crashed else None)
+        return True
+
+    def _ask(self) -> Status | None:
         """The daemon's status; None if there is no daemon, a failed one if it makes no sense."""
         try:
             status = self._client.request("GET", "/v1/status", timeout=TIMEOUT)
-            describe(status, None, None)  # a status without words makes no sense
+            describe(status)  # a status without words makes no sense
             return status
         except NotRunningError as error:
             if not isinstance(error.__cause__, TimeoutError):
@@ -102,7 +180,46 @@ class Follower:
             message, hint = _explain(error)
         return {"state": "failed", "reason": message, "hint": hint, "model": {"id": "unknown"}}
 
-    def _reap(self, status: dict[str, Any] | None) -> None:
+    def _take(self, status: Status | None, asked_at: float, problem: Problem | None = None) -> None:
+        """Show a status, and a new problem; nothing of a status older than the one shown."""
+        self._reap(status)
+        self._list_models(status)
+        with self._lock:
+            if asked_at >= self._asked_at:
+                self._status, self._asked_at = status, asked_at
+            if self._problem is not None and self._problem.over(self._status):
+                self._problem = None
+            if problem is not None and problem.over(self._status):
+                problem = None
+        if problem is not None:
+            self._report(problem)
+        else:
+            self._show()
+
+    def _list_models(self, status: Status | None) -> None:
+        """Ask for the installed models where the list is old, or the daemon has another."""
+        now = time.monotonic()
+        with self._lock:
+            fresh = now < self._models_at + MODELS_AGE and self._model(status) == self._model(
+                self._status
+            )
+            if status is None or fresh:
+                return
+            self._models_at = now
+        try:
+            models = self._client.request("GET", "/v1/models", timeout=TIMEOUT)["models"]
+            describe(status, models=models)
+        except Exception as error:
+            log.debug("no list of models: %s", error)
+        else:
+            with self._lock:
+                self._models = models
+
+    @staticmethod
+    def _model(status: Status | None) -> str | None:
+        return status["model"]["id"] if status else None
+
+    def _reap(self, status: Status | None) -> None:
         """Take leave of a daemon that was our child.
 
         Until its parent waits for it, an ended process looks alive: `llmsuggestd stop` would wait
@@ -115,15 +232,30 @@ class Follower:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, os.WNOHANG)
 
+    def _report(self, problem: Problem | None) -> None:
+        """Show a problem; None takes back the one shown."""
+        with self._lock:
+            self._problem = problem
+        if problem is not None and not self._end.is_set():
+            log.error("%s", problem.message)
+            self._failed(problem)
+        self._show()
+
     def _show(self) -> None:
         with self._lock:
-            view = describe(self._status, self._task, self._problem)
+            view = describe(self._status, self._task, self._problem, self._models)
             if view == self.view or self._end.is_set():
                 return
             old, self.view = self.view, view
-        if view.line != old.line:
+            known = self._problem is not None and self._problem.message == view.line
+        if view.line != old.line and {view.mark, old.mark} != {"ready", "busy"} and not known:
             log.info("%s", view.line)
         self._changed(view)
+
+
+def _problem(what: str, error: Exception, **more: Any) -> Problem:
+    message, hint = _explain(error)
+    return Problem(f"Could not {what}: {message}", hint, **more)
 
 
 def _explain(error: Exception) -> tuple[str, str]:

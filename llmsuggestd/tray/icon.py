@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
-    from llmsuggestd.daemon.schema import State
+    from llmsuggestd.tray.view import Mark
 
 GRID: Final = 16
 """Units along an edge."""
@@ -37,14 +37,15 @@ class Look(NamedTuple):
     """Of the plate; seen on light and on dark panels, and under white."""
     filled: bool
     arm: str
-    """What is to the right of the turnstile's bar: a `stroke`, `dots` or a `cross`."""
+    """What is to the right of the turnstile's bar: a `stroke`, a `dot`, `dots` or a `cross`."""
 
 
-LOOKS: Final[dict[State, Look]] = {
+LOOKS: Final[dict[Mark, Look]] = {
     "stopped": Look("#7d8590", filled=False, arm="stroke"),
     "loading": Look("#b7791f", filled=False, arm="dots"),
     "ready": Look("#2f8f5b", filled=True, arm="stroke"),
     "busy": Look("#3b7dd8", filled=True, arm="dots"),
+    "idle": Look("#339b63", filled=False, arm="dot"),
     "failed": Look("#d6453d", filled=True, arm="cross"),
 }
 
@@ -53,12 +54,13 @@ _RADIUS: Final = 4.0
 _RIM: Final = 1.5
 _BAR: Final = (4.0, 4.0, 6.0, 12.0)
 _STROKE: Final = (6.0, 7.0, 12.0, 9.0)
+_DOT: Final = (9.0, 7.0, 11.0, 9.0)
 _DOTS: Final = ((8.0, 7.0, 10.0, 9.0), (11.0, 7.0, 13.0, 9.0))
 _CROSS: Final = ((8.0, 6.0, 12.0, 10.0), (8.0, 10.0, 12.0, 6.0))
 _CROSS_WIDTH: Final = 2.0
 
 
-def draw(state: State, size: int = SIZE) -> Image.Image:
+def draw(state: Mark, size: int = SIZE) -> Image.Image:
     """The mark in a state, `size` pixels square, on a transparent ground."""
     look = LOOKS[state]
     edge = size * _OVERSAMPLING
@@ -79,7 +81,7 @@ def draw(state: State, size: int = SIZE) -> Image.Image:
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def svg(state: State) -> str:
+def svg(state: Mark) -> str:
     """The mark in a state, as an SVG document."""
     look = LOOKS[state]
     if look.filled:
@@ -124,7 +126,7 @@ def _ink(look: Look) -> str:
 
 
 def _boxes(look: Look) -> list[tuple[float, float, float, float]]:
-    arms = {"stroke": [_STROKE], "dots": list(_DOTS), "cross": []}
+    arms = {"stroke": [_STROKE], "dot": [_DOT], "dots": list(_DOTS), "cross": []}
     return [_BAR, *arms[look.arm]]
 
 

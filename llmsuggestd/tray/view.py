@@ -2,90 +2,141 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal
 
-if TYPE_CHECKING:
-    from llmsuggestd.daemon.schema import State
+Status = dict[str, Any]
+"""The daemon's status as the API gives it."""
+
+Mark = Literal["stopped", "loading", "ready", "busy", "idle", "failed"]
+"""Which icon."""
+
+
+@dataclass(frozen=True)
+class ModelItem:
+    """One line of the menu of models."""
+
+    id: str
+    label: str
+    served: bool
 
 
 @dataclass(frozen=True)
 class View:
     """One moment of the tray. Equal views look the same, so nothing needs to be drawn anew."""
 
-    state: State
-    """Which icon."""
+    mark: Mark
     line: str
-    """The menu's first line, and the icon's tooltip."""
-    hint: str = ""
-    """What to do about it, if anything; the next line."""
+    """The menu's first line, and the icon's tooltip: what the daemon does."""
+    notes: tuple[str, ...] = ()
+    """Lines below it: what went wrong, and what to do about it."""
     can_start: bool = False
     can_stop: bool = False
+    models: tuple[ModelItem, ...] = ()
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something we do to the daemon: start it, or stop it."""
+    """Something we do to the daemon, which takes a while."""
 
-    verb: str
+    what: str
+    """In the imperative, for the sentence `Could not …`."""
     line: str
     """What to say while it is under way."""
-    running: bool
-    """Whether the daemon runs when the task is done."""
+    done: Callable[[Status | None], bool]
+    """Whether the daemon is as the task wants it."""
 
 
-START: Final = Task("start", "Starting…", running=True)
-STOP: Final = Task("stop", "Stopping…", running=False)
+START: Final = Task("start", "Starting…", lambda status: status is not None)
+STOP: Final = Task("stop", "Stopping…", lambda status: status is None)
+
+
+def use(model_id: str) -> Task:
+    """Having another model served; over, too, when the daemon that should serve it is gone."""
+    return Task(
+        f"switch to {model_id}",
+        f"Loading {model_id}…",
+        lambda status: status is None or status["model"]["id"] == model_id,
+    )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A task that failed. It is worth showing until the daemon is as the task wanted it."""
+    """Something that went wrong, worth showing until it is over or the user does something else."""
 
-    task: Task
     message: str
     hint: str
+    over: Callable[[Status | None], bool] = lambda _: False
+    fatal: bool = False
+    """Whether it is why no daemon runs."""
 
 
-def describe(status: dict[str, Any] | None, task: Task | None, problem: Problem | None) -> View:
-    """The view of a daemon that gave `status` (None: it does not run), while we do `task`."""
-    can_start = status is None and task is None
-    can_stop = status is not None and task is not STOP
+def describe(
+    status: Status | None,
+    task: Task | None = None,
+    problem: Problem | None = None,
+    models: Sequence[dict[str, Any]] = (),
+) -> View:
+    """The view of a daemon that gave `status` (None: it does not run), while we do `task`.
+
+    `models` are the installed ones, as `GET /v1/models` gives them.
+    """
+    notes = tuple(filter(None, (problem.message, problem.hint))) if problem else ()
     if status is None:
-        if task is not None:
-            state: State = "loading" if task is START else "stopped"
-            return View(state, task.line)
-        if problem is not None:
-            return View("failed", *_words(problem), can_start=can_start)
-        return View("stopped", "Stopped", can_start=can_start)
-    state = status["state"]
-    if task is STOP:
-        return View(state, task.line)
-    if problem is not None:
-        return View(state, *_words(problem), can_stop=can_stop)
-    if state == "failed":
-        reason = status.get("reason") or "the model cannot be used"
-        return View(state, f"Failed: {reason}", status.get("hint") or "", can_stop=can_stop)
-    return View(state, _activity(status), can_stop=can_stop)
+        if task is START or task is STOP:
+            return View("loading" if task is START else "stopped", task.line)
+        if problem is not None and problem.fatal:
+            return View("failed", notes[0], notes[1:], can_start=True)
+        return View("stopped", "Stopped", notes, can_start=True)
+    mark, line, reasons = _activity(status)
+    if task is not None and task is not START:
+        mark, line = mark if task is STOP else "loading", task.line
+    return View(
+        mark,
+        line,
+        notes + reasons,
+        can_stop=task is not STOP,
+        models=tuple(_item(model, status) for model in sorted(models, key=lambda m: m["id"])),
+    )
 
 
-def _activity(status: dict[str, Any]) -> str:
+def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
+    """Icon, words and further words for what a daemon says of itself."""
     model = status["model"]["id"]
     device = status.get("device")
     where = f"{model} on {device}" if device else model
+    if new := status.get("switching_to"):
+        return "loading", f"Loading {new}…", (f"Until then, {model} answers",)
     match status["state"]:
         case "loading":
-            return f"Loading {model}…"
+            return "loading", f"Loading {model}…", ()
         case "ready":
-            return f"Ready: {where}"
+            return "ready", f"Ready: {where}", ()
         case "busy":
             waiting = status.get("queue", 1) - 1
-            return f"Busy: {where}" + (f", {waiting} waiting" if waiting > 0 else "")
-        case "stopped":  # the engine, not the daemon: the next request loads the model
-            return f"No model in memory: {model}"
-        case other:
-            raise ValueError(f"unknown state {other!r}")
+            return "busy", f"Busy: {where}" + (f", {waiting} waiting" if waiting > 0 else ""), ()
+        case "idle" | "stopped":  # the engine is, not the daemon
+            return "idle", f"Resting: {model} is loaded with the next request", ()
+        case "failed":
+            reason = status.get("reason") or "the model cannot be used"
+            return "failed", f"Failed: {reason}", tuple(filter(None, [status.get("hint")]))
+        case other:  # of a later version
+            return "idle", f"{other}: {where}", ()
 
 
-def _words(problem: Problem) -> tuple[str, str]:
-    return f"Could not {problem.task.verb}: {problem.message}", problem.hint
+def _item(model: dict[str, Any], status: Status) -> ModelItem:
+    """A model of the menu; checked is the one that answers, also while another is loaded."""
+    words = [size(model["bytes"]), model.get("quantisation")]
+    if model["id"] == status.get("switching_to"):
+        words.append("loading")
+    return ModelItem(
+        model["id"],
+        f"{model['id']} ({', '.join(filter(None, words))})",
+        model["id"] == status["model"]["id"],
+    )
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -79,8 +79,8 @@ class Desktop:
 
 
 @pytest.fixture
-def desktop() -> Iterator[Desktop]:
-    """A desktop without a panel."""
+def desktop(tmp_path: Path) -> Iterator[Desktop]:
+    """A desktop without a panel, and with settings of its own."""
     if sys.platform != "linux":
         pytest.skip("D-Bus and X are Linux's")
     for program in ("Xvfb", "dbus-daemon"):
@@ -88,7 +88,13 @@ def desktop() -> Iterator[Desktop]:
             pytest.skip(f"{program} is missing (Debian: apt install {PACKAGES})")
     desktop = Desktop({})
     quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    env = dict(os.environ)
+    settings = {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_CURRENT_DESKTOP": "",
+    }
+    env = os.environ | settings
     try:
         bus = desktop.spawn(
             "dbus-daemon", "--session", "--nofork", "--print-address=1", env=env, **quiet
@@ -99,7 +105,8 @@ def desktop() -> Iterator[Desktop]:
         )  # fmt: skip
         assert bus.stdout is not None
         assert screen.stdout is not None
-        desktop.env = {
+        desktop.env = settings | {
+            "WAYLAND_DISPLAY": "",
             "DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip(),
             "DISPLAY": f":{screen.stdout.readline().strip()}",
             "GDK_BACKEND": "x11",
@@ -130,10 +137,14 @@ class PanelClient:
         deadline = time.monotonic() + timeout
         while True:
             answer = self.ask(what)
-            if "error" not in (answer or {}) and condition(answer):
+            if not (isinstance(answer, dict) and "error" in answer) and condition(answer):
                 return answer
             assert time.monotonic() < deadline, f"the tray did not get there: {answer}"
             time.sleep(0.05)
+
+    def click(self, path: str) -> None:
+        """Click an item of the menu, as soon as it is there."""
+        self.wait_for(f"click {path}", lambda _: True)
 
     def wait_for_line(self, words: str) -> list[Any]:
         """Wait until the menu's first line has these words; the menu."""

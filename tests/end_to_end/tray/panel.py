@@ -4,8 +4,9 @@ Run as a process of its own, since it needs PyGObject, which the tests' Python m
 of stdin is a command, each line of stdout its answer in JSON:
 
     item          {"title", "icon", "status"} of the tray icon, null as long as there is none
-    menu          [{"label", "enabled"}, ...] with null for a separator
-    click LABEL   clicks that item of the menu, and answers {}
+    menu          [{"id", "label", "enabled", "checked", "menu"}, ...] with null for a separator;
+                  "checked" is null where nothing can be, "menu" where there is no submenu
+    click LABEL   clicks that item of the menu, or of a submenu (`Model/starter`), and answers {}
 
 The icon is a StatusNotifierItem, its menu speaks com.canonical.dbusmenu.
 """
@@ -81,16 +82,16 @@ class Panel:
 
     def menu(self) -> list[dict[str, Any] | None]:
         """The items of the icon's menu."""
-        return [
-            None
-            if properties.get("type") == "separator"
-            else {"label": _plain(properties["label"]), "enabled": properties.get("enabled", True)}
-            for _, properties in self._layout()
-        ]
+        what = GLib.Variant("(iias)", (0, -1, []))
+        _, root = self._call(self._name, self._get("Menu"), MENU, "GetLayout", what)
+        return _items(root)
 
-    def click(self, label: str) -> dict[str, str]:
+    def click(self, path: str) -> dict[str, str]:
         """Click an item of the menu."""
-        number = next(n for n, properties in self._layout() if properties.get("label") == label)
+        items, number = self.menu(), None
+        for label in path.split("/"):
+            item = next(item for item in items if item is not None and item["label"] == label)
+            items, number = item["menu"], item["id"]
         event = GLib.Variant("(isvu)", (number, "clicked", GLib.Variant("i", 0), 0))
         self._call(self._name, self._get("Menu"), MENU, "Event", event)
         return {}
@@ -99,11 +100,6 @@ class Panel:
     def _name(self) -> str:
         assert self._item is not None, "no tray icon has come"
         return self._item[0]
-
-    def _layout(self) -> list[tuple[int, dict[str, Any]]]:
-        what = GLib.Variant("(iias)", (0, -1, []))
-        _, (_, _, children) = self._call(self._name, self._get("Menu"), MENU, "GetLayout", what)
-        return [(number, properties) for number, properties, _ in children]
 
     def _get(self, name: str) -> Any:
         assert self._item is not None, "no tray icon has come"
@@ -116,8 +112,20 @@ class Panel:
         return answer.unpack()
 
 
-def _plain(label: str) -> str:
-    return label.replace("__", "_")  # a single one would mark a shortcut
+def _items(node: Any) -> list[dict[str, Any] | None]:
+    """A menu of `GetLayout` as `menu` gives it."""
+    return [
+        None
+        if properties.get("type") == "separator"
+        else {
+            "id": number,
+            "label": properties["label"].replace("__", "_"),  # a single one would mark a shortcut
+            "enabled": properties.get("enabled", True),
+            "checked": properties["toggle-state"] == 1 if "toggle-type" in properties else None,
+            "menu": _items((number, properties, children)) if children else None,
+        }
+        for number, properties, children in node[2]
+    ]
 
 
 def say(value: object) -> None:
@@ -134,7 +142,7 @@ def main() -> None:
         act = {"item": panel.item, "menu": panel.menu, "click": panel.click}[command]
         try:
             say(act(argument) if argument else act())  # type: ignore[operator]
-        except GLib.Error as error:  # the tray has just gone, or made its menu anew
+        except (GLib.Error, StopIteration) as error:  # the tray has just gone, or changed its menu
             say({"error": str(error)})
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socketserver
 import subprocess
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -19,12 +22,27 @@ from PIL import Image
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.tray import icon
 from tests.conftest import Home
-from tests.end_to_end.tray.conftest import Desktop, PanelClient, RunTray
+from tests.end_to_end.tray.conftest import ROOT, Desktop, PanelClient, RunTray, python
 
 
 def labels(menu: list[Any]) -> dict[str, bool]:
     """The texts of a menu, and whether each can be clicked."""
     return {item["label"]: item["enabled"] for item in menu if item is not None}
+
+
+def submenu(menu: list[Any], label: str) -> list[Any]:
+    """The items below an item of a menu, without separators."""
+    above = next(item for item in menu if item is not None and item["label"] == label)
+    return [item for item in above["menu"] if item is not None]
+
+
+def models(menu: list[Any]) -> dict[str, bool]:
+    """The models that can be chosen, each with whether it is marked."""
+    return {
+        item["label"].split(" (")[0]: item["checked"]
+        for item in submenu(menu, "Model")
+        if item["checked"] is not None
+    }
 
 
 def words_of(process: subprocess.Popen[str]) -> str:
@@ -35,16 +53,26 @@ def words_of(process: subprocess.Popen[str]) -> str:
 def test_starts_and_stops_the_daemon(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
     run_tray(LLMSUGGESTD_MODEL="absent")  # a daemon without its model runs, and says so
     menu = panel.wait_for_line("Stopped")
-    assert labels(menu) == {"Stopped": False, "Start": True, "Stop": False, "Quit": True}
+    assert labels(menu) == {
+        "Stopped": False,
+        "Start": True,
+        "Stop": False,
+        "Model": True,
+        "Copy Lean setup": True,
+        "Logs": True,
+        "Start at login": False,  # $LLMSUGGESTD_HOME is set
+        "Quit": True,
+    }
+    assert models(menu) == {}
 
-    panel.ask("click Start")
+    panel.click("Start")
     menu = panel.wait_for_line("Failed: the model 'absent' is not installed")
     assert labels(menu)["Start"] is False
     assert labels(menu)["Stop"] is True
     assert menu[1]["label"].startswith("`llmsuggestd")
     pid = home.client.request("GET", "/v1/status")["pid"]
 
-    panel.ask("click Stop")
+    panel.click("Stop")
     panel.wait_for_line("Stopped")
     assert home.run("status").returncode == ExitCode.NOT_RUNNING
     assert not Path(f"/proc/{pid}").exists()
@@ -57,13 +85,13 @@ def test_a_start_that_fails_is_words_in_the_menu(
     home.paths.config_file.write_text("port = 'seven'\n")
     tray = run_tray()
     panel.wait_for_line("Stopped")
-    panel.ask("click Start")
+    panel.click("Start")
     menu = panel.wait_for_line("Could not start: ")
     assert labels(menu)["Start"] is True
-    panel.ask("click Quit")
+    panel.click("Quit")
     log = words_of(tray)
     assert tray.returncode == 0
-    assert "could not start the daemon" in log
+    assert log.count("Could not start: ") == 1
     assert "Traceback" not in log
 
 
@@ -72,7 +100,7 @@ def test_a_daemon_started_by_the_tray_can_be_stopped_elsewhere(
 ) -> None:
     run_tray(LLMSUGGESTD_MODEL="absent")
     panel.wait_for_line("Stopped")
-    panel.ask("click Start")
+    panel.click("Start")
     panel.wait_for_line("Failed")
     assert home.run("stop").returncode == 0  # it waits for a process that is the tray's child
     panel.wait_for_line("Stopped")
@@ -81,27 +109,39 @@ def test_a_daemon_started_by_the_tray_can_be_stopped_elsewhere(
 def test_the_daemon_outlives_the_tray(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
     tray = run_tray(LLMSUGGESTD_MODEL="absent")
     panel.wait_for_line("Stopped")
-    panel.ask("click Start")
+    panel.click("Start")
     panel.wait_for_line("Failed")
-    panel.ask("click Quit")
+    panel.click("Quit")
     assert tray.wait(15) == 0
     assert home.client.request("GET", "/v1/status")["state"] == "failed"
 
 
 class ScriptedDaemon:
-    """Answers GET /v1/status on a Unix socket with what the test says."""
+    """Says on a Unix socket what the test wants: status, events, models."""
 
     def __init__(self, path: Path) -> None:
         self.status: dict[str, Any] = {}
+        self.models: list[dict[str, Any]] = []
+        self._ends = threading.Event()
         daemon = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(daemon.status).encode()
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.path == "/v1/events":
+                    self._stream()
+                else:
+                    listed = {"models": daemon.models}
+                    answer = daemon.status if self.path == "/v1/status" else listed
+                    self.wfile.write(json.dumps(answer).encode())
+
+            def _stream(self) -> None:
+                sent: dict[str, Any] = {}
+                while not daemon._ends.wait(0.05):
+                    if sent != daemon.status:
+                        sent = daemon.status
+                        self.wfile.write(json.dumps(sent).encode() + b"\n")
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
@@ -114,6 +154,7 @@ class ScriptedDaemon:
 
     def close(self) -> None:
         """End it."""
+        self._ends.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -148,13 +189,214 @@ def test_shows_every_state_in_its_icon_and_in_words(
     shown("busy", "Busy: m_1 on CPU, 2 waiting")
     show("failed", reason="out of memory", hint="close a program")
     shown("failed", "Failed: out of memory")
-    assert panel.ask("menu")[1] == {"label": "close a program", "enabled": False}
-    show("something new")
-    shown("failed", "unknown state")
+    assert labels(panel.ask("menu"))["close a program"] is False
+    show("idle")
+    shown("idle", "Resting: m_1 is loaded with the next request")
+    show("something new")  # of a later version
+    shown("idle", "something new: m_1 on CPU")
+    show("ready", switching_to="n")
+    shown("loading", "Loading n…")
     show("ready")
     shown("ready", "Ready")
     scripted.close()
     shown("stopped", "Stopped")
+
+
+def test_an_open_menu_stays_as_it_is_while_the_daemon_works(
+    home: Home, scripted: ScriptedDaemon, panel: PanelClient, run_tray: RunTray
+) -> None:
+    scripted.models = [{"id": name, "bytes": 1_000_000} for name in ("a", "b")]
+    scripted.status = {"state": "ready", "model": {"id": "a"}}
+    run_tray(LLMSUGGESTD_SOCKET=str(home.root / "s"))
+    before = panel.wait_for_line("Ready: a")
+    scripted.status = {"state": "busy", "queue": 1, "model": {"id": "a"}}
+    during = panel.wait_for_line("Busy: a")
+    assert during[1:] == before[1:]  # with the same ids: nothing was made anew
+    scripted.status = {"state": "ready", "model": {"id": "a"}, "switching_to": "b"}
+    loading = panel.wait_for_line("Loading b…")
+    assert labels(loading)["Until then, a answers"] is False
+    assert loading[2:] == [
+        None,
+        *before[2:4],
+        before[4] | {"menu": loading[5]["menu"]},
+        *before[5:],
+    ]
+    assert models(loading) == {"a": True, "b": False}
+    scripted.status = {"state": "ready", "model": {"id": "b"}}
+    after = panel.wait_for_line("Ready: b")
+    assert models(after) == {"a": False, "b": True}
+    assert [item and item["id"] for item in after] == [item and item["id"] for item in before]
+
+
+@pytest.fixture
+def two_models(home: Home) -> Home:
+    """A home with the starter model, and the same as F16 under another name."""
+    home.install_starter()
+    made = home.run(
+        "convert", str(ROOT / "convert" / "starter" / "checkpoint"), "--quant", "F16",
+        "--output", str(home.paths.models / "wide.gguf"),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return home
+
+
+def test_switches_the_model(two_models: Home, panel: PanelClient, run_tray: RunTray) -> None:
+    home = two_models
+    home.serve()
+    run_tray()
+    menu = panel.wait_for_line("Ready: starter")
+    assert models(menu) == {"starter": True, "wide": False}
+    wide = next(item["label"] for item in submenu(menu, "Model") if "wide" in item["label"])
+    assert wide.startswith("wide (11.5 MB")
+    panel.click(f"Model/{wide}")
+    menu = panel.wait_for_line("Ready: wide")
+    assert models(menu) == {"starter": False, "wide": True}
+    assert home.client.request("POST", "/v1/suggest", {"goal": "⊢ 2 = 2"})["model"] == "wide"
+    assert 'model = "wide"' in home.paths.config_file.read_text()  # for every later start
+
+
+def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
+    home.install_starter()
+    (home.paths.models / "broken.gguf").write_bytes(b"GGUF and no more")
+    home.serve()
+    run_tray()
+    menu = panel.wait_for_line("Ready: starter")
+    broken = next(item["label"] for item in submenu(menu, "Model") if "broken" in item["label"])
+    panel.click(f"Model/{broken}")
+    menu = panel.wait_for(
+        "menu", lambda menu: any("Could not switch to broken" in text for text in labels(menu))
+    )
+    assert menu[0]["label"].startswith("Ready: starter")
+    assert models(menu) == {"broken": False, "starter": True}
+
+
+def test_a_daemon_that_is_killed_and_one_that_comes_back(
+    home: Home, panel: PanelClient, run_tray: RunTray
+) -> None:
+    def icon_is(mark: Any) -> None:
+        def shows(item: Any) -> bool:
+            with Image.open(item["icon"]) as image:
+                return image.tobytes() == icon.draw(mark).tobytes()
+
+        panel.wait_for("item", shows)
+
+    home.install_starter()
+    first = home.serve()
+    run_tray()
+    panel.wait_for_line("Ready: starter")
+    first.kill()
+    first.wait()
+    menu = panel.wait_for_line("The daemon ended unexpectedly")
+    icon_is("failed")
+    assert labels(menu)["Start"] is True
+    panel.click("Start")
+    panel.wait_for_line("Ready: starter")
+    icon_is("ready")
+    assert home.run("restart").returncode == 0
+    panel.wait_for_line("Ready: starter")
+    assert home.run("stop").returncode == 0
+    panel.wait_for_line("Stopped")
+    icon_is("stopped")
+    home.serve()
+    panel.wait_for_line("Ready: starter")
+
+
+def test_copies_the_lean_setup(
+    desktop: Desktop, home: Home, panel: PanelClient, run_tray: RunTray
+) -> None:
+    run_tray()
+    panel.wait_for_line("Stopped")
+    panel.click("Copy Lean setup")
+    command, env = python()
+    deadline = time.monotonic() + 20
+    while "[[require]]" not in (text := paste(desktop, command, os.environ | env)):
+        assert time.monotonic() < deadline, text
+    (entry,) = tomllib.loads(text)["require"]
+    assert entry["name"] == "llmsuggest"
+    assert (Path(entry["path"]) / "LlmSuggest.lean").is_file()
+
+
+def paste(desktop: Desktop, command: str, env: dict[str, str]) -> str:
+    """The clipboard's text, as another program sees it."""
+    script = (
+        "from llmsuggestd.tray.backend import import_gi; gi = import_gi()\n"
+        "gi.require_version('Gtk', '3.0'); from gi.repository import Gdk, Gtk\n"
+        "print(Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD).wait_for_text())"
+    )
+    process = desktop.spawn(command, "-c", script, env=env, stdout=subprocess.PIPE)
+    return process.communicate(timeout=20)[0]
+
+
+def put_program(folder: Path, name: str, script: str) -> None:
+    """Put a shell script where programs are looked for."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o700)
+
+
+def test_shows_the_log_and_the_catalogue(
+    home: Home, panel: PanelClient, run_tray: RunTray, tmp_path: Path
+) -> None:
+    programs, shown = tmp_path / "bin", tmp_path / "shown"
+    put_program(programs, "xdg-open", f'cat "$1" > {shown}')
+    put_program(programs, "xdg-terminal-exec", f'"$@" > {shown}')
+    path = f"{programs}:{os.environ['PATH']}"
+    run_tray(PATH=path, SHELL="/bin/true", LLMSUGGESTD_MODEL="absent")
+    panel.wait_for_line("Stopped")
+
+    panel.click("Logs")
+    panel.wait_for("menu", lambda menu: "it begins with Start" in labels(menu))
+    panel.click("Start")
+    panel.wait_for_line("Failed")
+    panel.click("Logs")
+    wait_for_words(shown, "absent")
+    panel.click("Model/Get more models…")
+    wait_for_words(shown, "llmstep")
+    wait_for_words(shown, "llmsuggestd models pull")
+
+
+def wait_for_words(file: Path, words: str) -> None:
+    """Wait until a file has these words."""
+    deadline = time.monotonic() + 20
+    while not file.exists() or words not in file.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(shutil.which("gio") is None, reason="gio is missing (Debian: libglib2.0-bin)")
+def test_starts_at_login(
+    desktop: Desktop, home: Home, panel: PanelClient, run_tray: RunTray, tmp_path: Path
+) -> None:
+    python_env = python()[1]
+    of_the_user = {
+        "LLMSUGGESTD_HOME": "",
+        "XDG_RUNTIME_DIR": str(home.root / "run"),
+        "XDG_DATA_HOME": str(home.root / "data"),
+        "XDG_STATE_HOME": str(home.root / "state"),
+    }
+    (home.root / "run").mkdir(mode=0o700)
+    tray = run_tray(**of_the_user)
+    panel.wait_for_line("Stopped")
+
+    def at_login() -> Any:
+        menu = panel.wait_for("menu", bool)
+        return next(i["checked"] for i in menu if i is not None and i["label"] == "Start at login")
+
+    assert at_login() is False
+    panel.click("Start at login")
+    panel.wait_for("menu", lambda _: at_login())
+    panel.click("Quit")
+    assert tray.wait(15) == 0
+    panel.wait_for("item", lambda item: item is None)
+
+    (entry,) = (tmp_path / "config" / "autostart").iterdir()
+    desktop.spawn("gio", "launch", str(entry), env=home.env | python_env | of_the_user).wait(15)
+    panel.wait_for_line("Stopped")
+    panel.click("Start at login")
+    panel.wait_for("menu", lambda _: not at_login())
+    assert not entry.exists()
+    panel.click("Quit")
+    panel.wait_for("item", lambda item: item is None)
 
 
 @pytest.mark.parametrize(

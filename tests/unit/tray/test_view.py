@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from llmsuggestd.tray.view import START, STOP, Problem, View, describe
+from llmsuggestd.tray.view import START, STOP, ModelItem, Problem, View, describe, size, use
+
+MODELS = [
+    {"id": "starter", "bytes": 3_708_096, "current": True, "quantisation": "Q4_K_M"},
+    {"id": "pythia", "bytes": 1_780_000_000, "current": False},
+]
 
 
 def status(state: str, **more: object) -> dict[str, Any]:
@@ -22,38 +27,94 @@ def status(state: str, **more: object) -> dict[str, Any]:
         (status("ready", device=None), View("ready", "Ready: starter", can_stop=True)),
         (status("busy", queue=1), View("busy", "Busy: starter on CPU", can_stop=True)),
         (status("busy", queue=3), View("busy", "Busy: starter on CPU, 2 waiting", can_stop=True)),
-        (status("stopped"), View("stopped", "No model in memory: starter", can_stop=True)),
         (
             status("failed", reason="out of memory", hint="close a program"),
-            View("failed", "Failed: out of memory", "close a program", can_stop=True),
+            View("failed", "Failed: out of memory", ("close a program",), can_stop=True),
+        ),
+        (
+            status("busy", queue=1, switching_to="pythia"),
+            View("loading", "Loading pythia…", ("Until then, starter answers",), can_stop=True),
         ),
     ],
 )
 def test_a_daemon_left_alone(given: dict[str, Any] | None, shown: View) -> None:
-    assert describe(given, None, None) == shown
+    assert describe(given) == shown
+
+
+@pytest.mark.parametrize("state", ["idle", "stopped"])
+def test_a_daemon_whose_model_is_not_in_memory_rests(state: str) -> None:
+    view = describe(status(state))
+    assert view.mark == "idle"
+    assert view.line == "Resting: starter is loaded with the next request"
+
+
+def test_a_state_of_a_later_version_is_shown_by_its_name() -> None:
+    view = describe(status("hibernating"))
+    assert (view.mark, view.line, view.can_stop) == ("idle", "hibernating: starter on CPU", True)
 
 
 def test_a_task_under_way_is_what_is_shown() -> None:
-    assert describe(None, START, None) == View("loading", "Starting…")
-    assert describe(status("ready"), STOP, None) == View("ready", "Stopping…")
-    assert describe(None, STOP, None) == View("stopped", "Stopping…")
+    assert describe(None, START) == View("loading", "Starting…")
+    assert describe(status("ready"), STOP) == View("ready", "Stopping…")
+    assert describe(None, STOP) == View("stopped", "Stopping…")
+    assert describe(status("ready"), use("b")) == View("loading", "Loading b…", can_stop=True)
 
 
 def test_a_daemon_that_loads_can_be_stopped_before_start_is_done() -> None:
-    assert describe(status("loading"), START, None).can_stop
+    view = describe(status("loading"), START)
+    assert view.line == "Loading starter…"
+    assert view.can_stop
 
 
-def test_a_failed_task_is_shown_with_what_to_do() -> None:
-    problem = Problem(START, "port 8377 is used", "give another")
+def test_a_failed_start_is_why_there_is_no_daemon() -> None:
+    problem = Problem("Could not start: port 8377 is used", "give another", START.done, fatal=True)
     assert describe(None, None, problem) == View(
-        "failed", "Could not start: port 8377 is used", "give another", can_start=True
+        "failed", "Could not start: port 8377 is used", ("give another",), can_start=True
     )
-    problem = Problem(STOP, "it does not stop", "kill 7")
+
+
+def test_other_problems_leave_the_daemon_what_it_is() -> None:
+    problem = Problem("Could not stop: it does not stop", "kill 7")
     assert describe(status("ready"), None, problem) == View(
-        "ready", "Could not stop: it does not stop", "kill 7", can_stop=True
+        "ready",
+        "Ready: starter on CPU",
+        ("Could not stop: it does not stop", "kill 7"),
+        can_stop=True,
+    )
+    assert describe(None, None, Problem("Could not show the log: none", "")) == View(
+        "stopped", "Stopped", ("Could not show the log: none",), can_start=True
     )
 
 
-def test_a_state_of_a_later_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="hibernating"):
-        describe(status("hibernating"), None, None)
+def test_models_come_with_their_sizes_and_the_one_that_answers_is_marked() -> None:
+    assert describe(status("ready"), models=MODELS).models == (
+        ModelItem("pythia", "pythia (1.8 GB)", served=False),
+        ModelItem("starter", "starter (3.7 MB, Q4_K_M)", served=True),
+    )
+    switching = describe(status("ready", switching_to="pythia"), models=MODELS)
+    assert switching.models == (
+        ModelItem("pythia", "pythia (1.8 GB, loading)", served=False),
+        ModelItem("starter", "starter (3.7 MB, Q4_K_M)", served=True),
+    )
+
+
+def test_without_a_daemon_there_is_no_model_to_choose() -> None:
+    assert describe(None, models=MODELS).models == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(3_708_096, "3.7 MB"), (999_900_000, "999.9 MB"), (5_550_000_000, "5.5 GB")],
+)
+def test_sizes_are_short(count: int, words: str) -> None:
+    assert size(count) == words
+
+
+def test_tasks_know_when_they_are_done() -> None:
+    assert START.done(status("loading"))
+    assert not START.done(None)
+    assert STOP.done(None)
+    assert not STOP.done(status("ready"))
+    assert use("starter").done(status("ready"))
+    assert not use("pythia").done(status("ready"))
+    assert use("pythia").done(None)

@@ -1,0 +1,216 @@
+"""Start at login: one entry where the desktop looks for what to start, made only when asked for.
+
+On Linux a file of the XDG Autostart specification, on macOS a launchd agent, on Windows a value
+below the user's Run key. It starts the tray; the daemon is started by its service (`install`). A
+portable installation (`$LLMSUGGESTD_HOME`) has none: it writes nothing outside its root.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from llmsuggestd.paths import home_override, write_atomically
+from llmsuggestd.resources import resource
+
+DESKTOP_FILE: Final = "llmsuggestd-tray.desktop"
+AGENT: Final = "org.llmsuggestd.tray"
+RUN_KEY: Final = r"Software\Microsoft\Windows\CurrentVersion\Run"
+APPROVED_KEY: Final = (
+    r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"  # Task Manager's
+)
+RUN_VALUE: Final = "llmsuggestd tray"
+
+WAIT: Final = 60
+"""Seconds that a desktop which is coming up gets for its panel."""
+
+
+def supported() -> bool:
+    """Whether this installation may start at login."""
+    return home_override() is None
+
+
+def file() -> Path | None:
+    """The file that `enable` writes; None on Windows, where it is a value of the registry."""
+    if sys.platform == "win32":
+        return None
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "LaunchAgents" / f"{AGENT}.plist"
+    return _config_home() / "autostart" / DESKTOP_FILE
+
+
+def enabled() -> bool:
+    """Whether the tray starts at login."""
+    if not supported():
+        return False
+    path = file()
+    if path is None:
+        return _registry_enabled()
+    if sys.platform == "darwin":
+        return path.exists()
+    # The first file of that name counts, the user's before the system's.
+    for entry in (path, *_system_files()):
+        if entry.exists():
+            return _starts(entry)
+    return False
+
+
+def enable() -> None:
+    """Have the tray start at login from now on. Raises OSError."""
+    path = file()
+    if path is None:
+        _registry_enable()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = _agent() if sys.platform == "darwin" else _desktop_entry().encode()
+    write_atomically(path, content)
+
+
+def disable() -> None:
+    """Have it start no more; of an entry of ours nothing is left. Raises OSError."""
+    path = file()
+    if path is None:
+        _registry_disable()
+    elif sys.platform != "darwin" and any(_starts(entry) for entry in _system_files()):
+        # only an entry of one's own that says so keeps the system's from being used
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, f"{_desktop_entry()}Hidden=true\n".encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def command_line() -> list[str]:
+    """What is run at login."""
+    return [_python(), "-P", "-m", "llmsuggestd", "tray", "--wait", str(WAIT)]
+
+
+def _python() -> str:
+    """This Python; on Windows the one that opens no console."""
+    windowless = Path(sys.executable).with_name("pythonw.exe")
+    if sys.platform == "win32" and windowless.exists():
+        return str(windowless)
+    return sys.executable
+
+
+def _desktop_entry() -> str:
+    command = command_line()
+    return "\n".join(
+        [
+            "[Desktop Entry]",
+            "Type=Application",
+            "Name=llmsuggestd",
+            "Comment=Next-tactic suggestions for Lean: the icon in the panel",
+            f"Exec={' '.join(_exec_quoted(word) for word in command)}",
+            # An entry whose program is gone is not used, and no error either.
+            f"TryExec={_escaped(command[0])}",
+            f"Icon={_escaped(str(resource('packaging') / 'icons' / 'llmsuggestd.svg'))}",
+            "Terminal=false",
+            "",
+        ]
+    )
+
+
+def _exec_quoted(word: str) -> str:
+    """A word as the Desktop Entry Specification quotes it in `Exec`.
+
+    In quotes, where a backslash goes before what a shell would take; the whole is then a string as
+    any other of the file, in which a backslash is two. `%` begins a field code, `%%` is one.
+    """
+    if not word or not set(word) <= _PLAIN:
+        for special in '\\"`$':
+            word = word.replace(special, f"\\{special}")
+        word = f'"{word}"'
+    return _escaped(word.replace("%", "%%"))
+
+
+_PLAIN: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_-.+,:@=%"
+)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\")
+
+
+def _starts(entry: Path) -> bool:
+    """Whether the desktop starts what a file of the autostart folders says."""
+    try:
+        lines = entry.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    values = dict(line.replace(" ", "").split("=", 1) for line in lines if "=" in line)
+    return (
+        values.get("Hidden") != "true"
+        and values.get("X-GNOME-Autostart-enabled") != "false"  # GNOME's own switch
+    )
+
+
+def _config_home() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def _system_files() -> list[Path]:
+    folders = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    files = [Path(folder) / "autostart" / DESKTOP_FILE for folder in folders.split(":")]
+    return [entry for entry in files if entry.exists()]
+
+
+def _agent() -> bytes:
+    """A launchd agent, which is read at the next login; the tray that runs is not touched."""
+    return plistlib.dumps(
+        {
+            "Label": AGENT,
+            "ProgramArguments": command_line(),
+            "RunAtLoad": True,
+            "LimitLoadToSessionType": "Aqua",
+            "ProcessType": "Interactive",
+        }
+    )
+
+
+def _winreg() -> Any:
+    import winreg
+
+    return winreg
+
+
+def _registry_enabled() -> bool:
+    winreg = _winreg()
+    if _value(winreg, RUN_KEY) is None:
+        return False
+    approved = _value(winreg, APPROVED_KEY)
+    return not (isinstance(approved, bytes) and approved[:1] and approved[0] & 1)  # 3: turned off
+
+
+def _registry_enable() -> None:
+    winreg = _winreg()
+    command = subprocess.list2cmdline(command_line())
+    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, RUN_KEY) as key:
+        winreg.SetValueEx(key, RUN_VALUE, 0, winreg.REG_SZ, command)
+    _delete(winreg, APPROVED_KEY)
+
+
+def _registry_disable() -> None:
+    winreg = _winreg()
+    _delete(winreg, RUN_KEY)
+    _delete(winreg, APPROVED_KEY)
+
+
+def _value(winreg: Any, path: str) -> Any:
+    try:
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, path) as key:
+            return winreg.QueryValueEx(key, RUN_VALUE)[0]
+    except FileNotFoundError:
+        return None
+
+
+def _delete(winreg: Any, path: str) -> None:
+    try:
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, path, 0, winreg.KEY_SET_VALUE) as key:
+            winreg.DeleteValue(key, RUN_VALUE)
+    except FileNotFoundError:
+        pass
