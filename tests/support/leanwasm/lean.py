@@ -87,6 +87,26 @@ class Lean:
             return Result(output, process.returncode, seconds)
 
     @contextmanager
+    def server(
+        self, file: Path, text: str, env: Mapping[str, str]
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that speaks the language server's protocol about a file with this text."""
+        with tempfile.TemporaryDirectory(prefix="lean-") as tree:
+            self._link(self._imports(text, (PACKAGE, file.parent)), Path(tree))
+            process = subprocess.Popen(
+                [*self._command, "--worker", file.absolute().as_uri()],
+                env={**os.environ, "LEAN_PATH": tree, **env},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    @contextmanager
     def process(
         self, file: Path, env: Mapping[str, str], options: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
@@ -112,23 +132,10 @@ class Lean:
     @contextmanager
     def worker(self, file: Path, text: str, env: Mapping[str, str]) -> Iterator[Worker]:
         """The language server for a file that is open in an editor with this text."""
-        with tempfile.TemporaryDirectory(prefix="lean-") as tree:
-            self._link(self._imports(text, (PACKAGE, file.parent)), Path(tree))
-            uri = file.absolute().as_uri()
-            process = subprocess.Popen(
-                [*self._command, "--worker", uri],
-                env={**os.environ, "LEAN_PATH": tree, **env},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                worker = Worker(process, uri, text)
-                yield worker
-                worker.close()
-            finally:
-                process.kill()
-                process.wait()
+        with self.server(file, text, env) as process:
+            worker = Worker(process, file.absolute().as_uri(), text)
+            yield worker
+            worker.close()
 
     def _imports(self, text: str, roots: Sequence[Path]) -> tuple[_Module, ...]:
         """The local modules that a text imports."""

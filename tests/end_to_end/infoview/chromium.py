@@ -1,0 +1,148 @@
+"""A page in headless Chromium, used as a person would: with a mouse and a keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
+)  # fmt: skip
+
+
+def find() -> str | None:
+    """A Chromium on the PATH, or None."""
+    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+
+
+class Page:
+    """A page, over Chromium's DevTools protocol."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        #: What the page wrote to its console, and the exceptions that nobody caught.
+        self.console: list[str] = []
+
+    async def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a command of the protocol and return its result."""
+        key = next(self._ids)
+        answer = self._answers[key] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": key, "method": method, "params": params})
+        return await asyncio.wait_for(answer, 60)
+
+    async def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        result = await self.send(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    async def wait_for(self, script: str, seconds: float = 60) -> None:
+        """Wait until an expression is something true."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not await self.evaluate(f"!!({script})"):
+            if asyncio.get_running_loop().time() > deadline:
+                text = await self.evaluate("document.body.innerText")
+                raise AssertionError(f"{script} is not so; {self.console}\n{text}")
+            await asyncio.sleep(0.05)
+
+    async def click(self, script: str) -> None:
+        """Click on the element that an expression gives, once it is there and stays in place."""
+        await self.wait_for(script)
+        centre = f"(r => [r.x + r.width / 2, r.y + r.height / 2])({script}.getBoundingClientRect())"
+        place, before = await self.evaluate(centre), None
+        while place != before:
+            await asyncio.sleep(0.1)
+            place, before = await self.evaluate(centre), place
+        mouse = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+        for event in ("mousePressed", "mouseReleased"):
+            await self.send("Input.dispatchMouseEvent", type=event, **mouse)
+
+    async def type(self, text: str) -> None:
+        """Type text where the focus is."""
+        await self.send("Input.insertText", text=text)
+
+    async def screenshot(self, width: int, height: int) -> bytes:
+        """A picture (PNG) of this many CSS pixels, at twice the resolution."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=2, mobile=False,
+        )  # fmt: skip
+        await asyncio.sleep(0.5)
+        picture = await self.send("Page.captureScreenshot", format="png")
+        return base64.b64decode(picture["data"])
+
+    async def read(self) -> None:
+        """Take in what Chromium sends, until it ends."""
+        async for message in self._socket:
+            event = message.json()
+            if "id" in event:
+                answer = self._answers.pop(event["id"])
+                if "error" in event:
+                    answer.set_exception(AssertionError(event["error"]))
+                else:
+                    answer.set_result(event["result"])
+            elif event["method"] == "Runtime.exceptionThrown":
+                self.console.append(str(event["params"]["exceptionDetails"]))
+            elif event["method"] == "Runtime.consoleAPICalled":
+                arguments = event["params"]["args"]
+                self.console.append(" ".join(str(a.get("value", a)) for a in arguments))
+
+
+@asynccontextmanager
+async def open_page(program: str, url: str) -> AsyncIterator[Page]:
+    """Run Chromium with a new profile, and open a page in it."""
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            program, *FLAGS, f"--user-data-dir={profile}", "about:blank", stdout=quiet, stderr=quiet
+        )
+        try:
+            port = await _debugging_port(Path(profile) / "DevToolsActivePort")
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                    tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
+                address = tabs[0]["webSocketDebuggerUrl"]
+                async with session.ws_connect(address, max_msg_size=1 << 28) as socket:
+                    page = Page(socket)
+                    reading = asyncio.create_task(page.read())
+                    await page.send("Runtime.enable")
+                    await page.send("Page.enable")
+                    await page.send("Page.navigate", url=url)
+                    yield page
+                    reading.cancel()
+        finally:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _debugging_port(file: Path) -> int:
+    """The port that Chromium writes into its profile once it listens there."""
+
+    def written() -> list[str]:
+        return file.read_text().splitlines() if file.exists() else []
+
+    for _ in range(600):
+        if lines := written():
+            return int(lines[0])
+        await asyncio.sleep(0.05)
+    raise AssertionError("Chromium did not start within 30 s")

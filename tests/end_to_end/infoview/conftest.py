@@ -1,0 +1,30 @@
+"""What the tests in the infoview share: a Lean, the infoview, and a browser to show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.infoview import chromium, packages
+from tests.end_to_end.lean.conftest import fake, lean
+
+__all__ = ["browser", "fake", "infoview", "lean"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The Chromium to run."""
+    program = chromium.find()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def infoview() -> Path:
+    """The infoview's scripts and styles."""
+    try:
+        return packages.infoview()
+    except packages.FetchError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,97 @@
+"""An editor for one Lean file in a web page: the text, and the infoview beside it.
+
+The page (`page/`) is the language server's client. This module serves it, and passes messages on
+between the page's web socket and a real language server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.support.leanwasm import Lean
+
+PAGE = Path(__file__).with_name("page")
+
+
+@asynccontextmanager
+async def serve_editor(
+    lean: Lean, infoview: Path, file: Path, text: str, env: Mapping[str, str]
+) -> AsyncIterator[str]:
+    """Serve an editor in which the file is open with this text; gives its address."""
+    opened = {"uri": _uri(file), "text": text}
+    with lean.server(file, text, env) as server:
+        app = web.Application()
+
+        async def index(_request: web.Request) -> web.FileResponse:
+            return web.FileResponse(PAGE / "index.html")
+
+        async def document(_request: web.Request) -> web.Response:
+            return web.json_response(opened)
+
+        async def socket(request: web.Request) -> web.WebSocketResponse:
+            response = web.WebSocketResponse(max_msg_size=1 << 28)
+            await response.prepare(request)
+            reading = asyncio.create_task(_pass_on(server, response))
+            async for message in response:
+                await asyncio.to_thread(_send, server, message.data.encode())
+            reading.cancel()
+            return response
+
+        app.router.add_get("/", index)
+        app.router.add_get("/document", document)
+        app.router.add_get("/lsp", socket)
+        app.router.add_static("/page", PAGE)
+        app.router.add_static("/infoview", infoview)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        finally:
+            await asyncio.to_thread(_end, server)
+            await runner.cleanup()
+
+
+def _uri(file: Path) -> str:
+    return file.absolute().as_uri()
+
+
+async def _pass_on(server: subprocess.Popen[bytes], page: web.WebSocketResponse) -> None:
+    """Send the page what the server says, until it ends."""
+    while (body := await asyncio.to_thread(_receive, server)) is not None:
+        await page.send_str(body.decode())
+
+
+def _send(server: subprocess.Popen[bytes], body: bytes) -> None:
+    assert server.stdin is not None
+    server.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    server.stdin.flush()
+
+
+def _receive(server: subprocess.Popen[bytes]) -> bytes | None:
+    """The next message, or None at the end."""
+    assert server.stdout is not None
+    length = None
+    while line := server.stdout.readline():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+        elif not line.strip() and length is not None:
+            return server.stdout.read(length)
+    return None
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        _send(server, json.dumps({"jsonrpc": "2.0", "method": "exit"}).encode())
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()

@@ -1,0 +1,61 @@
+"""The tactic in the infoview that VS Code shows: what one sees there, and what a click does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.infoview.chromium import open_page
+from tests.end_to_end.infoview.editor import serve_editor
+from tests.end_to_end.lean.fake_daemon import FakeDaemon
+from tests.support.leanwasm import Lean
+
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
+
+FILE = """import LlmSuggest
+
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+"""
+# The message's lines, and the links in it.
+MESSAGE = "document.querySelector('#infoview pre')"
+LINKS = f"{MESSAGE}.querySelectorAll('[title=\"Apply suggestion\"]')"
+
+
+async def test_a_click_changes_the_document(
+    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
+) -> None:
+    fake.answer("constructor", "exact hq", "constructor\n· exact hp\n· exact hq")
+    async with (
+        serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
+        open_page(browser, url) as page,
+    ):
+        await page.wait_for("globalThis.editor")
+        await page.evaluate("editor.moveTo(3, 5)")
+
+        # The infoview lists the suggestions, each with its mark and a link.
+        await page.wait_for(f"{MESSAGE} && {LINKS}.length === 2", 120)
+        assert (await page.evaluate(f"{MESSAGE}.innerText")).splitlines() == [
+            "Try these:",
+            "  [apply] constructor",
+            "    · exact hp",
+            "    · exact hq  -- closes the goal",
+            "  [apply] constructor  -- leaves 2 goals",
+        ]
+
+        # A click puts one in the place of the call, and Lean finds nothing wrong.
+        await page.click(f"{LINKS}[0]")
+        await page.wait_for("!editor.text().includes('llmsuggest\\n')")
+        inserted = "constructor\n  · exact hp\n  · exact hq"
+        assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", inserted + "\n")
+        assert await page.evaluate("editor.diagnostics()") == []
+        await page.wait_for(f"!{MESSAGE}")
+
+        # The goals of one that leaves some are shown next, as they are after any tactic.
+        await page.evaluate(f"editor.replace({FILE!r})")
+        await page.evaluate("editor.moveTo(3, 5)")
+        await page.click(f"{MESSAGE} && {LINKS}[1]")
+        await page.wait_for("document.querySelector('#infoview').innerText.includes('2 goals')")
+        assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", "constructor\n")
+        assert page.console == []
