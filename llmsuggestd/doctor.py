@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from llmsuggestd import service
+from llmsuggestd import accelerators, service
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
+from llmsuggestd.version import __version__
 
 Level = Literal["ok", "warning", "failed"]
 
@@ -76,7 +77,7 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
             part,
             "failed",
             f"it cannot be used: {words.decode(errors='replace').strip().splitlines()[-1]}",
-            "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python",
+            "`llmsuggestd install --accelerator cpu` builds it again",
         )
         return
     yield Finding(part, "ok", f"{found['build']}, {found['physical_cores']} physical cores")
@@ -87,8 +88,7 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
             "device", "ok", f"{device['description']}, {free:.1f} of {total:.1f} GiB free"
         )
     if not gpus:
-        name = next((d["description"] for d in found["devices"]), "unknown")
-        yield Finding("device", "ok", f"CPU only: {name}")
+        yield _no_gpu(next((d["description"] for d in found["devices"]), "unknown"))
     if not recall_extra_buffers(paths.engine_memory):
         yield Finding(
             part,
@@ -96,6 +96,19 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
             "its fastest CPU code (extra buffer types) crashed here, and is left out",
             f"to try it again, remove {paths.engine_memory}",
         )
+
+
+def _no_gpu(cpu: str) -> Finding:
+    """A model that is slow because nobody said that it could be fast is a common complaint."""
+    best = accelerators.best()
+    if best.name == "cpu":
+        return Finding("device", "ok", f"CPU only: {cpu}")
+    return Finding(
+        "device",
+        "warning",
+        f"{best.device} is here, and llama.cpp uses the CPU only",
+        f"`llmsuggestd install --accelerator {best.name}` builds it anew ({best.duration})",
+    )
 
 
 def _settings(paths: Paths) -> Finding:
@@ -129,6 +142,13 @@ def _daemon(paths: Paths) -> Finding:
         return Finding("socket", "failed", error.message, error.hint)
     if status["state"] == "failed":
         return Finding("socket", "failed", status["reason"], status["hint"])
+    if status["version"] != __version__:
+        return Finding(
+            "socket",
+            "warning",
+            f"the daemon is of version {status['version']}, this is {__version__}",
+            "`llmsuggestd restart`",
+        )
     where = status["socket"] or status["url"]
     return Finding("socket", "ok", f"{where}, {status['state']}, on {status['device']}")
 
@@ -163,11 +183,11 @@ def _service() -> Finding:
     manager, reason = service.detect()
     if manager is None:
         return Finding("service", "ok", f"none: {reason}")
-    if not manager.file.exists():
+    if not manager.is_registered():
         return Finding(
             "service", "warning", f"not registered with {manager.manager}", "`llmsuggestd install`"
         )
-    if manager.file.read_text(encoding="utf-8") != manager.content():
+    if not manager.is_current():
         return Finding(
             "service",
             "warning",

@@ -1,20 +1,54 @@
 """Installing and uninstalling: which files and directories there are.
 
-Both are safe to repeat. `uninstall` names every file it removes and takes directories only when
-they are empty: on macOS, settings, data and state share one.
+Both are safe to repeat. `install` notes what it has made in `install.json`, so that a later one,
+of another version or in another place, can take back what is no longer used, and `uninstall`
+removes exactly that and what the daemon has written. A directory goes only if `install` has made
+it, or it is ours, and it is empty: on macOS, settings, data and state share one.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from llmsuggestd import service
+import msgspec
+
+from llmsuggestd import accelerators, resources, service
+from llmsuggestd.accelerators import Accelerator
+from llmsuggestd.client import Client
+from llmsuggestd.daemon import control
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.lock import holder
 from llmsuggestd.models import store
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.service import Service
+from llmsuggestd.version import __version__
+
+TRAY_TIMEOUT: Final = 5.0
+"""Seconds in which a tray must end."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `install` has made: the content of `install.json`."""
+
+    version: str = ""
+    """Of the llmsuggestd that wrote it."""
+    python: str = ""
+    """The interpreter that it ran in."""
+    files: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
+    """The files for the service manager."""
+    directories: tuple[str, ...] = ()
+    """Which were not there before, outermost first."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +58,7 @@ class Step:
     what: str
     """For people, in the imperative."""
     path: Path
-    """The file or directory it makes."""
+    """The file or directory it makes, changes or removes."""
     needed: bool
     """Whether it changes anything."""
     act: Callable[[], object]
@@ -32,7 +66,32 @@ class Step:
 
 def plan(paths: Paths) -> tuple[list[Step], str]:
     """What `install` does, in order; and why no service is registered, if none is."""
+    before = read_manifest(paths)
+    manager, reason = service.detect()
+    files = [store.starter_path(paths), manifest_file(paths)]
+    # a manager that is not there may only not be reachable from here: what it was told stays
+    services = manager.files() if manager else [Path(file) for file in before.service]
+    directories = [*paths.directories(), *(file.parent for file in [*files, *services])]
+    made = [d for d in _with_parents(directories) if not d.exists()]
+    now = Manifest(
+        version=__version__,
+        python=sys.executable,
+        files=tuple(map(str, files)),
+        service=tuple(map(str, services)),
+        directories=tuple(dict.fromkeys([*before.directories, *map(str, made)])),
+    )
+    unused = [
+        file
+        for file in map(Path, [*before.files, *before.service])
+        if file not in [*files, *services] and _is_there(file)
+    ]
     steps = [
+        Step(
+            "remove what an earlier version made", file, True, partial(file.unlink, missing_ok=True)
+        )
+        for file in unused
+    ]
+    steps += [
         Step(
             "make the directory",
             directory,
@@ -41,6 +100,15 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
         )
         for directory in dict.fromkeys(paths.directories())
     ]
+    # Before the rest, since an install may be cut off, and a later one finds no directory new.
+    steps.append(
+        Step(
+            "note what is installed",
+            manifest_file(paths),
+            now != before,
+            partial(_write_manifest, paths, now),
+        )
+    )
     steps.append(
         Step(
             "put the starter model in place",
@@ -49,50 +117,177 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
             partial(store.place_starter, paths),
         )
     )
-    manager, reason = service.detect()
-    if manager is not None:
-        file = manager.file
-        current = file.read_text(encoding="utf-8") if file.exists() else None
+    if resources.wants_lean_copy(paths):
         steps.append(
+            Step(
+                "put the Lean package where Lake can build it",
+                resources.lean_copy(paths),
+                True,
+                partial(resources.place_lean_copy, paths),
+            )
+        )
+    if manager is not None:
+        current = manager.is_current() and now.service == before.service
+        steps += [
             Step(
                 f"register the service with {manager.manager}",
                 file,
-                current != manager.content(),
-                manager.register,
+                not current,
+                manager.register if last else _nothing,
             )
-        )
+            for last, file in _marking_the_last(manager.files())
+        ]
+    else:
+        current = True
+    old = _running_version(paths)
+    if old is not None and (old != __version__ or not current):
+        what = "restart the running daemon" + (f" (version {old})" if old != __version__ else "")
+        steps.append(Step(what, paths.socket, True, partial(_restart, paths, manager)))
     return steps, reason
 
 
-def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
-    """Remove the service and every file that the daemon keeps; the removed paths.
+def accelerate(paths: Paths, accelerator: Accelerator, tick: Callable[[float], None]) -> Path:
+    """Build llama.cpp for an accelerator, and have the daemon, if it runs, use it from now on.
 
-    Settings and models stay, unless `purge`. The daemon must be stopped already.
+    Returns the wheel of the llama.cpp before. Raises AcceleratorError with that still in place.
     """
-    removed: list[Path] = []
+    manager = service.registered()
+    runs = _running_version(paths) is not None
+    if runs and sys.platform == "win32":  # which does not replace a file that is in use
+        control.stop(paths, manager)
+    try:
+        before = accelerators.rebuild(accelerator, paths, tick)
+    except BaseException:
+        if runs and sys.platform == "win32":
+            control.start(paths, manager)
+        raise
+    if runs:
+        _restart(paths, manager)
+    return before
+
+
+def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
+    """Remove the service and every file that `install` and the daemon made; the removed paths.
+
+    Settings and models stay, unless `purge`, which empties the directories of both. The daemon must
+    be stopped already. A service's file goes even if its manager does not answer.
+    """
+    from llmsuggestd.tray import autostart
+
+    manifest = read_manifest(paths)
+    _end_tray(paths)
+    there = [file for file in _files(paths, manifest, purge=purge) if _is_there(file)]
     manager = service.registered()
     if manager is not None:
+        there += [file for file in manager.files() if _is_there(file)]
         manager.unregister()
-        removed.append(manager.file)
+    if autostart.supported():
+        if (entry := autostart.file()) is None:
+            autostart.disable()
+        elif entry.exists():
+            there.append(entry)
+    for file in there:
+        file.unlink(missing_ok=True)
+    removed = list(dict.fromkeys(there))
+    trees = [resources.lean_copy(paths), accelerators.old_wheels(paths)]
+    trees += [paths.models, paths.downloads, paths.cache] if purge else []
+    for tree in trees:
+        if tree.is_dir():
+            shutil.rmtree(tree)
+            removed.append(tree)
+    ours = [paths.models, *paths.directories(), *map(Path, reversed(manifest.directories))]
+    # longest first: what is inside goes before what it is in
+    for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
+        with contextlib.suppress(OSError):  # it does not exist, or holds something of the user's
+            directory.rmdir()
+            removed.append(directory)
+    left = [name for name in manifest.directories if Path(name).is_dir()]
+    if left and paths.models.is_dir() and not purge:
+        # models are in them; a later `uninstall --purge` shall know that we have made them
+        _write_manifest(paths, Manifest(version=__version__, directories=tuple(left)))
+        removed.remove(manifest_file(paths))
+    return removed
+
+
+def manifest_file(paths: Paths) -> Path:
+    """Where `install` notes what it has made."""
+    return paths.data / "install.json"
+
+
+def read_manifest(paths: Paths) -> Manifest:
+    """What was installed before; an empty one if nothing was, or nobody knows."""
+    try:
+        return msgspec.json.decode(manifest_file(paths).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return Manifest()
+
+
+def _write_manifest(paths: Paths, manifest: Manifest) -> None:
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    write_atomically(manifest_file(paths), data + b"\n", mode=0o600)
+
+
+def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
+    """Every file that may be of ours, there or not."""
+    kept = [] if purge else [store.starter_path(paths)]
     files = [
+        *(Path(file) for file in manifest.files if Path(file) not in kept),
+        *map(Path, manifest.service),
+        manifest_file(paths),
         paths.client_file,
         paths.token_file,
         paths.log_file,
         *paths.old_logs,
         paths.engine_memory,
-        *paths.log_file.parent.glob(f"{paths.log_file.name}.[0-9]"),
+        accelerators.build_log(paths),
+        *paths.state.glob("tray.log*"),
         paths.lock_file,
         paths.tray_lock_file,
         paths.socket,
     ]
     if purge:
-        files += [paths.config_file, *(model.path for model in store.installed(paths))]
-    for file in files:
-        if file.exists():
-            file.unlink()
-            removed.append(file)
-    for directory in [paths.models, *paths.directories()]:
-        with contextlib.suppress(OSError):  # it does not exist, or holds something of the user's
-            directory.rmdir()
-            removed.append(directory)
-    return removed
+        files += [paths.config_file, *(file for file in paths.models.glob("*") if file.is_file())]
+    return list(dict.fromkeys(files))
+
+
+def _running_version(paths: Paths) -> str | None:
+    """The version of the daemon that runs, or None if none does."""
+    try:
+        status = control.running(Client(paths))
+    except LlmsuggestdError:
+        return None
+    return None if status is None else str(status["version"])
+
+
+def _restart(paths: Paths, manager: Service | None) -> None:
+    control.stop(paths, manager)
+    control.start(paths, manager)
+
+
+def _end_tray(paths: Paths) -> None:
+    """End the tray, which would lose its files."""
+    if (pid := holder(paths.tray_lock_file)) is None:
+        return
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + TRAY_TIMEOUT
+    while holder(paths.tray_lock_file) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _with_parents(directories: Iterable[Path]) -> list[Path]:
+    """The directories and all that they are in, each once, outermost first."""
+    everything = {parent for d in directories for parent in (d, *d.parents)}
+    return sorted(everything, key=lambda directory: len(directory.parts))
+
+
+def _marking_the_last(files: list[Path]) -> list[tuple[bool, Path]]:
+    return [(file is files[-1], file) for file in files]
+
+
+def _is_there(file: Path) -> bool:
+    return file.is_symlink() or file.exists()
+
+
+def _nothing() -> None:
+    """The service manager makes all files of a service at once, with the last step."""

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from llmsuggestd.cli import print_json
 from llmsuggestd.cli.lean import require_lines
 from llmsuggestd.paths import get_paths
 
+if TYPE_CHECKING:
+    from llmsuggestd.accelerators import Accelerator
+
+ACCELERATORS = ["auto", "cpu", "cuda", "metal", "vulkan", "rocm"]
+
 
 @click.command("install")
+@click.option(
+    "--accelerator",
+    type=click.Choice(ACCELERATORS),
+    help="Build llama.cpp again for this kind of device, which takes minutes; auto takes the best "
+    "that is here. Without it, nothing is built, and what could be is said.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
-def command(dry_run: bool, as_json: bool) -> None:
+def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     """Set up directories, the starter model and the user service. Safe to repeat.
 
-    Nothing is started; nothing outside your own directories is touched.
+    Nothing outside your own directories is touched. Nothing is started, but a daemon that runs is
+    restarted if it is of another version.
     """
-    from llmsuggestd import installation
+    from llmsuggestd import accelerators, installation
 
-    steps, why_no_service = installation.plan(get_paths())
+    paths = get_paths()
+    target = None
+    if accelerator is not None:
+        target = accelerators.best() if accelerator == "auto" else accelerators.find(accelerator)
+        if accelerator != "auto":
+            accelerators.check_possible(target, asked_for=True)
+    steps, why_no_service = installation.plan(paths)
     done = [step for step in steps if step.needed]
     if not dry_run:
         for step in done:
             step.act()
     if as_json:
+        build = _accelerate(target, dry_run, quiet=True)
         print_json(
             {
                 "dry_run": dry_run,
@@ -33,31 +56,89 @@ def command(dry_run: bool, as_json: bool) -> None:
                     for step in steps
                 ],
                 "no_service": why_no_service or None,
+                "accelerator": build,
                 "lean_require": require_lines(),
             }
         )
         return
     for step in steps:
         mark = "·" if not step.needed else "would" if dry_run else "✓"
-        click.echo(f"{mark} {step.what}: {step.path}{'' if step.needed else ' (is there)'}")
+        is_there = step.path.exists() or step.path.is_symlink()
+        state = "" if step.needed else " (is there)" if is_there else " (not there; left so)"
+        click.echo(f"{mark} {step.what}: {step.path}{state}")
     if why_no_service:
         click.echo(f"· no service: {why_no_service}; `start` runs a background process")
+    _accelerate(target, dry_run, quiet=False)
     if dry_run:
         return
+    restarted = any(step.what.startswith("restart") for step in done)
     click.echo(f"""
 Next:
-  llmsuggestd start
+  {"llmsuggestd status" if restarted else "llmsuggestd start"}
 
-In a Lean project, run `llmsuggestd lean add`, or add to lakefile.toml
+In a Lean project's folder:
+  llmsuggestd lean add      (puts the package into its lakefile)
+  lake update llmsuggest
 
-{click.style(_indented(require_lines()), bold=True)}
-then `lake update llmsuggest`, and in a Lean file
+and in a Lean file:
+  import LlmSuggest
+  example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by llmsuggest
 
-    import LlmSuggest
-    example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by llmsuggest
-
-`llmsuggestd doctor` checks every part.""")
+`llmsuggestd doctor` checks every part; `llmsuggestd tray` shows an icon.""")
 
 
-def _indented(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.splitlines())
+def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> dict[str, Any]:
+    """Build llama.cpp for `target`, or say what could be built; what is the case, for JSON."""
+    from llmsuggestd import accelerators, installation
+    from llmsuggestd.accelerators import AcceleratorError
+
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line)
+
+    wanted = target or accelerators.best()
+    result = {"name": wanted.name, "device": wanted.device, "built": False, "command": None}
+    if target is None and wanted.name == "cpu":
+        return result
+    if accelerators.describe().sees(wanted):
+        say(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
+        return result
+    if target is None:
+        say(
+            f"· {wanted.device} is here, and llama.cpp is not built for it:\n"
+            f"  → `llmsuggestd install --accelerator {wanted.name}` builds it "
+            f"({wanted.duration})"
+        )
+        return result | {"command": f"llmsuggestd install --accelerator {wanted.name}"}
+    try:
+        accelerators.check_possible(wanted, asked_for=False)
+    except AcceleratorError as error:  # of auto only, which does what it can
+        say(f"· {error.message}\n  → {error.hint}")
+        return result
+    if dry_run:
+        say(f"would build llama.cpp for {wanted.name}, {wanted.device}, as by")
+        say(f"      {accelerators.command(wanted)}")
+        return result | {"command": accelerators.command(wanted)}
+    say(
+        f"Building llama.cpp for {wanted.name}, {wanted.device}. That takes {wanted.duration};\n"
+        "what works now stays in place until the new one has shown that it works.\n"
+        "Ctrl-C gives it up."
+    )
+    with _clock(quiet) as tick:
+        before = installation.accelerate(get_paths(), wanted, tick)
+    say(f"✓ llama.cpp is built for {wanted.name}")
+    say(f"· the one before is kept; to put it back:\n      {accelerators.put_back_command(before)}")
+    return result | {"built": True}
+
+
+@contextlib.contextmanager
+def _clock(quiet: bool) -> Iterator[Callable[[float], None]]:
+    """Show the time that passes, on a terminal; the block's `tick` takes it in seconds."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("building") as status:
+        yield lambda s: status.update(f"building, {int(s) // 60}:{int(s) % 60:02}")

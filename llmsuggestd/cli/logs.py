@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 import click
 
-from llmsuggestd import service
 from llmsuggestd.errors import InputError
 from llmsuggestd.paths import get_paths
 
 
 @click.command("logs")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
-@click.option("-n", "--lines", default=50, show_default=True, help="How many lines to show.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many lines to show.",
+)
 def command(follow: bool, lines: int) -> None:
-    """Show the end of the daemon's log."""
-    manager = service.registered()
-    if manager is not None and manager.manager.startswith("systemd"):
-        import os
-
-        unit = ["--user", "--unit", manager.file.name, "--lines", str(lines), "--output", "cat"]
-        os.execvp("journalctl", ["journalctl", *unit, *(["--follow"] if follow else [])])  # noqa: S606
+    """Show the end of the daemon's log, which is the same file with a service and without."""
     log_file = get_paths().log_file
     try:
         with log_file.open(encoding="utf-8", errors="replace") as log:
-            for line in log.readlines()[-lines:]:
+            for line in deque(log, maxlen=lines):
                 click.echo(line, nl=False)
             while follow:
                 if log_file.stat().st_size < log.tell():

@@ -21,6 +21,11 @@ from llmsuggestd.paths import get_paths
     help=f"Also listen for another project's client ({', '.join(COMPAT_PORTS)}), which needs no "
     "token; may be repeated.",
 )
+@click.option(
+    "--log-file",
+    is_flag=True,
+    help="Write to daemon.log, which `llmsuggestd logs` shows, instead of the standard error.",
+)
 def command(
     port: int | None,
     socket: str | None,
@@ -28,6 +33,7 @@ def command(
     gpu: str | None,
     threads: int | None,
     compat: tuple[str, ...],
+    log_file: bool,
 ) -> None:
     """Run the daemon in the foreground until Ctrl-C.
 
@@ -37,7 +43,7 @@ def command(
     from llmsuggestd.daemon import logs, server
 
     paths = get_paths()
-    logs.set_up(paths)
+    logs.set_up(paths, to_file=log_file)
     layers = int(gpu) if gpu is not None and gpu.isdigit() else gpu
     server.serve(
         paths,

@@ -10,13 +10,22 @@ from llmsuggestd.paths import get_paths
 
 
 @click.command("stop")
-@click.option("--json", "as_json", is_flag=True, help='Print {"stopped": bool} instead.')
+@click.option(
+    "--json", "as_json", is_flag=True, help='Print {"stopped": bool, "forced": bool} instead.'
+)
 def command(as_json: bool) -> None:
-    """Stop the daemon; what is being answered gets a few seconds to finish."""
+    """Stop the daemon; what is being answered gets a few seconds to finish.
+
+    One that hangs is ended by force.
+    """
     from llmsuggestd.daemon import control
 
     stopped = control.stop(get_paths(), service.registered())
     if as_json:
-        print_json({"stopped": stopped})
+        print_json({"stopped": stopped.pid is not None, "forced": stopped.forced})
+    elif stopped.pid is None:
+        click.echo("llmsuggestd was not running")
+    elif stopped.forced:
+        click.echo(f"llmsuggestd (pid {stopped.pid}) hung, and was ended by force")
     else:
-        click.echo("llmsuggestd has stopped" if stopped else "llmsuggestd was not running")
+        click.echo("llmsuggestd has stopped")

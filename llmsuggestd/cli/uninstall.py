@@ -18,11 +18,13 @@ def command(purge: bool, as_json: bool) -> None:
     from llmsuggestd.daemon import control
 
     paths = get_paths()
-    control.stop(paths, service.registered())
+    stopped = control.stop(paths, service.registered())
     removed = installation.uninstall(paths, purge=purge)
     if as_json:
         print_json({"removed": [str(path) for path in removed]})
         return
+    if stopped.pid is not None:
+        click.echo("✓ stopped the daemon")
     for path in removed:
         click.echo(f"✓ removed {path}")
     if not purge and paths.models.exists():

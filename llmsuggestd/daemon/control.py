@@ -1,21 +1,26 @@
-"""Starting and stopping the daemon from outside: through the service manager, or as a process."""
+"""Starting and stopping the daemon from outside: through the service manager, or as a process.
+
+A daemon that no longer answers is stopped too: its lock tells which process it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from llmsuggestd.client import Client
 from llmsuggestd.config import write_model
 from llmsuggestd.errors import AlreadyRunningError, ExitCode, LlmsuggestdError, NotRunningError
+from llmsuggestd.lock import holder
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private
-from llmsuggestd.service import Service
+from llmsuggestd.service import Service, ServiceError
 
 START_TIMEOUT: Final = 20.0
 """Seconds until a started daemon must answer."""
@@ -26,6 +31,12 @@ LOAD_TIMEOUT: Final = 120.0
 STOP_TIMEOUT: Final = 10.0
 """Seconds until a stopped daemon must be gone: what it grants its requests, and a margin."""
 
+ASK_TIMEOUT: Final = 3.0
+"""Seconds in which it must say that it will stop. It says so at once, even with work to do."""
+
+TERM_TIMEOUT: Final = 5.0
+"""Seconds until a daemon that did not stop when asked must be gone after SIGTERM, then SIGKILL."""
+
 
 class StartFailed(LlmsuggestdError):
     """The daemon ended before it answered; carries its own last words and exit code."""
@@ -33,44 +44,81 @@ class StartFailed(LlmsuggestdError):
     code = "start_failed"
 
 
+class Stopped(NamedTuple):
+    """How a stop went."""
+
+    pid: int | None
+    """The daemon that ran, or None if none did."""
+    forced: bool
+    """Whether it hung, and was ended without having its say."""
+
+
 def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     """Start the daemon and wait until its model is loaded; the status it then has.
 
-    With a registered service its manager does it, otherwise a background process is made that
-    logs to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
+    With a registered service its manager does it, otherwise a background process is made. Both log
+    to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
     """
     client = Client(paths)
     if status := running(client):
         raise AlreadyRunningError(
             f"the daemon runs already (pid {status['pid']})", "`llmsuggestd restart` starts it anew"
         )
+    make_private(paths.state)
+    log = _Log(paths.log_file)
     if service is not None:
-        service.start()
-        process, offset = None, 0
+        try:
+            service.start()
+        except ServiceError as error:
+            raise log.start_failed(error.status, fallback=error) from error
+        process = None
     else:
-        make_private(paths.state)
-        offset = paths.log_file.stat().st_size if paths.log_file.exists() else 0
         process = _spawn(paths.log_file)
-    _wait_until_up(client, process, paths.log_file, offset)
+    _wait_until_up(client, process, log)
     return _wait_until_loaded(client)
 
 
-def stop(paths: Paths, service: Service | None) -> bool:
-    """Stop the daemon and wait until it is gone; False if none was running."""
-    client = Client(paths)
-    status = running(client)
-    if status is None:
-        return False
+def stop(paths: Paths, service: Service | None) -> Stopped:
+    """Stop the daemon, hung or not, and wait until it is gone.
+
+    It is asked first and ends what it has begun; one that does not answer, or does not end, gets
+    SIGTERM and then SIGKILL, from its service manager where it has one. Raises LlmsuggestdError if
+    even that does not help.
+    """
+    pid = holder(paths.lock_file)
+    asked = pid is not None and _ask_to_stop(Client(paths)) and _gone(pid, STOP_TIMEOUT)
     if service is not None:
-        service.stop()
-    if running(client):
-        client.request("POST", "/v1/shutdown")
-    deadline = time.monotonic() + STOP_TIMEOUT
-    while _alive(status["pid"]):
+        service.stop()  # also one that is about to be started again
+    if pid is None or asked:
+        return Stopped(pid, forced=False)
+    for name in ("SIGTERM", "SIGKILL"):
+        if not _alive(pid):
+            break
+        with contextlib.suppress(OSError):
+            os.kill(pid, getattr(signal, name, signal.SIGTERM))
+        _gone(pid, TERM_TIMEOUT)
+    if _alive(pid):
+        raise LlmsuggestdError(
+            f"the daemon (pid {pid}) cannot be stopped, not even by SIGKILL",
+            "it waits for a disk or a driver; see `dmesg`",
+        )
+    paths.client_file.unlink(missing_ok=True)  # which it could not remove itself
+    return Stopped(pid, forced=True)
+
+
+def _ask_to_stop(client: Client) -> bool:
+    with contextlib.suppress(LlmsuggestdError):
+        client.request("POST", "/v1/shutdown", timeout=ASK_TIMEOUT)
+        return True
+    return False
+
+
+def _gone(pid: int, timeout: float) -> bool:
+    """Whether a process ends within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while _alive(pid):
         if time.monotonic() > deadline:
-            raise LlmsuggestdError(
-                f"the daemon (pid {status['pid']}) does not stop", f"kill {status['pid']}"
-            )
+            return False
         time.sleep(0.05)
     return True
 
@@ -110,9 +158,42 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_up(
-    client: Client, process: subprocess.Popen[bytes] | None, log_file: Path, offset: int
-) -> None:
+class _Log:
+    """What a daemon that is being started writes into its log."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._offset = file.stat().st_size if file.exists() else 0
+
+    def last_words(self) -> tuple[str, str] | None:
+        """The message and hint with which the daemon ended, if it said any."""
+        try:
+            with self._file.open("rb") as log:
+                log.seek(self._offset)
+                lines = log.read().decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            return None
+        hints = [line.removeprefix("  → ") for line in lines if line.startswith("  → ")]
+        for line in lines:
+            if line.startswith("llmsuggestd: "):
+                return line.removeprefix("llmsuggestd: "), hints[0] if hints else ""
+        return None
+
+    def start_failed(
+        self, code: int | None, fallback: LlmsuggestdError | None = None
+    ) -> LlmsuggestdError:
+        """The error of a daemon that ended at once with exit code `code`."""
+        if (words := self.last_words()) is None and fallback is not None:
+            return fallback
+        message, hint = words or ("the daemon ended at once", "see `llmsuggestd logs`")
+        if code == ExitCode.ALREADY_RUNNING:
+            return AlreadyRunningError(message, hint)
+        error = StartFailed(message, hint)
+        error.exit_code = ExitCode(code) if code in list(ExitCode) else ExitCode.ERROR
+        return error
+
+
+def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log: _Log) -> None:
     """Wait until the daemon that we have started answers, and not one that somebody else has."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
@@ -123,12 +204,9 @@ def _wait_until_up(
         elif status is not None and status["pid"] == process.pid:
             return
         if process is not None and (code := process.poll()) is not None:
-            message, hint = _last_words(log_file, offset)
-            if code == ExitCode.ALREADY_RUNNING:
-                raise AlreadyRunningError(message, hint)
-            error = StartFailed(message, hint)
-            error.exit_code = ExitCode(code) if code in list(ExitCode) else ExitCode.ERROR
-            raise error
+            raise log.start_failed(code)
+        if process is None and log.last_words() is not None:
+            raise log.start_failed(None)  # of a manager that does not wait for the daemon
         if time.monotonic() > deadline:
             raise StartFailed(
                 f"the daemon does not answer after {START_TIMEOUT:.0f} s", "see `llmsuggestd logs`"
@@ -140,21 +218,9 @@ def _wait_until_loaded(client: Client) -> dict[str, Any]:
     deadline = time.monotonic() + LOAD_TIMEOUT
     while True:
         status = client.request("GET", "/v1/status")
-        if status["state"] not in ("loading", "stopped") or time.monotonic() > deadline:
+        if status["state"] not in ("loading", "idle") or time.monotonic() > deadline:
             return status
         time.sleep(0.05)
-
-
-def _last_words(log_file: Path, offset: int) -> tuple[str, str]:
-    """The message and hint with which a daemon ended, from its log."""
-    with log_file.open("rb") as log:
-        log.seek(offset)
-        lines = log.read().decode(errors="replace").splitlines()
-    hints = [line.removeprefix("  → ") for line in lines if line.startswith("  → ")]
-    for line in lines:
-        if line.startswith("llmsuggestd: "):
-            return line.removeprefix("llmsuggestd: "), hints[0] if hints else ""
-    return "the daemon ended at once", "see `llmsuggestd logs`"
 
 
 def _alive(pid: int) -> bool:

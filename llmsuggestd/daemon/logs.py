@@ -1,8 +1,9 @@
 """The daemon's log: standard error, and when that is `daemon.log`, not for ever growing.
 
-A service manager keeps what the daemon writes; without one, `start` (and launchd) let standard
-error be `daemon.log`. The engine writes there too, through a descriptor of its own, so that the
-file is copied and emptied rather than renamed.
+`start` and every service manager let standard error be `daemon.log`, so that `llmsuggestd logs`
+shows the same on every system; only `serve` in a terminal or a container writes where it is told.
+The engine writes there too, through a descriptor of its own, so that the file is copied and emptied
+rather than renamed.
 """
 
 from __future__ import annotations
@@ -14,20 +15,41 @@ import shutil
 import sys
 from typing import Final
 
-from llmsuggestd.paths import Paths
+from llmsuggestd.errors import ConfigError
+from llmsuggestd.paths import Paths, make_private
 
 MAX_BYTES: Final = 1_000_000
 """Of the log; it is then set aside."""
 
 
-def set_up(paths: Paths) -> None:
-    """Log to standard error from now on."""
+def set_up(paths: Paths, *, to_file: bool = False) -> None:
+    """Log to standard error from now on; with `to_file`, let that be `daemon.log` first."""
+    if to_file:
+        _use_file(paths)
     logging.raiseExceptions = False  # a full disk is no reason to fail
     handler = _Handler(paths)
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%F %T")
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _use_file(paths: Paths) -> None:
+    """Let standard output and error be `daemon.log`, for this process and its engine.
+
+    What cannot be written there goes where it went before.
+    """
+    try:
+        make_private(paths.state)
+        descriptor = os.open(paths.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except (OSError, ConfigError) as error:
+        print(f"cannot log to {paths.log_file}: {error}", file=sys.stderr)
+        return
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    if sys.stderr is None:  # Windows' pythonw has none
+        sys.stdout = sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -1,4 +1,4 @@
-"""The user's service manager: systemd or launchd, where there is one that we may use.
+"""The user's service manager: systemd, launchd or Windows' Task Scheduler, if we may use one.
 
 A `Service` is a file that the manager reads and the commands that make it act. There is none in a
 container without a user manager, on a system we know none for, and in a portable installation
@@ -8,8 +8,10 @@ background process.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,9 +23,13 @@ TIMEOUT: Final = 30.0
 
 
 class ServiceError(LlmsuggestdError):
-    """The service manager refused."""
+    """The service manager refused; `status` is the daemon's exit code, where it says so."""
 
     code = "service"
+
+    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.status = status
 
 
 class Service(Protocol):
@@ -34,20 +40,29 @@ class Service(Protocol):
     file: Path
     """The file that describes the service."""
 
-    def content(self) -> str:
+    def content(self) -> bytes:
         """What `file` must contain for this installation."""
 
+    def is_registered(self) -> bool:
+        """Whether `register` has been called, by this or an older installation."""
+
+    def is_current(self) -> bool:
+        """Whether what is registered runs this installation, as this version would have it."""
+
+    def files(self) -> list[Path]:
+        """Every file that `register` makes."""
+
     def register(self) -> None:
-        """Write `file` and have the manager start the service at login from now on."""
+        """Make `files` and have the manager start the service at login from now on."""
 
     def unregister(self) -> None:
-        """Stop the service, remove `file`, and have the manager forget it."""
+        """Stop the service, remove `files`, and have the manager forget it."""
 
     def start(self) -> None:
         """Start the daemon now."""
 
     def stop(self) -> None:
-        """Stop the daemon now."""
+        """Stop the daemon now, and wait; nothing happens if it does not run."""
 
 
 def detect() -> tuple[Service | None, str]:
@@ -62,28 +77,42 @@ def detect() -> tuple[Service | None, str]:
         from llmsuggestd.service.launchd import LaunchdService
 
         return LaunchdService(), ""
+    if sys.platform == "win32":
+        from llmsuggestd.service.windows import WindowsService
+
+        return WindowsService(), ""
     return None, "no service manager is supported on this system yet"
 
 
 def registered() -> Service | None:
     """The service, if `install` has registered it and its manager answers."""
     service, _ = detect()
-    return service if service is not None and service.file.exists() else None
+    return service if service is not None and service.is_registered() else None
 
 
 def command_line() -> list[str]:
     """What a service manager runs."""
-    return [sys.executable, "-P", "-m", "llmsuggestd", "serve"]
+    return [sys.executable, "-P", "-m", "llmsuggestd", "serve", "--log-file"]
 
 
-def run(*command: str) -> None:
-    """Run a service manager's command; raise ServiceError with its words if it fails."""
+def run(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """Run a service manager's command and return what it prints.
+
+    Raises ServiceError with its last words if it fails.
+    """
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+            env=os.environ | (env or {}),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServiceError(f"{command[0]}: {error}", "") from error
+        raise ServiceError(f"{command[0]}: {error}") from error
     if result.returncode != 0:
         words = (result.stderr or result.stdout).strip().splitlines()
-        raise ServiceError(f"{' '.join(command)}: {words[-1] if words else 'failed'}", "")
+        raise ServiceError(f"{' '.join(command)}: {words[0] if words else 'failed'}")
+    return result.stdout

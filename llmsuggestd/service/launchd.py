@@ -6,12 +6,13 @@ import contextlib
 import os
 import plistlib
 from pathlib import Path
+from typing import Final
 
-from llmsuggestd.paths import get_paths, write_atomically
+from llmsuggestd.paths import write_atomically
 from llmsuggestd.resources import resource
 from llmsuggestd.service import ServiceError, command_line, run
 
-LABEL = "org.llmsuggestd.daemon"
+LABEL: Final = "org.llmsuggestd.daemon"
 
 
 class LaunchdService:
@@ -26,32 +27,49 @@ class LaunchdService:
     def _domain(self) -> str:
         return f"gui/{os.getuid()}" if hasattr(os, "getuid") else "gui"
 
-    def content(self) -> str:
+    def content(self) -> bytes:
         """The agent, from `packaging/macos/org.llmsuggestd.daemon.plist`."""
         agent = plistlib.loads((resource("packaging") / "macos" / f"{LABEL}.plist").read_bytes())
-        log = str(get_paths().log_file)
-        agent |= {
-            "ProgramArguments": command_line(),
-            "StandardOutPath": log,
-            "StandardErrorPath": log,
-        }
-        return plistlib.dumps(agent).decode()
+        return plistlib.dumps(agent | {"ProgramArguments": command_line()})
+
+    def is_registered(self) -> bool:
+        """Whether there is an agent."""
+        return self.file.exists()
+
+    def is_current(self) -> bool:
+        """Whether the agent is this installation's."""
+        return self.file.exists() and self.file.read_bytes() == self.content()
+
+    def files(self) -> list[Path]:
+        """The agent."""
+        return [self.file]
 
     def register(self) -> None:
-        """Write the agent; launchd reads it at login, and `start` loads it now."""
+        """Write the agent; launchd reads it at login, and `start` loads it now.
+
+        An agent of before is unloaded first, since launchd keeps what it has read.
+        """
+        self.stop()
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.file, self.content().encode())
+        write_atomically(self.file, self.content())
 
     def unregister(self) -> None:
         """Unload the agent and remove it."""
-        with contextlib.suppress(ServiceError):  # it is not loaded
-            self.stop()
+        self.stop()
         self.file.unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Load the agent, which runs at load."""
+        """Load the agent, which runs at load.
+
+        One that is loaded already, but whose daemon has ended, is loaded again.
+        """
+        self.stop()
         run("launchctl", "bootstrap", self._domain, str(self.file))
 
     def stop(self) -> None:
-        """Unload the agent; launchd would start a stopped one again."""
-        run("launchctl", "bootout", f"{self._domain}/{LABEL}")
+        """Unload the agent, since launchd would start a stopped one again.
+
+        launchd sends SIGTERM, and SIGKILL after the agent's `ExitTimeOut`.
+        """
+        with contextlib.suppress(ServiceError):  # it is not loaded
+            run("launchctl", "bootout", f"{self._domain}/{LABEL}")

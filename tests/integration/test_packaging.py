@@ -28,7 +28,7 @@ def test_the_wheel_has_all_that_the_package_needs(tmp_path: Path) -> None:
         f"llmsuggestd/{path.relative_to(ROOT)}"
         for folder, patterns in {
             "lean": ["*.lean", "LlmSuggest/*.lean", "lakefile.toml", "lean-toolchain"],
-            "packaging": ["linux/*.service", "macos/*.plist"],
+            "packaging": ["icons/*", "linux/*.service", "macos/*.plist", "windows/*.xml"],
             "convert": ["**/*.py", "starter/*.lean"],
         }.items()
         for pattern in patterns

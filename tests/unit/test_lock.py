@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd.lock import only_one
+from llmsuggestd.lock import holder, only_one
 
 HOLD = """
 import sys
@@ -44,3 +44,17 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         holder.kill()
     with only_one(file, RuntimeError):
         assert file.read_text() == str(os.getpid())
+
+
+def test_the_holder_is_told_by_the_lock_and_not_by_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    assert holder(file) is None
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert holder(file) == process.pid
+        process.kill()
+    assert file.read_text() == str(process.pid)  # nobody has removed it
+    assert holder(file) is None

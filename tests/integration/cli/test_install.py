@@ -24,12 +24,14 @@ def test_a_dry_run_names_everything_and_writes_nothing(home: Home) -> None:
 def test_install_says_what_it_did_and_what_is_next(home: Home) -> None:
     result = home.run("install")
     assert result.returncode == 0, result.stderr
-    assert files(home.root) == {"data/models/starter.gguf"}
+    assert files(home.root) == {"data/models/starter.gguf", "data/install.json"}
+    made = {str(home.root / name) for name in files(home.root)}
+    assert all(name in result.stdout for name in made)
     assert store.starter_path(home.paths).read_bytes() == store.SHIPPED.read_bytes()
     assert "llmsuggestd start" in result.stdout
-    assert "[[require]]" in result.stdout
+    assert "llmsuggestd lean add" in result.stdout
     lean = home.run("lean", "path").stdout.strip()
-    assert f'path = "{lean}"' in result.stdout
+    assert lean in json.loads(home.run("install", "--json").stdout)["lean_require"]
     assert (Path(lean) / "lakefile.toml").is_file()
     assert (Path(lean) / "LlmSuggest.lean").is_file()
 
@@ -70,12 +72,70 @@ def test_uninstall_keeps_models_and_purge_keeps_nothing(home: Home) -> None:
     assert result.returncode == 0, result.stderr
     assert files(home.root) == {
         "config/config.toml",
+        "data/install.json",  # which directories --purge may remove
         "data/models/own.gguf",
         "data/models/starter.gguf",
     }
     assert home.run("status").returncode == 3
     assert home.run("uninstall", "--purge").returncode == 0
     assert list(home.root.iterdir()) == []
+
+
+def test_a_newer_version_takes_back_what_an_older_one_has_left(home: Home) -> None:
+    home.run("install")
+    manifest = home.paths.data / "install.json"
+    known = json.loads(manifest.read_bytes())
+    old = home.paths.config / "llmsuggestd-of-old.conf"
+    old.write_text("written by an older version")
+    made = home.root / "old-layout"
+    made.mkdir()
+    known |= {
+        "version": "0.0.1",
+        "python": "/moved/away/python",
+        "files": [*known["files"], str(old)],
+        "directories": [*known["directories"], str(made)],
+    }
+    manifest.write_text(json.dumps(known))
+    dry = home.run("install", "--dry-run")
+    assert str(old) in dry.stdout
+    assert old.exists()
+    result = home.run("install")
+    assert result.returncode == 0, result.stderr
+    assert not old.exists()
+    assert json.loads(manifest.read_bytes())["version"] != "0.0.1"
+    assert home.run("uninstall", "--purge").returncode == 0
+    assert list(home.root.iterdir()) == []  # the old layout's directory too
+
+
+def test_a_manifest_that_cannot_be_read_is_written_anew(home: Home) -> None:
+    home.run("install")
+    manifest = home.paths.data / "install.json"
+    before = manifest.read_bytes()
+    manifest.write_bytes(b"{")
+    result = home.run("install")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(manifest.read_bytes())["files"] == json.loads(before)["files"]
+
+
+def test_a_daemon_of_another_version_is_restarted(home: Home, tmp_path: Path) -> None:
+    home.run("install")
+    pretend = tmp_path / "old"
+    pretend.mkdir()
+    # a daemon that was started before the upgrade, as far as its status tells
+    (pretend / "sitecustomize.py").write_text(
+        "import llmsuggestd.version\nllmsuggestd.version.__version__ = '0.0.1'\n"
+    )
+    assert home.run("start", PYTHONPATH=str(pretend)).returncode == 0
+    before = json.loads(home.run("status", "--json").stdout)
+    assert before["version"] == "0.0.1"
+    result = home.run("install")
+    assert result.returncode == 0, result.stderr
+    assert "restart the running daemon (version 0.0.1)" in result.stdout
+    after = json.loads(home.run("status", "--json").stdout)
+    assert after["version"] != "0.0.1"
+    assert after["pid"] != before["pid"]
+    assert "restart" not in home.run("install").stdout
+    home.run("stop")
 
 
 def test_doctor_finds_everything_in_order(home: Home) -> None:

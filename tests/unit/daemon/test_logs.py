@@ -53,3 +53,43 @@ def test_a_file_that_the_user_redirects_to_is_left_alone(tmp_path: Path) -> None
     own = tmp_path / "own.log"
     write(tmp_path, own)
     assert own.stat().st_size > 5000
+
+
+def test_a_service_writes_to_the_log_whatever_its_manager_does_with_its_output(
+    tmp_path: Path,
+) -> None:
+    script = """
+import os, sys
+from llmsuggestd.daemon import logs
+from llmsuggestd.paths import get_paths
+logs.set_up(get_paths(), to_file=True)
+print("an error for people", file=sys.stderr)
+os.write(1, b"the engine says something\\n")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60,
+        env=os.environ | {"LLMSUGGESTD_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("", "")
+    log = tmp_path / "state" / "daemon.log"
+    assert sorted(log.read_text().splitlines()) == [
+        "an error for people", "the engine says something"
+    ]  # fmt: skip
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_log_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    script = """
+import logging
+from llmsuggestd.daemon import logs
+from llmsuggestd.paths import get_paths
+logs.set_up(get_paths(), to_file=True)
+logging.info("still here")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60,
+        env=os.environ | {"LLMSUGGESTD_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert "cannot log to" in result.stderr
+    assert "still here" in result.stderr

@@ -1,17 +1,31 @@
-"""The files that service managers read."""
+"""The files that service managers read, and what they are told."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import plistlib
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from llmsuggestd import service
-from llmsuggestd.service import launchd, systemd
+from llmsuggestd.service import launchd, systemd, windows
+
+
+@pytest.fixture(autouse=True)
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test writes into the real home, or sees what is there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("LLMSUGGESTD_HOME", raising=False)
+    monkeypatch.setattr(systemd, "PACKAGED", tmp_path / "usr" / "llmsuggestd.service")
 
 
 def test_a_portable_installation_registers_no_service(
@@ -24,22 +38,30 @@ def test_a_portable_installation_registers_no_service(
 
 
 def test_the_unit_runs_this_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/opt/with space/100%/$bin/python")
     unit = systemd.SystemdService()
-    assert unit.file == tmp_path / "systemd" / "user" / "llmsuggestd.service"
+    assert unit.file == tmp_path / "config" / "systemd" / "user" / "llmsuggestd.service"
+    content = unit.content().decode()
     assert (
-        'ExecStart="/opt/with space/100%%/$$bin/python" -P -m llmsuggestd serve\n' in unit.content()
+        'ExecStart="/opt/with space/100%%/$$bin/python" -P -m llmsuggestd serve --log-file\n'
+        in content
     )
-    assert "@" not in unit.content().replace("@COMMAND@ and", "")
+    assert "@" not in content.replace("@COMMAND@ and", "").partition("[Service]")[0]
+
+
+def test_each_line_of_the_unit_is_explained(tmp_path: Path) -> None:
+    """Each setting follows a comment, or a line that the same comment is about."""
+    lines = systemd.SystemdService().content().decode().splitlines()
+    own_words = {"Description", "ExecStart", "StartLimitBurst"}
+    for before, line in itertools.pairwise(lines):
+        if "=" in line and not line.startswith("#") and line.partition("=")[0] not in own_words:
+            assert before.startswith("#"), line
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-def test_systemd_accepts_the_unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     file = tmp_path / "llmsuggestd.service"
-    file.write_text(systemd.SystemdService().content())
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    file.write_bytes(systemd.SystemdService().content())
     result = subprocess.run(
         ["systemd-analyze", "--user", "verify", str(file)],
         capture_output=True, text=True, timeout=60, check=False,
@@ -65,21 +87,22 @@ def test_systemd_is_only_used_where_it_answers(
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for systemctl and launchctl that writes down what it is told."""
+    """A stand-in for the managers' programs that writes down what they are told."""
     record = tmp_path / "record"
-    for name in ("systemctl", "launchctl"):
+    for name in ("systemctl", "launchctl", "schtasks"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {record}\n')
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("HOME", str(tmp_path))
     return record
 
 
 def test_systemd_is_told_in_the_right_order(recorded: Path) -> None:
     unit = systemd.SystemdService()
+    assert not unit.is_registered()
     unit.register()
-    assert unit.file.read_text() == unit.content()
+    assert unit.file.read_bytes() == unit.content()
+    assert unit.is_registered()
+    assert unit.is_current()
     unit.start()
     unit.stop()
     unit.unregister()
@@ -87,11 +110,50 @@ def test_systemd_is_told_in_the_right_order(recorded: Path) -> None:
     assert recorded.read_text().splitlines() == [
         "systemctl --user daemon-reload",
         "systemctl --user enable llmsuggestd.service",
+        "systemctl --user reset-failed llmsuggestd.service",
         "systemctl --user start llmsuggestd.service",
         "systemctl --user stop llmsuggestd.service",
         "systemctl --user disable --now llmsuggestd.service",
         "systemctl --user daemon-reload",
+        "systemctl --user reset-failed llmsuggestd.service",
     ]
+
+
+def test_a_packaged_unit_is_only_enabled(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = systemd.SystemdService()
+    own.register()  # by an installation of before, with pipx say
+    systemd.PACKAGED.parent.mkdir()
+    systemd.PACKAGED.write_bytes(own.content())
+    unit = systemd.SystemdService()
+    assert unit.file == systemd.PACKAGED
+    assert unit.is_registered()
+    assert not unit.is_current()  # as long as the user's own hides it
+    unit.register()
+    assert unit.is_current()
+    assert not own.file.exists()
+    assert own.file not in unit.files()
+    unit.unregister()
+    assert systemd.PACKAGED.exists()  # which is the package's to remove
+
+
+def test_a_packaged_unit_of_another_installation_is_not_ours(recorded: Path) -> None:
+    systemd.PACKAGED.parent.mkdir()
+    systemd.PACKAGED.write_text("[Service]\nExecStart=/opt/llmsuggestd/bin/python\n")
+    unit = systemd.SystemdService()
+    assert unit.file != systemd.PACKAGED
+    assert not unit.is_registered()
+
+
+def test_systemd_is_found_without_the_variables_of_a_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: True)
+    (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$XDG_RUNTIME_DIR" > "$HOME/runtime"\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert systemd.SystemdService.detect()[0] is not None
+    assert (tmp_path / "runtime").read_text().startswith("/run/user/")
 
 
 def test_the_launchd_agent_runs_this_installation(recorded: Path) -> None:
@@ -101,19 +163,71 @@ def test_the_launchd_agent_runs_this_installation(recorded: Path) -> None:
     assert content["Label"] == agent.file.stem == launchd.LABEL
     assert content["ProgramArguments"] == service.command_line()
     assert content["RunAtLoad"] is True
-    assert content["StandardErrorPath"].endswith("daemon.log")
+    assert content["KeepAlive"] == {"SuccessfulExit": False}
+    assert content["Umask"] == 0o077
+    assert agent.is_current()
     agent.start()
     agent.unregister()
     assert not agent.file.exists()
     assert [line.split()[1] for line in recorded.read_text().splitlines()] == [
+        "bootout",  # what an older version has loaded
+        "bootout",
         "bootstrap",
         "bootout",
     ]
 
 
+def test_the_windows_task_runs_this_installation(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "R&D").mkdir()
+    for name in ("python.exe", "pythonw.exe"):
+        (tmp_path / "R&D" / name).touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "R&D" / "python.exe"))
+    monkeypatch.setenv("USERDOMAIN", "HERE")
+    monkeypatch.setenv("USERNAME", "me")
+    monkeypatch.setenv("LOGNAME", "me")
+    task = windows.WindowsService()
+    task.register()
+    assert task.is_registered()
+    assert task.is_current()
+    assert task.file.read_bytes()[:2] in (b"\xff\xfe", b"\xfe\xff")  # UTF-16, with its mark
+    root = ElementTree.fromstring(task.file.read_bytes())
+    space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
+    values = {
+        path: root.findtext(f".//t:{path}", namespaces=space)
+        for path in ("Command", "Arguments", "LogonType", "RunLevel", "ExecutionTimeLimit")
+    }
+    assert values == {
+        "Command": str(tmp_path / "R&D" / "pythonw.exe"),
+        "Arguments": "-P -m llmsuggestd serve --log-file",
+        "LogonType": "InteractiveToken",
+        "RunLevel": "LeastPrivilege",
+        "ExecutionTimeLimit": "PT0S",
+    }
+    assert {e.text for e in root.iterfind(".//t:UserId", space)} == {"HERE\\me"}
+    task.start()
+    task.stop()
+    file = task.file
+    task.unregister()
+    assert not file.exists()
+    assert recorded.read_text().splitlines() == [
+        f"schtasks /Create /TN llmsuggestd /XML {file} /F",
+        "schtasks /Run /TN llmsuggestd",
+        "schtasks /End /TN llmsuggestd",
+        "schtasks /End /TN llmsuggestd",
+        "schtasks /Delete /TN llmsuggestd /F",
+    ]
+
+
 def test_what_a_manager_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 'Unit not found.' >&2\nexit 5\n")
+    (tmp_path / "systemctl").write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *show*) echo 4; exit 0;; esac\n'
+        "echo 'Job failed.' >&2; echo 'See the journal.' >&2; exit 5\n"
+    )
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(service.ServiceError, match="Unit not found"):
+    with pytest.raises(service.ServiceError, match=r"Job failed\.") as error:
         systemd.SystemdService().start()
+    assert error.value.status == 4

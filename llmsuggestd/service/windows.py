@@ -1,0 +1,87 @@
+"""Windows' Task Scheduler: a task of this user that starts at logon and needs no administrator.
+
+Written after Microsoft's documents of `schtasks` and of the task schema; not run on Windows yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+from xml.sax.saxutils import escape
+
+from llmsuggestd.paths import get_paths, make_private, write_atomically
+from llmsuggestd.resources import resource
+from llmsuggestd.service import ServiceError, command_line, run
+
+TASK: Final = "llmsuggestd"
+TEMPLATE: Final = "llmsuggestd-task.xml"
+
+
+class WindowsService:
+    """The daemon as a scheduled task of this user.
+
+    The Task Scheduler keeps a copy of its own; `file`, which it is made from, stays beside the
+    state, so that one can see what is registered and whether it is of this installation.
+    """
+
+    manager = "Task Scheduler"
+
+    def __init__(self) -> None:
+        self.file = get_paths().state / TEMPLATE
+
+    def content(self) -> bytes:
+        """The task, from `packaging/windows/llmsuggestd-task.xml`: UTF-16, as schtasks wants it."""
+        program, *arguments = command_line()
+        windowless = Path(program).with_name("pythonw.exe")  # opens no console
+        template = (resource("packaging") / "windows" / TEMPLATE).read_text(encoding="utf-8")
+        values = {
+            "@USER@": _user(),
+            "@PROGRAM@": str(windowless if windowless.exists() else program),
+            "@ARGUMENTS@": subprocess.list2cmdline(arguments),
+        }
+        for name, value in values.items():
+            template = template.replace(name, escape(value))
+        return template.encode("utf-16")
+
+    def is_registered(self) -> bool:
+        """Whether there is a task, as far as `file` tells."""
+        return self.file.exists()
+
+    def is_current(self) -> bool:
+        """Whether the task is this installation's."""
+        return self.file.exists() and self.file.read_bytes() == self.content()
+
+    def files(self) -> list[Path]:
+        """What the task is made from."""
+        return [self.file]
+
+    def register(self) -> None:
+        """Make the task, or make it again."""
+        make_private(self.file.parent)
+        write_atomically(self.file, self.content())
+        run("schtasks", "/Create", "/TN", TASK, "/XML", str(self.file), "/F")
+
+    def unregister(self) -> None:
+        """End the task and delete it."""
+        self.stop()
+        with contextlib.suppress(ServiceError):  # somebody has deleted it
+            run("schtasks", "/Delete", "/TN", TASK, "/F")
+        self.file.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Run the task now."""
+        run("schtasks", "/Run", "/TN", TASK)
+
+    def stop(self) -> None:
+        """End the task. That is abrupt; whoever stops the daemon asks it to end first."""
+        with contextlib.suppress(ServiceError):  # it is not there
+            run("schtasks", "/End", "/TN", TASK)
+
+
+def _user() -> str:
+    domain = os.environ.get("USERDOMAIN")
+    return f"{domain}\\{getpass.getuser()}" if domain else getpass.getuser()

@@ -1,0 +1,145 @@
+"""A whole account's life with llmsuggestd: a home of its own, no `$LLMSUGGESTD_HOME`.
+
+The home is a temporary directory in which all variables of the XDG specification are unset, as on
+a fresh account; no service manager answers there, so that `start` makes a background process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the home of a Linux account")
+
+GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
+
+
+class Account:
+    """An account: a home with what `adduser` puts there, a runtime directory, a command line."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.runtime = root / "run"
+        self.bin = root / "bin"
+        for folder in (self.home, self.bin):
+            folder.mkdir()
+        self.runtime.mkdir(mode=0o700)
+        (self.home / ".profile").write_text("# as adduser makes it\n")
+        # a systemctl that finds no manager, whatever this machine has
+        (self.bin / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+        (self.bin / "systemctl").chmod(0o755)
+        kept = {"LANG", "LD_LIBRARY_PATH", "TMPDIR"}
+        self.env = {name: value for name, value in os.environ.items() if name in kept} | {
+            "HOME": str(self.home),
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "LLMSUGGESTD_PORT": "0",
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `llmsuggestd`, as the account's user would."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "llmsuggestd", *arguments],
+            env=self.env, cwd=self.home, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def listing(self) -> list[str]:
+        """Every file and directory below the home and the runtime directory."""
+        roots = (self.home, self.runtime)
+        return sorted(str(path) for root in roots for path in [root, *root.rglob("*")])
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    root = Path(tempfile.mkdtemp(prefix="llms-"))  # short, since the paths of sockets must be
+    account = Account(root)
+    try:
+        yield account
+    finally:
+        account.run("stop")
+        shutil.rmtree(root)
+
+
+def test_nothing_is_left_of_an_installation(account: Account) -> None:
+    before = account.listing()
+    said = account.run("install")
+    assert said.returncode == 0, said.stderr
+    made = [path for path in account.listing() if path not in before and Path(path).is_file()]
+    assert made
+    assert [path for path in made if path not in said.stdout] == []  # it prints what it writes
+    assert account.run("start").returncode == 0
+    answer = json.loads(account.run("suggest", GOAL, "--json").stdout)
+    assert answer["suggestions"]
+    said = account.run("uninstall", "--purge")
+    assert said.returncode == 0, said.stderr
+    assert account.listing() == before
+    assert account.run("status").returncode == 3
+
+
+def test_models_stay_and_a_later_purge_takes_all(account: Account) -> None:
+    before = account.listing()
+    account.run("install")
+    account.run("start")
+    said = account.run("uninstall")
+    assert "kept the models" in said.stdout
+    left = [path for path in account.listing() if path not in before and Path(path).is_file()]
+    assert sorted(Path(path).name for path in left) == ["install.json", "starter.gguf"]
+    assert account.run("uninstall", "--purge").returncode == 0
+    assert account.listing() == before
+
+
+def test_what_the_user_has_put_there_stays(account: Account) -> None:
+    account.run("install")
+    own = [
+        account.home / ".config" / "other-program.conf",
+        account.home / ".config" / "llmsuggestd" / "notes.txt",
+    ]
+    for file in own:
+        file.write_text("mine")
+    assert account.run("uninstall", "--purge").returncode == 0
+    assert all(file.read_text() == "mine" for file in own)
+
+
+def test_the_tray_at_login_goes_too(account: Account) -> None:
+    before = account.listing()
+    account.run("install")
+    enable = "from llmsuggestd.tray import autostart; autostart.enable()"
+    subprocess.run([sys.executable, "-P", "-c", enable], env=account.env, check=True, timeout=60)
+    assert list((account.home / ".config" / "autostart").iterdir())
+    said = account.run("uninstall", "--purge")
+    assert "autostart" in said.stdout
+    left = {path for path in account.listing() if path not in before}
+    assert not any(Path(path).is_file() for path in left)
+
+
+def test_a_daemon_that_hangs_is_stopped_and_uninstalled(account: Account) -> None:
+    account.run("install")
+    account.run("start")
+    pid = json.loads(account.run("status", "--json").stdout)["pid"]
+    os.kill(pid, signal.SIGSTOP)  # it takes connections, and answers nothing
+    said = account.run("stop")
+    assert said.returncode == 0, said.stderr
+    assert f"(pid {pid}) hung, and was ended by force" in said.stdout
+    assert account.run("status").returncode == 3
+    assert "not running" in account.run("stop").stdout
+    assert account.run("start").returncode == 0  # over the dead one's socket
+    assert account.run("suggest", GOAL).returncode == 0
+
+
+def test_two_logins_with_different_variables_find_the_same_installation(account: Account) -> None:
+    """A second install with another $XDG_CONFIG_HOME leaves nothing of the first behind."""
+    before = account.listing()
+    account.run("install")
+    account.env["XDG_CACHE_HOME"] = str(account.home / "elsewhere")
+    assert account.run("install").returncode == 0
+    assert account.run("uninstall", "--purge").returncode == 0
+    assert account.listing() == before
