@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: demo test lint format bench starter
+.PHONY: demo test lint format bench starter starter-from-scratch eval
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,19 @@ bench: $(VENV)/bin/python     ## speed beside transformers and llama-cpp-python:
 starter:                      ## the shipped model, from convert/starter/checkpoint
 	$(VENV)/bin/llmsuggestd convert convert/starter/checkpoint --name starter \
 	    --output llmsuggestd/models/starter.gguf
+
+PAIRS ?= build/starter/pairs.jsonl
+starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training: some hours
+	$(VENV)/bin/pip install -e '.[test,train]'
+	mkdir -p $(dir $(PAIRS))
+	$(VENV)/bin/python -m convert.starter generate $(PAIRS)
+	$(VENV)/bin/python -m convert.starter held-out $(PAIRS)
+	$(VENV)/bin/python -m convert.starter tokenizer
+	$(VENV)/bin/python -m convert.starter train $(PAIRS)
+	$(MAKE) starter
+
+eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
+	$(VENV)/bin/python -m convert.starter evaluate --baselines
 
 lint:                         ## formatting, lint and types
 	$(VENV)/bin/ruff format --check .

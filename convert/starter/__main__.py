@@ -1,90 +1,157 @@
-"""`python -m convert.starter`: make the data, train, evaluate, verify in Lean."""
+"""`python -m convert.starter`: make the starter model, and ask Lean what a model is worth."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import random
 import sys
-from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from . import data
-from .evaluate import HELD_OUT, Suggest, daemon, evaluate, read_questions, table
-from .families import TEMPLATES, make
-from .goals import Sample
-from .scene import Scene
+import platformdirs
+
+from llmsuggestd.client import Client
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.paths import get_paths
+
+from . import data, evaluate, verify
+from .examples import Example, Pair, of_sample, read_pairs, shuffled
+from .generate import ELEMENTARY, SEED, generate
+from .lean_runner import NoLeanError, judge
+from .split import canonical, digest, side
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
-TRAINING_SEED, HELD_OUT_SEED, VERIFY_SEED = 7, 11, 13
-GOALS, HELD_OUT_GOALS, VOCABULARY = 110_000, 200, 3072
-SMALL_GOALS = 600
+RESULTS = HERE / "evaluation.json"
+VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
+TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
+VOCABULARY = 4096
 
 
-def make_data(options: argparse.Namespace) -> int:
-    """Write the held-out goals, and with --training the training samples."""
-    held_out = data.held_out(HELD_OUT_SEED, options.each)
-    data.write(held_out, options.output)
-    print(f"{options.output}: {len(held_out)} held-out goals")
-    if options.training:
-        data.write(data.training(TRAINING_SEED, options.goals), options.training)
-        print(f"{options.training}: {options.goals} training goals")
+def templates(pairs: list[Pair], seed: int = TEMPLATE_SEED) -> Iterator[Example]:
+    """Endless samples of the templates, none like a goal that is held out."""
+    kept = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
+    for sample in data.samples(seed):
+        plain = canonical(str(sample.goal))
+        key = sample.shape if len(sample.shape) >= ELEMENTARY else digest(plain)
+        if side(key) == "train" and plain not in kept:
+            yield of_sample(sample)
+
+
+def run_generation(options: argparse.Namespace) -> int:
+    """Have Lean find steps for goals: statements of the templates, theorems of the library."""
+    count = generate(
+        options.output,
+        stated=options.stated,
+        theorems=options.theorems,
+        seed=options.seed,
+        processes=options.processes,
+    )
+    print(f"{options.output}: " + ", ".join(f"{n} {what}" for what, n in count.items()))
+    return 0
+
+
+def run_tokenizer(options: argparse.Namespace) -> int:
+    """Train the tokenizer, on the templates' goals and on the words of Lean's library."""
+    from .tokenizer import save_tokenizer, texts, train_tokenizer
+
+    made = islice(templates([]), options.templates)
+    tokenizer = train_tokenizer(texts(made), options.vocabulary)
+    save_tokenizer(tokenizer, options.output)
+    print(f"{options.output}: {tokenizer.get_vocab_size()} tokens")
     return 0
 
 
 def run_training(options: argparse.Namespace) -> int:
-    """Generate, train the tokenizer and the model, save both."""
-    from . import train
-    from .tokenizer import save_tokenizer, train_tokenizer
+    """Train the model: on the templates first, then on pairs."""
+    from tokenizers import Tokenizer
 
-    settings = train.Settings(threads=options.threads)
-    goals = options.goals
-    if options.small:
-        settings = train.Settings(layers=2, batch_tokens=2048, threads=options.threads)
-        goals = min(goals, SMALL_GOALS)
-    samples = data.training(TRAINING_SEED, goals)
-    tokenizer = train_tokenizer(train.texts(samples[:20_000]), VOCABULARY)
-    save_tokenizer(tokenizer, options.output)
-    train.save(train.train(samples, tokenizer, settings), options.output)
+    from . import train
+
+    pairs = read_pairs(options.pairs) if options.pairs else []
+    chosen = {key: value for key, value in vars(options).items() if value is not None}
+    names = train.Settings.__dataclass_fields__
+    settings = train.Settings(**{key: chosen[key] for key in names if key in chosen})
+    tokenizer = Tokenizer.from_file(str(options.output / "tokenizer.json"))
+    training = train.Training(tokenizer, settings)
+    if options.resume:
+        training.take_up(options.work)
+    known = [pair.example for pair in pairs if pair.split == "train" and pair.steps]
+    rng = random.Random(PAIR_SEED + training.step)
+    validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
+    training.run(
+        [
+            (templates(pairs, TEMPLATE_SEED + training.step), settings.template_steps),
+            (shuffled(known, rng), settings.pair_steps if pairs else 0),
+        ],
+        validation[: options.validation],
+        options.work,
+        validate_every=options.validate_every,
+    )
+    train.save(training.model, options.output)
+    digest = hashlib.sha256(options.pairs.read_bytes()).hexdigest() if options.pairs else None
+    made = train.record(training, pairs=len(known), pairs_sha256=digest)
+    text = json.dumps(made, indent=1) + "\n"
+    (options.output / "training.json").write_text(text, encoding="utf-8")
+    return 0
+
+
+def run_held_out(options: argparse.Namespace) -> int:
+    """Keep the test goals of a file of pairs in a file of their own."""
+    pairs = read_pairs(options.pairs)
+    goals = evaluate.choose(pairs, options.stated, options.theorems, options.seed)
+    evaluate.write(goals, options.output)
+    print(f"{options.output}: {len(goals)} goals")
     return 0
 
 
 def run_evaluation(options: argparse.Namespace) -> int:
-    """Print the share of held-out goals with a right step among the first suggestions."""
-    suggest: Suggest
-    if options.socket:
-        suggest = daemon(options.socket)
-    else:
-        from .checkpoint import checkpoint
+    """Ask a running daemon for steps to the held-out goals, and Lean what they are worth."""
+    goals = evaluate.held_out(options.held_out, options.goals, options.seed)
+    verdicts = evaluate.Verdicts(lambda jobs: judge(jobs, options.processes), options.verdicts)
+    found: dict[str, Any] = {}
+    if options.baselines or options.baselines_only:
+        found["baselines"] = evaluate.baselines(goals, verdicts)
+    name = None
+    if not options.baselines_only:
+        client = Client(get_paths())
+        name = options.name or client.request("GET", "/v1/status")["model"]["id"]
 
-        suggest = checkpoint(options.checkpoint)
-    questions = read_questions(options.held_out)[: options.limit]
-    print(table(evaluate(questions, suggest, options.n), options.n))
+        def suggest(goal: str, count: int) -> list[str]:
+            body = {"goal": goal, "n": count}
+            answer = client.request("POST", "/v1/suggest", body, timeout=180)
+            return [suggestion["text"] for suggestion in answer["suggestions"]]
+
+        def progress(number: int) -> None:
+            if number % 50 == 0:
+                print(f"{number} of {len(goals)} goals answered", file=sys.stderr, flush=True)
+
+        found["models"] = {name: evaluate.evaluate(goals, suggest, verdicts, progress)}
+    results = evaluate.update(options.output, goals, **evaluate.rounded(found))
+    print(evaluate.report(results, name))
     return 0
 
 
 def run_verification(options: argparse.Namespace) -> int:
-    """Judge samples of every template in Lean; fail if any is wrong."""
-    from .verify import verify
-
-    rng = random.Random(options.seed)
-    samples: list[Sample] = []
-    for name in TEMPLATES:
-        found = 0
-        while found < options.each:
-            sample = make(name, Scene(rng))
-            if sample is not None:
-                samples.append(sample)
-                found += 1
-    verdicts = verify(samples, options.lean)
-    wrong = [v for v in verdicts if v.wrong]
-    for verdict in wrong:
-        print(
-            f"-- {verdict.sample.family}: {verdict.step}\n{verdict.sample.goal}\n{verdict.detail}"
-        )
-    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(v.kind for v in verdicts).items())
-    print(f"{len(TEMPLATES)} templates, {len(samples)} goals, {len(verdicts)} steps: {kinds}")
+    """Have Lean judge samples of every template; fail if any is wrong."""
+    samples = verify.draw(options.each, options.seed)
+    wrong = list(verify.mistakes(samples, lambda jobs: judge(jobs, options.processes)))
+    for mistake in wrong:
+        sample = mistake.sample
+        print(f"-- {sample.family}: {mistake.step or ''}\n{sample.goal}\n{mistake.detail}")
+    steps = sum(len(sample.steps) for sample in samples)
+    print(f"{len(samples)} goals of the templates, {steps} steps: {len(wrong)} wrong")
     return 1 if wrong else 0
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Print the tables of an evaluation again."""
+    print(evaluate.report(json.loads(options.results.read_text("utf-8")), options.name))
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,40 +164,67 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=function)
         return made
 
-    sub = command("data", make_data)
-    sub.add_argument("--output", type=Path, default=HELD_OUT, help="held-out goals (JSON lines)")
-    sub.add_argument(
-        "--each",
-        type=int,
-        default=HELD_OUT_GOALS,
-        help="at most so many held-out goals of each family",
-    )
-    sub.add_argument("--training", type=Path, help="also write the training samples here")
-    sub.add_argument("--goals", type=int, default=GOALS, help="training goals")
+    sub = command("generate", run_generation)
+    sub.add_argument("output", type=Path, help="pairs that Lean verified (JSON lines)")
+    sub.add_argument("--stated", type=int, default=20_000, help="statements of the templates")
+    sub.add_argument("--theorems", type=int, default=20_000, help="theorems of Init and Std")
+    sub.add_argument("--seed", type=int, default=SEED)
+    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+
+    sub = command("tokenizer", run_tokenizer)
+    sub.add_argument("--output", type=Path, default=CHECKPOINT)
+    sub.add_argument("--templates", type=int, default=20_000, help="goals made by the templates")
+    sub.add_argument("--vocabulary", type=int, default=VOCABULARY)
 
     sub = command("train", run_training)
+    sub.add_argument("pairs", type=Path, nargs="?", help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--output", type=Path, default=CHECKPOINT)
-    sub.add_argument("--goals", type=int, default=GOALS)
-    sub.add_argument("--threads", type=int, default=3)
-    sub.add_argument("--small", action="store_true", help="a tiny model on a few goals")
+    sub.add_argument("--work", type=Path, default=Path("build/starter"), help="where state is kept")
+    sub.add_argument("--resume", action="store_true", help="go on from the state kept there")
+    sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
+    sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
+    for name in ("layers", "template-steps", "pair-steps", "final-steps", "threads", "seed"):
+        sub.add_argument(f"--{name}", type=int)
+
+    sub = command("held-out", run_held_out)
+    sub.add_argument("pairs", type=Path, help="pairs that Lean verified (JSON lines)")
+    sub.add_argument("--output", type=Path, default=evaluate.HELD_OUT)
+    sub.add_argument("--stated", type=int, default=400, help="at most so many stated goals")
+    sub.add_argument("--theorems", type=int, default=400, help="at most so many of the library's")
+    sub.add_argument("--seed", type=int, default=11)
 
     sub = command("evaluate", run_evaluation)
-    sub.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
-    sub.add_argument("--socket", type=Path, help="ask the daemon that listens here instead")
-    sub.add_argument("--held-out", type=Path, default=HELD_OUT)
-    sub.add_argument("--limit", type=int, help="only the first goals")
-    sub.add_argument("-n", type=int, default=5, help="suggestions per goal")
+    sub.add_argument("--held-out", type=Path, default=evaluate.HELD_OUT)
+    sub.add_argument("--goals", type=int, default=600, help="at most so many")
+    sub.add_argument("--seed", type=int, default=11, help="draws the goals")
+    sub.add_argument("--name", help="what to call the model in the results, instead of its id")
+    sub.add_argument("--baselines", action="store_true", help="judge tactics without a model too")
+    sub.add_argument("--baselines-only", action="store_true", help="ask no daemon")
+    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+    sub.add_argument("--output", type=Path, default=RESULTS, help="results, added to")
+    sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="Lean's verdicts, kept here")
 
     sub = command("verify", run_verification)
-    sub.add_argument("--lean", default="lean", help="the command that runs Lean on a file")
     sub.add_argument("--each", type=int, default=10, help="goals of each template")
     sub.add_argument("--seed", type=int, default=VERIFY_SEED)
+    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+
+    sub = command("report", run_report)
+    sub.add_argument("results", type=Path, nargs="?", default=RESULTS)
+    sub.add_argument("--name", help="tables by family and source of this model only")
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    code: int = options.run(options)
+    try:
+        code: int = options.run(options)
+    except LlmsuggestdError as error:
+        print(f"{error}\n{error.hint}", file=sys.stderr)
+        return int(error.exit_code)
+    except NoLeanError as error:
+        print(error, file=sys.stderr)
+        return 1
     return code
 
 

@@ -1,93 +1,276 @@
-"""The share of held-out goals for which a known right step is among the first suggestions.
+"""The evaluation: a running daemon's suggestions for held-out goals, judged by Lean.
 
-Whatever suggests is a function from a goal and a number to texts, best first: the checkpoint
-through transformers, or a running daemon (`POST /v1/suggest` on its Unix socket).
+A suggestion counts for what Lean says when it runs it on the goal: it closes it, it is valid (runs
+and leaves goals), it fails, or it does not parse. Tactics that need no model are judged on the same
+goals by the same Lean. Verdicts are kept in a file, so that nothing is judged twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from llmsuggestd.client import UnixConnection
+from .examples import Pair, read_pairs
+from .lean_runner import Job, Judgement
 
 HELD_OUT = Path(__file__).parent / "heldout.jsonl"
 
+BASELINES = ("simp", "omega", "rfl", "decide", "simp_all", "grind", "exact?")
+
 Suggest = Callable[[str, int], list[str]]
+"""A goal and a number: that many suggestions, best first."""
 
-
-@dataclass(frozen=True)
-class Question:
-    """A goal, and the steps any of which is a right answer."""
-
-    family: str
-    goal: str
-    steps: frozenset[str]
+Judge = Callable[[list[Job]], Iterable[Judgement]]
+"""What `lean_runner.judge` is."""
 
 
 @dataclass
 class Score:
-    """How many questions had a right answer first, and among all suggestions."""
+    """What came of the suggestions for some goals."""
 
-    questions: int = 0
-    first: int = 0
-    found: int = 0
-    distinct: int = 0
+    goals: int = 0
+    top_1: int = 0
+    top_5: int = 0
+    top_10: int = 0
+    valid: int = 0  # goals with a step that runs among the ten
+    suggestions: int = 0
+    parsed: int = 0
 
-    def add(self, steps: frozenset[str], suggestions: list[str]) -> None:
-        self.questions += 1
-        self.first += suggestions[0] in steps if suggestions else 0
-        self.found += not steps.isdisjoint(suggestions)
-        self.distinct += len(set(suggestions))
+    def add(self, five: Sequence[str], ten: Sequence[str]) -> None:
+        """Count one goal, by the verdicts on the answers of five and of ten suggestions."""
+        self.goals += 1
+        self.top_1 += "closes" in five[:1]
+        self.top_5 += "closes" in five
+        self.top_10 += "closes" in ten
+        self.valid += "closes" in ten or "valid" in ten
+        self.suggestions += len(ten)
+        self.parsed += sum(verdict != "unparsed" for verdict in ten)
 
-
-def read_questions(path: Path = HELD_OUT) -> list[Question]:
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return [Question(r["family"], r["goal"], frozenset(map(normal, r["steps"]))) for r in rows]
-
-
-def normal(step: str) -> str:
-    """A step without differences of white space that Lean does not see."""
-    return "\n".join(" ".join(line.split()) for line in step.strip().splitlines())
-
-
-def evaluate(questions: Iterable[Question], suggest: Suggest, count: int = 5) -> dict[str, Score]:
-    """Scores by family, and over all under the name `all`."""
-    scores: dict[str, Score] = {"all": Score()}
-    for question in questions:
-        suggestions = [normal(text) for text in suggest(question.goal, count)[:count]]
-        family = question.family.split("/")[0]
-        for name in ("all", family):
-            scores.setdefault(name, Score()).add(question.steps, suggestions)
-    return scores
+    def shares(self) -> dict[str, float]:
+        """The counts as shares."""
+        goals = max(1, self.goals)
+        return {
+            "goals": self.goals,
+            "top_1": self.top_1 / goals,
+            "top_5": self.top_5 / goals,
+            "top_10": self.top_10 / goals,
+            "valid": self.valid / goals,
+            "parsed": self.parsed / max(1, self.suggestions),
+        }
 
 
-def table(scores: dict[str, Score], count: int = 5) -> str:
-    """The scores as Markdown."""
-    lines = [f"| family | goals | top 1 | top {count} |", "|---|---|---|---|"]
-    for name in sorted(scores, key=lambda name: (name == "all", name)):
-        score = scores[name]
-        first, found = score.first / score.questions, score.found / score.questions
-        lines.append(f"| {name} | {score.questions} | {first:.1%} | {found:.1%} |")
+@dataclass
+class Verdicts:
+    """Lean's verdicts on candidates, asked for once each and kept in a file."""
+
+    judge: Judge
+    path: Path | None = None
+    known: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.path.exists():
+            with self.path.open(encoding="utf-8") as lines:
+                self.known.update(json.loads(line) for line in lines)
+
+    def of(self, goals: Sequence[Pair], candidates: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The verdicts on each goal's candidates."""
+        jobs, keys = [], []
+        for goal, texts in zip(goals, candidates, strict=True):
+            new = [t for t in dict.fromkeys(texts) if self._key(goal, t) not in self.known]
+            if new:
+                job = {"start": goal.start, "path": list(goal.path), "candidates": new}
+                jobs.append(job)
+                keys.append([self._key(goal, text) for text in new])
+        if jobs:
+            for judgement in self.judge(jobs):
+                kinds = [verdict.kind for verdict in judgement.verdicts]
+                self._keep(dict(zip(keys[judgement.index], kinds, strict=True)))
+        return [
+            [self.known[self._key(goal, text)] for text in texts]
+            for goal, texts in zip(goals, candidates, strict=True)
+        ]
+
+    def _keep(self, judged: dict[str, str]) -> None:
+        self.known.update(judged)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as out:
+                out.writelines(json.dumps(pair) + "\n" for pair in judged.items())
+
+    @staticmethod
+    def _key(goal: Pair, candidate: str) -> str:
+        text = json.dumps([goal.start, goal.path, candidate], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def held_out(path: Path = HELD_OUT, count: int | None = None, seed: int = 11) -> list[Pair]:
+    """The test goals of a file of pairs; at most `count` of them, drawn with the seed."""
+    goals = [pair for pair in read_pairs(path) if pair.split == "test"]
+    if count is not None and count < len(goals):
+        goals = random.Random(seed).sample(goals, count)
+    return goals
+
+
+def choose(pairs: Iterable[Pair], stated: int, library: int, seed: int = 11) -> list[Pair]:
+    """Goals to keep for the test, one a statement: at most so many stated ones, and theorems.
+
+    The statement's own goal where it is there, else one on the way; as evenly as can be from the
+    families of the stated ones.
+    """
+    rng = random.Random(seed)
+    by_statement: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        if pair.split == "test":
+            by_statement[pair.statement].append(pair)
+    families: dict[str, list[Pair]] = defaultdict(list)
+    for goals in by_statement.values():
+        own = [goal for goal in goals if not goal.path]
+        goal = own[0] if own else rng.choice(goals)
+        families[goal.family if goal.source == "stated" else ""].append(goal)
+    for goals in families.values():
+        rng.shuffle(goals)
+    theirs = families.pop("", [])[:library]
+    turns = zip_longest(*(families[family] for family in sorted(families)))
+    ours = [goal for turn in turns for goal in turn if goal is not None][:stated]
+    return ours + theirs
+
+
+def groups(goal: Pair) -> tuple[str, ...]:
+    """The names of the groups a goal counts in."""
+    return "all", f"family: {goal.family.split('/')[0]}", f"source: {goal.source}"
+
+
+def evaluate(
+    goals: Sequence[Pair], suggest: Suggest, verdicts: Verdicts, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """Scores of what suggests, by group, and the median time of five suggestions in ms."""
+    fives, tens, times = [], [], []
+    for number, goal in enumerate(goals):
+        before = time.monotonic()
+        fives.append(suggest(goal.goal, 5)[:5])
+        times.append(time.monotonic() - before)
+        tens.append(suggest(goal.goal, 10)[:10])
+        progress(number + 1)
+    both = verdicts.of(goals, [[*five, *ten] for five, ten in zip(fives, tens, strict=True)])
+    scores: dict[str, Score] = defaultdict(Score)
+    for goal, five, judged in zip(goals, fives, both, strict=True):
+        for group in groups(goal):
+            scores[group].add(judged[: len(five)], judged[len(five) :])
+    return {
+        "milliseconds": round(1000 * statistics.median(times)),
+        "groups": {group: scores[group].shares() for group in sorted(scores)},
+    }
+
+
+def baselines(
+    goals: Sequence[Pair], verdicts: Verdicts, tactics: Sequence[str] = BASELINES
+) -> dict[str, Any]:
+    """The share of goals each tactic closes, by group, and any of them."""
+    judged = verdicts.of(goals, [tactics] * len(goals))
+    found: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(Score))
+    for goal, row in zip(goals, judged, strict=True):
+        for name, verdict in [*zip(tactics, row, strict=True), ("any of these", None)]:
+            mine = row if verdict is None else [verdict]
+            best = ["closes"] if "closes" in mine else []
+            for group in groups(goal):
+                found[name][group].add(best, best)
+    return {
+        name: {
+            "groups": {
+                group: {"goals": score.goals, "top_1": score.top_1 / score.goals}
+                for group, score in sorted(by_group.items())
+            }
+        }
+        for name, by_group in found.items()
+    }
+
+
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+COLUMNS = ("top_1", "top_5", "top_10", "valid", "parsed")
+
+
+def table(results: dict[str, Any], group: str = "all") -> str:
+    """One group's results of everything evaluated, as Markdown."""
+    lines = [
+        "| what suggests | closed by the first | by one of 5 | by one of 10 | a valid step in 10 "
+        "| parses |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in ("models", "baselines"):
+        for name, entry in results.get(kind, {}).items():
+            shares = entry["groups"].get(group, {})
+            cells = " | ".join(percent(shares.get(column)) for column in COLUMNS)
+            shown = name if kind == "models" or name.startswith("any") else f"always `{name}`"
+            lines.append(f"| {shown} | {cells} |")
     return "\n".join(lines)
 
 
-def daemon(path: Path, timeout: float = 60) -> Suggest:
-    """Suggestions of the daemon that listens on this socket."""
+def group_table(results: dict[str, Any], model: str, prefix: str) -> str:
+    """A model's results beside the best single tactic's, by family or by source, as Markdown."""
+    entry = results["models"][model]["groups"]
+    lines = [
+        f"| {prefix} | goals | closed by the first | by one of 5 | by one of 10 "
+        "| a valid step in 10 | best single tactic |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for group in [g for g in entry if g.startswith(f"{prefix}: ")] + ["all"]:
+        shares = entry[group]
+        cells = " | ".join(percent(shares[c]) for c in ("top_1", "top_5", "top_10", "valid"))
+        others = {
+            name: baseline["groups"].get(group, {}).get("top_1", 0.0)
+            for name, baseline in results.get("baselines", {}).items()
+            if not name.startswith("any")
+        }
+        best = max(others, key=lambda name: others[name], default="")
+        shown = f"`{best}` {percent(others[best])}" if best else ""
+        name = group.removeprefix(f"{prefix}: ")
+        lines.append(f"| {name} | {shares['goals']} | {cells} | {shown} |")
+    return "\n".join(lines)
 
-    def suggest(goal: str, count: int) -> list[str]:
-        connection = UnixConnection(str(path), timeout)
-        body = json.dumps({"goal": goal, "n": count}).encode()
-        connection.request("POST", "/v1/suggest", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read())
-        connection.close()
-        if response.status != 200:
-            raise RuntimeError(f"the daemon answered {response.status}: {answer}")
-        return [suggestion["text"] for suggestion in answer["suggestions"]]
 
-    return suggest
+def report(results: dict[str, Any], model: str | None = None) -> str:
+    """All tables of the results."""
+    parts = [table(results)]
+    for name in [model] if model else results.get("models", {}):
+        parts += [group_table(results, name, "family"), group_table(results, name, "source")]
+    return "\n\n".join(parts)
+
+
+def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:
+    """Add results to those of the same goals in a file; those of other goals are dropped."""
+    same = hashlib.blake2b("\n".join(g.goal for g in goals).encode(), digest_size=8).hexdigest()
+    results: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if results.get("goals_hash") != same:
+        results = {"goals": len(goals), "goals_hash": same, "models": {}, "baselines": {}}
+    for kind, entries in more.items():
+        results[kind] |= entries
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return results
+
+
+def rounded(value: Any) -> Any:
+    """The value with its floats to four places, for a file that people read."""
+    if isinstance(value, dict):
+        return {key: rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def write(goals: Iterable[Pair], path: Path) -> None:
+    """Write goals as a file of pairs."""
+    lines = [json.dumps(goal.row(), ensure_ascii=False) + "\n" for goal in goals]
+    path.write_text("".join(lines), encoding="utf-8")

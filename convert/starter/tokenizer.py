@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from .examples import Example
+from .prompt import prompt
+
 END = "<|endoftext|>"
 CONTEXT = 1024
 
@@ -89,6 +92,23 @@ Antitone StrictMono Injective Surjective Bijective Continuous Differentiable Mea
 Field CommRing CommGroup AddCommGroup Module Algebra Ideal Submodule Subgroup LinearMap Matrix
 Polynomial TopologicalSpace MetricSpace NormedSpace Filter Tendsto Even Odd Prime Coprime Finite
 Fintype Decidable Inhabited Nonempty Lattice PartialOrder LinearOrder Preorder Category Functor
+toArray toList dvd size div toNat length ofNat getElem toInt filterMap replicate singleton
+contains min beq bmod getD cancel msb imp shiftLeft erase extract xor natAbs getLsbD val bind pure
+tdiv drop rco fdiv foldl lcm count fmod flatten ite isEmpty modify compare roc forIn setWidth
+flatMap rcc toFin mapM foldr getMsbD eraseIdx roo toBitVec attach attachWith zip concat sublist
+ofBitVec pmap decide countP head natCast swap shiftRight isSome toListRev rio foldlM tmod ofFin
+unattach perm dec step toUSize getKeyD tail negSucc nonpos eraseP ric merge ofInt getKey isLE
+testBit mapIdx getLast zipWith dite filterMapM sign keys run mapFinIdx zipIdx pairwise apply isGE
+prefix findIdx guard foldrM uInt insertMany alter intMin insertIfNew isize cond subset isSuffix
+fold last sshiftRight suffix takeWhile offset ofList fst snd inter split copy intCast insertIdx
+lift pbind castSucc replace dropLast const num umod allOnes extractLsb den isNone inv coprime udiv
+dropWhile diff eval bne twoPow iter divInt rel smul forM abs anyM foldM equiv bool str trans next
+rev pop shift finite subtype toRat prop mono inr inl byte refl go yield log ofFn unzip back
+entails congr finRange lookup mergeSort subNatNat sum addNat slt sle ult ule rotateLeft
+emptyWithCapacity filterM orElse antisymm elem dot srem iterM heq combine castAdd idxOf zipWithAll
+isEq seq sizeOf stop start isEqv isGT isLT endPos BitVec UInt8 UInt16 UInt32 UInt64 USize Int8
+Int64 HashMap TreeMap Vector Subarray Ordering Except StateT ReaderT OptionT Id Function
+LawfulMonad DecidableEq BEq Hashable Ord LawfulBEq Std Nat Int
 """
 
 
@@ -125,3 +145,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     }
     text = json.dumps(settings, indent=2) + "\n"
     (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+
+def texts(examples: Iterable[Example]) -> Iterable[str]:
+    """What the tokenizer is trained on."""
+    for example in examples:
+        yield prompt(example.goal)
+        yield from example.steps

@@ -1,78 +1,52 @@
-"""Check generated samples in a real Lean: the goal prints as we print it, and the step is right.
-
-Each sample is stated as an `example`, and `verify.lean` judges every known step of it:
-
-- `closed`: the step closes the goal;
-- `finished`: it leaves goals that Lean's own automation closes;
-- `open`: it leaves goals that automation does not close (right by construction only);
-- `print`, `error`: the goal prints differently, or the step is wrong.
-"""
+"""Check the templates in a real Lean: goals print as they are written, and no known step fails."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from .families import TEMPLATES, make
+from .generate import source
 from .goals import Goal, Sample
+from .lean_runner import Job, Judgement
+from .scene import Scene
 
-WRONG = ("print", "error")
 
+class Mistake(NamedTuple):
+    """A step that Lean does not accept, or a goal that prints differently (no step)."""
 
-@dataclass(frozen=True)
-class Verdict:
     sample: Sample
-    step: str
-    kind: str
+    step: str | None
     detail: str
 
-    @property
-    def wrong(self) -> bool:
-        return self.kind in WRONG
+
+def draw(each: int, seed: int) -> list[Sample]:
+    """So many samples of each template."""
+    rng = random.Random(seed)
+    found: list[Sample] = []
+    for name in TEMPLATES:
+        wanted = len(found) + each
+        while len(found) < wanted:
+            if sample := make(name, Scene(rng)):
+                found.append(sample)
+    return found
 
 
-def statement(goal: Goal) -> str:
-    """The goal as an `example`, up to its proof."""
-    binders = " ".join(f"({h.name} : {h.type})" for h in goal.hypotheses)
-    return f"example {binders} : {goal.target} := by"
-
-
-def quoted(text: str) -> str:
-    """A Lean string literal."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def source(tries: list[tuple[Sample, str]]) -> str:
-    """A Lean file that judges every (sample, step)."""
-    parts = [(Path(__file__).parent / "verify.lean").read_text(encoding="utf-8")]
-    for number, (sample, step) in enumerate(tries):
-        goal = Goal(sample.goal.hypotheses, sample.goal.target)
-        parts.append(f"{statement(goal)} judge {number} {quoted(str(goal))} {quoted(step)}")
-    return "\n".join(parts) + "\n"
-
-
-def verify(samples: Iterable[Sample], lean: str, timeout: float = 600) -> list[Verdict]:
-    """Judge every known step of the samples with the command `lean FILE`."""
-    tries = [(sample, step) for sample in samples for step in sample.steps]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "Samples.lean"
-        file.write_text(source(tries), encoding="utf-8")
-        done = subprocess.run(
-            [*shlex.split(lean), str(file)], capture_output=True, text=True, timeout=timeout
-        )
-    found: dict[int, tuple[str, str]] = {}
-    for line in done.stdout.splitlines():
-        if "VERDICT " in line:
-            number, kind, detail = json.loads(line.split("VERDICT ", 1)[1])
-            found[number] = kind, detail
-    if not found:
-        raise RuntimeError(f"Lean judged nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    missing = ("error", "Lean did not accept the statement")
-    return [
-        Verdict(sample, step, *found.get(number, missing))
-        for number, (sample, step) in enumerate(tries)
+def mistakes(
+    samples: Sequence[Sample], judge: Callable[[list[Job]], Iterable[Judgement]]
+) -> Iterator[Mistake]:
+    """What Lean has against the samples."""
+    goals = [Goal(sample.goal.hypotheses, sample.goal.target) for sample in samples]
+    jobs: list[Job] = [
+        {"start": {"stated": source(goal)}, "path": [], "candidates": list(sample.steps)}
+        for goal, sample in zip(goals, samples, strict=True)
     ]
+    for judgement in judge(jobs):
+        sample = samples[judgement.index]
+        if judgement.goal != str(goals[judgement.index]):
+            yield Mistake(sample, None, f"Lean prints it as\n{judgement.goal}")
+        else:
+            for step, verdict in zip(sample.steps, judgement.verdicts, strict=True):
+                if verdict.kind not in ("closes", "valid"):
+                    yield Mistake(sample, step, verdict.kind)

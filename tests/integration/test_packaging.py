@@ -29,7 +29,7 @@ def test_the_wheel_has_all_that_the_package_needs(tmp_path: Path) -> None:
         for folder, patterns in {
             "lean": ["*.lean", "LlmSuggest/*.lean", "lakefile.toml", "lean-toolchain"],
             "packaging": ["icons/*", "linux/*.service", "macos/*.plist", "windows/*.xml"],
-            "convert": ["**/*.py", "starter/*.lean"],
+            "convert": ["**/*.py", "starter/lean/**/*.lean"],
         }.items()
         for pattern in patterns
         for path in (ROOT / folder).glob(pattern)

@@ -1,90 +1,162 @@
-"""The evaluation: what counts as a right answer, and the committed held-out goals."""
+"""The evaluation: what counts, that nothing is judged twice, and the tables."""
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
-import socket
-import socketserver
 import subprocess
 import sys
-import tempfile
-import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
-from convert.starter import data
-from convert.starter.evaluate import Question, daemon, evaluate, normal, read_questions, table
+import pytest
+
+from convert.starter.evaluate import (
+    HELD_OUT,
+    Score,
+    Verdicts,
+    baselines,
+    choose,
+    evaluate,
+    held_out,
+    report,
+    update,
+    write,
+)
+from convert.starter.examples import Pair
+from convert.starter.lean_runner import Judgement, Verdict
 
 ROOT = Path(__file__).parents[4]
 
 
-def test_any_known_step_counts_wherever_it_stands() -> None:
-    questions = [
-        Question("propositional/and", "g1", frozenset({"constructor", "exact ⟨a, b⟩"})),
-        Question("lists/length", "g2", frozenset({"simp"})),
-    ]
-    scores = evaluate(questions, lambda goal, count: ["rfl", "constructor"][:count], 5)
-    assert (scores["propositional"].first, scores["propositional"].found) == (0, 1)
-    assert scores["lists"].found == 0
-    assert "| all | 2 | 0.0% | 50.0% |" in table(scores)
+def goal(text: str, family: str = "lists", split: str = "test") -> Pair:
+    return Pair(
+        text, (("simp", True),), split, family, "stated", text, {"stated": text}, ("intro x",)
+    )
 
 
-def test_only_the_first_suggestions_count() -> None:
-    questions = [Question("lists/length", "g", frozenset({"simp"}))]
-    assert evaluate(questions, lambda goal, count: ["rfl", "simp"], 1)["all"].found == 0
+class Lean:
+    """Judges by what a candidate says; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, jobs: Iterable[dict[str, Any]]) -> Iterator[Judgement]:
+        listed = list(jobs)
+        for index in reversed(range(len(listed))):
+            job = listed[index]
+            assert job["path"] == ["intro x"]
+            self.asked += [(job["start"]["stated"], text) for text in job["candidates"]]
+            kinds: dict[str, Any] = {"simp": "closes", "intro y": "valid", "((": "unparsed"}
+            yield Judgement(index, "", [Verdict(kinds.get(t, "fails")) for t in job["candidates"]])
 
 
-def test_white_space_does_not_matter() -> None:
-    assert normal("  rw  [h]\n exact  k ") == "rw [h]\nexact k"
+def test_a_goal_counts_for_the_first_step_that_closes_it() -> None:
+    score = Score()
+    score.add(["fails", "closes"], ["fails", "closes", "unparsed"])
+    score.add(["closes"], ["closes"])
+    score.add(["fails"], ["fails", "valid"])
+    score.add(["fails"], ["fails", "closes"])
+    score.add([], [])
+    assert (score.goals, score.top_1, score.top_5, score.top_10, score.valid) == (5, 1, 2, 3, 4)
+    assert score.shares()["parsed"] == pytest.approx(7 / 8)
 
 
-def test_the_committed_questions_are_held_out() -> None:
-    questions = read_questions()
-    assert len(questions) >= 400
-    assert {q.family.split("/")[0] for q in questions} == {
-        "arithmetic",
-        "equality",
+def test_five_and_ten_are_asked_for_and_judged() -> None:
+    asked = []
+
+    def suggest(goal: str, count: int) -> list[str]:
+        asked.append((goal, count))
+        return ["rfl", "((", "intro y"] if count == 5 or goal == "⊢ b" else ["rfl"] * 9 + ["simp"]
+
+    lean = Lean()
+    found = evaluate(
+        [goal("⊢ a", "lists/x"), goal("⊢ b", "logic")], suggest, Verdicts(lean), lambda number: None
+    )["groups"]
+    assert asked == [("⊢ a", 5), ("⊢ a", 10), ("⊢ b", 5), ("⊢ b", 10)]
+    assert (found["all"]["top_5"], found["all"]["top_10"], found["all"]["valid"]) == (0, 0.5, 1)
+    assert found["family: lists"]["top_10"] == 1
+    assert found["family: logic"]["parsed"] == pytest.approx(2 / 3)
+    assert found["source: stated"]["goals"] == 2
+
+
+def test_nothing_is_judged_twice(tmp_path: Path) -> None:
+    first, path = Lean(), tmp_path / "cache" / "verdicts.jsonl"
+    goals = [goal("⊢ a"), goal("⊢ b")]
+    expected = [["closes", "fails", "closes"], ["valid"]]
+    assert Verdicts(first, path).of(goals, [["simp", "rfl", "simp"], ["intro y"]]) == expected
+    assert sorted(first.asked) == [("⊢ a", "rfl"), ("⊢ a", "simp"), ("⊢ b", "intro y")]
+    second = Lean()
+    assert Verdicts(second, path).of(goals, [["simp", "rfl", "simp"], ["intro y"]]) == expected
+    assert second.asked == []
+    assert Verdicts(second, path).of(goals, [["simp"], ["simp"]]) == [["closes"], ["closes"]]
+    assert second.asked == [("⊢ b", "simp")]
+
+
+def test_tactics_without_a_model_are_scored_one_by_one_and_together() -> None:
+    found = baselines([goal("⊢ a"), goal("⊢ b")], Verdicts(Lean()), ["simp", "omega"])
+    shares = {name: entry["groups"]["all"]["top_1"] for name, entry in found.items()}
+    assert shares == {"simp": 1, "omega": 0, "any of these": 1}
+
+
+def test_the_tables_show_everything(tmp_path: Path) -> None:
+    goals = [goal("⊢ a")]
+    verdicts = Verdicts(Lean())
+    model = evaluate(goals, lambda goal, count: ["simp"], verdicts, lambda number: None)
+    path = tmp_path / "results.json"
+    update(path, goals, models={"starter": model})
+    results = update(path, goals, baselines=baselines(goals, verdicts, ["omega", "rfl"]))
+    text = report(results)
+    assert "| starter | 100.0 % | 100.0 % | 100.0 % | 100.0 % | 100.0 % |" in text
+    assert "| always `omega` | 0.0 % |  |  |  |  |" in text
+    assert "| lists | 1 | 100.0 %" in text
+    assert json.loads(path.read_text()) == results
+
+
+def test_results_on_other_goals_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    update(path, [goal("⊢ a")], models={"one": {"groups": {}}})
+    assert list(update(path, [goal("⊢ b")], models={"two": {"groups": {}}})["models"]) == ["two"]
+
+
+def test_goals_are_drawn_with_the_seed(tmp_path: Path) -> None:
+    pairs = [goal(f"⊢ {i}", split=("test", "train")[i % 2]) for i in range(20)]
+    path = tmp_path / "heldout.jsonl"
+    write(pairs, path)
+    assert held_out(path) == pairs[::2]
+    drawn = held_out(path, 4, seed=3)
+    assert len(drawn) == 4
+    assert drawn == held_out(path, 4, seed=3) != held_out(path, 4, seed=4)
+
+
+def test_one_goal_of_a_statement_is_kept_and_families_alike() -> None:
+    own = replace(goal("⊢ a"), statement="s", path=())
+    way = [replace(goal(f"⊢ b{i}"), statement="s") for i in range(5)]
+    logic = [goal(f"⊢ l{i}", "logic") for i in range(9)]
+    library = [replace(goal(f"⊢ t{i}", "Nat"), source="Init") for i in range(5)]
+    trained = [replace(goal("⊢ c", split="train"), statement="u")]
+    kept = choose([*way[:2], own, *way[2:], *logic, *library, *trained], stated=4, library=2)
+    assert own in kept
+    assert sorted(pair.family for pair in kept) == [
+        "Nat",
+        "Nat",
         "lists",
-        "propositional",
-        "quantifiers",
-    }
-    goals = {str(sample.goal) for sample in data.training(4, 3000)}
-    assert goals.isdisjoint(q.goal for q in questions)
+        "logic",
+        "logic",
+        "logic",
+    ]
+    assert choose(way, 4, 2)[0] in way
+
+
+def test_the_committed_goals_are_held_out() -> None:
+    goals = held_out(HELD_OUT)
+    assert len(goals) >= 20
+    assert {"stated", "Init"} <= {goal.source for goal in goals}
 
 
 def test_evaluation_needs_no_torch() -> None:
     code = "import convert.starter.__main__, sys; assert 'torch' not in sys.modules"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=environment)
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    asked: ClassVar[list[object]] = []
-
-    def do_POST(self) -> None:
-        length = int(self.headers["Content-Length"])
-        self.asked.append((self.path, json.loads(self.rfile.read(length))))
-        body = json.dumps({"suggestions": [{"text": "simp"}, {"text": "rfl"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def address_string(self) -> str:
-        return "unix"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-
-def test_a_daemon_is_asked_through_its_socket() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "s.sock"
-        with socketserver.UnixStreamServer(str(path), _Handler) as server:
-            assert server.socket.family == socket.AF_UNIX
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            assert daemon(path)("⊢ 2 = 2", 5) == ["simp", "rfl"]
-            server.shutdown()
-    assert _Handler.asked == [("/v1/suggest", {"goal": "⊢ 2 = 2", "n": 5})]

@@ -1,54 +1,37 @@
-"""The check in Lean, as far as it can be tested without Lean: the file written, the answer read."""
+"""The check of the templates, with a stand-in for Lean's judgement."""
 
 from __future__ import annotations
 
-import random
-import stat
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-import pytest
-
-from convert.starter.families import make
-from convert.starter.goals import Sample
-from convert.starter.scene import Scene
-from convert.starter.verify import source, statement, verify
+from convert.starter.families import TEMPLATES
+from convert.starter.goals import Goal
+from convert.starter.lean_runner import Judgement, Verdict
+from convert.starter.verify import draw, mistakes
 
 
-@pytest.fixture
-def sample() -> Sample:
-    found = make("propositional/and_intro", Scene(random.Random(1)))
-    assert found is not None
-    return found
+def test_every_template_is_drawn() -> None:
+    samples = draw(2, seed=1)
+    assert len(samples) == 2 * len(TEMPLATES)
+    assert draw(2, seed=1) == samples != draw(2, seed=2)
 
 
-def script(folder: Path, body: str) -> str:
-    """A stand-in for Lean."""
-    file = folder / "lean"
-    file.write_text("#!/bin/sh\n" + body)
-    file.chmod(file.stat().st_mode | stat.S_IXUSR)
-    return str(file)
+def test_what_lean_does_not_accept_is_a_mistake() -> None:
+    samples = draw(1, seed=1)[:3]
 
+    def judge(jobs: list[dict[str, Any]]) -> Iterator[Judgement]:
+        for index, (job, sample) in reversed(list(enumerate(zip(jobs, samples, strict=True)))):
+            assert job["candidates"] == list(sample.steps)
+            goal = str(Goal(sample.goal.hypotheses, sample.goal.target))
+            kinds = [Verdict("closes"), *[Verdict("valid", 1) for _ in sample.steps[1:]]]
+            if index == 1:
+                kinds[-1] = Verdict("fails")
+            yield Judgement(index, "⊢ other" if index == 2 else goal, kinds)
 
-def test_a_goal_becomes_an_example(sample: Sample) -> None:
-    text = statement(sample.goal)
-    assert text.startswith("example (")
-    assert text.endswith(f" : {sample.goal.target} := by")
-
-
-def test_every_try_has_its_line(sample: Sample) -> None:
-    text = source([(sample, step) for step in sample.steps])
-    for number in range(len(sample.steps)):
-        assert f" judge {number} " in text
-
-
-def test_verdicts_are_read(sample: Sample, tmp_path: Path) -> None:
-    lean = script(tmp_path, """echo 'VERDICT [0,"closed",""]'\necho 'VERDICT [1,"error","no"]'\n""")
-    verdicts = verify([sample], lean)
-    assert [v.kind for v in verdicts[:2]] == ["closed", "error"]
-    assert [v.wrong for v in verdicts[:2]] == [False, True]
-    assert all(v.wrong for v in verdicts[2:]), "a statement that Lean did not judge is wrong"
-
-
-def test_silence_is_an_error(sample: Sample, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="judged nothing"):
-        verify([sample], script(tmp_path, "echo broken >&2\n"))
+    found = list(mistakes(samples, judge))
+    assert [(m.sample, m.step) for m in found] == [
+        (samples[2], None),
+        (samples[1], samples[1].steps[-1]),
+    ]
+    assert "⊢ other" in found[0].detail

@@ -1,0 +1,151 @@
+"""What is learned from: goals with steps that Lean accepted, read from a file or made by templates.
+
+A file of pairs has one goal a line, in JSON: `goal`, its `steps` best first, each
+`[tactic, "closes" or "leads", goals left]`, `split` ("train", "validation" or "test"), `family`,
+`source`, `statement` (a hash of what is stated), and `start` and `path`, with which Lean reaches
+the goal again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .goals import Sample
+
+# How a goal's weight is shared among the kinds of its steps, and within a kind, one to the next.
+# Suggestions are ranked by their mean log probability a token, which favours long ones: a tactic of
+# one word, such as `grind`, has to be likely to be seen beside terms of ten tokens.
+SHARES = {"word": (0.5, 0.3), "closes": (0.4, 0.5), "leads": (0.1, 0.5)}
+MOST = {"word": 2, "closes": 3, "leads": 2}
+STRONGEST = "grind"
+"""The word that closes most: first among the words where it closes."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A goal with right steps, best first, and how much each counts: the weights sum to 1."""
+
+    goal: str
+    steps: tuple[str, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A line of a file of pairs."""
+
+    goal: str
+    steps: tuple[tuple[str, bool], ...]
+    """Tactics, best first, and whether each closes the goal."""
+    split: str
+    family: str
+    source: str
+    statement: str
+    start: dict[str, str] = field(hash=False)
+    path: tuple[str, ...] = ()
+
+    @property
+    def example(self) -> Example:
+        """What is learned from it: its best steps of every kind."""
+        kinds: dict[str, list[str]] = {"closes": [], "word": [], "leads": []}
+        for text, closes in self.steps:
+            kinds[("closes" if set(text) & set(" .") else "word") if closes else "leads"].append(
+                text
+            )
+        kinds["word"].sort(key=lambda text: text != STRONGEST)
+        chosen = [
+            (text, SHARES[kind][0] * SHARES[kind][1] ** rank)
+            for kind, texts in kinds.items()
+            for rank, text in enumerate(texts[: MOST[kind]])
+        ]
+        total = sum(weight for _, weight in chosen)
+        texts, weights = zip(*chosen, strict=True)
+        return Example(self.goal, texts, tuple(weight / total for weight in weights))
+
+    def row(self) -> dict[str, Any]:
+        """The line it is read from."""
+        steps = [[tactic, "closes" if closes else "leads"] for tactic, closes in self.steps]
+        return {**vars(self), "steps": steps, "path": list(self.path)}
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Read a file of pairs, compressed or not."""
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        return [_pair(json.loads(line)) for line in lines]
+
+
+def _pair(row: dict[str, Any]) -> Pair:
+    return Pair(
+        row["goal"],
+        tuple((tactic, kind == "closes") for tactic, kind, *_ in row["steps"]),
+        row["split"],
+        row["family"],
+        row["source"],
+        row["statement"],
+        row["start"],
+        tuple(row["path"]),
+    )
+
+
+def of_sample(sample: Sample) -> Example:
+    """A template's sample; its steps count alike."""
+    count = len(sample.steps)
+    return Example(str(sample.goal), sample.steps, (1 / count,) * count)
+
+
+# Names of the context can be changed everywhere at once, in the goal and in its steps: that keeps
+# every step right, and teaches to copy names instead of remembering them.
+
+_KINDS = """\
+h h' h₁ h₂ h₃ h₀ h1 h2 hp hq hr ha hb hx hy hn hab hbc H hyp key
+xs ys zs l l' l₁ l₂ as bs ls ws
+f g k F G f' g'
+α β γ δ A B C
+P Q R S p q r
+a b c d e i j k l m n u v w x y z x' y' n' a' b'
+"""
+_WORD = re.compile(r"(?<![\w.✝'])([^\W\d][\w']*)(?![\w✝'])")
+
+
+def renamed(example: Example, rng: random.Random) -> Example:
+    """The example with names of its context changed; itself where that might not be safe."""
+    text = "\n".join([example.goal, *example.steps])
+    if re.search(r"\(\w+ :=|\?\w|case |next|rename_i|open |fun_cases", text.replace("?_", "")):
+        return example
+    words = set(re.split(r"[^\w'✝]+", text))
+    mapping: dict[str, str] = {}
+    for line in example.goal.splitlines():
+        if line.startswith(("⊢", " ")) or " : " not in line:
+            continue
+        for name in line.split(" : ", 1)[0].split():
+            kinds = [kind for line in _KINDS.splitlines() if name in (kind := line.split())]
+            if not kinds or rng.random() < 0.3:
+                continue
+            free = [n for n in rng.choice(kinds) if n not in words]
+            if free:
+                words.add(new := rng.choice(free))
+                mapping[name] = new
+    if not mapping:
+        return example
+
+    def change(text: str) -> str:
+        return _WORD.sub(lambda match: mapping.get(match[1], match[1]), text)
+
+    return Example(change(example.goal), tuple(map(change, example.steps)), example.weights)
+
+
+def shuffled(examples: Iterable[Example], rng: random.Random) -> Iterator[Example]:
+    """The examples in random order, again and again, their names changed half of the time."""
+    known = list(examples)
+    while known:
+        rng.shuffle(known)
+        for example in known:
+            yield renamed(example, rng) if rng.random() < 0.5 else example

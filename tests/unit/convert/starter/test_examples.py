@@ -1,0 +1,99 @@
+"""What is learned from: the weights of steps, and names changed everywhere at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.starter.examples import Example, Pair, read_pairs, renamed, shuffled
+
+ROW: dict[str, Any] = {
+    "goal": "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q",
+    "steps": [
+        ["exact ⟨hp, hq⟩", "closes", 0],
+        ["constructor", "leads", 2],
+        ["simp_all", "closes", 0],
+    ],
+    "start": {"stated": "(p q : Prop) (hp : p) (hq : q) : p ∧ q"},
+    "path": [],
+    "family": "propositional/and",
+    "source": "stated",
+    "statement": "1f",
+    "split": "train",
+}
+
+
+def write(path: Path, *rows: object) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.jsonl.gz"])
+def test_pairs_are_read(tmp_path: Path, name: str) -> None:
+    (pair,) = read_pairs(write(tmp_path / name, ROW))
+    assert pair.steps == (("exact ⟨hp, hq⟩", True), ("constructor", False), ("simp_all", True))
+    assert (pair.split, pair.source, pair.start) == ("train", "stated", ROW["start"])
+
+
+def test_a_pair_is_written_as_it_is_read(tmp_path: Path) -> None:
+    (pair,) = read_pairs(write(tmp_path / "one.jsonl", ROW))
+    assert read_pairs(write(tmp_path / "two.jsonl", pair.row())) == [pair]
+
+
+def test_every_kind_of_step_has_its_share(tmp_path: Path) -> None:
+    steps = [*ROW["steps"], ["exact And.intro hp hq", "closes", 0], ["grind", "closes", 0]]
+    (pair,) = read_pairs(write(tmp_path / "pairs.jsonl", {**ROW, "steps": steps}))
+    weights = dict(zip(pair.example.steps, pair.example.weights, strict=True))
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["grind"] > weights["simp_all"] > weights["constructor"]
+    assert weights["exact ⟨hp, hq⟩"] > weights["exact And.intro hp hq"] > weights["constructor"]
+
+
+def test_names_change_in_the_goal_and_in_the_steps_alike() -> None:
+    example = Example(
+        "p q : Prop\nh : p ∧ q\nhp.x : p\n⊢ q ∧ p",
+        ("exact ⟨h.2, h.1⟩", "exact And.symm h"),
+        (0.5, 0.5),
+    )
+    seen = set()
+    for seed in range(50):
+        made = renamed(example, random.Random(seed))
+        names, hypothesis = made.goal.splitlines()[0].split()[:2], made.goal.splitlines()[1].split()
+        h = hypothesis[0]
+        assert made.goal.endswith(f"⊢ {names[1]} ∧ {names[0]}")
+        assert made.steps == (f"exact ⟨{h}.2, {h}.1⟩", f"exact And.symm {h}")
+        assert len({*names, h}) == 3
+        seen.add((*names, h))
+    assert len(seen) > 20
+
+
+@pytest.mark.parametrize("step", ["exact f (n := 3)", "case zero => simp", "rename_i k\nsimp"])
+def test_names_stay_where_a_change_might_be_wrong(step: str) -> None:
+    example = Example("n : Nat\nh : n = 3\n⊢ n = 3", (step,), (1.0,))
+    assert all(renamed(example, random.Random(seed)) == example for seed in range(20))
+
+
+def test_a_new_name_is_never_one_in_use() -> None:
+    names = "a b c d e i j k l m n u v w x y"
+    example = Example(f"{names} : Nat\n⊢ z' = a", (f"exact foo {names}",), (1.0,))
+    for seed in range(30):
+        made = renamed(example, random.Random(seed)).goal.split(" : ")[0].split()
+        assert len(set(made)) == len(names.split())
+        assert "z'" not in made
+
+
+def test_examples_come_again_and_again() -> None:
+    examples = [Example(f"⊢ {i} = {i}", ("rfl",), (1.0,)) for i in range(5)]
+    stream = shuffled(examples, random.Random(0))
+    assert {next(stream).goal for _ in range(5)} == {next(stream).goal for _ in range(5)}
+    assert list(shuffled([], random.Random(0))) == []
+
+
+def test_pairs_know_what_they_are(tmp_path: Path) -> None:
+    assert isinstance(read_pairs(write(tmp_path / "p.jsonl", ROW))[0], Pair)
