@@ -48,8 +48,11 @@ HOSTS: Final = {
     "mate": "add `Indicator Applet Complete` or the notification area to the panel"
     " (package mate-indicator-applet)",
     "lxqt": "add the widget Status Notifier to the panel",
-    "sway": "add the module `tray` to waybar",
-    "hyprland": "add the module `tray` to waybar",
+    "x-cinnamon": "add the applet `XApp Status Applet` to the panel",
+    "budgie": "add the applet System Tray to the panel",
+    **dict.fromkeys(
+        ["sway", "hyprland", "niri", "river", "wlroots"], "add the module `tray` to waybar"
+    ),
 }
 HOST_ANYWHERE: Final = (
     "use a panel that shows StatusNotifierItem icons: xfce4-panel, mate-panel, lxqt-panel or waybar"

@@ -1,16 +1,14 @@
-"""A desktop for the tray: an X server without a screen, a session bus, and a panel on it."""
+"""What the tests of the tray share: a desktop, a panel that obeys, and trays to run there."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
+from tests.end_to_end.tray.desktop import PACKAGES, ROOT, Desktop, make_desktop
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = "python3-gi gir1.2-ayatanaappindicator3-0.1 xvfb dbus"
 PROBE = """
 import click, PIL, platformdirs
 from llmsuggestd.tray import backend
@@ -51,70 +48,11 @@ def python() -> tuple[str, dict[str, str]]:
     pytest.skip(f"no Python here can show a tray (Debian: apt install {PACKAGES})")
 
 
-@dataclass
-class Desktop:
-    """What a program needs to know of the desktop it is on, and programs that run there."""
-
-    env: dict[str, str]
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def spawn(self, *command: str, env: dict[str, str], **pipes: Any) -> subprocess.Popen[str]:
-        """Run a program on this desktop; it is ended with the desktop."""
-        process = subprocess.Popen(command, env=env | self.env, cwd=ROOT, text=True, **pipes)
-        self.processes.append(process)
-        return process
-
-    def close(self) -> None:
-        """End the programs, the last first."""
-        for process in reversed(self.processes):
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
-                    pipe.close()
-
-
 @pytest.fixture
 def desktop(tmp_path: Path) -> Iterator[Desktop]:
     """A desktop without a panel, and with settings of its own."""
-    if sys.platform != "linux":
-        pytest.skip("D-Bus and X are Linux's")
-    for program in ("Xvfb", "dbus-daemon"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing (Debian: apt install {PACKAGES})")
-    desktop = Desktop({})
-    quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    settings = {
-        "HOME": str(tmp_path),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "XDG_CURRENT_DESKTOP": "",
-    }
-    env = os.environ | settings
-    try:
-        bus = desktop.spawn(
-            "dbus-daemon", "--session", "--nofork", "--print-address=1", env=env, **quiet
-        )
-        screen = desktop.spawn(
-            "Xvfb", "-displayfd", "1", "-nolisten", "tcp", "-screen", "0", "320x200x24",
-            env=env, **quiet,
-        )  # fmt: skip
-        assert bus.stdout is not None
-        assert screen.stdout is not None
-        desktop.env = settings | {
-            "WAYLAND_DISPLAY": "",
-            "DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip(),
-            "DISPLAY": f":{screen.stdout.readline().strip()}",
-            "GDK_BACKEND": "x11",
-            "NO_AT_BRIDGE": "1",
-        }
+    with make_desktop(tmp_path) as desktop:
         yield desktop
-    finally:
-        desktop.close()
 
 
 class PanelClient:
@@ -179,3 +117,15 @@ def run_tray(desktop: Desktop, home: Home) -> RunTray:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture
+def two_models(home: Home) -> Home:
+    """A home with the starter model, and the same as F16 under another name."""
+    home.install_starter()
+    made = home.run(
+        "convert", str(ROOT / "convert" / "starter" / "checkpoint"), "--quant", "F16",
+        "--output", str(home.paths.models / "wide.gguf"),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return home

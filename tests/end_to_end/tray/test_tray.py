@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import socketserver
 import subprocess
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,9 @@ from PIL import Image
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.tray import icon
 from tests.conftest import Home
-from tests.end_to_end.tray.conftest import ROOT, Desktop, PanelClient, RunTray, python
+from tests.end_to_end.tray.conftest import PanelClient, RunTray, python
+from tests.end_to_end.tray.desktop import Desktop
+from tests.end_to_end.tray.scripted import ScriptedDaemon
 
 
 def labels(menu: list[Any]) -> dict[str, bool]:
@@ -116,49 +114,6 @@ def test_the_daemon_outlives_the_tray(home: Home, panel: PanelClient, run_tray: 
     assert home.client.request("GET", "/v1/status")["state"] == "failed"
 
 
-class ScriptedDaemon:
-    """Says on a Unix socket what the test wants: status, events, models."""
-
-    def __init__(self, path: Path) -> None:
-        self.status: dict[str, Any] = {}
-        self.models: list[dict[str, Any]] = []
-        self._ends = threading.Event()
-        daemon = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.end_headers()
-                if self.path == "/v1/events":
-                    self._stream()
-                else:
-                    listed = {"models": daemon.models}
-                    answer = daemon.status if self.path == "/v1/status" else listed
-                    self.wfile.write(json.dumps(answer).encode())
-
-            def _stream(self) -> None:
-                sent: dict[str, Any] = {}
-                while not daemon._ends.wait(0.05):
-                    if sent != daemon.status:
-                        sent = daemon.status
-                        self.wfile.write(json.dumps(sent).encode() + b"\n")
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-            def address_string(self) -> str:
-                return ""
-
-        self._server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        """End it."""
-        self._ends.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def scripted(home: Home) -> Iterator[ScriptedDaemon]:
     """A daemon that is in any state the test wants."""
@@ -228,18 +183,6 @@ def test_an_open_menu_stays_as_it_is_while_the_daemon_works(
     assert [item and item["id"] for item in after] == [item and item["id"] for item in before]
 
 
-@pytest.fixture
-def two_models(home: Home) -> Home:
-    """A home with the starter model, and the same as F16 under another name."""
-    home.install_starter()
-    made = home.run(
-        "convert", str(ROOT / "convert" / "starter" / "checkpoint"), "--quant", "F16",
-        "--output", str(home.paths.models / "wide.gguf"),
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    return home
-
-
 def test_switches_the_model(two_models: Home, panel: PanelClient, run_tray: RunTray) -> None:
     home = two_models
     home.serve()
@@ -284,6 +227,7 @@ def test_a_daemon_that_is_killed_and_one_that_comes_back(
     first = home.serve()
     run_tray()
     panel.wait_for_line("Ready: starter")
+    time.sleep(1)  # it listens by now
     first.kill()
     first.wait()
     menu = panel.wait_for_line("The daemon ended unexpectedly")
