@@ -155,9 +155,12 @@ async def health(_request: web.Request, _: None) -> Health:
 
 @CALLS.declare("GET", "/ready", answer=Readiness, statuses={503: Readiness})
 async def ready(request: web.Request, _: None) -> Answer:
-    """Whether a model is loaded: 200, or 503."""
+    """Whether a request would be answered: 200, or 503 while the model loads or if it failed.
+
+    A model that was unloaded because nobody asked is loaded by the next request. Wakes nothing.
+    """
     state = request.app[DAEMON].suggester.state
-    return json_response(Readiness(state), 200 if state in ("ready", "busy") else 503)
+    return json_response(Readiness(state), 503 if state in ("loading", "failed") else 200)
 
 
 @CALLS.declare("GET", "/metrics", media={"text/plain": None})

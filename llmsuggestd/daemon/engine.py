@@ -350,12 +350,10 @@ def engine_environment() -> dict[str, str]:
         if name.upper() in ENVIRONMENT or name.upper().startswith(ENVIRONMENT_PREFIXES)
     }
     return {
-        # Threads that wait for each other must not spin for long: they would take the cores from
-        # the Lean that waits for the answer, and from each other. Spinning not at all costs half
-        # the speed, since each of a thousand short waits then goes through the system. A thousand
-        # turns (libgomp) are some microseconds, the length of the usual wait.
+        # Threads that wait for each other spin for a while (10,000 turns, less than a millisecond),
+        # and do not at all while others want the cores: see engine/threads.py
         "OMP_WAIT_POLICY": "passive",
-        "GOMP_SPINCOUNT": "1000",
+        "GOMP_SPINCOUNT": "10000",
         # an abort is for the daemon to handle, not for a debugger
         "GGML_NO_BACKTRACE": "1",
         **kept,

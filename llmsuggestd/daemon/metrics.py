@@ -56,12 +56,21 @@ class Metrics:
             "llmsuggestd_phase_seconds", "Time of computed answers, by phase.",
             ["phase"], buckets=SECONDS, registry=self._registry,
         )  # fmt: skip
+        self._prompt_tokens = Counter(
+            "llmsuggestd_prompt_tokens", "Tokens of prompts: decoded, or reused from before.",
+            ["source"], registry=self._registry,
+        )  # fmt: skip
+        for source in ("reused", "decoded"):
+            self._prompt_tokens.labels(source)
         ProcessCollector(registry=self._registry)  # memory, open files, processor time
 
     def observe(self, timings: Timings) -> None:
-        """Count a computed answer's times."""
+        """Count a computed answer's times, and its prompt's tokens."""
         for phase in ("queue", "load", "prompt", "decode"):
             self._phases.labels(phase).observe(getattr(timings, f"{phase}_ms") / 1000)
+        reused = timings.reused_tokens
+        self._prompt_tokens.labels("reused").inc(reused)
+        self._prompt_tokens.labels("decoded").inc(timings.prompt_tokens - reused)
 
     def watch(self, daemon: Daemon) -> None:
         """Include what can be read off the daemon."""

@@ -126,14 +126,14 @@ class ModelStatus(Struct):
     context: int | None = None
 
 
-State = Literal["stopped", "loading", "ready", "busy", "failed"]
+State = Literal["idle", "loading", "ready", "busy", "failed"]
 
 
 class Status(Struct):
     """What `GET /v1/status` returns, and each line of `GET /v1/events`."""
 
     state: Annotated[
-        State, Meta(description="`stopped`: no model is in memory; the next request loads it.")
+        State, Meta(description="`idle`: no model is in memory; the next request loads it.")
     ]
     reason: Annotated[str | None, Meta(description="Why the state is `failed`.")]
     hint: Annotated[str | None, Meta(description="What to do about it.")]
@@ -195,7 +195,7 @@ class Health(Struct):
 
 
 class Readiness(Struct):
-    """What `GET /ready` returns: 200 when a model is loaded, 503 otherwise."""
+    """What `GET /ready` returns: 200 when a request would be answered, 503 otherwise."""
 
     state: State
 

@@ -155,7 +155,7 @@ class Suggester:
             return "failed"
         if supervisor.engine is not None and supervisor.engine.alive:
             return "ready"
-        return "stopped"
+        return "idle"
 
     async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
         """Answer a request: from the cache, or together with others that ask the same.
@@ -288,6 +288,7 @@ class Suggester:
                     "ask for fewer suggestions or tokens, or use a smaller model",
                 ) from None
         timings.prompt_ms, timings.decode_ms = result.prompt_ms, result.decode_ms
+        timings.prompt_tokens, timings.reused_tokens = result.prompt_tokens, result.reused_tokens
         self._metrics.observe(timings)
         answer = SuggestAnswer(
             suggestions=result.suggestions,

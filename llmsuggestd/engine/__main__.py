@@ -29,12 +29,17 @@ from llmsuggestd.engine.llama import (
     build,
     devices,
     model_size,
-    physical_cores,
     system_info,
 )
 from llmsuggestd.engine.offload import fewer, layers_to_offload
 from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
-from llmsuggestd.engine.search import beam_search, sample
+from llmsuggestd.engine.search import Floats, beam_search, sample
+from llmsuggestd.engine.threads import (
+    Manners,
+    ask_for_short_slices,
+    physical_cores,
+    threads_to_use,
+)
 
 
 class Engine:
@@ -42,9 +47,11 @@ class Engine:
 
     def __init__(self, load: protocol.Load) -> None:
         began = time.monotonic()
+        ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
         self.llama, device = _load(load)
         threads = load.threads or threads_to_use(physical_cores(), self.llama.parameters)
         self.llama.use_threads(threads)
+        self.manners = Manners(threads)
         self.vocabulary = Vocabulary(self.llama.pieces)
         self.loaded = protocol.Loaded(
             description=self.llama.description,
@@ -59,6 +66,7 @@ class Engine:
     def suggest(self, request: protocol.Suggest) -> protocol.Result:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
+        self.manners.begin()
         llama = self.llama
         width = min(request.n, MAX_WIDTH)
         positions = min(llama.context, llama.trained_context)
@@ -72,7 +80,7 @@ class Engine:
             min(llama.context - room, positions - max_tokens),
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
-        healing = Healing(llama.step, taken, self.vocabulary)
+        healing = Healing(self._step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))
         prompt_ms = _ms_since(began)
 
@@ -113,6 +121,10 @@ class Engine:
             decode_ms=_ms_since(began),
         )
 
+    def _step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        self.manners.between_decodes()
+        return self.llama.step(parents, tokens)
+
 
 def _load(load: protocol.Load) -> tuple[Llama, str]:
     """Load a model with as much of it on GPUs as fits; say where it is.
@@ -141,16 +153,6 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
         else:
             names = " + ".join(gpu.description for gpu in gpus)
             return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
-
-
-def threads_to_use(cores: int, parameters: int) -> int:
-    """Threads for a model: all physical cores, or fewer for one that is too small to share out.
-
-    The threads meet after every operation. In a model of a few million weights an operation is
-    over in less time than that takes, and the more threads there are, the longer they wait for the
-    one that has to share its core with Lean.
-    """
-    return min(cores, 2 + parameters // 20_000_000)
 
 
 class Requests:

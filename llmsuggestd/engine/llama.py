@@ -366,19 +366,6 @@ def system_info() -> str:
     return text.decode().strip()
 
 
-def physical_cores() -> int:
-    """The physical cores that this process may run on; at least 1."""
-    try:
-        allowed = os.sched_getaffinity(0)
-        siblings = {
-            Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
-            for cpu in allowed
-        }
-    except (AttributeError, OSError):  # not Linux, or a container that hides the topology
-        return max(1, (os.cpu_count() or 2) // 2)
-    return max(1, len(siblings))
-
-
 def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
     params = C.llama_model_default_params()
     params.n_gpu_layers = gpu_layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsuggestd.engine.__main__ import threads_to_use
+from llmsuggestd.engine.threads import threads_to_use
 
 
 @pytest.mark.parametrize(
