@@ -3,7 +3,7 @@
     python -m tests.benchmarks.decoders METHOD CHECKPOINT GGUF
 
 reads requests from standard input, a JSON object a line, and answers each with the seconds that it
-took and the peak memory so far.
+took, the peak memory so far, and what else the method can tell of its time.
 
 - `transformers`: the tutorial server's way, `generate(num_beams=n)` in float32.
 - `completions`: llama-cpp-python's `create_completion`, called n times; its own prompt cache is on.
@@ -19,14 +19,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from llmsuggestd.engine.prompt import build_prompt
-from tests.conftest import make_home
 
-Decoder = Callable[[str, int, int], None]
+Decoder = Callable[[str, int, int], dict[str, Any]]
+"""Answers a goal with n suggestions of so many tokens; returns what is known of the time."""
 
 
-def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, int]:
+def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, list[int]]:
     """Beam search in transformers."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -35,10 +36,10 @@ def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, int]:
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
 
-    def decode(goal: str, n: int, max_tokens: int) -> None:
+    def decode(goal: str, n: int, max_tokens: int) -> dict[str, Any]:
         prompt = tokenizer(build_prompt(goal, ""), return_tensors="pt")
         with torch.inference_mode():
-            model.generate(
+            output = model.generate(
                 **prompt,
                 num_beams=n,
                 num_return_sequences=n,
@@ -46,27 +47,33 @@ def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, int]:
                 do_sample=False,
                 pad_token_id=0,
             )
+        return {"tokens": output.shape[1] - prompt["input_ids"].shape[1]}
 
-    return decode, os.getpid()
+    return decode, [os.getpid()]
 
 
-def completions_decoder(_: str, gguf: str) -> tuple[Decoder, int]:
+def completions_decoder(_: str, gguf: str) -> tuple[Decoder, list[int]]:
     """n completions, one after another."""
     from llama_cpp import Llama
 
     llama = Llama(gguf, n_ctx=2048, n_threads=os.cpu_count(), verbose=False)
 
-    def decode(goal: str, n: int, max_tokens: int) -> None:
+    def decode(goal: str, n: int, max_tokens: int) -> dict[str, Any]:
+        tokens = []
         for seed in range(n):
-            llama.create_completion(
+            answer: Any = llama.create_completion(
                 build_prompt(goal, ""), max_tokens=max_tokens, temperature=0.5, seed=seed
             )
+            tokens.append(answer["usage"]["completion_tokens"])
+        return {"tokens": min(tokens)}
 
-    return decode, os.getpid()
+    return decode, [os.getpid()]
 
 
-def our_decoder(_: str, gguf: str) -> tuple[Decoder, int]:
+def our_decoder(_: str, gguf: str) -> tuple[Decoder, list[int]]:
     """A daemon with the model, asked over its socket."""
+    from tests.conftest import make_home
+
     homes = make_home()
     home = next(homes)
     atexit.register(lambda: next(homes, None))
@@ -74,11 +81,14 @@ def our_decoder(_: str, gguf: str) -> tuple[Decoder, int]:
     (home.paths.models / "benchmark.gguf").symlink_to(gguf)
     home.serve("--model", "benchmark", "--gpu", "off")
 
-    def decode(goal: str, n: int, max_tokens: int) -> None:
+    def decode(goal: str, n: int, max_tokens: int) -> dict[str, Any]:
         request = {"goal": goal, "n": n, "max_tokens": max_tokens}
-        home.client.request("POST", "/v1/suggest", request, timeout=600)
+        answer = home.client.request("POST", "/v1/suggest", request, timeout=600)
+        return {"cached": answer["cached"], **answer["timings"]}
 
-    return decode, home.client.request("GET", "/v1/status")["engine_pid"]
+    status = home.client.request("GET", "/v1/status")
+    assert status["state"] == "ready", status["reason"]
+    return decode, [status["engine_pid"], status["pid"]]
 
 
 DECODERS = {
@@ -98,13 +108,14 @@ def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print
-    decode, pid = DECODERS[sys.argv[1]](*sys.argv[2:4])
+    decode, pids = DECODERS[sys.argv[1]](*sys.argv[2:4])
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         began = time.monotonic()
-        decode(request["goal"], request["n"], request["max_tokens"])
-        answer = {"seconds": time.monotonic() - began, "peak": peak_memory(pid)}
+        details = decode(request["goal"], request["n"], request["max_tokens"])
+        seconds = time.monotonic() - began
+        answer = {"seconds": seconds, "peak": sum(map(peak_memory, pids)), **details}
         print(json.dumps(answer), file=answers, flush=True)
 
 

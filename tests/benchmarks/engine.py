@@ -1,18 +1,22 @@
 """`make bench`: how fast suggestions come, beside the two usual ways, in one run on one machine.
 
-    python -m tests.benchmarks.engine [--shapes 410M 2.8B] [--directory DIR] [--write]
+    python -m tests.benchmarks.engine [--shapes 2.8B 410M] [--only SECTION ...] [--render]
 
-needs `pip install -e '.[bench]'` and, for 2.8B, 16 GB of memory and 14 GB of disk. It
-prints its tables, and with `--write` also puts them into docs/benchmarks.md with plots. The weights
-are random (`shapes.py`), so no candidate ends before its limit: every answer has all its tokens,
-and what early stopping would save with a real model is left out. Read the figures as ratios.
+needs `pip install -e '.[bench]'` and, for 2.8B, 16 GB of memory and 8 GB of disk. Each section's
+figures are kept in DIRECTORY/figures.json as soon as they are there, so a run that is cut off can
+be gone on with; `--again` measures what is there already, and `--render` measures nothing. At the
+end the tables are printed and, with `--write`, put into docs/benchmarks.md with plots.
+
+The weights are random (`shapes.py`), so no candidate ends before its limit: every answer has all
+its tokens, and what early stopping would save with a real model is left out. Read the figures as
+ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
-import multiprocessing
 import os
 import platform
 import statistics
@@ -20,62 +24,74 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from tests.benchmarks.shapes import SHAPES, make
+from llmsuggestd.models import store
+from tests.benchmarks import report
+from tests.benchmarks.shapes import SHAPES, VOCABULARY, make
 
-ROOT = Path(__file__).parents[2]
-MAX_TOKENS = 16
-ROUNDS = {"70M": 10, "410M": 8, "2.8B": 3}
+ROOT: Final = Path(__file__).parents[2]
+MAX_TOKENS: Final = 16
+ROUNDS: Final = {"70M": 10, "410M": 8, "2.8B": 3}
+COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+LENGTHS: Final = (32, 64, 128, 256, 512, 1024)
+LOADED_ANSWERS: Final = {"ours": 20, "completions": 10}
+
+Figures = dict[str, Any]
 
 
 class Worker:
     """One way to get suggestions, in its process (`decoders.py`)."""
 
-    def __init__(self, method: str, checkpoint: Path, gguf: Path) -> None:
+    def __init__(self, method: str, checkpoint: Path, gguf: Path, python: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.decoders", method,
-             str(checkpoint), str(gguf)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, cwd=ROOT,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        assert json.loads(self._process.stdout.readline())["ready"]
+            [python, "-m", "tests.benchmarks.decoders", method, str(checkpoint), str(gguf)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            start_new_session=True,  # as every service and every editor has one
+        )
+        self._stderr = ThreadPoolExecutor(1).submit(self._process.stderr.read)  # type: ignore[union-attr]
+        self.gguf = gguf
         self.peak = 0
+        self._read()
 
-    def seconds(self, goal: str, n: int, max_tokens: int = MAX_TOKENS) -> float:
-        """How long an answer takes."""
-        assert self._process.stdin is not None
+    def _read(self) -> Figures:
         assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a contender ended:\n{self._stderr.result()}")
+        answer: Figures = json.loads(line)
+        return answer
+
+    def ask(self, goal: str, n: int, max_tokens: int = MAX_TOKENS) -> Figures:
+        """An answer's time and what else is known of it."""
+        assert self._process.stdin is not None
         request = {"goal": goal, "n": n, "max_tokens": max_tokens}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        answer = self._read()
+        assert answer.get("tokens", max_tokens) == max_tokens, "an answer ended early"
         self.peak = max(self.peak, answer["peak"])
-        return float(answer["seconds"])
+        return answer
+
+    def seconds(self, goal: str, n: int) -> float:
+        """How long an answer takes."""
+        return float(self.ask(goal, n)["seconds"])
 
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
-
-
-@contextmanager
-def worker(method: str, shape: str, directory: Path) -> Iterator[Worker]:
-    """A worker for a shape, warm: it has answered once."""
-    one = Worker(method, *make(shape, directory))
-    try:
-        one.seconds("⊢ True", 1, 1)
-        yield one
-    finally:
-        one.close()
 
 
 def fresh_goals(count: int, seed: int) -> list[str]:
@@ -113,189 +129,261 @@ def editing_trace() -> list[str]:
     return calls
 
 
-def compare(shape: str, directory: Path) -> dict[str, Any]:
-    """Fresh goals and the editing trace, by the three ways."""
-    rounds = ROUNDS[shape]
-    result: dict[str, Any] = {"shape": shape}
-    trace = editing_trace()
-    for method in ("transformers", "completions", "ours"):
-        with worker(method, shape, directory) as one:
-            for n in (1, 5, 16) if method != "transformers" else (5,):
-                goals = fresh_goals(rounds, seed=n)
-                result[f"{method} {n}"] = statistics.median(one.seconds(g, n) for g in goals)
-            result[f"{method} trace"] = sum(one.seconds(goal, 5) for goal in trace)
-            result[f"{method} peak"] = one.peak
-    return result
+def fresh(one: Worker, shape: str, method: str) -> Figures:
+    """Goals that nobody asked before: medians by number of suggestions, and the peak memory."""
+    counts = (5,) if method == "transformers" else (1, 5, 16)
+    goals = {n: fresh_goals(ROUNDS[shape], seed=n) for n in counts}
+    medians = {str(n): statistics.median(one.seconds(g, n) for g in goals[n]) for n in counts}
+    return {"seconds": medians, "peak": one.peak}
 
 
-def growth(shape: str, directory: Path) -> dict[str, list[tuple[int, float]]]:
-    """Our seconds by number of suggestions, and by length of the prompt (about, in tokens)."""
-    with worker("ours", shape, directory) as one:
-        by_n = [
-            (n, statistics.median(one.seconds(goal, n) for goal in fresh_goals(3, 100 + n)))
-            for n in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
-        ]
-        by_length = []
-        for length in (32, 64, 128, 256, 512, 1024):
-            times = []
-            for attempt in range(3):
-                words = " ".join(f"a{attempt}{i % 10}" for i in range(length // 3))
-                times.append(one.seconds(f"⊢ {words}", 1, 1))
-            by_length.append((length, statistics.median(times)))
-    return {"suggestions": by_n, "prompt tokens": by_length}
+def trace(one: Worker, _shape: str, method: str) -> Figures:
+    """All calls of the editing trace.
+
+    transformers keeps nothing between calls, so its repeats take what the first time took.
+    """
+    times: list[float] = []
+    first: dict[str, float] = {}
+    for goal in editing_trace():
+        if method != "transformers" or goal not in first:
+            first[goal] = one.seconds(goal, 5)
+        times.append(first[goal])
+    return {"total": sum(times), "calls": len(times), "repeats": len(times) - len(first)}
 
 
-def under_load(shape: str, directory: Path) -> dict[str, float]:
-    """The 95th percentile with two busy processes a core, over the same worker's idle median."""
+def by_count(one: Worker, shape: str, _method: str) -> Figures:
+    """Seconds by number of suggestions."""
+    rounds = max(1, ROUNDS[shape] // 2)
+    return {
+        str(n): statistics.median(one.seconds(goal, n) for goal in fresh_goals(rounds, 100 + n))
+        for n in COUNTS
+    }
+
+
+def by_length(one: Worker, shape: str, _method: str) -> Figures:
+    """Seconds for the prompt alone by its length in tokens."""
     result = {}
-    goals = fresh_goals(30, seed=7)
-    for method in ("completions", "ours"):
-        with worker(method, shape, directory) as one:
-            idle = statistics.median(one.seconds(goal, 5) for goal in goals[:10])
-            with busy(2 * (os.cpu_count() or 1)):
-                times = sorted(one.seconds(goal, 5) for goal in goals[10:])
-        result[f"{method} idle"] = idle
-        result[f"{method} p95"] = times[int(len(times) * 0.95) - 1]
+    for length in LENGTHS:
+        times = []
+        for attempt in range(2 if shape == "2.8B" else 4):
+            # the beginning differs, so that nothing is reused; ` x` is a token
+            goal = f"{attempt}{length} ⊢" + " x" * (length - 9)
+            answer = one.ask(goal, 1, 1)
+            times.append((answer["prompt_ms"] / 1000, answer["prompt_tokens"]))
+        result[str(times[0][1])] = min(seconds for seconds, _ in times)
     return result
+
+
+def loaded(one: Worker, _shape: str, method: str) -> Figures:
+    """Idle median, and the 95th percentile beside two busy processes a core.
+
+    They have a session of their own, as an editor and its Lean do; the kernel may give each session
+    an equal share (`sched_autogroup_enabled`). Where that can be turned off, it is measured
+    without as well: then each of their threads has the share of each of ours.
+    """
+    goals = fresh_goals(200, seed=7)
+    times = [one.seconds(goals.pop(), 5) for _ in range(10)]
+    result: Figures = {"idle": statistics.median(times)}
+    for name, grouped in (("sessions", True), ("threads", False)):
+        with autogroups(grouped) as set_, busy(2 * (os.cpu_count() or 1)):
+            if not set_:
+                continue
+            times = sorted(one.seconds(goals.pop(), 5) for _ in range(LOADED_ANSWERS[method]))
+            result[name] = {
+                "median": statistics.median(times),
+                "p95": float(np.percentile(times, 95, method="higher")),
+            }
+    return result
+
+
+def limit(one: Worker, shape: str, _method: str) -> Figures:
+    """A step of one candidate, and a prompt of 512 tokens, with what they read and multiply."""
+    layers, hidden, _ = SHAPES[shape]
+    matrices = 12 * hidden * hidden * layers
+    goals = fresh_goals(3, seed=11)
+    # two limits apart, so that what is not a step falls out
+    long, short = (
+        [one.ask(goal, 1, tokens)["decode_ms"] / 1000 for goal in goals] for tokens in (40, 8)
+    )
+    prompt = [one.ask(f"{i} ⊢" + " y" * 505, 1, 1) for i in range(2)]
+    best = min(prompt, key=lambda answer: answer["prompt_ms"])
+    return {
+        "step_seconds": (statistics.median(long) - statistics.median(short)) / 32,
+        # of the embedding, Q4_K, only a row is read
+        "weights_bytes": one.gguf.stat().st_size - VOCABULARY * hidden * 4.5 / 8,
+        "prompt_seconds": best["prompt_ms"] / 1000,
+        "prompt_multiply_adds": best["prompt_tokens"] * matrices,
+    }
+
+
+AUTOGROUPS: Final = Path("/proc/sys/kernel/sched_autogroup_enabled")
+
+
+@contextmanager
+def autogroups(on: bool) -> Iterator[bool]:
+    """Have the kernel share by sessions or not, if it lets us; whether it is so."""
+    before = AUTOGROUPS.read_text() if AUTOGROUPS.exists() else "0"
+    if before.strip() == str(int(on)):
+        yield True
+        return
+    try:
+        AUTOGROUPS.write_text(str(int(on)))
+    except OSError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        AUTOGROUPS.write_text(before)
 
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Other programs that compute."""
-    started = [multiprocessing.get_context("spawn").Process(target=_spin) for _ in range(processes)]
-    for process in started:
-        process.start()
+    """Other programs that compute, in a session of their own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(processes)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     time.sleep(1)
     try:
         yield
     finally:
-        for process in started:
-            process.kill()
+        process.communicate()
+        time.sleep(0.3)
 
 
-def _spin() -> None:
-    while True:
-        sum(range(100_000))
+BUSY: Final = """
+import os, sys
+leader = os.getpid()
+for _ in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        while os.getppid() == leader:
+            sum(range(100_000))
+        os._exit(0)
+sys.stdin.read()
+"""
 
 
-def hardware() -> dict[str, float]:
-    """What the machine can do: bytes read a second, and float32 multiply-adds a second."""
+def hardware() -> Figures:
+    """What the machine can do: bytes read a second, and multiply-adds a second in float32."""
     cores = os.cpu_count() or 1
-    block = np.ones(2**26, np.float32)
+    block = np.ones(2**27, np.float32)
     parts = np.array_split(block, cores)
     with ThreadPoolExecutor(cores) as pool:
-        best = min(_timed(lambda: list(pool.map(np.sum, parts))) for _ in range(5))
+        read = min(_timed(lambda: list(pool.map(np.sum, parts))) for _ in range(8))
     matrix = np.ones((2048, 2048), np.float32)
-    multiply = min(_timed(lambda: matrix @ matrix) for _ in range(5))
-    return {"bytes a second": block.nbytes / best, "multiply-adds a second": 2048**3 / multiply}
+    multiply = min(_timed(lambda: matrix @ matrix) for _ in range(8))
+    return {
+        "bytes_per_second": block.nbytes / read,
+        "multiply_adds_per_second": 2048**3 / multiply,
+        "processor": _processor(),
+        "cores": cores,
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "python": platform.python_version(),
+    }
 
 
-def _timed(act: Any) -> float:
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "a processor")
+
+
+def _timed(act: Callable[[], object]) -> float:
     began = time.monotonic()
     act()
     return time.monotonic() - began
 
 
-def report(figures: dict[str, Any]) -> str:
-    """The tables, as Markdown."""
-    lines = [
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}.",
-        "",
-        f"Seconds for suggestions of {MAX_TOKENS} tokens, medians; machine otherwise idle.",
-        "",
-        "| | " + " | ".join(shape["shape"] for shape in figures["compare"]) + " |",
-        "|---|" + "---|" * len(figures["compare"]),
-    ]
-    rows = {
-        "5 suggestions: transformers beam search, float32 (a)": "transformers 5",
-        "5 suggestions: five completions, Q4_K_M (b)": "completions 5",
-        "**5 suggestions: ours**": "ours 5",
-        "1 suggestion: ours": "ours 1",
-        "16 suggestions: (b)": "completions 16",
-        "**16 suggestions: ours**": "ours 16",
-        "editing trace of 40 calls, in total: (a)": "transformers trace",
-        "editing trace: (b)": "completions trace",
-        "**editing trace: ours**": "ours trace",
-    }
-    for title, key in rows.items():
-        lines.append(
-            f"| {title} | " + " | ".join(f"{c[key]:.2f}" for c in figures["compare"]) + " |"
-        )
-    for title, above, below in (
-        ("(a) / ours, 5 suggestions", "transformers 5", "ours 5"),
-        ("(b) / ours, 5 suggestions", "completions 5", "ours 5"),
-        ("(b) / ours, 16 suggestions", "completions 16", "ours 16"),
-        ("ours: 5 suggestions / 1", "ours 5", "ours 1"),
-        ("(a) / ours, trace", "transformers trace", "ours trace"),
-        ("(b) / ours, trace", "completions trace", "ours trace"),
-        ("peak memory, ours / (a)", "ours peak", "transformers peak"),
-    ):
-        ratios = [f"{c[above] / c[below]:.2f}" for c in figures["compare"]]
-        lines.append(f"| {title} | " + " | ".join(ratios) + " |")
-    lines += ["", "Under load, two busy processes a core, 5 suggestions:", "",
-              "| | idle median | 95th percentile | ratio |", "|---|---|---|---|"]  # fmt: skip
-    for shape, load in figures["load"].items():
-        for method, title in (("completions", "(b)"), ("ours", "ours")):
-            idle, p95 = load[f"{method} idle"], load[f"{method} p95"]
-            lines.append(f"| {shape}, {title} | {idle:.2f} | {p95:.2f} | {p95 / idle:.1f} |")
-    for shape, curves in figures["growth"].items():
-        for what, curve in curves.items():
-            lines += ["", f"Ours, {shape}, seconds by {what}:", "",
-                      "| " + " | ".join(str(x) for x, _ in curve) + " |",
-                      "|" + "---|" * len(curve),
-                      "| " + " | ".join(f"{y:.2f}" for _, y in curve) + " |"]  # fmt: skip
-    return "\n".join(lines) + "\n"
+SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
+    "ours": {
+        "fresh": fresh,
+        "trace": trace,
+        "limit": limit,
+        "load": loaded,
+        "length": by_length,
+        "count": by_count,
+    },
+    "completions": {"fresh": fresh, "trace": trace, "load": loaded},
+    "transformers": {"fresh": fresh, "trace": trace},
+}
+"""What is measured of each method, in the order that matters if a run is cut off."""
 
 
-def plot(figures: dict[str, Any], directory: Path) -> None:
-    """Two pictures: growth with the number of suggestions, and with the prompt."""
-    import matplotlib as mpl
+def sections(shapes: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Shape, method and measure of every section."""
+    for shape in shapes:
+        for method, measures in SECTIONS.items():
+            for measure in measures:
+                if measure != "load" or shape != "2.8B":  # it says the same and takes an hour
+                    yield shape, method, measure
+    for method in ("ours", "completions"):
+        yield "starter", method, "load"
 
-    mpl.use("svg")
-    from matplotlib import pyplot
 
-    for what in ("suggestions", "prompt tokens"):
-        figure, axes = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
-        for shape, curves in figures["growth"].items():
-            axes.plot(*zip(*curves[what], strict=True), marker="o", label=shape)
-        axes.set(xlabel=what, ylabel="seconds", ylim=(0, None))
-        axes.legend(title="Q4_K_M")
-        figure.savefig(directory / f"bench-{what.replace(' ', '-')}.svg")
+class Run:
+    """The figures so far, kept in a file."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = directory / "figures.json"
+        self.figures: Figures = json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def keep(self, name: str, figures: Figures) -> None:
+        """Keep a section's figures."""
+        self.figures[name] = figures | {"when": time.strftime("%Y-%m-%d %H:%M")}
+        self._file.write_text(json.dumps(self.figures, indent=1))
+
+
+def measure(run: Run, options: argparse.Namespace) -> None:
+    """Measure what is asked for and not there yet; one contender has the machine at a time."""
+
+    def wanted(name: str) -> bool:
+        chosen = any(fnmatch.fnmatch(name, pattern) for pattern in options.only)
+        return chosen and (options.again or name not in run.figures)
+
+    if wanted("hardware"):
+        run.keep("hardware", hardware())
+    names = {"/".join(section): section for section in sections(options.shapes)}
+    todo = [section for name, section in names.items() if wanted(name)]
+    for shape, method in dict.fromkeys((shape, method) for shape, method, _ in todo):
+        made = shape != "starter"
+        paths = make(shape, options.directory) if made else (Path(), store.SHIPPED)
+        python = options.transformers_python if method == "transformers" else sys.executable
+        one = Worker(method, *paths, python)
+        try:
+            one.ask("⊢ True", 1, 2)  # warm
+            for name, section in names.items():
+                if section in todo and section[:2] == (shape, method):
+                    began = time.monotonic()
+                    run.keep(name, SECTIONS[method][section[2]](one, shape, method))
+                    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        finally:
+            one.close()
 
 
 def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["410M", "2.8B"])
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["2.8B", "410M"])
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="SECTION",
+                        help="such as hardware, 2.8B/ours/fresh, '*/load'")  # fmt: skip
     parser.add_argument(
         "--directory", type=Path, default=Path(tempfile.gettempdir()) / "llms-bench"
     )
+    parser.add_argument("--again", action="store_true", help="also what is there already")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--transformers-python", default=sys.executable, metavar="PYTHON",
+                        help="an interpreter with torch and transformers")  # fmt: skip
     options = parser.parse_args()
-    figures = {
-        "hardware": hardware(),
-        "compare": [compare(shape, options.directory) for shape in options.shapes],
-        "load": {options.shapes[0]: under_load(options.shapes[0], options.directory)},
-        "growth": {shape: growth(shape, options.directory) for shape in options.shapes},
-    }
-    text = report(figures)
-    print(text)
+    run = Run(options.directory)
+    if not options.render:
+        measure(run, options)
+    print(report.tables(run.figures, options.shapes))
     if options.write:
-        plot(figures, ROOT / "docs" / "pictures")
-        (ROOT / "docs" / "benchmarks.md").write_text(HEAD + text + TAIL, encoding="utf-8")
+        report.write(run.figures, options.shapes, ROOT / "docs")
 
-
-HEAD = """# Benchmarks
-
-`make bench` makes this page: everything in one run on one machine, random weights of Pythia's
-shapes. Read the figures as ratios.
-
-"""
-TAIL = """
-![seconds by number of suggestions](pictures/bench-suggestions.svg)
-![seconds by prompt length](pictures/bench-prompt-tokens.svg)
-"""
 
 if __name__ == "__main__":
     main()
