@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: demo test lint format bench starter starter-from-scratch eval
+.PHONY: demo test lint format bench starter dist deb starter-from-scratch eval
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,3 +47,12 @@ lint:                         ## formatting, lint and types
 format:
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+dist: $(VENV)/bin/python      ## sdist and wheel, checked
+	$(VENV)/bin/pip install build twine
+	rm -f dist/*.whl dist/*.tar.gz
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+deb:                          ## a package for this release of Debian or Ubuntu: five minutes
+	packaging/linux/build-deb

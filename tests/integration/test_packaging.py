@@ -1,4 +1,4 @@
-"""What a wheel contains: a checkout has everything, an installation only what is packed."""
+"""What sdist and wheel contain: a checkout has everything, an installation only what is packed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,36 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_has_all_that_the_package_needs(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The files of the wheel that is made from the sdist that is made from this checkout."""
     pytest.importorskip("setuptools")
-    source = tmp_path / "source"
-    ignored = shutil.ignore_patterns(".git", ".venv", "tests", "*.egg-info", ".*_cache", "build")
+    folder = tmp_path_factory.mktemp("packaging")
+    source = folder / "source"
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", "venv", "tests", "docs", "dist", "*.egg-info", ".*_cache", "build",
+        "checkpoint", "__pycache__", ".lake",
+    )  # fmt: skip
     shutil.copytree(ROOT, source, ignore=ignored)
     subprocess.run(
+        [sys.executable, "-c", "from setuptools import build_meta as b; b.build_sdist('..')"],
+        check=True, timeout=100, cwd=source, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(tmp_path), str(source)],
+         "--wheel-dir", str(folder), str(next(folder.glob("*.tar.gz")))],
         check=True, timeout=100,
     )  # fmt: skip
-    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    return set(zipfile.ZipFile(next(folder.glob("*.whl"))).namelist())
+
+
+def test_the_wheel_has_all_that_the_package_needs(names: set[str]) -> None:
     checkout = {
         f"llmsuggestd/{path.relative_to(ROOT)}"
         for folder, patterns in {
             "lean": ["*.lean", "LlmSuggest/*.lean", "lakefile.toml", "lean-toolchain"],
             "packaging": ["icons/*", "linux/*.service", "macos/*.plist", "windows/*.xml"],
-            "convert": ["**/*.py", "starter/lean/**/*.lean"],
+            "convert": ["*.py"],
         }.items()
         for pattern in patterns
         for path in (ROOT / folder).glob(pattern)
@@ -40,6 +53,13 @@ def test_the_wheel_has_all_that_the_package_needs(tmp_path: Path) -> None:
         for path in (ROOT / "llmsuggestd").rglob(pattern)
     }
     assert "llmsuggestd/models/starter.gguf" in package
+    assert "llmsuggestd/packaging/windows/llmsuggestd-task.xml" in checkout
     assert len(checkout) > 10
     assert (checkout | package) - names == set()
+
+
+def test_the_wheel_has_nothing_that_only_a_checkout_needs(names: set[str]) -> None:
+    top = {name.split("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"llmsuggestd"}
     assert not any("test" in name.lower() for name in names)
+    assert not any("convert/starter" in name or "build-deb" in name for name in names)
