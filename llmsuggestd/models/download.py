@@ -128,10 +128,9 @@ def _complete(
 
 def _pause(error: Interrupted, delay: float | None, note: Note) -> None:
     """Wait before another try, or raise the error if there is to be none."""
-    wanted = error.after or 0.0
-    if delay is None or wanted > LONGEST_DELAY:
+    if delay is None or error.after > LONGEST_DELAY:
         raise error
-    delay = max(delay, wanted)
+    delay = max(delay, error.after)
     note(f"{error.message}; trying again in {delay:.0f} s")
     time.sleep(delay)
 

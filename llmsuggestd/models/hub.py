@@ -33,10 +33,9 @@ class DownloadError(LlmsuggestdError):
 
 
 class Interrupted(DownloadError):
-    """A transfer broke off or was refused for now: worth another try, at once or `after` seconds
-    where the hub says so."""
+    """A transfer broke off or was refused for now: worth another try, after so many seconds."""
 
-    def __init__(self, message: str, hint: str = "", after: float | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", after: float = 0.0) -> None:
         super().__init__(message, hint)
         self.after = after
 
@@ -233,11 +232,13 @@ def _explained(
             f"is the name right? for a private or gated one, log in: {login}",
         )
     if status == 429:
-        wait = error.response.headers.get("Retry-After", "")
+        after = error.response.headers.get("Retry-After", "")
+        wait = int(after) if after.isdigit() else 0
+        when = f"{wait / 60:.0f} minutes" if wait > 90 else "some minutes"
         return Interrupted(
             "the hub has had too many requests from here (429)",
-            f"try again in some minutes; it lets those do more who log in: {login}",
-            after=float(wait) if wait.isdigit() else None,
+            f"try again in {when}; those who log in may do more: {login}",
+            after=wait,
         )
     if status >= 500 or status == 408:
         return Interrupted(f"{constants.ENDPOINT} answers {status}", "try again later")

@@ -32,7 +32,7 @@ def import_file(
     """
     header, warnings = gguf.check(file, any_architecture=any_architecture)
     file = file.resolve()
-    model_id = store.check_id(name or file.stem)
+    model_id = store.check_id(file.stem if name is None else name)
     store.check_free(paths, model_id, str(file))
     for warning in warnings:
         watcher.note(warning)

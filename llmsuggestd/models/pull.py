@@ -141,9 +141,10 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
     """
     repository = _look_up(paths, target, watcher)
     repository, ready_made = _choose(repository, target)
-    model_id = store.check_id(
-        options.name or target.id or _default_id(repository, ready_made, options.quant)
-    )
+    model_id = options.name
+    if model_id is None:
+        model_id = target.id or _default_id(repository, ready_made, options.quant)
+    store.check_id(model_id)
     source = _source(repository, ready_made)
     store.check_free(paths, model_id, source)
     quant = None if ready_made else options.quant.upper()

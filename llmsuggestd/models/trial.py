@@ -43,7 +43,7 @@ def first_suggestion(paths: Paths, file: Path) -> Trial:
     except LlmsuggestdError as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{file.name} does not work: {error.message}") from None
+        raise ModelError(f"it does not work here: {error.message}") from None
 
 
 async def _ask(paths: Paths, file: Path) -> Trial:
@@ -69,7 +69,8 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         await supervisor.close()
     if not result.suggestions:
         raise ModelError(
-            f"{file.name} loads, but has nothing to suggest", "it is no model for Lean's goals"
+            "the model loads, but has nothing to suggest for ⊢ p ∧ q",
+            "it is no model for Lean's goals",
         )
     return Trial(
         result.suggestions[0].text, engine.info.device, engine.info.load_ms, round(took, 1)
