@@ -15,8 +15,8 @@ import difflib
 import importlib
 import logging
 import os
+import re
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -196,8 +196,9 @@ def import_gi() -> Any:
         return importlib.import_module("gi")
     except ImportError:
         pass
-    folder = _system_gi()
-    if folder is not None:
+    present = _system_gi()
+    ours = sys.version_info[:2]
+    if folder := present.get(ours):
         sys.path.append(str(folder))
         try:
             return importlib.import_module("gi")
@@ -205,23 +206,35 @@ def import_gi() -> Any:
             log.warning("the system's PyGObject cannot be used: %s", error)
         finally:
             sys.path.remove(str(folder))
+    elif present:
+        theirs = ", ".join(_dotted(version) for version in sorted(present))
+        raise TrayError(
+            f"PyGObject (gi) is there for Python {theirs}, but this is Python {_dotted(ours)}",
+            "use the system's Python: pipx reinstall --python /usr/bin/python3 llmsuggestd"
+            " (or uv tool install --python /usr/bin/python3 llmsuggestd)",
+        )
     raise TrayError(
-        f"PyGObject (gi) is missing for Python {sys.version_info.major}.{sys.version_info.minor}",
-        f"{_install_command()}; if it is installed, have llmsuggestd use the system's Python:"
-        " pipx reinstall --python /usr/bin/python3 llmsuggestd",
+        f"PyGObject (gi) is missing for Python {_dotted(ours)}",
+        f"{_install_command()}; it is used from a virtual environment too",
     )
 
 
-def _system_gi() -> Path | None:
-    """The system's folder of packages whose PyGObject was compiled for this Python, if any."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    compiled = f"_gi{sysconfig.get_config_var('EXT_SUFFIX')}"
-    folders = [
-        Path("/usr/lib/python3/dist-packages"),  # Debian and its children
-        Path(f"/usr/lib64/{version}/site-packages"),  # Fedora, openSUSE
-        Path(f"/usr/lib/{version}/site-packages"),  # Arch
-    ]
-    return next((folder for folder in folders if (folder / "gi" / compiled).exists()), None)
+def _system_gi(root: Path = Path("/usr")) -> dict[tuple[int, int], Path]:
+    """The system's folders of packages that have a PyGObject, by the Python it is compiled for."""
+    found = {}
+    for pattern in (
+        "lib/python3/dist-packages",  # Debian and its children
+        "lib64/python3.*/site-packages",  # Fedora, openSUSE
+        "lib/python3.*/site-packages",  # Arch
+    ):
+        for compiled in root.glob(f"{pattern}/gi/_gi.cpython-3*.so"):
+            if version := re.match(r"_gi\.cpython-3(\d+)-", compiled.name):
+                found[3, int(version[1])] = compiled.parents[1]
+    return found
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _check_toolkit(gi: Any) -> None:

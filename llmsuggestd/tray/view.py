@@ -95,7 +95,7 @@ def describe(
     return View(
         mark,
         line,
-        notes + reasons,
+        reasons + notes,
         can_stop=task is not STOP,
         models=tuple(_item(model, status) for model in sorted(models, key=lambda m: m["id"])),
     )

@@ -6,6 +6,8 @@ of stdin is a command, each line of stdout its answer in JSON:
     item          {"title", "icon", "status"} of the tray icon, null as long as there is none
     menu          [{"id", "label", "enabled", "checked", "menu"}, ...] with null for a separator;
                   "checked" is null where nothing can be, "menu" where there is no submenu
+    notices       ["title: text", ...] of the notifications since it was asked first; until then,
+                  the desktop shows none
     click LABEL   clicks that item of the menu, or of a submenu (`Model/starter`), and answers {}
 
 The icon is a StatusNotifierItem, its menu speaks com.canonical.dbusmenu.
@@ -32,6 +34,20 @@ WATCHER_XML = f"""
   </interface>
 </node>
 """
+NOTICES = "org.freedesktop.Notifications"
+NOTICES_XML = f"""
+<node>
+  <interface name="{NOTICES}">
+    <method name="Notify">
+      <arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
+      <arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="as" direction="in"/>
+      <arg type="a{{sv}}" direction="in"/><arg type="i" direction="in"/>
+      <arg type="u" direction="out"/>
+    </method>
+    <method name="CloseNotification"><arg type="u" direction="in"/></method>
+  </interface>
+</node>
+"""
 ITEM = "org.kde.StatusNotifierItem"
 MENU = "com.canonical.dbusmenu"
 
@@ -46,6 +62,7 @@ class Panel:
     def __init__(self) -> None:
         self._bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
         self._item: tuple[str, str] | None = None  # the bus name and object path of the icon
+        self._notices: list[str] | None = None
         interface = Gio.DBusNodeInfo.new_for_xml(WATCHER_XML).interfaces[0]
         self._bus.register_object(
             "/StatusNotifierWatcher", interface, self._called, self._property, None
@@ -59,6 +76,27 @@ class Panel:
         if method == "RegisterStatusNotifierItem":
             self._item = (sender, parameters.unpack()[0])
         invocation.return_value(None)
+
+    def notices(self) -> list[str]:
+        """The notifications so far."""
+        if self._notices is None:
+            self._notices = []
+            interface = Gio.DBusNodeInfo.new_for_xml(NOTICES_XML).interfaces[0]
+            path = "/org/freedesktop/Notifications"
+            self._bus.register_object(path, interface, self._notified, None, None)
+            flags = GLib.Variant("(su)", (NOTICES, 0))
+            bus = "org.freedesktop.DBus"
+            self._call(bus, "/org/freedesktop/DBus", bus, "RequestName", flags)
+        return self._notices
+
+    def _notified(self, *call: Any) -> None:
+        *_, method, parameters, invocation = call
+        if method == "Notify" and self._notices is not None:
+            _, _, _, title, text, *_ = parameters.unpack()
+            self._notices.append(f"{title}: {text}")
+            invocation.return_value(GLib.Variant("(u)", (1,)))
+        else:
+            invocation.return_value(None)
 
     def _property(self, *call: Any) -> Any:
         return {
@@ -139,7 +177,12 @@ def main() -> None:
     threading.Thread(target=GLib.MainLoop().run, daemon=True).start()
     for line in sys.stdin:
         command, _, argument = line.rstrip("\n").partition(" ")
-        act = {"item": panel.item, "menu": panel.menu, "click": panel.click}[command]
+        act = {
+            "item": panel.item,
+            "menu": panel.menu,
+            "notices": panel.notices,
+            "click": panel.click,
+        }[command]
         try:
             say(act(argument) if argument else act())  # type: ignore[operator]
         except (GLib.Error, StopIteration) as error:  # the tray has just gone, or changed its menu

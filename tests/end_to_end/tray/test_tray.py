@@ -198,10 +198,21 @@ def test_switches_the_model(two_models: Home, panel: PanelClient, run_tray: RunT
     assert 'model = "wide"' in home.paths.config_file.read_text()  # for every later start
 
 
+def test_a_missing_model_is_replaced(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
+    home.install_starter()
+    home.serve(LLMSUGGESTD_MODEL="absent")
+    run_tray()
+    menu = panel.wait_for_line("Failed: the model 'absent' is not installed")
+    (starter, _) = submenu(menu, "Model")
+    panel.click(f"Model/{starter['label']}")
+    panel.wait_for_line("Ready: starter")
+
+
 def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
     home.install_starter()
     (home.paths.models / "broken.gguf").write_bytes(b"GGUF and no more")
     home.serve()
+    panel.ask("notices")
     run_tray()
     menu = panel.wait_for_line("Ready: starter")
     broken = next(item["label"] for item in submenu(menu, "Model") if "broken" in item["label"])
@@ -211,6 +222,8 @@ def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunT
     )
     assert menu[0]["label"].startswith("Ready: starter")
     assert models(menu) == {"broken": False, "starter": True}
+    (notice,) = panel.wait_for("notices", bool)
+    assert notice.startswith("Could not switch to broken")
 
 
 def test_a_daemon_that_is_killed_and_one_that_comes_back(
@@ -248,7 +261,8 @@ def test_a_daemon_that_is_killed_and_one_that_comes_back(
 def test_copies_the_lean_setup(
     desktop: Desktop, home: Home, panel: PanelClient, run_tray: RunTray
 ) -> None:
-    run_tray()
+    assert panel.ask("notices") == []
+    tray = run_tray()
     panel.wait_for_line("Stopped")
     panel.click("Copy Lean setup")
     command, env = python()
@@ -258,6 +272,9 @@ def test_copies_the_lean_setup(
     (entry,) = tomllib.loads(text)["require"]
     assert entry["name"] == "llmsuggest"
     assert (Path(entry["path"]) / "LlmSuggest.lean").is_file()
+    panel.wait_for("notices", lambda notices: "Copied: " in str(notices))
+    panel.click("Quit")
+    assert tray.wait(15) == 0
 
 
 def paste(desktop: Desktop, command: str, env: dict[str, str]) -> str:

@@ -29,14 +29,42 @@ def test_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
 @linux
 def test_without_pygobject(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gi", None)
-    monkeypatch.setattr(backend, "_system_gi", lambda: None)
+    monkeypatch.setattr(backend, "_system_gi", dict)
     monkeypatch.setattr(backend, "_distribution", lambda: ["mint", "ubuntu", "debian"])
     with pytest.raises(TrayError, match=r"PyGObject \(gi\) is missing for Python 3\.") as caught:
         backend.import_gi()
     assert caught.value.hint.startswith(
         "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1; "
     )
+
+
+@linux
+def test_with_a_pygobject_for_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gi", None)
+    monkeypatch.setattr(backend, "_system_gi", lambda: {(3, 2): Path("/nowhere")})
+    with pytest.raises(
+        TrayError, match=r"is there for Python 3\.2, but this is Python 3"
+    ) as caught:
+        backend.import_gi()
     assert "pipx reinstall --python /usr/bin/python3" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "version"),
+    [
+        ("lib/python3/dist-packages", "_gi.cpython-311-x86_64-linux-gnu.so", (3, 11)),
+        ("lib64/python3.13/site-packages", "_gi.cpython-313-x86_64-linux-gnu.so", (3, 13)),
+        ("lib/python3.14/site-packages", "_gi.cpython-314-aarch64-linux-gnu.so", (3, 14)),
+    ],
+)
+def test_finds_the_systems_pygobject(
+    folder: str, name: str, version: tuple[int, int], tmp_path: Path
+) -> None:
+    assert backend._system_gi(tmp_path) == {}
+    file = tmp_path / folder / "gi" / name
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert backend._system_gi(tmp_path) == {version: tmp_path / folder}
 
 
 class Gi:
