@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 WIDTH: Final = 60
 """Characters of a menu line; messages are broken into lines of this length."""
 
-
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 LOG_TIME: Final = "%F %T"
 LOG_SIZE: Final = 256 * 1024
@@ -175,7 +174,8 @@ class Tray:
     def _notify(self, title: str, message: str) -> None:
         """Have the desktop show a message, if it does that."""
         if self._icon.HAS_NOTIFICATION:
-            backend.on_main_thread(lambda: self._icon.notify(message or " ", title[:60]))
+            title, message = textwrap.shorten(title, 60), textwrap.shorten(message, 200)  # Windows
+            backend.on_main_thread(lambda: self._icon.notify(message or " ", title))
 
     def _quit(self) -> None:
         self._quitting = True

@@ -208,6 +208,16 @@ def test_a_missing_model_is_replaced(home: Home, panel: PanelClient, run_tray: R
     panel.wait_for_line("Ready: starter")
 
 
+def test_a_daemon_without_work_rests(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
+    home.install_starter()
+    home.serve(LLMSUGGESTD_IDLE_UNLOAD="1")
+    run_tray()
+    panel.wait_for_line("Resting: starter is loaded with the next request")
+    home.client.request("POST", "/v1/suggest", {"goal": "⊢ 2 = 2"}, timeout=60)
+    panel.wait_for_line("Ready: starter")
+    panel.wait_for_line("Resting")
+
+
 def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
     home.install_starter()
     (home.paths.models / "broken.gguf").write_bytes(b"GGUF and no more")
