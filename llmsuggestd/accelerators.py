@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -163,10 +164,10 @@ def _metal() -> Accelerator:
 
 def _vulkan() -> Accelerator:
     device = ""
-    for block in _output("vulkaninfo", "--summary").split("GPU")[1:]:
+    for block in re.split(r"^GPU\d+:", _output("vulkaninfo", "--summary"), flags=re.M)[1:]:
         lines = [line.partition("=") for line in block.splitlines()]
         values = {key.strip(): value.strip() for key, _, value in lines}
-        if values.get("deviceType", "").removeprefix("PHYSICAL_DEVICE_TYPE_") != "CPU":
+        if values.get("deviceType") != "PHYSICAL_DEVICE_TYPE_CPU":  # which is slower than ours
             device = device or values.get("deviceName", "")
     missing, remedy = _compiler()
     if _program("glslc", Path(os.environ.get("VULKAN_SDK", "/usr")) / "bin") is None:
@@ -190,10 +191,10 @@ def _has_nvidia_device() -> bool:
     return sys.platform == "win32" or any(Path("/dev").glob("nvidia[0-9]*"))
 
 
-def _amd_targets() -> list[str]:
+def _amd_targets(nodes: Path = Path("/sys/class/kfd/kfd/topology/nodes")) -> list[str]:
     """The architectures of the AMD GPUs that the kernel's driver has, such as `gfx1030`."""
     targets = []
-    for file in sorted(Path("/sys/class/kfd/kfd/topology/nodes").glob("*/properties")):
+    for file in sorted(nodes.glob("*/properties")):
         for line in file.read_text(encoding="ascii").splitlines():
             key, _, value = line.partition(" ")
             if key == "gfx_target_version" and int(value):  # 0: a CPU

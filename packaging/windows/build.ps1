@@ -1,0 +1,51 @@
+# Makes dist\llmsuggestd-setup.exe: Python, llmsuggestd and llama.cpp in one folder of the user's, no
+# administrator needed. Not run on Windows yet.
+#
+#   powershell -ExecutionPolicy Bypass -File packaging\windows\build.ps1
+#
+# Needs Python 3.13 (py.exe), Visual Studio's C++ build tools, in whose prompt it is run, and Inno
+# Setup 6. llama.cpp is compiled for any x86-64 CPU with AVX2.
+param(
+    [string]$PythonVersion = "3.13.5"
+)
+$ErrorActionPreference = "Stop"
+$checkout = (Resolve-Path "$PSScriptRoot\..\..").Path
+$work = Join-Path $checkout "build\windows"
+$app = Join-Path $work "llmsuggestd"
+$tag = "python" + ($PythonVersion -replace '^(\d+)\.(\d+).*', '$1$2')
+
+function Invoke-Checked {
+    & $args[0] $args[1..($args.Count - 1)]
+    if ($LASTEXITCODE -ne 0) { throw "$($args[0]) ended with $LASTEXITCODE" }
+}
+
+Remove-Item -Recurse -Force $work -ErrorAction SilentlyContinue
+New-Item -ItemType Directory $app | Out-Null
+
+# Python's own package for programs that bring it along: a folder that needs no installation
+$zip = Join-Path $work "python.zip"
+Invoke-WebRequest "https://www.python.org/ftp/python/$PythonVersion/python-$PythonVersion-embed-amd64.zip" `
+    -OutFile $zip
+Expand-Archive $zip $app
+# it looks for modules only where this file says
+Set-Content (Join-Path $app "$tag._pth") @("$tag.zip", ".", "Lib\site-packages", "import site")
+
+# pip goes along for `llmsuggestd install --accelerator`
+$env:CMAKE_ARGS = "-DGGML_NATIVE=OFF $env:CMAKE_ARGS".Trim()
+Invoke-Checked py -3.13 -m pip install --no-cache-dir --target (Join-Path $app "Lib\site-packages") `
+    pip $checkout
+Set-Content (Join-Path $app "llmsuggestd.cmd") '@"%~dp0python.exe" -m llmsuggestd %*'
+
+# it must work before it is packed
+$env:LLMSUGGESTD_HOME = Join-Path $work "home"
+$env:LLMSUGGESTD_PORT = "0"
+$command = Join-Path $app "llmsuggestd.cmd"
+Invoke-Checked $command install
+Invoke-Checked $command start
+Invoke-Checked $command suggest "⊢ 2 = 2"
+Invoke-Checked $command uninstall --purge
+Remove-Item Env:LLMSUGGESTD_HOME, Env:LLMSUGGESTD_PORT
+
+$version = & (Join-Path $app "python.exe") -c "import llmsuggestd; print(llmsuggestd.__version__)"
+Invoke-Checked iscc "/DVersion=$version" "/DApp=$app" "/O$(Join-Path $checkout 'dist')" `
+    (Join-Path $PSScriptRoot "llmsuggestd.iss")

@@ -1,0 +1,184 @@
+"""Building llama.cpp anew: real pip, in a throwaway environment, with a llama-cpp-python that is
+quick to build and does what its flags say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# An sdist whose "compiler" writes a module that knows which devices it was built for.
+BACKEND = """
+import os, zipfile
+
+INFO = "llama_cpp_python-0.3.36.dist-info"
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    flags = os.environ.get("CMAKE_ARGS", "")
+    if "BROKEN" in flags:
+        print("CMake Error at CMakeLists.txt:7:")
+        print("  no such compiler")
+        raise SystemExit(1)
+    devices = ["CPU"] + (["CUDA0"] if "GGML_CUDA=on" in flags and "BLIND" not in flags else [])
+    module = f"DEVICES = {devices!r}\\n"
+    if "MOVED" in flags:  # works where it was built, and not where it is installed
+        module += "assert 'site-packages' not in __file__, 'it cannot be loaded here'\\n"
+    name = "llama_cpp_python-0.3.36-py3-none-any.whl"
+    files = {
+        "llama_cpp/__init__.py": module,
+        "llama_cpp/lib/libllama.so": "built " + flags,
+        f"{INFO}/METADATA": "Metadata-Version: 2.1\\nName: llama_cpp_python\\nVersion: 0.3.36\\n",
+        f"{INFO}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    record = "".join(f"{path},,\\n" for path in [*files, f"{INFO}/RECORD"])
+    with zipfile.ZipFile(os.path.join(directory, name), "w") as archive:
+        for path, text in (files | {f"{INFO}/RECORD": record}).items():
+            archive.writestr(path, text)
+    return name
+"""
+
+# What `install --accelerator cuda` does, on a machine that has such a GPU.
+DRIVER = """
+import json, os, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from llmsuggestd import accelerators
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.paths import get_paths
+
+def describe(first=None):
+    code = "import json, llama_cpp; print(json.dumps(llama_cpp.DEVICES))"
+    env = os.environ | ({"PYTHONPATH": str(first)} if first else {})
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    if result.returncode:
+        return accelerators.Describe([], result.stderr.strip().splitlines()[-1])
+    names = json.loads(result.stdout)
+    devices = [{"name": name, "is_gpu": name != "CPU"} for name in names]
+    return accelerators.Describe(devices, "")
+
+accelerators.describe = describe
+cuda = accelerators.Accelerator(
+    "cuda", "a GPU", "", "", ("-DGGML_CUDA=on",), {"CUDACXX": "nvcc"}, "CUDA", "a moment"
+)
+answer = {"ticks": []}
+try:
+    answer["before"] = str(accelerators.rebuild(cuda, get_paths(), answer["ticks"].append))
+except LlmsuggestdError as error:
+    answer |= {"error": error.message, "hint": error.hint}
+answer["devices"] = [d["name"] for d in describe().devices]
+print(json.dumps(answer))
+"""
+
+
+class Environment(NamedTuple):
+    """A virtual environment with the llama-cpp-python above in it, built for the CPU."""
+
+    python: Path
+    root: Path
+
+    def rebuild(self, flags: str = "") -> dict[str, Any]:
+        """Have llama-cpp-python built for CUDA, with further flags of the user's."""
+        result = subprocess.run(
+            [str(self.python), str(self.root / "driver.py"), str(ROOT)],
+            env=self.variables | {"CMAKE_ARGS": flags},
+            capture_output=True, text=True, timeout=100, check=True,
+        )  # fmt: skip
+        answer: dict[str, Any] = json.loads(result.stdout)
+        return answer
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """An environment in which pip knows nothing but the sdist."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.root),
+            "LLMSUGGESTD_HOME": str(self.root / "home"),
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.root),
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+
+    @property
+    def library(self) -> str:
+        """What is in the installed library, which tells how it was built."""
+        file = next(self.root.glob("venv/lib/*/site-packages/llama_cpp/lib/libllama.so"))
+        return file.read_text()
+
+    def pip(self, *arguments: str) -> None:
+        """Run the environment's pip."""
+        subprocess.run(
+            [str(self.python), "-m", "pip", "--quiet", *arguments],
+            env=self.variables, check=True, timeout=100,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    pytest.importorskip("ensurepip")
+    if sys.platform == "win32":
+        pytest.skip("paths of a POSIX environment")
+    root = tmp_path_factory.mktemp("environment")
+    sdist = root / "llama_cpp_python-0.3.36"
+    sdist.mkdir()
+    (sdist / "backend.py").write_text(BACKEND)
+    (sdist / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (sdist / "PKG-INFO").write_text(
+        "Metadata-Version: 2.1\nName: llama_cpp_python\nVersion: 0.3.36\n"
+    )
+    with tarfile.open(root / f"{sdist.name}.tar.gz", "w:gz") as archive:
+        archive.add(sdist, sdist.name)
+    (root / "driver.py").write_text(DRIVER)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", str(root / "venv")], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("python -m venv makes no pip here (python3-venv)")
+    found = Environment(root / "venv" / "bin" / "python", root)
+    found.pip("install", "llama-cpp-python")
+    return found
+
+
+def test_a_build_that_shows_the_gpu_takes_the_place_of_the_old_and_can_be_taken_back(
+    environment: Environment,
+) -> None:
+    environment.pip("install", "--force-reinstall", "llama-cpp-python")
+    answer = environment.rebuild("-DOF_THE_USER=1")
+    assert "error" not in answer
+    assert answer["devices"] == ["CPU", "CUDA0"]
+    assert environment.library == "built -DGGML_CUDA=on -DOF_THE_USER=1"
+    assert answer["ticks"]
+    # the one before is whole, and pip takes it
+    before = Path(answer["before"])
+    assert zipfile.ZipFile(before).testzip() is None
+    environment.pip("install", "--force-reinstall", "--no-deps", str(before))
+    assert environment.library == "built "
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("BROKEN", "CMake Error at CMakeLists.txt:7: no such compiler"),
+        ("BLIND", "does not work here: it sees only CPU"),
+        ("MOVED", "does not work here: AssertionError: it cannot be loaded here"),
+    ],
+    ids=["does not build", "does not see the GPU", "works only until it is installed"],
+)
+def test_a_build_that_fails_leaves_the_working_one_in_place(
+    environment: Environment, flags: str, words: str
+) -> None:
+    environment.pip("install", "--force-reinstall", "llama-cpp-python")
+    answer = environment.rebuild(flags)
+    assert words in answer["error"]
+    assert "in place" in answer["hint"]
+    assert answer["devices"] == ["CPU"]
+    assert environment.library == "built "

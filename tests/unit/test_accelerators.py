@@ -1,0 +1,156 @@
+"""What a machine has, as its programs tell: stand-ins for them, no device needed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd import accelerators
+from llmsuggestd.accelerators import AcceleratorError, Describe
+
+VULKANINFO = """
+Devices:
+========
+GPU0:
+\tapiVersion         = 1.3.230
+\tdeviceType         = PHYSICAL_DEVICE_TYPE_{type}
+\tdeviceName         = {name}
+\tdriverName         = mesa
+GPU1:
+\tdeviceType         = PHYSICAL_DEVICE_TYPE_CPU
+\tdeviceName         = llvmpipe (LLVM 15.0.6, 256 bits)
+"""
+
+
+class Machine:
+    """A machine with the programs that are put into it, and none else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder
+
+    def has(self, program: str, prints: str = "") -> None:
+        """Put a program there that prints something, whatever it is asked."""
+        (self.bin / program).write_text(f"#!/bin/sh\nprintf %s {shlex.quote(prints)}\n")
+        (self.bin / program).chmod(0o755)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("CUDA_PATH", "CUDA_HOME", "ROCM_PATH", "VULKAN_SDK", "CXX"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.delenv("CMAKE_ARGS", raising=False)
+    monkeypatch.setattr(accelerators, "_loads", lambda library: False)
+    monkeypatch.setattr(accelerators, "_amd_targets", list)
+    monkeypatch.setattr(sys, "platform", "linux")
+    found = Machine(tmp_path)
+    found.has("c++")
+    return found
+
+
+def test_a_machine_without_a_gpu(machine: Machine) -> None:
+    assert accelerators.best().name == "cpu"
+    machine.has("vulkaninfo", VULKANINFO.format(type="CPU", name="llvmpipe"))
+    assert accelerators.best().name == "cpu"  # a GPU that is made of the CPU is none
+
+
+def test_an_nvidia_gpu_and_its_toolkit(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.has("nvidia-smi", "NVIDIA H100 80GB HBM3\nNVIDIA T4\n")
+    monkeypatch.setattr(accelerators, "_program", lambda name, *folders: None)
+    cuda = accelerators.best()
+    assert (cuda.name, cuda.device) == ("cuda", "NVIDIA H100 80GB HBM3")
+    with pytest.raises(AcceleratorError, match=r"needs the CUDA toolkit \(nvcc\)") as error:
+        accelerators.check_possible(cuda, asked_for=True)
+    assert "cuda-downloads" in error.value.hint
+    toolkit = machine.bin / "cuda"
+    (toolkit / "lib64").mkdir(parents=True)
+    monkeypatch.setattr(accelerators, "_program", lambda *_: toolkit / "bin" / "nvcc")
+    cuda = accelerators.find("cuda")
+    assert cuda.missing == ""
+    assert cuda.environment == {"CUDACXX": str(toolkit / "bin" / "nvcc")}
+    # a service has no LD_LIBRARY_PATH
+    assert any(flag.endswith(f"-rpath,{toolkit / 'lib64'}") for flag in cuda.flags)
+
+
+def test_a_gpu_with_vulkan(machine: Machine) -> None:
+    machine.has("vulkaninfo", VULKANINFO.format(type="INTEGRATED_GPU", name="Intel Arc"))
+    vulkan = accelerators.best()
+    assert (vulkan.name, vulkan.device) == ("vulkan", "Intel Arc")
+    assert "glslc" in vulkan.missing
+    assert "apt install libvulkan-dev glslc" in vulkan.remedy
+    machine.has("glslc")
+    assert accelerators.find("vulkan").missing == ""
+
+
+def test_an_amd_gpu(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes"
+    for number, version in enumerate([0, 90402, 100300, 110001, 90010]):
+        (nodes / str(number)).mkdir(parents=True)
+        (nodes / str(number) / "properties").write_text(
+            f"cpu_cores_count 0\ngfx_target_version {version}\nvendor_id 4098\n"
+        )
+    monkeypatch.undo()
+    targets = accelerators._amd_targets(nodes)
+    assert targets == ["gfx942", "gfx1030", "gfx1101", "gfx90a"]  # the CPU's node is none
+
+
+def test_what_is_not_there_is_not_built(machine: Machine) -> None:
+    with pytest.raises(AcceleratorError, match="no device for cuda is seen here") as error:
+        accelerators.check_possible(accelerators.find("cuda"), asked_for=True)
+    assert "--accelerator cpu" in error.value.hint
+
+
+def test_building_needs_a_compiler(machine: Machine) -> None:
+    (machine.bin / "c++").unlink()
+    with pytest.raises(AcceleratorError, match=r"needs a C\+\+ compiler") as error:
+        accelerators.check_possible(accelerators.find("cpu"), asked_for=True)
+    assert "build-essential" in error.value.hint
+
+
+def test_another_s_environment_is_left_to_its_owner(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = accelerators.find("cpu")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(AcceleratorError, match="is not yours") as error:
+        accelerators.check_possible(cpu, asked_for=True)
+    assert accelerators.command(cpu) in error.value.hint
+
+
+def test_the_command_can_be_given_to_a_shell(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=off -DX='a b'")
+    cpu = accelerators.find("cpu")._replace(flags=("-DGGML_A=on",))
+    words = shlex.split(accelerators.command(cpu))
+    assert words[0] == "CMAKE_ARGS=-DGGML_A=on -DGGML_NATIVE=off -DX='a b'"
+    assert words[1:4] == [sys.executable, "-m", "pip"]
+    assert words[-1].startswith("llama-cpp-python==")
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "sees"),
+    [
+        (["CPU"], "cuda", False),
+        (["CUDA0", "CPU"], "cuda", True),
+        (["CUDA0", "CPU"], "vulkan", False),
+        (["CUDA0", "CPU"], "cpu", False),
+        (["CPU"], "cpu", True),
+    ],
+)
+def test_a_build_is_known_by_its_devices(
+    machine: Machine, names: list[str], name: str, sees: bool
+) -> None:
+    devices = [{"name": n, "is_gpu": n != "CPU"} for n in names]
+    assert Describe(devices, "").sees(accelerators.find(name)) is sees
+    assert not Describe([], "it cannot be loaded").sees(accelerators.find(name))
+
+
+def test_the_llama_cpp_that_is_installed_says_what_it_is() -> None:
+    found = accelerators.describe()
+    assert found.problem == ""
+    assert "CPU" in [device["name"] for device in found.devices]
