@@ -1,0 +1,141 @@
+"""What is said of a GGUF file, and of what is none."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader, GGUFWriter, LlamaFileType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmsuggestd.convert import convert
+from llmsuggestd.convert.metadata import KEY_PROMPT_TEMPLATE, PROMPT_TEMPLATE
+from llmsuggestd.errors import InputError
+from llmsuggestd.models import gguf
+from llmsuggestd.models.store import SHIPPED
+from tests.unit.convert.checkpoints import make_checkpoint
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model of less than a megabyte."""
+    folder = tmp_path_factory.mktemp("small")
+    convert(make_checkpoint(folder / "checkpoint"), folder / "small.gguf")
+    return folder / "small.gguf"
+
+
+def edited(tmp_path: Path, old: bytes, new: bytes) -> Path:
+    """The starter with one stretch of bytes changed for another of the same length."""
+    assert len(old) == len(new)
+    data = SHIPPED.read_bytes()
+    assert old in data
+    path = tmp_path / "edited.gguf"
+    path.write_bytes(data.replace(old, new, 1))
+    return path
+
+
+def test_it_reads_what_the_gguf_package_reads() -> None:
+    header, reader = gguf.read_header(SHIPPED), GGUFReader(SHIPPED)
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF."):
+            contents = field.contents()
+            expected = len(contents) if isinstance(contents, list) else contents
+            assert header.metadata[key] == expected, key
+    assert [(t.name, t.shape, t.kind) for t in header.tensors] == [
+        (t.name, tuple(int(n) for n in t.shape), int(t.tensor_type)) for t in reader.tensors
+    ]
+    assert {header.data_start + t.offset for t in header.tensors} == {
+        int(t.data_offset) for t in reader.tensors
+    }
+    assert gguf.architecture(SHIPPED) == "gptneox"
+
+
+def test_the_starter_is_a_whole_model() -> None:
+    header, warnings = gguf.check(SHIPPED)
+    assert warnings == []
+    assert header.quantisation
+
+
+def test_names_of_quantisations_are_llama_cpps() -> None:
+    for number, name in gguf.FILE_TYPES.items():
+        known = LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        assert known == name
+
+
+def test_the_prompt_is_the_converters() -> None:
+    assert (gguf.PROMPT_KEY, gguf.PROMPT) == (KEY_PROMPT_TEMPLATE, PROMPT_TEMPLATE)
+
+
+def test_other_kinds_are_refused_unless_asked_for(tmp_path: Path) -> None:
+    path = edited(tmp_path, b"gptneox", b"gptneoy")
+    assert gguf.architecture(path) == "gptneoy"
+    with pytest.raises(gguf.WrongArchitecture, match="its architecture is gptneoy, not gptneox"):
+        gguf.check(path)
+    _, warnings = gguf.check(path, any_architecture=True)
+    assert "gptneoy" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"GGUF", b"GGML", "is no GGUF file"),
+        (b"GGUF\3\0\0\0", b"GGUF\0\0\0\3", "byte order"),
+        (b"GGUF\3\0\0\0", b"GGUF\1\0\0\0", "version 1"),
+        (b"tokenizer.ggml.model", b"tokenizer.ggml.other", "has no tokenizer"),
+        (b"output_norm.bias", b"output_norm.biaz", r"output_norm\.bias is missing"),
+        (b"blk.0.ffn_up.weight", b"blk.0.ffn_zp.weight", r"blk\.0\.ffn_up\.weight is missing"),
+        (b"[PROOFSTEP]", b"[PROOFSTOP]", "wants to be asked as"),
+        (b"gptneox.block_count", b"gptneox.block_coUnt", "how many layers"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        gguf.check(edited(tmp_path, old, new))
+
+
+def test_a_model_that_does_not_say_how_to_ask_it_is_warned_of(tmp_path: Path) -> None:
+    path = edited(tmp_path, b"llmsuggestd.prompt_template", b"llmsuggestd.prompt_templatE")
+    _, warnings = gguf.check(path)
+    assert "does not say how it wants to be asked" in warnings[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(share=st.floats(0, 0.9999))
+def test_a_file_that_is_cut_short_is_noticed(small: Path, share: float) -> None:
+    data = small.read_bytes()
+    cut = small.with_name("cut.gguf")
+    cut.write_bytes(data[: int(share * (len(data) - 64))])
+    with pytest.raises(InputError, match=r"cut short|is no GGUF file"):
+        gguf.check(cut)
+
+
+@settings(max_examples=40, deadline=None)
+@given(position=st.integers(0, 15_000), value=st.integers(0, 255))
+def test_a_damaged_header_is_read_or_refused(small: Path, position: int, value: int) -> None:
+    data = bytearray(small.read_bytes())
+    data[position] = value
+    damaged = small.with_name("damaged.gguf")
+    damaged.write_bytes(data)
+    with contextlib.suppress(InputError):  # and nothing else
+        gguf.check(damaged)
+
+
+def test_counts_beyond_reason_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60))
+    with pytest.raises(InputError, match="claims"):
+        gguf.read_header(path)
+
+
+def test_a_part_of_a_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "part.gguf"
+    writer = GGUFWriter(path, "gptneox")
+    writer.add_uint16("split.count", 3)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(InputError, match="is one of 3 parts"):
+        gguf.check(path)

@@ -1,0 +1,128 @@
+"""What `models pull` makes of a name, and of what a hub says it has."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from llmsuggestd.cli.models import QUANTS
+from llmsuggestd.convert import RECIPES
+from llmsuggestd.errors import InputError, UsageError
+from llmsuggestd.models import hub, store
+from llmsuggestd.models.catalogue import CATALOGUE
+from llmsuggestd.models.hub import RemoteFile, Repository
+from llmsuggestd.models.pull import Target, _choose, parse
+
+COMMIT = "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("pythia-70m", Target("EleutherAI/pythia-70m-deduped", id="pythia-70m")),
+        (
+            "pythia-70m@step3000",
+            Target("EleutherAI/pythia-70m-deduped", None, "step3000", "pythia-70m"),
+        ),
+        ("a/b", Target("a/b")),
+        ("a/b@refs/pr/1", Target("a/b", None, "refs/pr/1")),
+        ("a/b/c.gguf", Target("a/b", "c.gguf")),
+        ("a/b/c/d.gguf@main", Target("a/b", "c/d.gguf", "main")),
+    ],
+)
+def test_names(text: str, target: Target) -> None:
+    assert parse(text) == target
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pythia", "a/b@", "@x", "a", "a/b/c", "a/b/../c.gguf", "../a", "/a/b", "a//b.gguf"]
+)
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(UsageError, match="neither in the catalogue nor a repository"):
+        parse(text)
+
+
+def test_the_catalogue_has_what_the_documents_promise() -> None:
+    assert {"starter", "llmstep-2.8b", "pythia-70m", "pythia-2.8b"} <= set(CATALOGUE)
+    for entry in CATALOGUE.values():
+        store.check_id(entry.id)
+        assert (entry.repo is None) == (entry.id == store.STARTER)
+        assert entry.suggests_tactics != ("not a tactic model" in entry.good_for)
+        if entry.repo:
+            assert hub.REPO.fullmatch(entry.repo)
+            assert 0 < entry.bytes < entry.download_bytes
+
+
+def test_the_quantisations_are_the_converters() -> None:
+    assert list(RECIPES) == list(QUANTS)
+
+
+def files(**sizes: int) -> Repository:
+    """A repository with files of those sizes; `__` in a name stands for a dot."""
+    names = {name.replace("__", "."): size for name, size in sizes.items()}
+    listed = [RemoteFile(name, size, f"sha256:{'0' * 64}") for name, size in names.items()]
+    return Repository("a/b", COMMIT, None, tuple(listed))
+
+
+def test_a_checkpoint_comes_before_gguf_files() -> None:
+    repository = files(model__safetensors=9, config__json=1, x__gguf=5, optimizer__pt=9)
+    chosen, ready_made = _choose(repository, Target("a/b"))
+    assert ready_made is None
+    assert {file.name for file in chosen.files} == {"model.safetensors", "config.json"}
+
+
+def test_the_only_gguf_file_is_taken() -> None:
+    chosen, ready_made = _choose(files(x__gguf=5, README__md=1), Target("a/b"))
+    assert ready_made is not None
+    assert ready_made.name == "x.gguf"
+    assert chosen.files == (ready_made,)
+
+
+def test_of_several_one_has_to_be_named() -> None:
+    repository = files(x__gguf=5_000_000, y__gguf=7_000_000)
+    with pytest.raises(InputError, match="2 GGUF files") as caught:
+        _choose(repository, Target("a/b"))
+    assert caught.value.hint == "pull one of: x.gguf (5.0 MB), y.gguf (7.0 MB)"
+    assert _choose(repository, Target("a/b", "y.gguf"))[1] == repository.files[1]
+    with pytest.raises(InputError, match=r"no file z\.gguf"):
+        _choose(repository, Target("a/b", "z.gguf"))
+
+
+def test_nothing_to_be_had() -> None:
+    with pytest.raises(InputError, match="neither a checkpoint nor a GGUF file"):
+        _choose(files(README__md=1), Target("a/b"))
+
+
+def test_a_part_is_not_a_model() -> None:
+    repository = Repository(
+        "a/b", COMMIT, None, (RemoteFile("m-00001-of-00002.gguf", 1, f"sha256:{'0' * 64}"),)
+    )
+    with pytest.raises(InputError, match="is a part of a model"):
+        _choose(repository, Target("a/b"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.gguf", "/x.gguf", "a/../../x.gguf", "a//b", ".hidden", "a/.b", "c:\\x", "a\0b", "a\nb"],
+)
+def test_files_whose_names_lead_elsewhere_are_left_out(name: str) -> None:
+    sibling = SimpleNamespace(
+        rfilename=name, size=1, blob_id="0" * 40, lfs=SimpleNamespace(size=1, sha256="0" * 64)
+    )
+    assert hub._remote_file("a/b", COMMIT, sibling) is None
+    sibling.rfilename = "sub/x.gguf"
+    found = hub._remote_file("a/b", COMMIT, sibling)
+    assert found == RemoteFile("sub/x.gguf", 1, f"sha256:{'0' * 64}")
+    assert found.local_name == "x.gguf"
+
+
+@pytest.mark.parametrize("digest", ["", "x" * 64, "0" * 63, None, "../" * 14])
+def test_a_digest_that_is_none_is_refused(digest: str) -> None:
+    sibling = SimpleNamespace(
+        rfilename="x", size=1, blob_id=None, lfs=SimpleNamespace(size=1, sha256=digest)
+    )
+    if digest is None:
+        sibling.lfs, sibling.blob_id = None, "zz"
+    with pytest.raises(ValueError, match="no digest"):
+        hub._remote_file("a/b", COMMIT, sibling)

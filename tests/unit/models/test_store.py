@@ -1,0 +1,125 @@
+"""The store: what may be replaced and removed, and what is left alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from llmsuggestd.errors import LlmsuggestdError, ModelError, UsageError
+from llmsuggestd.models import store
+from llmsuggestd.models.store import Record
+from llmsuggestd.paths import Paths
+
+REPO = "owner/name@" + "0" * 40
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    result = Paths(*(tmp_path / name for name in ("config", "data", "cache", "state", "runtime")))
+    result.models.mkdir(parents=True)
+    return result
+
+
+def place(paths: Paths, model_id: str, source: str = REPO, data: bytes = b"x" * 10) -> None:
+    file = paths.data / "new"
+    file.write_bytes(data)
+    store.place(paths, model_id, file, Record(source, "mit", len(data)))
+
+
+def test_what_was_placed_can_be_removed(paths: Paths) -> None:
+    place(paths, "m")
+    (model,) = store.installed(paths)
+    assert store.details(paths, model) == store.Details(None, REPO, "mit")
+    store.check_removable(paths, "m")
+    assert store.remove(paths, "m") == 10
+    assert list(paths.models.iterdir()) == []
+
+
+def test_what_came_by_hand_is_left_alone(paths: Paths) -> None:
+    (paths.models / "mine.gguf").write_bytes(b"x")
+    with pytest.raises(ModelError, match="was put there by hand"):
+        store.check_removable(paths, "mine")
+    with pytest.raises(ModelError, match="was put there by hand"):
+        store.check_free(paths, "mine", REPO)
+
+
+def test_a_file_put_over_ours_is_not_ours(paths: Paths) -> None:
+    place(paths, "m")
+    (paths.models / "m.gguf").write_bytes(b"another")
+    with pytest.raises(ModelError, match="was put there by hand"):
+        store.check_removable(paths, "m")
+
+
+def test_the_starter_stays(paths: Paths) -> None:
+    store.place_starter(paths)
+    with pytest.raises(ModelError, match="belongs to the installation"):
+        store.check_removable(paths, "starter")
+    with pytest.raises(ModelError, match="id is taken"):
+        store.check_free(paths, "starter", REPO)
+
+
+def test_an_id_is_for_one_source(paths: Paths) -> None:
+    place(paths, "m")
+    store.check_free(paths, "m", "owner/name@" + "1" * 40)
+    with pytest.raises(ModelError, match="there is a model 'm' already, from owner/name"):
+        store.check_free(paths, "m", "owner/other@" + "0" * 40)
+
+
+def test_of_a_link_only_the_link_goes(paths: Paths, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(b"x" * 10)
+    link = paths.data / "link"
+    link.symlink_to(mine)
+    store.place(paths, "m", link, Record(str(mine), None, 10))
+    mine.write_bytes(b"x" * 20)  # it is the user's to change
+    store.check_removable(paths, "m")
+    assert store.remove(paths, "m") == 0
+    assert mine.stat().st_size == 20
+    assert list(paths.models.iterdir()) == []
+
+
+def test_a_link_to_nothing_can_be_removed(paths: Paths, tmp_path: Path) -> None:
+    (paths.models / "m.gguf").symlink_to(tmp_path / "gone")
+    assert store.installed(paths) == []
+    store.check_free(paths, "m", REPO)
+    store.check_removable(paths, "m")
+    assert store.remove(paths, "m") == 0
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../m", ".m", "a\0b", "m\n", "C:x", "a" * 101])
+def test_what_cannot_be_an_id_never_becomes_a_path(paths: Paths, name: str) -> None:
+    for use in (store.model_path, store.record_path, store.check_removable):
+        with pytest.raises(UsageError, match="cannot be a model's id"):
+            use(paths, name)
+
+
+def test_room_is_looked_for(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(free=store.SPARE_BYTES + 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    store.check_room(paths, 1000)
+    with pytest.raises(LlmsuggestdError, match="not enough room"):
+        store.check_room(paths, 1001)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "daemon", "expected"),
+    [
+        ("a", "ready", "loaded"), ("a", "busy", "loaded"), ("a", "loading", "loading"),
+        ("a", "failed", "failed"), ("a", "idle", "available"), ("b", "ready", "loading"),
+        ("c", "ready", "available"),
+    ],
+)  # fmt: skip
+def test_states(model_id: str, daemon: str, expected: str) -> None:
+    assert store.state_of(model_id, daemon, "a", "b") == expected
+
+
+def test_a_file_that_cannot_be_read_is_listed_without_details(paths: Paths) -> None:
+    (paths.models / "broken.gguf").write_bytes(b"no gguf")
+    (model,) = store.installed(paths)
+    assert store.details(paths, model) == store.Details(None, None, None)
+    os.unlink(model.path)  # noqa: PTH108 - while it is listed
+    assert store.details(paths, model) == store.Details(None, None, None)
