@@ -80,8 +80,7 @@ class Hub:
 @contextlib.contextmanager
 def serving(repos: dict[str, Path]) -> Iterator[Hub]:
     """Serve folders as repositories, by name, while the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     hub = Hub(f"http://127.0.0.1:{server.server_port}", repos)
     server.hub = hub  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -92,6 +91,13 @@ def serving(repos: dict[str, Path]) -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that is killed hangs up."""
 
 
 @lru_cache(maxsize=256)

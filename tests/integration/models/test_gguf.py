@@ -1,0 +1,149 @@
+"""Ready-made GGUF files: from a repository, and from the user's disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd.errors import ExitCode
+from llmsuggestd.models.store import SHIPPED
+from tests.support.hub import COMMIT
+
+from .conftest import REPO, Puller, pulling_from
+
+
+@pytest.fixture
+def ready_made(tmp_path: Path) -> Iterator[Puller]:
+    """A home, and a hub with one GGUF file."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    shutil.copy(SHIPPED, folder / "tuned.gguf")
+    with pulling_from(folder) as puller:
+        yield puller
+
+
+def of_another_kind(path: Path) -> Path:
+    """The starter, said to be a llama, and twice as long as it need be."""
+    data = SHIPPED.read_bytes().replace(b"gptneox", b"llamaXY", 1)
+    path.write_bytes(data + bytes(4_000_000))
+    return path
+
+
+def test_a_repository_with_one_file(ready_made: Puller) -> None:
+    result = ready_made.run("pull", REPO)
+    assert result.returncode == 0, result.stderr
+    home = ready_made.home
+    assert (home.paths.models / "tuned.gguf").read_bytes() == SHIPPED.read_bytes()
+    (row,) = json.loads(ready_made.run("list", "--json").stdout)["models"]
+    assert (row["id"], row["source"]) == ("tuned", f"{REPO}/tuned.gguf@{COMMIT}")
+    assert row["licence"] == "apache-2.0"
+    assert not home.paths.downloads.exists()
+    assert ready_made.run("remove", "tuned").returncode == 0
+    assert list(home.paths.models.iterdir()) == []
+
+
+def test_a_repository_with_several(ready_made: Puller) -> None:
+    folder = ready_made.hub.repos[REPO]
+    (folder / "sub").mkdir()
+    shutil.copy(SHIPPED, folder / "sub" / "second.gguf")
+    result = ready_made.run("pull", REPO)
+    assert result.returncode == ExitCode.INPUT
+    assert "pull one of: sub/second.gguf (" in result.stderr
+    result = ready_made.run("pull", f"{REPO}/sub/second.gguf", "--name", "mine")
+    assert result.returncode == 0, result.stderr
+    assert (ready_made.home.paths.models / "mine.gguf").read_bytes() == SHIPPED.read_bytes()
+    assert ready_made.hub.asked == ["second.gguf"]
+
+
+def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> None:
+    file = of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
+    ready_made.hub.rate = 2e6
+    result = ready_made.run("pull", REPO)
+    assert result.returncode == ExitCode.INPUT
+    assert "its architecture is llamaXY, not gptneox" in result.stderr
+    assert ready_made.hub.sent["tuned.gguf"] < file.stat().st_size / 4
+    assert not ready_made.home.paths.downloads.exists()
+
+
+def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    shutil.copy(SHIPPED, mine)
+    result = ready_made.run("import", str(mine), "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["model"] == "mine"
+    assert answer["trial"]["suggestion"]
+    (row,) = json.loads(ready_made.run("list", "--json").stdout)["models"]
+    assert row["source"] == str(mine)
+    again = tmp_path / "other" / "mine.gguf"
+    again.parent.mkdir()
+    shutil.copy(SHIPPED, again)
+    result = ready_made.run("import", str(again))
+    assert result.returncode == ExitCode.MODEL
+    assert f"there is a model 'mine' already, from {mine}" in result.stderr
+    assert ready_made.run("import", str(again), "--name", "second").returncode == 0
+    for model in ("mine", "second"):
+        assert ready_made.run("remove", model).returncode == 0
+    assert mine.read_bytes() == again.read_bytes() == SHIPPED.read_bytes()
+    assert list(ready_made.home.paths.models.iterdir()) == []
+
+
+def test_a_file_is_linked_and_stays(ready_made: Puller, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    shutil.copy(SHIPPED, mine)
+    assert ready_made.run("import", str(mine), "--link").returncode == 0
+    assert (ready_made.home.paths.models / "mine.gguf").readlink() == mine
+    ready_made.home.serve("--model", "mine")
+    assert ready_made.home.run("suggest", "⊢ True").returncode == 0
+    assert "0.0 MB are free again" in ready_made.run("remove", "mine").stdout
+    assert mine.read_bytes() == SHIPPED.read_bytes()
+
+
+def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> None:
+    data = SHIPPED.read_bytes()
+    files = {
+        "text": b"not a model at all",
+        "short": data[: len(data) // 2],
+        "empty": b"",
+        "other": data.replace(b"gptneox", b"llamaXY", 1),
+    }
+    for name, content in files.items():
+        file = tmp_path / f"{name}.gguf"
+        file.write_bytes(content)
+        result = ready_made.run("import", str(file))
+        assert result.returncode == ExitCode.INPUT, name
+        assert result.stderr.startswith("llmsuggestd: ")
+        assert "Traceback" not in result.stderr
+    result = ready_made.run("import", str(tmp_path / "other.gguf"), "--any-architecture")
+    assert result.returncode == ExitCode.MODEL  # llama.cpp does not know that one either
+    assert "it does not work here" in result.stderr
+    assert not list(ready_made.home.paths.models.glob("*"))
+
+
+def test_models_that_came_by_hand_are_left_alone(ready_made: Puller) -> None:
+    home = ready_made.home
+    home.paths.models.mkdir(parents=True)
+    shutil.copy(SHIPPED, home.paths.models / "tuned.gguf")
+    for arguments in (["pull", REPO], ["remove", "tuned"]):
+        result = ready_made.run(*arguments)
+        assert result.returncode == ExitCode.MODEL
+        assert "was put there by hand, and is left alone" in result.stderr
+    result = ready_made.run("remove", "starter")
+    assert "the starter belongs to the installation" in result.stderr
+    result = ready_made.run("remove", "nothing")
+    assert "is not installed" in result.stderr
+    assert [file.name for file in home.paths.models.iterdir()] == ["tuned.gguf"]
+
+
+def test_a_name_of_the_catalogue_says_how_to_get_it(ready_made: Puller) -> None:
+    result = ready_made.run("use", "llmstep-2.8b")
+    assert result.returncode == ExitCode.MODEL
+    assert "`llmsuggestd models pull llmstep-2.8b` fetches it" in result.stderr
+    catalogue = ready_made.run("catalogue").stdout
+    assert "wellecks/llmstep-mathlib4-pythia2.8b" in catalogue
+    assert "not a tactic model" in catalogue
+    assert json.loads(ready_made.run("catalogue", "--json").stdout)["models"][0]["id"] == "starter"
