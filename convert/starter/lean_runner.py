@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 SERVE = Path(__file__).parent / "lean" / "Serve.lean"
 HEARTBEATS = 20_000  # in thousands, as `maxHeartbeats` is; the tactic's own limit is 50,000
 START_SECONDS = 300.0
-STEP_SECONDS = 20.0
+STEP_SECONDS = 30.0
 SEARCH_SECONDS = 60.0
 
 Kind = Literal["closes", "valid", "fails", "unparsed"]

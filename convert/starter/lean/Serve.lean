@@ -1,7 +1,7 @@
 import Std
 import Starter.Run
 
-/-! Does the jobs in the file that `STARTER_JOBS` names; `convert/starter/lean_runner.py` runs this. -/
+/-! Does the jobs in the file that `STARTER_JOBS` names, for `convert/starter/lean_runner.py`. -/
 
 open Lean Elab Command in
 elab "#serve" : command => liftTermElabM do

@@ -117,7 +117,8 @@ def simpLemmas (target : Expr) (except : Name) : MetaM (Array Name) := do
   for part in subterms target do
     for entry in ← lemmas.post.getMatch part do
       if let .decl name _ _ := entry.origin then
-        unless found.contains name || name == except || name == ``eq_self || isPrivateName name || name.isInternal do
+        unless found.contains name || name == except || name == ``eq_self ||
+            isPrivateName name || name.isInternal do
           found := found.push name
   return found.extract 0 10
 
@@ -288,7 +289,6 @@ def candidates (goal : MVarId) (except : Name) (library inductive_ : Bool) :
       out := out.push "contradiction"
     unless given.isEmpty do out := out.push "simp_all"
   unless logical && facts.size ≤ 1 do out := out.push "simp"
-  out := out.push "grind"
   -- The target
   out := out ++ (← introductions target)
   match_expr shape with
@@ -317,7 +317,6 @@ def candidates (goal : MVarId) (except : Name) (library inductive_ : Bool) :
       out := out ++ #[s!"funext {name}", s!"ext {name}"]
     if type.isProp then out := out.push "apply propext"
     if type.isAppOfArity ``Prod 2 then out := out.push "apply Prod.ext"
-    if a.isApp then out := out.push "congr"
   | False => pure ()
   | _ => unless given.isEmpty do
       if facts.any (·.type.isConstOf ``False) then out := out.push "exfalso"
@@ -327,7 +326,8 @@ def candidates (goal : MVarId) (except : Name) (library inductive_ : Bool) :
       let text := (← ppExpr (condition.getArg! 1)).pretty
       if text.length < 40 && !(condition.getArg! 1).hasLooseBVars then
         let name ← freshFrom "h" []
-        out := out ++ #[s!"by_cases {name} : {text}", s!"by_cases {name} : {text} <;> simp [{name}]"]
+        let split := s!"by_cases {name} : {text}"
+        out := out ++ #[split, s!"{split} <;> simp [{name}]"]
   -- The hypotheses
   for fact in given.reverse.extract 0 6 do
     unless quantified && fact.type.isForall do
@@ -352,8 +352,9 @@ def candidates (goal : MVarId) (except : Name) (library inductive_ : Bool) :
       | some ``Nat | some ``List =>
         for induction in (if inductive_ then [true, false] else []) do
           if let some text ← alternatives value induction then out := out.push text
-      | some ``Bool => out := out ++ #[s!"cases {value.text} <;> rfl", s!"cases {value.text} <;> simp",
-          s!"cases {value.text} <;> simp_all"]
+      | some ``Bool =>
+        for last in ["rfl", "simp", "simp_all"] do
+          out := out.push s!"cases {value.text} <;> {last}"
       | some ``Option | some ``Sum | some ``Prod | some ``Except | some ``Subtype | some ``Fin =>
         if let some text ← alternatives value false then out := out.push text
         out := out.push s!"cases {value.text} <;> simp"
@@ -368,7 +369,8 @@ def candidates (goal : MVarId) (except : Name) (library inductive_ : Bool) :
   if library && !quantified then
     if let some (terms, applied) ← observing? <| fromLibrary goal except then
       out := out ++ terms ++ applied
-  return out.toList.eraseDups.toArray
+  -- Last, so that it can be left out where a hypothesis closes a goal on the way.
+  return (out.push "grind").toList.eraseDups.toArray
 where
   /-- Whether this is a `match`. -/
   isMatcherCore' (e : Expr) : Bool :=

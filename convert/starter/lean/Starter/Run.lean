@@ -74,12 +74,23 @@ def withGoal {α : Type} (start : Start) (x : TacticM α) : TermElabM α := do
     let context := { elaborator := .anonymous, recover := false }
     (x context).run' { goals := [goal] }
 
-/-- Whether the proof of `goal` uses the theorem that it is to prove. -/
+/-- Whether the proof of `goal` uses the theorem that it is to prove, by itself or in a lemma that
+the step added. -/
 def circular (goal : MVarId) (itself : Name) : TacticM Bool := do
   if itself.isAnonymous then return false
-  let proof ← instantiateMVars (.mvar goal)
-  let (_, parts) ← proofParts (← getEnv) proof
-  return parts.any (·.getUsedConstants.contains itself)
+  let env ← getEnv
+  let mut parts := #[← instantiateMVars (.mvar goal)]
+  let mut seen : NameSet := {}
+  let mut next := 0
+  while next < parts.size do
+    for name in parts[next]!.getUsedConstants do
+      if name == itself then return true
+      unless seen.contains name || (env.getModuleIdxFor? name).isSome do
+        seen := seen.insert name
+        if let some value := (env.find? name).bind (·.value? (allowOpaque := true)) then
+          parts := parts.push value
+    next := next + 1
+  return false
 
 /-- What came of a step, and the state after it where it works. -/
 structure Attempt where
@@ -238,16 +249,17 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
   modify fun s => { s with seen := s.seen.insert text none, budget := s.budget - 1 }
   let before ← (saveState : TacticM Tactic.SavedState)
   setGoals [goal]
+  let isSplit := path.any fun step => step.contains "| zero" || step.contains "| nil"
   let texts ← (LlmSuggest.observing <|
     withTheReader Core.Context ({ · with maxHeartbeats := 20000 * 1000 }) <| withCurrHeartbeats <|
-    (candidates goal task.itself (task.library && path.size ≤ 1)
-      (!path.any fun step => step.contains "| zero" || step.contains "| nil") : MetaM _) : TacticM _)
+    (candidates goal task.itself (task.library && path.size ≤ 1) (!isSplit) : MetaM _) : TacticM _)
   let texts := match texts with
     | .ok texts => texts
     | .error _ => #["simp", "omega", "grind", "rfl"]
   let mut kept : Array Kept := #[]
   let mut leads : Array (String × Nat × Tactic.SavedState) := #[]
   for step in texts do
+    if step == "grind" && !path.isEmpty && kept.any (·.text.startsWith "exact ") then continue
     let result ← attempt step task.itself task.heartbeats
     modify fun s => { s with attempts := s.attempts + 1 }
     if result.kind == "closes" then
@@ -256,8 +268,8 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
       if let some after := result.after? then leads := leads.push (step, result.left, after)
   -- Goals that no automation closes are seldom closed after another step, and only those few that
   -- such a step makes easy are worth the time.
-  let easy := kept.any fun step => step.text.startsWith "grind" || step.text.startsWith "simp" ||
-    step.text == "omega"
+  let easy := kept.any fun step =>
+    ["grind", "exact ", "simp", "omega"].any (step.text.startsWith ·)
   let depth := if easy then depth else if logical type then 0 else min depth 1
   let most := if path.isEmpty then 8 else if easy then 4 else 3
   if depth > 0 then
@@ -337,7 +349,8 @@ def isWritten (env : Environment) (name : Name) : Bool :=
   (wasOriginallyTheorem env name || (env.find? name).any (· matches .thmInfo _)) &&
   !name.isInternalDetail && !isPrivateName name && !isInstanceCore env name &&
   !Linter.isDeprecated env name &&
-  !name.components.any (fun part => [`Internal, `Impl, `Lean, `Tactic, `Linarith, `Grind].contains part) &&
+  !name.components.any (fun part =>
+    [`Internal, `Impl, `Lean, `Tactic, `Linarith, `Grind].contains part) &&
   !(["injEq", "inj", "sizeOf_spec", "noConfusion", "congr_simp", "eq_def", "brecOn", "ctorIdx",
     "induct", "induct_unfolding", "fun_cases", "fun_cases_unfolding", "elim",
     "mutual_induct"].contains name.getString!) && !name.getString!.startsWith "eq_"
@@ -394,6 +407,9 @@ def run (job : Json) : TermElabM Unit := do
 /-- Does the jobs of a file, a line of JSON each. -/
 def runAll (file : System.FilePath) : TermElabM Unit := do
   let input ← IO.FS.readFile file
+  -- Lean makes the index of its library when it is first asked for; no step should wait for that.
+  if (input.splitOn "exact?").length > 1 || (input.splitOn "\"library\": true").length > 1 then
+    discard <| LibrarySearch.libSearchFindDecls (mkConst ``True)
   for line in input.splitOn "\n" do
     if line.isEmpty then continue
     match Json.parse line with

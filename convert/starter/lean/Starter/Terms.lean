@@ -59,19 +59,25 @@ def atHand : MetaM (Array Known) := do
   for decl in lctx do
     if decl.isImplementationDetail || decl.userName.hasMacroScopes then continue
     unless (lctx.findFromUserName? decl.userName).any (·.fvarId == decl.fvarId) do continue
-    found := found.push ⟨toString decl.userName, true, decl.toExpr, (← instantiateMVars decl.type), 0⟩
+    let type ← instantiateMVars decl.type
+    found := found.push ⟨toString decl.userName, true, decl.toExpr, type, 0⟩
   return found
 
 /-- Those that are proofs. -/
 def onlyProofs (known : Array Known) : MetaM (Array Known) :=
   known.filterM fun k => isProp k.type
 
-/-- Applies one proof to another if that fits. -/
-def apply? (f a : Known) : MetaM (Option Known) := do
-  let .forallE _ domain body _ := ← unfoldNot f.type | return none
-  if body.hasLooseBVars then return none
-  unless ← isDefEq domain a.type do return none
-  return some ⟨s!"{f.text} {a.argument}", false, .app f.proof a.proof, (← instantiateMVars body), f.size + a.size + 1⟩
+/-- The premise and the conclusion of a proposition that is an implication. -/
+def implication? (type : Expr) : MetaM (Option (Expr × Expr)) := do
+  let .forallE _ domain body _ := ← unfoldNot type | return none
+  return if body.hasLooseBVars then none else some (domain, body)
+
+/-- Whether two types are the same; what cannot be is told apart without unfolding anything. -/
+def same (a b : Expr) : MetaM Bool := do
+  if a == b then return true
+  if a.getAppFn.isFVar || b.getAppFn.isFVar || a.isForall || b.isForall then return false
+  if a.getAppFn != b.getAppFn then return false
+  withReducible <| isDefEq a b
 
 /-- What a proof gives by itself: its parts, its mirror image, its instances for `values`. -/
 def parts (known : Known) (values : Array Known) : MetaM (Array Known) := do
@@ -96,33 +102,41 @@ def parts (known : Known) (values : Array Known) : MetaM (Array Known) := do
     unless info.isExplicit && body.hasLooseBVars do return #[]
     let fitting ← values.filterM fun value => isDefEq domain value.type
     return fitting.extract 0 3 |>.map fun value =>
-      ⟨s!"{known.text} {value.argument}", false, .app known.proof value.proof, body.instantiate1 value.proof, size⟩
+      ⟨s!"{known.text} {value.argument}", false, .app known.proof value.proof,
+        body.instantiate1 value.proof, size⟩
 
 /-- `a = c` from `a = b` and `b = c`. -/
 def trans? (first second : Known) : MetaM (Option Known) := do
   let some (_, a, b) := (← whnfR first.type).eq? | return none
   let some (_, b', c) := (← whnfR second.type).eq? | return none
   unless b == b' && a != c do return none
-  return some ⟨s!"{first.argument}.trans {second.argument}", false, (← mkAppM ``Eq.trans #[first.proof, second.proof]), (← mkEq a c), first.size + second.size + 1⟩
+  let proof ← mkAppM ``Eq.trans #[first.proof, second.proof]
+  return some ⟨s!"{first.argument}.trans {second.argument}", false, proof, ← mkEq a c,
+    first.size + second.size + 1⟩
 
 /-- The proofs that follow from those given in a few steps, each proposition once. -/
-def consequences (given values : Array Known) (most : Nat := 40) : MetaM (Array Known) := do
+def consequences (given values : Array Known) (most : Nat := 30) : MetaM (Array Known) := do
   let mut facts := given
+  let mut implications : Array (Option (Expr × Expr)) := #[]
   let mut next := 0
   while next < facts.size do
     if facts.size ≥ most then break
     let fact := facts[next]!
+    implications := implications.push (← implication? fact.type)
     next := next + 1
     if fact.size > 3 then continue
     let mut new ← parts fact values
     for i in [0:next] do
       let other := facts[i]!
-      if let some found ← apply? fact other then new := new.push found
-      if i + 1 < next then
-        if let some found ← apply? other fact then new := new.push found
-        if fact.size + other.size ≤ 1 then
-          if let some found ← trans? fact other then new := new.push found
-          if let some found ← trans? other fact then new := new.push found
+      for (f, a, implication?) in
+          [(fact, other, implications[next - 1]!), (other, fact, implications[i]!)] do
+        if let some (domain, conclusion) := implication? then
+          if ← same domain a.type then
+            new := new.push ⟨s!"{f.text} {a.argument}", false, .app f.proof a.proof, conclusion,
+              f.size + a.size + 1⟩
+      if fact.size + other.size ≤ 1 && fact.type.isEq && other.type.isEq then
+        if let some found ← trans? fact other then new := new.push found
+        if let some found ← trans? other fact then new := new.push found
     for found in new do
       unless facts.any (·.type == found.type) do facts := facts.push found
   return facts
@@ -202,7 +216,8 @@ def witnesses (values : Array Known) (type : Expr) : MetaM (List Known) := do
   if (← whnfR type).isConstOf ``Nat then
     if let some value := found.head? then
       if value.proof.isFVar then
-        found := found ++ [⟨s!"{value.text} + 1", false, mkNatAdd value.proof (mkNatLit 1), type, 1⟩]
+        let next := mkNatAdd value.proof (mkNatLit 1)
+        found := found ++ [⟨s!"{value.text} + 1", false, next, type, 1⟩]
   return found
 
 /-- A few short terms that prove the target from the facts, shortest first. -/
@@ -212,7 +227,7 @@ partial def proofs (facts values : Array Known) (target : Expr) (depth : Nat) :
   let mut found : Array Written := #[]
   for fact in facts do
     if found.size ≥ 2 then break
-    if ← isDefEq fact.type target then
+    if ← same fact.type target then
       found := found.push (fact.text, fact.atomic)
   if let some absurdity := facts.find? (·.type.isConstOf ``False) then
     unless target.isConstOf ``False do
@@ -256,7 +271,8 @@ partial def proofs (facts values : Array Known) (target : Expr) (depth : Nat) :
         let inner ← withLocalDecl (.mkSimple name) info domain fun x => do
           let new : Known := ⟨name, true, x, domain, 0⟩
           let proposition ← isProp domain
-          let facts ← if proposition then consequences (facts.push new) values 50 else pure facts
+          let facts ← if proposition then consequences (facts.push new) values (facts.size + 12)
+            else pure facts
           let values := if proposition then values else values.push new
           proofs facts values (body.instantiate1 x) (depth - 1)
         for x in inner.take 2 do

@@ -1,0 +1,102 @@
+"""The generator around Lean: what it asks, what it keeps, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.starter import generate, lean_runner
+from convert.starter.goals import Goal, Hypothesis
+from convert.starter.lean_runner import Job, Judgement, NoLeanError, Verdict, judge
+from convert.starter.split import canonical
+from convert.starter.terms import Term
+
+
+def test_source_is_what_stands_behind_example() -> None:
+    goal = Goal((Hypothesis("p", Term("Prop")), Hypothesis("h", Term("p"))), Term("p"), "inl")
+    assert generate.source(goal) == "(p : Prop) (h : p) : p"
+    assert generate.source(Goal((), Term("1 = 1"))) == ": 1 = 1"
+
+
+def test_statements_differ_and_follow_the_shares_and_the_seed() -> None:
+    shares = {"propositional": 30, "lists": 10}
+    jobs = list(generate.stated_jobs(1, shares))
+    assert [sum(job["family"] == name for job in jobs) for name in shares] == [30, 10]
+    assert len({job["statement"] for job in jobs}) == 40
+    assert jobs == list(generate.stated_jobs(1, shares)) != list(generate.stated_jobs(2, shares))
+
+
+def _goal(text: str, *path: str) -> dict[str, Any]:
+    return {"goal": text, "steps": [["exact h", "closes", 0]], "path": list(path)}
+
+
+def test_the_file_grows_and_goes_on_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+    limit = 7
+
+    def search(jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any] | None]]:
+        for job in jobs:
+            if len(asked) == limit:
+                raise NoLeanError("gone")
+            asked.append(job)
+            root = f"n : Nat\nh : {job['start']['stated']}\n⊢ n = n"
+            found = [_goal(root), _goal(root + " + 0", "simp")]
+            answer = {"root": root, "found": found, "attempts": 2, "milliseconds": 1}
+            yield job, None if len(asked) == 3 else answer
+
+    monkeypatch.setattr(generate, "search", search)
+    target = tmp_path / "pairs.jsonl"
+    arguments = {"stated": 20, "theorems": 0, "seed": 4, "processes": 1, "every": 5}
+    with pytest.raises(NoLeanError):
+        generate.generate(target, **arguments)
+    assert len(target.read_text().splitlines()) == 8  # four of the first five had an answer
+    limit = 100
+    count = generate.generate(target, **arguments)
+    assert len(asked) == len({json.dumps(job["start"]) for job in asked})
+    pairs = [json.loads(line) for line in target.read_text().splitlines()]
+    assert count["goals"] == len(pairs) == 2 * (len(asked) - 1)
+    assert count["statements"] == len({pair["statement"] for pair in pairs})
+    fields = {"goal", "steps", "path", "start", "family", "source", "statement", "split"}
+    assert all(set(pair) == fields for pair in pairs)
+    assert len({canonical(pair["goal"]) for pair in pairs}) > 10
+
+
+def test_a_candidate_that_takes_lean_down_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process of this Lean ends at `crash`, and does not begin a job behind `never`."""
+    starts = []
+
+    def one_process(requests: list[Job], *_: object) -> Iterator[dict[str, Any]]:
+        starts.append(len(requests))
+        for request in requests:
+            yield {"id": request["id"], "begins": True}
+            yield {"id": request["id"], "goal": "⊢ p"}
+            for index in range(request["first"], len(request["candidates"])):
+                text = request["candidates"][index]
+                if text == "crash":
+                    return
+                yield {"id": request["id"], "candidate": index, "verdict": text, "left": 0}
+            yield {"id": request["id"], "ends": True}
+
+    monkeypatch.setattr(lean_runner, "_one_process", one_process)
+    start = {"stated": ": True"}
+    lists = [["closes", "crash", "valid"], ["closes"], ["crash"], ["crash", "crash", "unparsed"]]
+    jobs = [{"start": start, "path": [], "candidates": candidates} for candidates in lists]
+    found = sorted(judge(jobs, processes=2), key=lambda judgement: judgement.index)
+    kinds = {"crash": "fails"}
+    assert found == [
+        Judgement(i, "⊢ p", [Verdict(kinds.get(text, text)) for text in candidates])  # type: ignore[arg-type]
+        for i, candidates in enumerate(lists)
+    ]
+
+
+def test_a_lean_that_never_starts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lean_runner, "_one_process", lambda *_: iter(()))
+    job = {"start": {"stated": ": True"}, "path": [], "candidates": ["trivial"]}
+    with pytest.raises(NoLeanError, match="before it does a job"):
+        list(judge([job]))
