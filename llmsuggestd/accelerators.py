@@ -222,7 +222,14 @@ def _output(*command: str) -> str:
     """What a program prints; nothing if there is none, or it fails."""
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=20, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+            check=False,
+            # drivers would leave caches in the home of who only looks
+            env=os.environ | {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
