@@ -216,6 +216,8 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._strikes = 0
         self.engine: EngineProcess | None = None
+        self.file: tuple[int, ...] = ()
+        """The identity that the model's file had when the engine read it."""
         self.loading = False
         self.failure: LlmsuggestdError | None = None
         """Why there is no engine, and none will be started."""
@@ -237,7 +239,9 @@ class Supervisor:
             try:
                 if self._strikes:
                     await asyncio.sleep(0.1 * 2**self._strikes)
+                file = file_identity(Path(self._load.path))
                 self.engine = await self._spawn()
+                self.file = file
             except LlmsuggestdError as error:
                 self.engine = None
                 self.failure = error
@@ -340,6 +344,15 @@ class Supervisor:
             return engine
         assert last is not None
         raise last
+
+
+def file_identity(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced; empty if there is none."""
+    try:
+        info = path.stat()
+    except OSError:
+        return ()
+    return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def engine_environment() -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from llmsuggestd.daemon.cache import Answers
-from llmsuggestd.daemon.engine import EngineError, EngineProcess, Supervisor
+from llmsuggestd.daemon.engine import EngineError, Supervisor, file_identity
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import State, SuggestAnswer, SuggestRequest, Timings
 from llmsuggestd.engine import protocol
@@ -71,8 +71,6 @@ class Serving:
         self._jobs = 0
         self._drained = asyncio.Event()
         self._drained.set()
-        self._engine: EngineProcess | None = None
-        self._file: tuple[int, ...] = ()
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -80,11 +78,9 @@ class Serving:
 
         A file that is replaced while its model is loaded changes nothing until it is loaded anew.
         """
-        engine = self.supervisor.engine
-        if engine is None or engine is not self._engine:
-            self._engine = engine
-            self._file = file_identity(Path(self.load.path))
-        return (self.model, *self._file, self.load.context)
+        loaded = self.supervisor.engine is not None
+        file = self.supervisor.file if loaded else file_identity(Path(self.load.path))
+        return (self.model, *file, self.load.context)
 
     @contextlib.contextmanager
     def job(self) -> Iterator[None]:
@@ -301,15 +297,6 @@ class Suggester:
         if (key := _digest(serving, request)) is not None:
             self.answers.put(key, answer)
         return answer
-
-
-def file_identity(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced; empty if there is none."""
-    try:
-        info = path.stat()
-    except OSError:
-        return ()
-    return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def _digest(serving: Serving, request: SuggestRequest) -> bytes | None:

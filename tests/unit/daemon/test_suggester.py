@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from llmsuggestd.daemon import suggester as module
-from llmsuggestd.daemon.engine import EngineError, LoadFailed, Supervisor
+from llmsuggestd.daemon.engine import EngineError, LoadFailed, Supervisor, file_identity
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import (
@@ -29,10 +29,12 @@ from llmsuggestd.errors import LlmsuggestdError
 class FakeSupervisor:
     """Answers each goal with itself, once `gate` is open."""
 
-    def __init__(self, name: str, failure: LlmsuggestdError | None = None) -> None:
+    def __init__(self, name: str, path: str, failure: LlmsuggestdError | None = None) -> None:
         self.name = name
+        self.path = path
         self.failure = failure
         self.engine: Any = None
+        self.file: tuple[int, ...] = ()
         self.loading = False
         self.extra_buffers = True
         self.gate = asyncio.Event()
@@ -44,7 +46,8 @@ class FakeSupervisor:
     async def ready(self) -> Any:
         if self.failure is not None:
             raise self.failure
-        self.engine = self.engine or object()
+        if self.engine is None:
+            self.engine, self.file = object(), file_identity(Path(self.path))
         return self.engine
 
     async def ask(self, request: protocol.Suggest) -> protocol.Result:
@@ -67,8 +70,8 @@ class FakeSupervisor:
 
 
 def serving(name: str = "a", path: Path | None = None, **more: Any) -> tuple[Serving, Any]:
-    supervisor = FakeSupervisor(name, **more)
     load = protocol.Load(str(path or "/nonexistent"), "auto", 0, 2048, True)
+    supervisor = FakeSupervisor(name, load.path, **more)
     return Serving(name, load, cast(Supervisor, supervisor)), supervisor
 
 
