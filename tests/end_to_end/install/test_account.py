@@ -34,9 +34,7 @@ class Account:
             folder.mkdir()
         self.runtime.mkdir(mode=0o700)
         (self.home / ".profile").write_text("# as adduser makes it\n")
-        # a systemctl that finds no manager, whatever this machine has
-        (self.bin / "systemctl").write_text("#!/bin/sh\nexit 1\n")
-        (self.bin / "systemctl").chmod(0o755)
+        self.service_manager(answers=False)  # whatever this machine has
         kept = {"LANG", "LD_LIBRARY_PATH", "TMPDIR"}
         self.env = {name: value for name, value in os.environ.items() if name in kept} | {
             "HOME": str(self.home),
@@ -44,6 +42,11 @@ class Account:
             "XDG_RUNTIME_DIR": str(self.runtime),
             "LLMSUGGESTD_PORT": "0",
         }
+
+    def service_manager(self, *, answers: bool) -> None:
+        """Have systemctl find the user's manager, which does nothing then, or none."""
+        (self.bin / "systemctl").write_text(f"#!/bin/sh\nexit {0 if answers else 1}\n")
+        (self.bin / "systemctl").chmod(0o755)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `llmsuggestd`, as the account's user would."""
@@ -143,3 +146,33 @@ def test_two_logins_with_different_variables_find_the_same_installation(account:
     assert account.run("install").returncode == 0
     assert account.run("uninstall", "--purge").returncode == 0
     assert account.listing() == before
+
+
+def test_a_service_goes_although_its_manager_does_not_answer_any_more(account: Account) -> None:
+    before = account.listing()
+    account.service_manager(answers=True)
+    account.run("install")
+    unit = account.home / ".config" / "systemd" / "user" / "llmsuggestd.service"
+    assert f"ExecStart={sys.executable} -P" in unit.read_text()
+    account.service_manager(answers=False)
+    account.run("install")  # from cron, say: the service stays
+    assert unit.exists()
+    assert str(unit) in account.run("uninstall", "--purge").stdout
+    assert account.listing() == before
+
+
+def test_a_service_follows_an_installation_that_has_moved(account: Account) -> None:
+    account.service_manager(answers=True)
+    account.run("install")
+    unit = account.home / ".config" / "systemd" / "user" / "llmsuggestd.service"
+    unit.write_text(unit.read_text().replace(sys.executable, "/moved/away/python"))
+    findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
+    assert findings["service"]["level"] == "warning"
+    account.run("install")
+    assert f"ExecStart={sys.executable} -P" in unit.read_text()
+    # and one whose configuration is elsewhere now
+    account.env["XDG_CONFIG_HOME"] = str(account.home / "elsewhere")
+    said = account.run("install")
+    assert f"remove what an earlier version made: {unit}" in said.stdout
+    assert not unit.exists()
+    assert (account.home / "elsewhere" / "systemd" / "user" / "llmsuggestd.service").exists()

@@ -1,0 +1,100 @@
+"""Starting and stopping through a service manager: a stand-in that does what it is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd import service
+from llmsuggestd.daemon import control
+from llmsuggestd.errors import ExitCode, LlmsuggestdError
+from llmsuggestd.service import ServiceError
+from tests.conftest import Home
+
+
+class Manager:
+    """A service manager: runs the command line of a service, and tells with what it ended."""
+
+    manager = "a stand-in"
+    file = Path("/nonexistent")
+
+    def __init__(self, home: Home) -> None:
+        self._env = home.env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def content(self) -> bytes:
+        return b""
+
+    def is_registered(self) -> bool:
+        return True
+
+    def is_current(self) -> bool:
+        return True
+
+    def files(self) -> list[Path]:
+        return []
+
+    def register(self) -> None:
+        """Nothing is kept."""
+
+    def unregister(self) -> None:
+        """Nothing is kept."""
+
+    def start(self) -> None:
+        """Start, and wait a little, as for `READY=1`."""
+        self._process = subprocess.Popen(
+            service.command_line(), env=self._env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            status = self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            return
+        raise ServiceError("the job failed, see elsewhere", "", status)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL soon after."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=4)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def manager(home: Home, monkeypatch: pytest.MonkeyPatch) -> Manager:
+    monkeypatch.delenv("LLMSUGGESTD_SOCKET", raising=False)
+    home.install_starter()
+    return Manager(home)
+
+
+def test_a_service_is_started_logs_to_the_file_and_is_stopped(home: Home, manager: Manager) -> None:
+    status = control.start(home.paths, manager)
+    assert status["state"] == "ready"
+    assert "serving on" in home.run("logs").stdout
+    assert control.stop(home.paths, manager) == (status["pid"], False)
+    assert control.stop(home.paths, manager) == (None, False)
+
+
+def test_a_service_that_cannot_start_says_why(home: Home, manager: Manager) -> None:
+    home.paths.config.mkdir()
+    home.paths.config_file.write_text("port = 'many'\n")
+    with pytest.raises(LlmsuggestdError, match="`port`") as error:
+        control.start(home.paths, manager)
+    assert error.value.exit_code == ExitCode.CONFIG
+    assert "config.md" in error.value.hint
+
+
+def test_a_service_that_hangs_is_ended(home: Home, manager: Manager) -> None:
+    pid = control.start(home.paths, manager)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    assert control.stop(home.paths, manager) == (pid, True)
+    assert not home.paths.client_file.exists()
+    assert control.stop(home.paths, manager) == (None, False)
