@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import random
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +19,7 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
-from . import data, evaluate, verify
+from . import curve, data, evaluate, verify
 from .examples import Example, Pair, of_sample, read_pairs, shuffled
 from .generate import ELEMENTARY, SEED, generate
 from .lean_runner import NoLeanError, judge
@@ -78,6 +79,7 @@ def run_training(options: argparse.Namespace) -> int:
     settings = train.Settings(**{key: chosen[key] for key in names if key in chosen})
     tokenizer = Tokenizer.from_file(str(options.output / "tokenizer.json"))
     training = train.Training(tokenizer, settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.resume:
         training.take_up(options.work)
     known = [pair.example for pair in pairs if pair.split == "train" and pair.steps]
@@ -148,6 +150,12 @@ def run_verification(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def run_curve(options: argparse.Namespace) -> int:
+    """Draw the learning curve of a checkpoint."""
+    curve.draw(options.checkpoint / "training.json", options.output)
+    return 0
+
+
 def run_report(options: argparse.Namespace) -> int:
     """Print the tables of an evaluation again."""
     print(evaluate.report(json.loads(options.results.read_text("utf-8")), options.name))
@@ -183,7 +191,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--resume", action="store_true", help="go on from the state kept there")
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
     sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
-    for name in ("layers", "template-steps", "pair-steps", "final-steps", "threads", "seed"):
+    for name in (
+        "layers",
+        "parts",
+        "template-steps",
+        "pair-steps",
+        "final-steps",
+        "threads",
+        "seed",
+    ):
         sub.add_argument(f"--{name}", type=int)
 
     sub = command("held-out", run_held_out)
@@ -208,6 +224,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--each", type=int, default=10, help="goals of each template")
     sub.add_argument("--seed", type=int, default=VERIFY_SEED)
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+
+    sub = command("curve", run_curve)
+    sub.add_argument("output", type=Path, help="the picture (.svg or .png)")
+    sub.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
 
     sub = command("report", run_report)
     sub.add_argument("results", type=Path, nargs="?", default=RESULTS)

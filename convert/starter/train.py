@@ -36,6 +36,8 @@ from .tokenizer import CONTEXT, END
 SHARES = 8
 """Into how many optimizers the layers' matrices are divided, so that threads can share them."""
 
+SAVE_SECONDS = 300
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -47,7 +49,7 @@ class Settings:
     template_steps: int = 2000
     pair_steps: int = 2500
     final_steps: int = 1000  # of the last stage: the learning rate falls to nothing
-    rows_tokens: int = 768  # about how many tokens a replica reads at a time
+    rows_tokens: int = 512  # about how many tokens a replica reads at a time
     parts: int = 8  # such portions make a step
     steps_per_goal: int = 6
     longest: int = 400  # tokens of a row; longer ones are left out
@@ -340,13 +342,27 @@ class Training:
     ) -> None:
         """Train on each stage's examples for its number of steps.
 
-        Writes `state.pt` in the folder `work` at every report, after which a new `Training` can
-        take up where this one was; stages that it has behind it are passed over.
+        Writes `state.pt` in the folder `work` every five minutes and when it is interrupted, from
+        which a new `Training` can go on; stages that it has behind it are passed over.
         """
+        try:
+            self._run(stages, validation, work, report, validate_every)
+        finally:
+            self.put_down(work)
+        self.model.eval()
+
+    def _run(
+        self,
+        stages: Sequence[tuple[Iterable[Example], int]],
+        validation: Sequence[Example],
+        work: Path,
+        report: float,
+        validate_every: int,
+    ) -> None:
         torch.set_num_threads(1)
         replicas = Replicas(self.model, self.settings.threads, self.settings.goal_weight)
         held_out = encode(validation, self.tokenizer, self.settings)
-        clock = reported = time.monotonic()
+        clock = reported = saved = time.monotonic()
         recent: list[float] = []
         behind = 0
         for number, (examples, count) in enumerate(stages):
@@ -383,9 +399,10 @@ class Training:
                         f"{self.tokens / self.seconds:.0f} tokens/s",
                         flush=True,
                     )
-                    self.put_down(work)
                     reported = now
-        self.model.eval()
+                if now - saved > SAVE_SECONDS:
+                    self.put_down(work)
+                    saved = now
 
     def _update(self, threads: ThreadPoolExecutor) -> None:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

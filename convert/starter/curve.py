@@ -1,0 +1,35 @@
+"""The learning curve of a training, drawn for the docs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+
+def draw(record: Path, picture: Path) -> None:
+    """Draw the validation points of a `training.json`; needs matplotlib (extra `train`)."""
+    from matplotlib import pyplot
+
+    points = json.loads(record.read_text(encoding="utf-8"))["curve"]
+    tokens = [point["tokens"] / 1e6 for point in points]
+    pyplot.rcParams["svg.hashsalt"] = "starter"
+    figure, losses = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
+    trained = [p["train_loss"] for p in points]
+    losses.plot(tokens, trained, color="#888", label="training, the goals' text with it")
+    losses.plot(tokens, [p["validation_loss"] for p in points], color="#c33", label="validation")
+    losses.set_xlabel("tokens read (millions)")
+    losses.set_ylabel("loss of a step's token (nats)")
+    losses.set_yscale("log")
+    answered = losses.twinx()
+    shares = [100 * p["validation_greedy"] for p in points]
+    answered.plot(tokens, shares, color="#36c", linestyle="--", label="answered (right axis)")
+    answered.set_ylabel("answered greedily (%)")
+    answered.set_ylim(0, 100)
+    changes = [a for a, b in itertools.pairwise(points) if a["stage"] != b["stage"]]
+    for point in changes:
+        losses.axvline(point["tokens"] / 1e6, color="#bbb", linewidth=0.8)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, metadata={"Date": None})
+    pyplot.close(figure)
