@@ -30,7 +30,8 @@ def command(context: click.Context, as_json: bool) -> None:
     else:
         model = status["model"]
         rows = [
-            ("state", status["state"]),
+            ("state", "idle: the next request loads the model" if status["state"] == "idle"
+             else status["state"]),
             ("reason", status["reason"]),
             ("hint", status["hint"]),
             ("model", f"{model['id']}: {model['description'] or 'not loaded'}"),

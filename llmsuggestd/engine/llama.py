@@ -99,6 +99,7 @@ class Llama:
         context: int,
         extra_buffers: bool,
     ) -> None:
+        global _stop
         _capture_log()
         C.llama_backend_init()
         self._model = _load_model(path, gpu_layers, extra_buffers)
@@ -106,7 +107,7 @@ class Llama:
         self._piece_buffer = ctypes.create_string_buffer(4096)
         self._context = self._new_context(context, threads)
         self._memory = C.llama_get_memory(self._context)
-        self.stop = StopFlag()
+        self.stop = _stop = StopFlag()
         C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
         self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
         self.context = int(C.llama_n_ctx(self._context))
@@ -381,6 +382,7 @@ def _load(path: Path, params: Any) -> Any:
 
 
 _log: deque[str] = deque(maxlen=50)
+_stop: StopFlag | None = None
 _ERROR_LEVEL = 4
 _WARNING_LEVEL = 3
 _CONTINUED_LEVEL = 5
@@ -388,7 +390,12 @@ _CONTINUED_LEVEL = 5
 
 @C.llama_log_callback  # type: ignore[untyped-decorator]
 def _on_log(level: int, text: bytes, _: object) -> None:
-    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date."""
+    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date.
+
+    That a decode failed which we have stopped is no news.
+    """
+    if _stop:
+        return
     line = text.decode(errors="replace")
     if level == _ERROR_LEVEL:
         _log.append(line.strip())

@@ -19,6 +19,7 @@ import fnmatch
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -50,16 +51,16 @@ class Worker:
     """One way to get suggestions, in its process (`decoders.py`)."""
 
     def __init__(self, method: str, checkpoint: Path, gguf: Path, python: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             [python, "-m", "tests.benchmarks.decoders", method, str(checkpoint), str(gguf)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             cwd=ROOT,
             start_new_session=True,  # as every service and every editor has one
         )
-        self._stderr = ThreadPoolExecutor(1).submit(self._process.stderr.read)  # type: ignore[union-attr]
         self.gguf = gguf
         self.peak = 0
         self._read()
@@ -68,7 +69,8 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"a contender ended:\n{self._stderr.result()}")
+            self._errors.seek(0)
+            raise SystemExit(f"a contender ended:\n{self._errors.read()}")
         answer: Figures = json.loads(line)
         return answer
 
@@ -92,6 +94,7 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+        self._errors.close()
 
 
 def fresh_goals(count: int, seed: int) -> list[str]:
@@ -377,6 +380,7 @@ def main() -> None:
     parser.add_argument("--transformers-python", default=sys.executable, metavar="PYTHON",
                         help="an interpreter with torch and transformers")  # fmt: skip
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was changed is put back
     run = Run(options.directory)
     if not options.render:
         measure(run, options)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import llama_cpp
 import numpy as np
 import pytest
 
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.__main__ import Engine
-from llmsuggestd.engine.llama import Cancelled, StopFlag
+from llmsuggestd.engine.llama import Cancelled
 from llmsuggestd.engine.prompt import build_prompt
 from llmsuggestd.models import store
 
@@ -53,17 +55,37 @@ def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
     np.testing.assert_allclose(kept, fresh, atol=0.05)
 
 
-def test_llama_cpp_itself_stops_a_decode(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own look at the flag is turned off: what stops here is the abort callback."""
+def test_llama_cpp_itself_stops_a_decode(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Our own look at the flag is over when it is raised: what stops is the abort callback."""
     llama = engine.llama
     tokens = llama.tokenize(build_prompt("⊢ 2 = 2", ""))
     llama.forget()
     before = llama.start(tokens)
     llama.forget()
-    with monkeypatch.context() as patch:
-        patch.setattr(StopFlag, "__bool__", lambda _: False)
+    decode = llama_cpp.llama_decode
+
+    def stop_and_decode(*arguments: Any) -> int:
         llama.stop.raise_()
+        code: int = decode(*arguments)
+        return code
+
+    with monkeypatch.context() as patch:
+        patch.setattr(llama_cpp, "llama_decode", stop_and_decode)
         with pytest.raises(Cancelled):
             llama.start(tokens)
-        llama.stop.lower()
+    llama.stop.lower()
+    assert capfd.readouterr().err == ""  # what was asked for is no error
     np.testing.assert_allclose(llama.start(tokens), before, atol=1e-5)
+
+
+def test_a_seed_draws_the_same_again(engine: Engine) -> None:
+    def draw(seed: int) -> list[tuple[str, float]]:
+        engine.llama.forget()  # the same arithmetic, to the last bit
+        request = protocol.Suggest(1, "⊢ 2 + 2 = 4", "", 5, 32, "sample", 1.0, seed)
+        return [(s.text, s.score) for s in engine.suggest(request).suggestions]
+
+    first = draw(1)
+    assert draw(2) != first
+    assert draw(1) == first
