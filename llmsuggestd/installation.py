@@ -30,7 +30,7 @@ from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private, write_atomically
-from llmsuggestd.service import Service
+from llmsuggestd.service import Service, ServiceError
 from llmsuggestd.version import __version__
 
 TRAY_TIMEOUT: Final = 5.0
@@ -180,7 +180,8 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
     manager = service.registered()
     if manager is not None:
         there += [file for file in manager.files() if _is_there(file)]
-        manager.unregister()
+        with contextlib.suppress(ServiceError):  # its files go in any case
+            manager.unregister()
     if autostart.supported():
         if (entry := autostart.file()) is None:
             autostart.disable()
