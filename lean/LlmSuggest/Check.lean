@@ -6,6 +6,7 @@ Authors: the llmsuggestd authors
 module
 
 public meta import Lean.Elab.Tactic.Basic
+public meta import LlmSuggest.Options
 public meta import LlmSuggest.Step
 
 public meta section
@@ -56,36 +57,74 @@ def observing {α : Type} (x : TacticM α) : TacticM (Except Exception α) :=
     catch error =>
       return .error error
 
-/-- The proof and the values of the declarations that it uses and that `before` does not have. -/
-def proofParts (before : Environment) (proof : Expr) : CoreM (Array ConstantInfo × Array Expr) := do
-  let mut declarations := #[]
+/-- The proof and the values of the declarations that it uses and that `before` does not have, and
+the names of all constants in them. -/
+def proofParts (before : Environment) (proof : Expr) : CoreM (Array Expr × NameSet) := do
   let mut parts := #[proof]
-  let mut seen : NameSet := {}
+  let mut names : NameSet := {}
   let mut next := 0
   while next < parts.size do
     for name in parts[next]!.getUsedConstants do
-      unless seen.contains name || before.contains name do
-        seen := seen.insert name
-        let declaration ← getConstInfo name
-        declarations := declarations.push declaration
-        if let some value := declaration.value? (allowOpaque := true) then
-          parts := parts.push value
+      unless names.contains name do
+        names := names.insert name
+        unless before.contains name do
+          if let some value := (← getConstInfo name).value? (allowOpaque := true) then
+            parts := parts.push value
     next := next + 1
-  return (declarations, parts)
+  return (parts, names)
+
+/-- The axioms behind what is computed by compiled code instead of the kernel. -/
+def compilerAxioms : List Name :=
+  [`Lean.ofReduceBool, `Lean.ofReduceNat, `Lean.trustCompiler]
+
+/-- Why a proof must not use a constant, if it must not. -/
+def flawOf? (before : Environment) (name : Name) : CoreM (Option String) := do
+  if name ∈ compilerAxioms then
+    return "it trusts the compiler"
+  -- The statement of a theorem is there before its proof is; a theorem is neither of the following.
+  let some constant := (← getEnv).findAsync? name | return none
+  if constant.kind matches .thm then
+    return none
+  let info := constant.toConstantInfo
+  if info matches .axiomInfo _ && !before.contains name then
+    return "it adds an axiom"
+  -- Only the kernel minds these, when the whole proof is there.
+  if info.isUnsafe then
+    return "it uses what is unsafe"
+  return none
 
 /-- Why what `goal` was assigned to is no proof, if it is none. `before` is the state in which the
 goal was open. -/
 def flaw? (goal : MVarId) (before : SavedState) : TacticM (Option String) := goal.withContext do
   let proof ← instantiateMVars (.mvar goal)
-  let (declarations, parts) ← proofParts before.term.meta.core.env proof
+  let env := before.term.meta.core.env
+  let (parts, names) ← proofParts env proof
   if parts.any (·.hasSorry) then
     return "it leaves a `sorry`"
-  if declarations.any fun declaration => declaration matches .axiomInfo _ then
-    return "it adds an axiom"
+  for name in names do
+    if let some reason ← flawOf? env name then
+      return reason
   let lctx ← getLCtx
   if proof.hasAnyFVar fun fvar => (lctx.find? fvar).any (·.isAuxDecl) then
     return "it uses the theorem that is being proved"
   return none
+
+/-- Whether something is left open in the value of `goal` that was not open in the state `before`:
+neither Lean nor the user would come back to it. -/
+def isOpen (goal : MVarId) (before : SavedState) : MetaM Bool := do
+  let mctx := before.term.meta.meta.mctx
+  if (← Meta.getMVars (.mvar goal)).any fun mvar => !mctx.decls.contains mvar then
+    return true
+  let levels := (collectLevelMVars {} (← instantiateMVars (.mvar goal))).result
+  return levels.any fun level => (mctx.findLevelDepth? level).isNone
+
+/-- Whether two goals ask for the same, with the same hypotheses. -/
+def sameGoal (goal other : MVarId) : MetaM Bool := do
+  let shape (goal : MVarId) : MetaM (Expr × List (FVarId × Name)) := do
+    let decl ← goal.getDecl
+    return (← instantiateMVars decl.type, decl.lctx.decls.toList.filterMap fun local? =>
+      local?.map fun hypothesis => (hypothesis.fvarId, hypothesis.userName))
+  return (← shape goal) == (← shape other)
 
 /-- The first line of a message. -/
 def firstLine (message : MessageData) : BaseIO String := do
@@ -108,15 +147,14 @@ def runStep (step : Step) : TacticM Outcome := do
   let goals ← getUnsolvedGoals
   if let some error ← loggedError? then
     return .fails error
-  if goals == [goal] then
-    return .fails "it changes nothing"
+  if let [left] := goals then
+    if ← sameGoal left goal then
+      return .fails "it changes nothing"
   if let some reason ← flaw? goal before then
     return .fails reason
   unless goals.isEmpty do
     return .leaves goals.length
-  -- What is left open must be what was open before.
-  let left ← Meta.getMVars (.mvar goal)
-  if left.any fun mvar => !before.term.meta.meta.mctx.decls.contains mvar then
+  if ← isOpen goal before then
     return .fails "it leaves something undetermined"
   return .closes (← saveState)
 
@@ -124,8 +162,12 @@ def runStep (step : Step) : TacticM Outcome := do
 def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
   let before ← saveState
   let traces ← getTraceState
+  let names ← getDeclNGen
+  let tasks := (← getThe Core.State).snapshotTasks
   let spent ← IO.getNumHeartbeats
   let result ← observing <| withEnableInfoTree false <|
+    -- What the kernel says of a lemma that the step adds has to come now, not in a later message.
+    withOptions (Elab.async.set · false) <|
     withTheReader Core.Context ({ · with maxHeartbeats := heartbeats * 1000 }) <|
     withCurrHeartbeats <| runStep step
   let logged? ← loggedError?
@@ -133,6 +175,8 @@ def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
   IO.setNumHeartbeats spent
   before.restore (restoreInfo := true)
   setTraceState traces
+  setDeclNGen names
+  modifyThe Core.State ({ · with snapshotTasks := tasks })
   match result with
   | .ok outcome => return outcome
   | .error error =>
@@ -141,35 +185,61 @@ def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
     -- Some tactics log their error and then abort with an exception that says nothing.
     return .fails (logged?.getD (← firstLine error.toMessageData))
 
-/-- Runs `x` with a cancel token that is set when the editor cancels or the deadline is reached, in
-milliseconds of the monotonic clock. -/
-def withDeadline {α : Type} (deadline : Nat) (x : TacticM α) : TacticM α := do
-  let token ← IO.CancelToken.new
-  let outer? := (← readThe Core.Context).cancelTk?
-  let watch : BaseIO Unit := do
-    while !(← token.isSet) do
-      let canceled ← match outer? with
-        | some outer => outer.isSet
-        | none => pure false
-      if canceled || (← IO.monoMsNow) ≥ deadline then
-        token.set
-      else
-        IO.sleep 10
-  discard <| BaseIO.asTask watch (prio := .dedicated)
-  try
-    withTheReader Core.Context ({ · with cancelTk? := some token }) x
-  finally
-    token.set
+/-- How many megabytes of memory this process has, on Linux. -/
+def residentMegabytes? : BaseIO (Option Nat) := do
+  let some status ← (IO.FS.readFile "/proc/self/status").toBaseIO <&> (·.toOption) | return none
+  let some line := (status.splitOn "\n").find? (·.startsWith "VmRSS:") | return none
+  return (((line.splitOn " ").filterMap String.toNat?).head?).map (· / 1024)
 
-/-- What each step does to the main goal, all within `milliseconds` and each within `heartbeats`. -/
+/-- What the running check may take. -/
+structure Limits where
+  /-- Is set when a limit is reached. -/
+  token : IO.CancelToken
+  /-- How many megabytes this process may come to have, where that is known. -/
+  megabytes? : Option Nat
+
+/-- Sets the cancel token of the current limits when the editor cancels, the deadline is reached, in
+milliseconds of the monotonic clock, or Lean takes too much memory. It runs beside the checks until
+there are no limits. -/
+partial def watch (current : IO.Ref (Option Limits)) (outer? : Option IO.CancelToken)
+    (deadline : Nat) : BaseIO Unit := do
+  let some limits ← current.get | return
+  let isCanceled ← match outer? with
+    | some outer => outer.isSet
+    | none => pure false
+  if isCanceled || (← IO.monoMsNow) ≥ deadline || (← isTooLarge limits.megabytes?) then
+    limits.token.set
+  IO.sleep 10
+  watch current outer? deadline
+where
+  /-- Whether this process has more than a number of megabytes. -/
+  isTooLarge (megabytes? : Option Nat) : BaseIO Bool := do
+    let some megabytes := megabytes? | return false
+    return (← residentMegabytes?).any (· > megabytes)
+
+/-- What each step does to the main goal, all within `milliseconds`, and each within `heartbeats`
+and the memory that an option sets. -/
 def checkSteps (steps : Array Step) (milliseconds heartbeats : Nat) :
     TacticM (Array (Step × Outcome)) := do
+  let memory := llmsuggest.memory.get (← getOptions)
   let deadline := (← IO.monoMsNow) + milliseconds
-  let checked ← withDeadline deadline <| steps.mapM fun step => do
-    if (← IO.monoMsNow) ≥ deadline then
-      return (step, .stopped)
-    return (step, ← checkStep step heartbeats)
-  Core.checkInterrupted
-  return checked
+  let outer? := (← readThe Core.Context).cancelTk?
+  let newLimits : BaseIO Limits := do return {
+    token := ← IO.CancelToken.new
+    megabytes? := (← residentMegabytes?).map (· + memory) }
+  let current ← IO.mkRef (some (← newLimits))
+  discard <| BaseIO.asTask (watch current outer? deadline) (prio := .dedicated)
+  try
+    steps.mapM fun step => do
+      Core.checkInterrupted
+      if (← IO.monoMsNow) ≥ deadline then
+        return (step, .stopped)
+      let limits ← newLimits
+      current.set (some limits)
+      let outcome ← withTheReader Core.Context ({ · with cancelTk? := some limits.token }) <|
+        checkStep step heartbeats
+      return (step, outcome)
+  finally
+    current.set none
 
 end LlmSuggest

@@ -118,18 +118,19 @@ def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
   let child ← IO.Process.spawn { piped with cmd := "curl", args }
   let child ← feed child input
   let stdout ← IO.asTask child.stdout.readToEnd .dedicated
-  let stderr ← IO.asTask child.stderr.readToEnd .dedicated
   while !(← IO.hasFinished stdout) do
     if ← isCanceled then
       child.kill
       discard child.wait
       return none
-    IO.sleep 5
+    IO.sleep 2
+  -- An error of `curl` is short: it waits in the pipe until the answer is read.
+  let stderr ← try child.stderr.readToEnd catch _ => pure ""
   return some {
     exitCode := ← child.wait
     -- What is not UTF-8 is no answer.
     stdout := stdout.get.toOption.getD "\nunknown"
-    stderr := stderr.get.toOption.getD "" }
+    stderr }
 
 /-- What a request comes to. -/
 inductive Reply where

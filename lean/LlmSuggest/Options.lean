@@ -41,6 +41,13 @@ register_option llmsuggest.checkTime : Nat := {
   descr := "how many milliseconds `llmsuggest` takes to check suggestions"
 }
 
+/-- How much memory the check of one suggestion may take, in megabytes. Lean's memory is looked at
+on Linux only; elsewhere `llmsuggest.checkTime` has to do. -/
+register_option llmsuggest.memory : Nat := {
+  defValue := 1000
+  descr := "how many megabytes of memory one suggestion of `llmsuggest` may take to check (Linux)"
+}
+
 /-- Whether suggestions that do not work are listed as well, with the reason. -/
 register_option llmsuggest.showInvalid : Bool := {
   defValue := false

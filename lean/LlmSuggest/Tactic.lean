@@ -37,29 +37,34 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   --   [apply] constructor  -- leaves 2 goals
 ```
 
-`set_option llmsuggest.n`, `.timeout`, `.heartbeats`, `.checkTime`, `.showInvalid` and `.inBuild`
-change what it does.
+`set_option llmsuggest.n`, `.timeout`, `.heartbeats`, `.checkTime`, `.memory`, `.showInvalid` and
+`.inBuild` change what it does.
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
+
+/-- Whether the model may be asked here: in an editor, or where the option says so. -/
+def mayAsk : CoreM Bool := do
+  let options ← getOptions
+  return Elab.inServer.get options || llmsuggest.inBuild.get options
 
 /-- Who asks, for the daemon: this place in this file, as long as the file is open. -/
 def clientName (call : Syntax) : CoreM String := do
   let position := (← getFileMap).toPosition (call.getPos?.getD 0)
   return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
 
-/-- The texts that the model suggests for the main goal. -/
-def getAnswers (call : Syntax) : TacticM (Array Answer) := do
+/-- What the model answers when it is asked at the place of `call` for steps on the goal that start
+with `prefix`. -/
+def askFor (goal : MVarId) («prefix» : String) (call : Syntax) : MetaM Reply := do
   let options ← getOptions
-  let goal := (← Meta.ppGoal (← getMainGoal)).pretty
-  let «prefix» := (call[1][0].isStrLit?).getD ""
+  let goal := (← Meta.ppGoal goal).pretty
   let request := { goal, «prefix», n := llmsuggest.n.get options, client := ← clientName call }
   let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
     | some token => token.isSet
     | none => return false
-  match ← ask request (llmsuggest.timeout.get options) isCanceled with
-  | .answers answers => return answers
-  | .failure message => throwError "llmsuggest: {message}"
-  | .canceled => throwInterruptException
+  let reply ← ask request (llmsuggest.timeout.get options) isCanceled
+  if reply matches .canceled then
+    throwInterruptException
+  return reply
 
 /-- The answers that are tactics, each once, and a report on the others. -/
 def parseAnswers (answers : Array Answer) : CoreM (Array Step × Array (String × String)) := do
@@ -97,10 +102,13 @@ where
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
   let options ← getOptions
-  unless Elab.inServer.get options || llmsuggest.inBuild.get options do
+  unless ← mayAsk do
     throwError "llmsuggest: the model is asked in an editor only. Put one of its suggestions in \
       the place of this call, or set the option `llmsuggest.inBuild`."
-  let answers ← getAnswers call
+  let answers ← match ← askFor (← getMainGoal) ((call[1][0].isStrLit?).getD "") call with
+    | .answers answers => pure answers
+    | .failure message => throwError "llmsuggest: {message}"
+    | .canceled => throwInterruptException
   let (steps, others) ← parseAnswers answers
   let checked ← checkSteps steps (llmsuggest.checkTime.get options)
     (llmsuggest.heartbeats.get options)

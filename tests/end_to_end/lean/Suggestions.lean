@@ -163,3 +163,34 @@ behaving "slow" in
 set_option llmsuggest.timeout 1 in
 example : True := by
   llmsuggest
+
+/-! `try?` is as it was: only `import LlmSuggest.Try` lets it ask. -/
+
+/--
+info: Try this:
+  [apply] trivial  -- closes the goal
+-/
+#guard_msgs in
+answering "trivial" in
+example : True := by
+  llmsuggest
+
+/--
+error: Tactic `try?` failed: consider using `grind` manually, or `try? +missing` for partial proofs containing `sorry`
+
+⊢ ∃ n, n * n * n = 343
+-/
+#guard_msgs in
+answering "exact ⟨7, rfl⟩" in
+example : ∃ n, n * n * n = 343 := by
+  try?
+
+/--
+info: goal = ⊢ True
+---
+info: prefix = ⏎
+---
+info: n = 5
+-/
+#guard_msgs in
+#last_request

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,3 +26,32 @@ def test_core_goals(lean: Lean, served: Home, tmp_path: Path) -> None:
     made = offers(result.output)
     assert any(offer.closes for offer in made)
     check_offers(lean, file, made, tmp_path)
+
+
+CALL = """import LlmSuggest
+
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+"""
+
+
+def test_a_newer_request_of_a_place_ends_the_older(
+    lean: Lean, served: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "Some.lean"
+    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    ended: list[tuple[int, Any]] = []
+    with lean.worker(file, CALL.replace("llmsuggest", "exact ⟨hp, hq⟩"), env) as worker:
+        assert worker.diagnostics() == []
+        # What Lean asked for this place earlier, and what the daemon is still working for.
+        client = f"lean {42 if lean.wasm else worker.pid} {file}:4:2"
+        body = {"goal": "x" * 3000 + " ⊢ False", "n": 32, "max_tokens": 512, "client": client}
+        older = threading.Thread(target=lambda: ended.append(served.curl("/v1/suggest", body=body)))
+        older.start()
+        served.wait_until(lambda status: status["queue"] == 1)
+        worker.change(CALL)
+        said = [diagnostic["message"] for diagnostic in worker.diagnostics()]
+        older.join()
+        assert ended[0][0] == 409
+        assert ended[0][1]["error"]["code"] == "superseded"
+        assert said[0].startswith(("Try th", "llmsuggest: none of the model's suggestions"))

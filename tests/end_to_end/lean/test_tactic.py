@@ -41,6 +41,14 @@ def test_checks(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Checks.lean", fake.env)
 
 
+def test_hostile_answers(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Hostile.lean", fake.env)
+
+
+def test_try(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Try.lean", fake.env)
+
+
 def test_insertion(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Insertion.lean", fake.env)
 

@@ -50,13 +50,15 @@ module.exports = function install(E, mem, put) {
   if (wt.isMainThread) process.on('exit', () => fs.rmSync(base, { recursive: true, force: true }));
   const nap = new Int32Array(new SharedArrayBuffer(4));
   const until = done => { while (!done()) Atomics.wait(nap, 0, 0, 2); };
-  const exitCode = dir => fs.existsSync(`${dir}/code`) ? Number(fs.readFileSync(`${dir}/code`)) : undefined;
-  const setExitCode = (dir, code) => { fs.writeFileSync(`${dir}/code.new`, String(code)); fs.renameSync(`${dir}/code.new`, `${dir}/code`); };
+  // The file is written as a whole once it ends with a newline.
+  const exitCode = dir => { const f = `${dir}/code`, text = fs.existsSync(f) ? fs.readFileSync(f, 'utf8') : ''; return text.endsWith('\n') ? Number(text) : undefined; };
+  const setExitCode = (dir, code) => { fs.writeFileSync(`${dir}/code`, `${code}\n`); };
   const SHELL = `cd "$LEANWASM_CWD" || exit
-    while /bin/ls -l /proc/$LEANWASM_PID/fd | /bin/grep -q "$LEANWASM_DIR/0"; do /bin/sleep 0.002; done
+    is_open() { for f in /proc/$LEANWASM_PID/fd/*; do [ "$f" -ef "$LEANWASM_DIR/0" ] && return; done; return 1; }
+    while is_open; do /bin/sleep 0.002; done
     "$@" <"$LEANWASM_DIR/0" >"$LEANWASM_DIR/1" 2>"$LEANWASM_DIR/2"; code=$?
     [ $code = 127 ] && { echo "could not execute external process '$1'" >"$LEANWASM_DIR/2"; code=255; }
-    echo $code >"$LEANWASM_DIR/code.new"; /bin/mv "$LEANWASM_DIR/code.new" "$LEANWASM_DIR/code"`;
+    echo $code >"$LEANWASM_DIR/code"`;
   function spawn(args, _w) {
     try {
       const p = parse(args); dec(args);

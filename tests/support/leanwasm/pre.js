@@ -13,6 +13,10 @@ M.preRun = [() => {
     try { M.__FS.mkdir('/' + d.name); } catch (e) { /* emscripten made it */ }
     M.__FS.mount(M.__NODEFS, { root: '/' + d.name }, '/' + d.name);
   }
+  // What the process knows of itself: how much memory it has.
+  M.__FS.mkdir('/host-proc');
+  M.__FS.mount(M.__NODEFS, { root: '/proc' }, '/host-proc');
+  M.__FS.symlink(`/host-proc/${process.pid}/status`, '/proc/self/status');
   Object.assign(M.__ENV, process.env, { LLVM_PROFILE_FILE: '/dev/null' });
 }];
 module.exports = M;

@@ -29,6 +29,11 @@ class Worker:
         document = {"uri": uri, "languageId": "lean4", "version": 1, "text": text}
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
 
+    @property
+    def pid(self) -> int:
+        """The process that runs Lean."""
+        return self._process.pid
+
     def change(self, text: str) -> None:
         """Replace the whole text."""
         self._version += 1

@@ -1,0 +1,57 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import Lean.Elab.Tactic.Try
+public meta import LlmSuggest.Tactic
+
+public meta section
+
+/-!
+# The model's suggestions in `try?`
+
+`import LlmSuggest.Try` lets Lean's own `try?` offer what the model suggests and what closes the
+goal, when nothing that `try?` knows by itself does. No other module of this package imports this
+one: without the import, `try?` is as it was.
+
+```
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  try?
+```
+
+## Known limitations
+
+`try?` collects the suggestions of others before it tries its own tactics, so it waits for the model
+also where it does not need it.
+-/
+
+namespace LlmSuggest
+
+open Lean Elab Tactic
+
+/-- The model's suggestions that close the goal. Where there are none to be had, as without a
+daemon, `try?` goes on without them and says nothing. -/
+@[try_suggestion 100]
+def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
+  unless ← mayAsk do
+    return #[]
+  let reply ← try askFor goal "" (← getRef) catch _ => return #[]
+  let .answers answers := reply | return #[]
+  let (steps, _) ← parseAnswers answers
+  let options ← getOptions
+  let found ← IO.mkRef #[]
+  discard <| Term.TermElabM.run' <| Tactic.run goal do
+    let checked ← checkSteps steps (llmsuggest.checkTime.get options)
+      (llmsuggest.heartbeats.get options)
+    for (step, outcome) in checked do
+      if outcome matches .closes _ then
+        found.modify (·.push step)
+  (← found.get).mapM fun step => do
+    match tacticsOf step.stx with
+    | #[tactic] => return ⟨tactic⟩
+    | _ => `(tactic| ($(⟨step.stx⟩):tacticSeq))
+
+end LlmSuggest

@@ -1,0 +1,368 @@
+import LlmSuggest
+import FakeDaemon
+
+/-!
+# What must not be run, and what must not count as a proof
+
+Each of these was marked wrongly, or ended Lean, where one of the protections is missing.
+-/
+
+set_option llmsuggest.inBuild true
+set_option llmsuggest.showInvalid true
+set_option linter.unusedVariables false
+
+/-! Only the kernel would object to these, when the whole proof is there. -/
+
+/--
+info: Suggestions that do not work:
+  "exact lcProof": it uses what is unsafe
+  "exact unsafeCast ()": it uses what is unsafe
+  "exact False.elim lcUnreachable": it uses what is unsafe
+  "have h : p := lcProof\nexact h": it uses what is unsafe
+  "as_aux_lemma => exact lcProof": it uses what is unsafe
+  "refine And.left (b := p) ⟨lcProof, ?_⟩": it changes nothing
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact lcProof", "exact unsafeCast ()", "exact False.elim lcUnreachable",
+  "have h : p := lcProof\nexact h", "as_aux_lemma => exact lcProof", "refine And.left (b := p) ⟨lcProof, ?_⟩" in
+example (p : Prop) : p := by
+  llmsuggest
+
+/-! What the compiler says is no proof. -/
+
+/--
+info: Suggestions that do not work:
+  "decide +native": it has parts that are not run for a check
+  "decide +kernel": it has parts that are not run for a check
+  "decide (config := { native := true })": it has parts that are not run for a check
+  "exact (by native_decide)": it has parts that are not run for a check
+  "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)": Application type mismatch: The argument
+  "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler": it trusts the compiler
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "decide +native", "decide +kernel", "decide (config := { native := true })", "exact (by native_decide)",
+  "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)",
+  "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler" in
+example : 5 < 10 := by
+  llmsuggest
+
+/-! Levels of universes that nothing determines, and a recursion that does not end. -/
+
+/--
+info: Suggestions that do not work:
+  "exact (fun _ => trivial) PUnit.unit": it leaves something undetermined
+  "exact (fun _ => trivial) (ULift.up 1)": it leaves something undetermined
+  "exact (let rec f : Nat → True := fun n => f n; f 0)": it leaves something undetermined
+  "exact (fun (_ : Nat) => trivial) _": don't know how to synthesize placeholder
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact (fun _ => trivial) PUnit.unit", "exact (fun _ => trivial) (ULift.up 1)",
+  "exact (let rec f : Nat → True := fun n => f n; f 0)", "exact (fun (_ : Nat) => trivial) _" in
+example : True := by
+  llmsuggest
+
+/-! What is being defined, under each of its names. -/
+
+/--
+info: Suggestions that do not work:
+  "exact noInstance": it uses the theorem that is being proved
+  "exact inferInstance": failed to synthesize instance of type class
+  "infer_instance": failed to synthesize instance of type class
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact noInstance", "exact inferInstance", "infer_instance" in
+instance noInstance : Inhabited Empty := by
+  llmsuggest
+
+/--
+info: Suggestions that do not work:
+  "exact second n": it uses the theorem that is being proved
+  "exact first n": it uses the theorem that is being proved
+  "apply second": it uses the theorem that is being proved
+  "simp [second n]": it uses the theorem that is being proved
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact second n", "exact first n", "apply second", "simp [second n]" in
+mutual
+theorem first (n : Nat) : n * n ∣ n * n * 3 := by
+  llmsuggest
+theorem second (n : Nat) : n * n ∣ n * n * 3 := first n
+end
+
+/--
+info: Suggestions that do not work:
+  "exact helper n": it uses the theorem that is being proved
+  "exact outer n": it uses the theorem that is being proved
+  "exact outer.helper n": it uses the theorem that is being proved
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact helper n", "exact outer n", "exact outer.helper n" in
+theorem outer (n : Nat) : n * n ∣ n * n * 3 := by
+  llmsuggest
+where
+  /-- Is proved with `outer`, and must not be used for it without thought. -/
+  helper (n : Nat) : n * n ∣ n * n * 3 := ⟨3, rfl⟩
+
+/--
+info: Suggestions that do not work:
+  "exact inner n": it uses the theorem that is being proved
+  "exact outermost n": it uses the theorem that is being proved
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact inner n", "exact outermost n" in
+theorem outermost (n : Nat) : n * n ∣ n * n * 3 := by
+  let rec inner (n : Nat) : n * n ∣ n * n * 3 := by
+    llmsuggest
+  exact inner n
+
+/-! The goal again is no step ahead. -/
+
+/--
+info: Suggestions that do not work:
+  "refine ?_": it changes nothing
+  "refine id ?_": it changes nothing
+  "apply id": it changes nothing
+  "suffices h : p from h": it changes nothing
+  "show p": it changes nothing
+---
+info: Try these:
+  [apply] revert hq; intro hq  -- leaves 1 goal
+  [apply] refine @id (id p) ?_  -- leaves 1 goal
+  [apply] rename q => hq'  -- leaves 1 goal
+  [apply] clear hq  -- leaves 1 goal
+  [apply] have hq' := hq  -- leaves 1 goal
+---
+error: unsolved goals
+p q : Prop
+hq : q
+⊢ p
+-/
+#guard_msgs in
+answering "refine ?_", "refine id ?_", "apply id", "suffices h : p from h", "show p", "revert hq; intro hq",
+  "refine @id (id p) ?_", "rename q => hq'", "clear hq", "have hq' := hq" in
+example (p q : Prop) (hq : q) : p := by
+  llmsuggest
+
+/-! Code of the text's own, files, programs, and steps that ask the model again. -/
+
+/--
+info: Suggestions that do not work:
+  "exact (include_str \"/etc/passwd\") |> fun _ => hp": it has parts that are not run for a check
+  "exact (by run_tac return; exact hp)": it has parts that are not run for a check
+  "open Nat in run_tac return": it has parts that are not run for a check
+  "first | exact hp | run_tac return": it has parts that are not run for a check
+  "exact (by_elab return .const `trivial [])": it has parts that are not run for a check
+  "all_goals (sleep 100000)": it has parts that are not run for a check
+  "try?": it has parts that are not run for a check
+  "try (try?)": it has parts that are not run for a check
+  "llmsuggest \"exact\"": it has parts that are not run for a check
+  "exact by llmsuggest": it has parts that are not run for a check
+  "run_tac (IO.FS.removeFile \"/tmp/x\" : IO Unit)": it has parts that are not run for a check
+  "set_option pp.all true in run_tac return": it has parts that are not run for a check
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact (include_str \"/etc/passwd\") |> fun _ => hp", "exact (by run_tac return; exact hp)",
+  "open Nat in run_tac return", "first | exact hp | run_tac return", "exact (by_elab return .const `trivial [])",
+  "all_goals (sleep 100000)", "try?", "try (try?)", "llmsuggest \"exact\"", "exact by llmsuggest",
+  "run_tac (IO.FS.removeFile \"/tmp/x\" : IO Unit)", "set_option pp.all true in run_tac return" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! Options that lift limits. -/
+
+/--
+info: Suggestions that do not work:
+  "set_option maxRecDepth 100000 in exact hp": it has parts that are not run for a check
+  "set_option exponentiation.threshold 100000 in exact hp": it has parts that are not run for a check
+  "set_option debug.skipKernelTC true in exact hp": it has parts that are not run for a check
+  "exact set_option maxRecDepth 100000 in hp": it has parts that are not run for a check
+  "set_option Elab.async true in exact hp": it has parts that are not run for a check
+  "set_option llmsuggest.inBuild true in exact hp": it has parts that are not run for a check
+---
+info: Try these:
+  [apply] set_option maxHeartbeats 400000 in exact hp  -- closes the goal
+  [apply] set_option pp.all true in exact (hp)  -- closes the goal
+-/
+#guard_msgs in
+answering "set_option maxRecDepth 100000 in exact hp", "set_option exponentiation.threshold 100000 in exact hp",
+  "set_option debug.skipKernelTC true in exact hp", "exact set_option maxRecDepth 100000 in hp",
+  "set_option Elab.async true in exact hp", "set_option llmsuggest.inBuild true in exact hp",
+  "set_option maxHeartbeats 400000 in exact hp", "set_option pp.all true in exact (hp)" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! Numbers that do not fit into the memory. -/
+
+/--
+info: Suggestions that do not work:
+  "exact absurd (by decide : 10 ^ 10 ^ 10 = 0) (by decide)": it has a number that is too large to compute
+  "simp [show 1 <<< (2 ^ 40) ≠ 0 by decide]": it has a number that is too large to compute
+  "have := Nat.pow 2 (Nat.pow 2 64)": it has a number that is too large to compute
+  "have : ((((2 ^ 256) ^ 256) ^ 256) ^ 256) ^ 256 % 2 = 0 := by decide": it has a number that is too large to compute
+  "norm_num [(2 * 3) ^ (1 + 1000000)]": it is not a tactic
+  "have : 0 < Nat.shiftLeft 1 1000000000000 := by decide": it has a number that is too large to compute
+---
+info: Try this:
+  [apply] have : (2 ^ 256) ^ 2 ≠ 2 ^ 64 := by decide  -- leaves 1 goal
+---
+error: unsolved goals
+p : Prop
+hp : p
+⊢ p
+-/
+#guard_msgs in
+answering "exact absurd (by decide : 10 ^ 10 ^ 10 = 0) (by decide)", "simp [show 1 <<< (2 ^ 40) ≠ 0 by decide]",
+  "have := Nat.pow 2 (Nat.pow 2 64)", "have : ((((2 ^ 256) ^ 256) ^ 256) ^ 256) ^ 256 % 2 = 0 := by decide",
+  "norm_num [(2 * 3) ^ (1 + 1000000)]", "have : 0 < Nat.shiftLeft 1 1000000000000 := by decide",
+  "have : (2 ^ 256) ^ 2 ≠ 2 ^ 64 := by decide" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! Memory and time: each has its own limit, and what comes later is checked still. -/
+
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] repeat have := hp  -- not checked to the end: it reached a limit
+  [apply] have : (List.range 100000000).length = 100000000 := by decide  -- not checked to the end: it reached a limit
+  [apply] have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range.loop]  -- not checked to the end: it reached a limit
+-/
+#guard_msgs in
+answering "repeat have := hp", "have : (List.range 100000000).length = 100000000 := by decide",
+  "have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range.loop]",
+  "exact hp" in
+set_option llmsuggest.heartbeats 100000000 in
+set_option llmsuggest.checkTime 100000000 in
+set_option llmsuggest.memory 200 in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] repeat skip  -- not checked to the end: it reached a limit
+-/
+#guard_msgs in
+answering "repeat skip", "exact hp" in
+set_option llmsuggest.heartbeats 1000 in
+set_option llmsuggest.checkTime 100000000 in
+set_option llmsuggest.memory 100000000 in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! What belongs to other goals is theirs: only what they share may be settled. -/
+
+/--
+info: Suggestions that do not work:
+  "swap": it is not a tactic
+  "rotate_left": it changes nothing
+  "case right => exact hq": Case tag `right` not found.
+---
+info: Try these:
+  [apply] all_goals exact hp  -- closes the goal
+  [apply] exact hp  -- closes the goal
+  [apply] any_goals assumption  -- closes the goal
+-/
+#guard_msgs in
+answering "all_goals exact hp", "exact hp", "swap", "rotate_left", "case right => exact hq", "any_goals assumption" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  llmsuggest
+  exact hq
+
+/--
+info: Try this:
+  [apply] exact h  -- closes the goal
+-/
+#guard_msgs in
+answering "exact h" in
+example (f : Nat → Prop) (h : f 3) : ∃ n, f n := by
+  refine ⟨?n, ?h⟩
+  case h => llmsuggest
+
+/-! No trace: the names of later declarations, hints, messages. -/
+
+theorem before (n : Nat) (h : n < 5) : n < 7 := by
+  as_aux_lemma => omega
+
+/--
+info: Suggestions that do not work:
+  "conv => skip": it changes nothing
+  "exact dbgTrace \"loud\" fun _ => hp": Type mismatch
+---
+info: Try these:
+  [apply] show_term exact hp  -- closes the goal
+  [apply] (as_aux_lemma => exact hp)  -- closes the goal
+  [apply] (trace "loud"; exact hp)  -- closes the goal
+  [apply] simp? [hp]  -- closes the goal
+-/
+#guard_msgs in
+answering "show_term exact hp", "(as_aux_lemma => exact hp)",
+  "(trace \"loud\"; exact hp)", "simp? [hp]", "conv => skip", "exact dbgTrace \"loud\" fun _ => hp" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! What follows the call does not become part of the step. -/
+
+/--
+info: Try this:
+  [apply] (exists 3, 4)  -- closes the goal
+-/
+#guard_msgs in
+answering "exists 3, 4" in
+example : (∃ a b : Nat, a < b) ∧ True :=
+  ⟨by llmsuggest, trivial⟩
+
+/--
+info: Try this:
+  [apply] (have h : p := by exact hp)  -- leaves 1 goal
+-/
+#guard_msgs in
+answering "have h : p := by exact hp" in
+example (p : Prop) (hp : p) : p := by
+  (llmsuggest; exact hp)
+
+/--
+info: Try this:
+  [apply] (rcases h with h | h)  -- leaves 2 goals
+---
+error: unsolved goals
+p : Prop
+n : Nat
+h : p ∨ p
+f : p → p
+⊢ p
+-/
+#guard_msgs in
+answering "rcases h with h | h" in
+example (p : Prop) (n : Nat) (h : p ∨ p) (f : p → p) : p :=
+  match n with
+  | 0 => by llmsuggest
+  | n + 1 => by rcases h with h | h <;> exact f h
+
+/--
+info: Try these:
+  [apply] (cases h with | inl h => exact h | inr h => exact h)  -- closes the goal
+  [apply] exact h.elim id id  -- closes the goal
+  [apply] (rcases h with h | h)  -- leaves 2 goals
+-/
+#guard_msgs in
+answering "rcases h with h | h", "cases h with | inl h => exact h | inr h => exact h", "exact h.elim id id" in
+example (p : Prop) (h : p ∨ p) : p := by
+  first | llmsuggest | exact h.elim id id
