@@ -28,6 +28,7 @@ from llmsuggestd.engine.llama import (
     StopFlag,
     build,
     devices,
+    gpus,
     model_size,
     system_info,
 )
@@ -133,9 +134,9 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
     again with fewer layers there, and at last with none.
     """
     path = Path(load.path)
-    gpus = [device for device in devices() if device.is_gpu]
+    found = gpus()
     size = model_size(path, load.context)
-    layers = layers_to_offload(load.gpu, [gpu.free for gpu in gpus], size)
+    layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], size)
     while True:
         try:
             llama = Llama(
@@ -151,7 +152,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
             print(f"{layers} layers on the GPU: {error}; trying fewer", file=sys.stderr)
             layers = fewer(layers)
         else:
-            names = " + ".join(gpu.description for gpu in gpus)
+            names = " + ".join(gpu.description for gpu in found)
             return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
 
 

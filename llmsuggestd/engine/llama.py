@@ -33,8 +33,8 @@ how long a cancelled request goes on."""
 ABORTED = 2
 """What llama_decode returns when its abort callback said so."""
 
-GPU_TYPES = (1, 2)
-"""ggml's device types GPU and IGPU (ggml-backend.h); 0 is the CPU, 3 an accelerator beside it."""
+GPU, INTEGRATED_GPU = 1, 2
+"""ggml's device types (ggml-backend.h); 0 is the CPU, 3 an accelerator beside it."""
 
 
 class LlamaError(Exception):
@@ -77,6 +77,8 @@ class Device(NamedTuple):
     name: str
     description: str
     is_gpu: bool
+    integrated: bool
+    """Whether it is a GPU that shares the memory of the CPU."""
     free: int
     """Bytes of its memory that are free."""
     total: int
@@ -99,15 +101,26 @@ class Llama:
         context: int,
         extra_buffers: bool,
     ) -> None:
-        global _stop
         _capture_log()
         C.llama_backend_init()
         self._model = _load_model(path, gpu_layers, extra_buffers)
+        self._context: Any = None
+        try:
+            self._prepare(context, threads)
+        except LlamaError:
+            # or a second try with less on the GPU would find the memory taken
+            C.llama_free(self._context)
+            C.llama_model_free(self._model)
+            raise
+
+    def _prepare(self, context: int, threads: int) -> None:
+        """Make the context, read the vocabulary, decode once."""
         self._vocab = C.llama_model_get_vocab(self._model)
         self._piece_buffer = ctypes.create_string_buffer(4096)
         self._context = self._new_context(context, threads)
         self._memory = C.llama_get_memory(self._context)
-        self.stop = _stop = StopFlag()
+        self.stop = StopFlag()
+        _stops.append(self.stop)
         C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
         self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
         self.context = int(C.llama_n_ctx(self._context))
@@ -346,12 +359,19 @@ def devices() -> list[Device]:
             Device(
                 name=lib.ggml_backend_dev_name(handle).decode(),
                 description=lib.ggml_backend_dev_description(handle).decode(),
-                is_gpu=lib.ggml_backend_dev_type(handle) in GPU_TYPES,
+                is_gpu=lib.ggml_backend_dev_type(handle) in (GPU, INTEGRATED_GPU),
+                integrated=lib.ggml_backend_dev_type(handle) == INTEGRATED_GPU,
                 free=free.value,
                 total=total.value,
             )
         )
     return found
+
+
+def gpus() -> list[Device]:
+    """The GPUs that llama.cpp will put layers on: integrated ones only where there is no other."""
+    found = [device for device in devices() if device.is_gpu]
+    return [device for device in found if not device.integrated] or found
 
 
 def build() -> str:
@@ -370,7 +390,13 @@ def system_info() -> str:
 def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
     params = C.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
+    if gpu_layers == 0:  # use none: without this, a GPU still computes long prompts
+        params.split_mode = C.LLAMA_SPLIT_MODE_NONE
+        params.main_gpu = -1
     params.use_extra_bufts = extra_buffers
+    if extra_buffers:
+        # what is repacked is a copy: a mapped file would stay in memory beside it
+        params.load_mode = C.LLAMA_LOAD_MODE_NONE
     return _load(path, params)
 
 
@@ -382,7 +408,7 @@ def _load(path: Path, params: Any) -> Any:
 
 
 _log: deque[str] = deque(maxlen=50)
-_stop: StopFlag | None = None
+_stops: list[StopFlag] = []
 _ERROR_LEVEL = 4
 _WARNING_LEVEL = 3
 _CONTINUED_LEVEL = 5
@@ -394,7 +420,7 @@ def _on_log(level: int, text: bytes, _: object) -> None:
 
     That a decode failed which we have stopped is no news.
     """
-    if _stop:
+    if any(_stops):
         return
     line = text.decode(errors="replace")
     if level == _ERROR_LEVEL:

@@ -34,7 +34,7 @@ from typing import Any, Final
 import numpy as np
 
 from llmsuggestd.models import store
-from tests.benchmarks import report
+from tests.benchmarks import report, waits
 from tests.benchmarks.shapes import SHAPES, VOCABULARY, make
 
 ROOT: Final = Path(__file__).parents[2]
@@ -135,7 +135,10 @@ def editing_trace() -> list[str]:
 def fresh(one: Worker, shape: str, method: str) -> Figures:
     """Goals that nobody asked before: medians by number of suggestions, and the peak memory."""
     counts = (5,) if method == "transformers" else (1, 5, 16)
-    goals = {n: fresh_goals(ROUNDS[shape], seed=n) for n in counts}
+    rounds = dict.fromkeys(counts, ROUNDS[shape])
+    if method == "completions":
+        rounds[16] = (ROUNDS[shape] + 1) // 2  # they take long, and all the same
+    goals = {n: fresh_goals(rounds[n], seed=n) for n in counts}
     medians = {str(n): statistics.median(one.seconds(g, n) for g in goals[n]) for n in counts}
     return {"seconds": medians, "peak": one.peak}
 
@@ -313,13 +316,23 @@ SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
 """What is measured of each method, in the order that matters if a run is cut off."""
 
 
+WAITS: Final[dict[str, Callable[[Path], Figures]]] = {
+    "start": waits.first_suggestion,
+    "cancel": waits.cancel,
+}
+"""What has a daemon or an engine of its own, by `waits.py`."""
+
+
 def sections(shapes: list[str]) -> Iterator[tuple[str, str, str]]:
     """Shape, method and measure of every section."""
+    yield "starter", "waits", "start"
     for shape in shapes:
         for method, measures in SECTIONS.items():
             for measure in measures:
                 if measure != "load" or shape != "2.8B":  # it says the same and takes an hour
                     yield shape, method, measure
+        for measure in WAITS:
+            yield shape, "waits", measure
     for method in ("ours", "completions"):
         yield "starter", method, "load"
 
@@ -352,6 +365,11 @@ def measure(run: Run, options: argparse.Namespace) -> None:
     for shape, method in dict.fromkeys((shape, method) for shape, method, _ in todo):
         made = shape != "starter"
         paths = make(shape, options.directory) if made else (Path(), store.SHIPPED)
+        if method == "waits":
+            for name, section in names.items():
+                if section in todo and section[:2] == (shape, method):
+                    run.keep(name, WAITS[section[2]](paths[1]))
+            continue
         python = options.transformers_python if method == "transformers" else sys.executable
         one = Worker(method, *paths, python)
         try:

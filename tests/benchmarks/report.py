@@ -35,7 +35,7 @@ def tables(figures: Figures, shapes: list[str]) -> str:
     parts += [_load(figures, [*shapes, "starter"])]
     for measure, title in (("count", "number of suggestions"), ("length", "tokens of the prompt")):
         parts.append(_curve(figures, shapes, measure, title))
-    parts.append(_limit(figures, shapes))
+    parts += [_limit(figures, shapes), _waits(figures, shapes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -185,6 +185,35 @@ def _limit(figures: Figures, shapes: list[str]) -> str:
         "what a float32 matrix product reaches here\n(integer arithmetic of quantised weights can "
         "pass it).\n\n"
     ) + _table(["", "step", "weights read", "share", "prompt, multiply-adds", "share"], rows)
+
+
+def _waits(figures: Figures, shapes: list[str]) -> str:
+    rows = []
+    for shape in (*shapes, "starter"):
+        start = figures.get(f"{shape}/waits/start")
+        cancel = figures.get(f"{shape}/waits/cancel", {})
+        if start is None and not cancel:
+            continue
+        cells = [shape, f"{start['start_to_answer']:.2f} s" if start else ""]
+        for phase in ("inside a long prompt", "between decode steps"):
+            waits = cancel.get(phase)
+            cells.append(
+                f"{1000 * waits['median']:.0f}, at most {1000 * waits['longest']:.0f}"
+                if waits
+                else ""
+            )
+        rows.append(cells)
+    if not rows:
+        return ""
+    return (
+        "## Starting and cancelling\n\n"
+        "From `llmsuggestd start` to 5 suggestions of 16 tokens, the model's file in the page "
+        "cache; and milliseconds\nfrom a request's cancellation, at random moments, to its end in "
+        "the engine.\n\n"
+    ) + _table(
+        ["", "start to suggestions", "cancelled inside a long prompt", "between decode steps"],
+        rows,
+    )
 
 
 def write(figures: Figures, shapes: list[str], docs: Path) -> None:

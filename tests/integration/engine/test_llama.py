@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
 import pytest
 
-from llmsuggestd.engine import protocol
+from llmsuggestd.engine import __main__ as process
+from llmsuggestd.engine import llama, protocol
 from llmsuggestd.engine.__main__ import Engine
-from llmsuggestd.engine.llama import Cancelled
+from llmsuggestd.engine.llama import Cancelled, Device, Llama, LlamaError
 from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.engine.threads import Spinning
 from llmsuggestd.models import store
 
 LOADS = """
@@ -45,13 +49,13 @@ def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
 
 
 def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
-    llama = engine.llama
-    tokens = llama.tokenize(build_prompt("p q : Prop\nh : p ∧ q\n⊢ q ∧ p", ""))
-    llama.forget()
-    fresh = llama.start(tokens)
-    llama.start(llama.tokenize(build_prompt("p q : Prop\nh : p ∨ q\n⊢ q", "")))
-    kept = llama.start(tokens)
-    assert 0 < llama.reused < len(tokens)
+    model = engine.llama
+    tokens = model.tokenize(build_prompt("p q : Prop\nh : p ∧ q\n⊢ q ∧ p", ""))
+    model.forget()
+    fresh = model.start(tokens)
+    model.start(model.tokenize(build_prompt("p q : Prop\nh : p ∨ q\n⊢ q", "")))
+    kept = model.start(tokens)
+    assert 0 < model.reused < len(tokens)
     np.testing.assert_allclose(kept, fresh, atol=0.05)
 
 
@@ -59,25 +63,25 @@ def test_llama_cpp_itself_stops_a_decode(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Our own look at the flag is over when it is raised: what stops is the abort callback."""
-    llama = engine.llama
-    tokens = llama.tokenize(build_prompt("⊢ 2 = 2", ""))
-    llama.forget()
-    before = llama.start(tokens)
-    llama.forget()
+    model = engine.llama
+    tokens = model.tokenize(build_prompt("⊢ 2 = 2", ""))
+    model.forget()
+    before = model.start(tokens)
+    model.forget()
     decode = llama_cpp.llama_decode
 
     def stop_and_decode(*arguments: Any) -> int:
-        llama.stop.raise_()
+        model.stop.raise_()
         code: int = decode(*arguments)
         return code
 
     with monkeypatch.context() as patch:
         patch.setattr(llama_cpp, "llama_decode", stop_and_decode)
         with pytest.raises(Cancelled):
-            llama.start(tokens)
-    llama.stop.lower()
+            model.start(tokens)
+    model.stop.lower()
     assert capfd.readouterr().err == ""  # what was asked for is no error
-    np.testing.assert_allclose(llama.start(tokens), before, atol=1e-5)
+    np.testing.assert_allclose(model.start(tokens), before, atol=1e-5)
 
 
 def test_a_seed_draws_the_same_again(engine: Engine) -> None:
@@ -89,3 +93,52 @@ def test_a_seed_draws_the_same_again(engine: Engine) -> None:
     first = draw(1)
     assert draw(2) != first
     assert draw(1) == first
+
+
+def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a GPU that is made up: this build ignores how many layers should be on one."""
+    big = Device("CUDA0", "a GPU", is_gpu=True, integrated=False, free=2**40, total=2**40)
+    monkeypatch.setattr(process, "gpus", lambda: [big])
+    tried: list[int] = []
+    load_model = llama._load_model
+
+    def load_if_it_fits(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
+        tried.append(gpu_layers)
+        if gpu_layers > 0:
+            raise LlamaError("out of memory")
+        return load_model(path, gpu_layers, extra_buffers)
+
+    monkeypatch.setattr(llama, "_load_model", load_if_it_fits)
+    load = protocol.Load(str(store.SHIPPED), "auto", 1, 1024, False)
+    assert Engine(load).loaded.device == "CPU"
+    assert tried == [7, 4, 2, 0]
+
+
+def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the next try, with less of it on the GPU, would find the memory taken."""
+    freed = []
+    free = llama_cpp.llama_model_free
+    monkeypatch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
+    monkeypatch.setattr(llama_cpp, "llama_model_free", lambda model: freed.append(free(model)))
+    with pytest.raises(LlamaError, match="context"):
+        Llama(store.SHIPPED, gpu_layers=0, threads=1, context=1024, extra_buffers=False)
+    assert len(freed) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp is Linux's")
+def test_spinning_is_turned_off_by_threads_that_sleep(engine: Engine) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    assert engine.llama.parameters  # llama.cpp is loaded, and libgomp with it
+    spinning = Spinning()
+    spinning.set(True)
+    before = threads()
+    for _ in range(3):
+        spinning.set(False)
+        spinning.set(False)
+        assert threads() >= before + (os.cpu_count() or 1)
+        spinning.set(True)
+        assert threads() <= before + 1  # the last may take a moment to end

@@ -1,10 +1,13 @@
-"""How many threads a model gets."""
+"""How the engine's threads share the machine."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from llmsuggestd.engine.threads import threads_to_use
+from llmsuggestd.engine import threads
+from llmsuggestd.engine.threads import Manners, threads_to_use
 
 
 @pytest.mark.parametrize(
@@ -13,3 +16,55 @@ from llmsuggestd.engine.threads import threads_to_use
 )
 def test_small_models_get_few_threads(cores: int, parameters: int, threads: int) -> None:
     assert threads_to_use(cores, parameters) == threads
+
+
+class Machine:
+    """A machine on which so many other threads want to run, and ours have waited so long."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.others = 0
+        self.now = 0.0
+        self.waited = 0.0
+        self.spinning = True
+        monkeypatch.setattr(os, "cpu_count", lambda: 4)
+        monkeypatch.setattr(threads, "runnable_elsewhere", lambda: self.others)
+        monkeypatch.setattr(threads, "waited_for_cores", lambda: int(self.waited * 1e9))
+        monkeypatch.setattr("llmsuggestd.engine.threads.time.monotonic", lambda: self.now)
+        monkeypatch.setattr(threads.Spinning, "set", self._set)
+
+    def _set(self, on: bool) -> None:
+        self.spinning = on
+
+    def decode(self, manners: Manners, seconds: float, waited: float) -> bool:
+        """Let a decode pass, and say whether the next one spins."""
+        self.now += seconds
+        self.waited += waited
+        manners.between_decodes()
+        return self.spinning
+
+
+def test_threads_spin_where_cores_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    for ours, others, spin in ((4, 0, True), (4, 1, False), (2, 2, True), (2, 3, False)):
+        machine.others = others
+        Manners(ours).begin()
+        assert machine.spinning == spin
+
+
+def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    manners = Manners(4)
+    manners.begin()
+    assert machine.decode(manners, seconds=0.1, waited=0.0)
+    assert machine.decode(manners, seconds=0.001, waited=0.01)  # too soon to say
+    assert not machine.decode(manners, seconds=0.1, waited=0.05)
+    assert not machine.decode(manners, seconds=0.1, waited=0.05)
+    assert machine.decode(manners, seconds=0.1, waited=0.001)
+
+
+def test_looking_around_works_on_this_machine() -> None:
+    assert threads.runnable_elsewhere() >= 0
+    before = threads.waited_for_cores()
+    assert threads.waited_for_cores() >= before >= 0
+    assert 1 <= threads.physical_cores() <= (os.cpu_count() or 1)
+    threads.ask_for_short_slices()  # works or not, and raises nothing
