@@ -131,15 +131,20 @@ class Spinning:
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at how long our threads had to wait; a look takes 0.1 ms."""
 
-CROWDED: Final = 0.05
-"""Of the time that passes: more than this waited for cores means that others want them, too."""
+CROWDED: Final = 0.2
+"""Of the time that passes: when our threads together wait longer than this for cores, others want
+them, too."""
+
+FREE: Final = 0.05
+"""When they wait less than this, nobody does. In between nothing changes."""
 
 
 class Manners:
     """Spins while there are cores to spare, and not while others want them."""
 
     def __init__(self, threads: int) -> None:
-        self._free = (os.cpu_count() or 1) - threads
+        # one of those that run just now is the daemon, which has handed us the request
+        self._free = (os.cpu_count() or 1) - threads + 1
         self._spinning = Spinning()
         self._looked = time.monotonic()
         self._waited = 0
@@ -155,6 +160,8 @@ class Manners:
         passed = now - self._looked
         if passed < LOOK_EVERY:
             return
-        waited = waited_for_cores()
-        self._spinning.set((waited - self._waited) / 1e9 < CROWDED * passed)
-        self._looked, self._waited = now, waited
+        total = waited_for_cores()
+        share = (total - self._waited) / 1e9 / passed
+        if share > CROWDED or share < FREE:
+            self._spinning.set(share < FREE)
+        self._looked, self._waited = now, total

@@ -45,7 +45,7 @@ class Machine:
 
 def test_threads_spin_where_cores_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
-    for ours, others, spin in ((4, 0, True), (4, 1, False), (2, 2, True), (2, 3, False)):
+    for ours, others, spin in ((4, 1, True), (4, 2, False), (2, 3, True), (2, 4, False)):
         machine.others = others
         Manners(ours).begin()
         assert machine.spinning == spin
@@ -58,7 +58,7 @@ def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatc
     assert machine.decode(manners, seconds=0.1, waited=0.0)
     assert machine.decode(manners, seconds=0.001, waited=0.01)  # too soon to say
     assert not machine.decode(manners, seconds=0.1, waited=0.05)
-    assert not machine.decode(manners, seconds=0.1, waited=0.05)
+    assert not machine.decode(manners, seconds=0.1, waited=0.01)  # neither nor
     assert machine.decode(manners, seconds=0.1, waited=0.001)
 
 
