@@ -74,9 +74,9 @@ def catalogue(as_json: bool) -> None:
         print_json({"models": [asdict(entry) for entry in CATALOGUE.values()]})
         return
     for entry in CATALOGUE.values():
-        sizes = f"{size_text(entry.bytes)} as Q4_K_M"
+        sizes = size_text(entry.bytes)
         if entry.repo:
-            sizes += f", {size_text(entry.download_bytes)} to fetch"
+            sizes += f" as Q4_K_M, {size_text(entry.download_bytes)} to fetch"
         click.echo(f"{click.style(entry.id, bold=True)}  ({sizes}; {entry.licence})")
         click.echo(f"    {entry.good_for}")
         if entry.repo:

@@ -7,6 +7,7 @@ asks the hub and prints exact ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 
@@ -20,7 +21,7 @@ class Entry:
     download_bytes: int
     """About; of the checkpoint."""
     bytes: int
-    """About; of the converted file."""
+    """About; of the converted file. (Of the starter exactly.)"""
     licence: str
     suggests_tactics: bool
     good_for: str
@@ -48,10 +49,10 @@ CATALOGUE: Final = {
             "starter",
             None,
             0,
-            4_000_000,
+            Path(__file__).with_name("starter.gguf").stat().st_size,
             "apache-2.0",
             True,
-            "goals of core Lean; ships with llmsuggestd, answers at once, weak on Mathlib",
+            "ships with llmsuggestd: goals of core Lean, answers at once",
         ),
         Entry(
             "llmstep-2.8b",

@@ -7,7 +7,6 @@ lock that says whether somebody is at it. Everything in such a folder is ours.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +75,19 @@ def working_in(paths: Paths, folder: Path) -> Iterator[None]:
     """
     for directory in (paths.data, paths.downloads, folder):
         make_private(directory)
-    with only_one(
-        folder / _LOCK,
-        lambda pid: AlreadyRunningError(
-            f"another process (pid {pid}) is pulling this already", "wait for it, or end it"
-        ),
-    ):
-        yield
+    held = False
+    try:
+        with only_one(
+            folder / _LOCK,
+            lambda pid: AlreadyRunningError(
+                f"another process (pid {pid}) is pulling this already", "wait for it, or end it"
+            ),
+        ):
+            held = True
+            yield
+    finally:
+        if held:
+            _remove_if_empty(folder)
 
 
 def prepare(folder: Path, model_id: str, repository: Repository) -> None:
@@ -143,13 +148,27 @@ def check_idle(download: Download) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove a folder with all that is in it; of links, only the links."""
+    """Remove all that a folder holds (of links, only the links), and the folder if nobody is at it.
+
+    Raises LlmsuggestdError if that cannot be done.
+    """
     try:
-        shutil.rmtree(folder)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # the last one
+        for path in folder.iterdir():
+            if path.name != _LOCK:  # which may be held, and then cannot go on every system
+                path.unlink()
     except OSError as error:
-        raise LlmsuggestdError(f"{folder} cannot be removed: {error.strerror}") from None
+        raise LlmsuggestdError(f"{folder} cannot be emptied: {error.strerror}") from None
+    if holder(folder / _LOCK) is None:
+        _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a folder that has nothing but its lock; also the one around it, if it was the last."""
+    with contextlib.suppress(OSError):
+        if all(path.name == _LOCK for path in folder.iterdir()):
+            (folder / _LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 def _borrow(folder: Path, repository: Repository, file: RemoteFile) -> None:

@@ -169,7 +169,9 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
         begins = start if response.status_code == 206 else 0
         length = response.headers.get("Content-Length", "")
         if response.status_code == 206:
-            served = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers["Content-Range"] or "")
+            served = re.fullmatch(
+                r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")
+            )
             if served is None or int(served[1]) != start:
                 raise DownloadError(f"{file.name}: the server sends another part than was asked")
             total = int(served[2])

@@ -17,6 +17,7 @@ LIST_MODULES = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m
         ("import llmsuggestd.cli.status", {"llama_cpp", "numpy", "aiohttp", "asyncio", "pystray"}),
         ("import llmsuggestd.cli.suggest", {"llama_cpp", "numpy", "aiohttp", "asyncio", "pystray"}),
         ("import llmsuggestd.cli.start", {"llama_cpp", "numpy", "aiohttp", "pystray", "torch"}),
+        ("import llmsuggestd.cli.models", {"llama_cpp", "numpy", "huggingface_hub", "rich"}),
         ("import llmsuggestd.daemon.server", {"llama_cpp", "numpy", "pystray", "torch"}),
         ("import llmsuggestd.engine.__main__", {"aiohttp", "pystray", "torch", "click"}),
     ],

@@ -148,7 +148,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_again(puller: Puller, tmp_path
 
 
 def test_two_pulls_of_one_model(puller: Puller) -> None:
-    puller.hub.rate = 1e6
+    puller.hub.rate = 20e3  # for as long as the others take
     first = puller.start("pull", REPO)
     while not puller.hub.sent[SHARDS[0]]:
         time.sleep(0.02)
@@ -158,7 +158,7 @@ def test_two_pulls_of_one_model(puller: Puller) -> None:
     assert listed(puller)["tuned-model"]["state"] == "downloading"
     assert puller.run("remove", "tuned-model").returncode == ExitCode.ALREADY_RUNNING
     puller.hub.rate = 0
-    assert first.wait(30) == 0
+    assert first.wait(60) == 0
     assert listed(puller)["tuned-model"]["state"] == "available"
 
 
@@ -172,9 +172,9 @@ def test_two_pulls_of_one_model(puller: Puller) -> None:
 def test_stopped_it_says_so_in_a_line(
     puller: Puller, number: signal.Signals, code: int, words: str
 ) -> None:
-    puller.hub.rate = 500e3
+    puller.hub.rate = 100e3
     process = puller.start("pull", REPO)
-    while puller.hub.sent[SHARDS[0]] < 200_000:
+    while puller.hub.sent[SHARDS[0]] < 60_000:
         time.sleep(0.02)
     process.send_signal(number)
     _, errors = process.communicate(timeout=10)
@@ -184,7 +184,7 @@ def test_stopped_it_says_so_in_a_line(
     assert "Traceback" not in errors
     row = listed(puller)["tuned-model"]
     assert row["state"] == "partial"
-    assert row["bytes"] > 150_000
+    assert row["bytes"] > 30_000
     assert "partial, " in puller.run("list").stdout
     assert puller.run("remove", "tuned-model").returncode == 0
     assert listed(puller) == {}
