@@ -8,6 +8,7 @@ Hostile answers are between the harmless ones: nothing of them may be marked as 
 -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 set_option linter.unusedVariables false
 
 /-! Closing ones first, then fewer goals, then the model's order; the same once only. -/

@@ -1,6 +1,7 @@
 import LlmSuggest
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 
 /-! Goals of Lean's own library for a real model; `test_model.py` inserts what it suggests. -/
 

@@ -8,6 +8,7 @@ import FakeDaemon
 -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 
 /-- error: llmsuggest: no daemon is running. Start it with `llmsuggestd start`. -/
 #guard_msgs in

@@ -8,6 +8,7 @@ Each of these was marked wrongly, or ended Lean, where one of the protections is
 -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 set_option llmsuggest.showInvalid true
 set_option linter.unusedVariables false
 

@@ -8,6 +8,7 @@ import FakeDaemon
 -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 
 /-! After `·`, and further to the right. -/
 

@@ -2,6 +2,7 @@ import LlmSuggest
 import FakeDaemon
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 
 /-! Calls in many places. `test_tactic.py` sets the answers and inserts each of them. -/
 

@@ -6,6 +6,7 @@ import FakeDaemon
 -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 
 /--
 info: Try these:

@@ -4,6 +4,7 @@ import FakeDaemon
 /-! # The model's suggestions in `try?` -/
 
 set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
 set_option linter.unusedVariables false
 
 /-! What closes the goal is offered; what leaves goals, and what does not work, is not. -/

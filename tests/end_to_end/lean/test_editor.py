@@ -15,10 +15,11 @@ pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
 
 FILE = """import LlmSuggest
 
+set_option llmsuggest.checkTime 100000 in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest
 """
-CALL = (3, 2)
+CALL = (4, 2)
 
 
 def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
@@ -40,8 +41,8 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
         (change,) = actions[0]["edit"]["documentChanges"]
         (inserted,) = change["edits"]
         assert inserted["range"] == {
-            "start": {"line": 3, "character": 2},
-            "end": {"line": 3, "character": 12},
+            "start": {"line": 4, "character": 2},
+            "end": {"line": 4, "character": 12},
         }
         worker.change(FILE.replace("llmsuggest", inserted["newText"]))
         assert worker.diagnostics() == []

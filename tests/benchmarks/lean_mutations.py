@@ -1,0 +1,159 @@
+"""Does a test fail for each protection of the tactic that is taken away?
+
+`python -m tests.benchmarks.lean_mutations [NAME…]` makes a copy of the Lean package without one of
+its protections, runs the test that is named for it on the copy, and prints whether it failed. It
+exits with 1 if one did not. Each takes about a minute.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.leanwasm.lean import PACKAGE
+
+TACTIC = "tests/end_to_end/lean/test_tactic.py::test_"
+HOSTILE = TACTIC + "hostile_answers"
+EDITOR = "tests/end_to_end/lean/test_editor.py::test_code_actions_and_edits"
+# Runs one test with another folder as the Lean package.
+RUN = """
+import sys, pytest
+from pathlib import Path
+from tests.support.leanwasm import lean
+lean.PACKAGE = Path(sys.argv[1])
+sys.exit(pytest.main([sys.argv[2], "-q", "-x", "-p", "no:cacheprovider"]))
+"""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A protection, the text that makes it, what is there without it, and the test that minds."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = [
+    Mutation("sorry", "Check", "parts.any (·.hasSorry)", "false", TACTIC + "checks"),
+    Mutation("unsafe", "Check", "if info.isUnsafe then", "if false then", HOSTILE),
+    Mutation("compiler", "Check", "name ∈ compilerAxioms", "false", HOSTILE),
+    Mutation(
+        "own-name", "Check", "(lctx.find? fvar).any (·.isAuxDecl)", "false", TACTIC + "checks"
+    ),
+    Mutation(
+        "universes",
+        "Check",
+        "levels.any fun level => (mctx.findLevelDepth? level).isNone",
+        "!levels.isEmpty && false",
+        HOSTILE,
+    ),
+    Mutation(
+        "no-change", "Check", "if ← sameGoal left goal then", "if false then", TACTIC + "checks"
+    ),
+    Mutation(
+        "earlier-errors", "Check", "  Core.resetMessageLog\n", "", TACTIC + "checks"
+    ),
+    Mutation(
+        "restoring",
+        "Check",
+        "  before.restore (restoreInfo := true)\n  setTraceState",
+        "  setTraceState",
+        TACTIC + "checks",
+    ),
+    Mutation(
+        "info-trees",
+        "Check",
+        "observing <| withEnableInfoTree false <|",
+        "observing <|",
+        EDITOR,
+    ),
+    Mutation(
+        "heartbeats",
+        "Check",
+        "maxHeartbeats := heartbeats * 1000",
+        "maxHeartbeats := 0 * heartbeats",
+        HOSTILE,
+    ),
+    Mutation(
+        "deadline",
+        "Check",
+        "isCanceled || (← IO.monoMsNow) ≥ deadline ||",
+        "isCanceled || (deadline == 0) ||",
+        TACTIC + "checks",
+    ),
+    Mutation(
+        "memory", "Check", ".any (· > megabytes)", ".any (· > megabytes * 1000000)",
+        HOSTILE,
+    ),
+    Mutation(
+        "forbidden-words", "Step", "word ∈ forbiddenWords", "word == \"sleep\"",
+        HOSTILE,
+    ),
+    Mutation(
+        "options", "Step", "!(args[1]?.any fun name => isHarmlessOption name.getId)", "false",
+        HOSTILE,
+    ),
+    Mutation(
+        "numbers", "Step", "valueOf stx matches .error _", "false", HOSTILE
+    ),
+    Mutation("characters", "Step", "!source.all isPlain", "false", TACTIC + "checks"),
+    Mutation("length", "Step", "source.length > maxLength", "false", TACTIC + "checks"),
+    Mutation(
+        "what-follows",
+        "Step",
+        "if inChain ||",
+        "if true || inChain ||",
+        HOSTILE,
+    ),
+    Mutation("canceling", "Client", "    if ← isCanceled then", "    if false then", EDITOR),
+    Mutation(
+        "answer-size", "Client", '"--max-filesize", "1048576", ', "", TACTIC + "suggestions"
+    ),
+    Mutation("no-argument", "Client", '"@-"', "body", TACTIC + "package"),
+]  # fmt: skip
+
+
+def fails_without(mutation: Mutation) -> bool:
+    """Whether the test fails without the protection."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        package = Path(folder) / "lean"
+        shutil.copytree(PACKAGE, package)
+        file = package / f"LlmSuggest/{mutation.file}.lean"
+        text = file.read_text()
+        assert text.count(mutation.old) == 1, f"{mutation.name}: {mutation.old!r} is not there once"
+        file.write_text(text.replace(mutation.old, mutation.new))
+        command = [sys.executable, "-c", RUN, str(package), mutation.test]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if "does not compile" in done.stdout:
+            sys.exit(f"{mutation.name} does not compile:\n{done.stdout[-2000:]}")
+        return done.returncode == 1
+
+
+def main() -> int:
+    """Try the mutations named, or all."""
+    wanted = sys.argv[1:]
+    survived = 0
+    for mutation in MUTATIONS:
+        if wanted and mutation.name not in wanted:
+            continue
+        start = time.monotonic()
+        failed = fails_without(mutation)
+        survived += not failed
+        verdict = "the test fails" if failed else "NO TEST FAILS"
+        test = mutation.test.rpartition("::")[2]
+        print(
+            f"{mutation.name:16} {test:28} {verdict} ({time.monotonic() - start:.0f} s)", flush=True
+        )
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
