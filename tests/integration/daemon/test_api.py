@@ -162,3 +162,16 @@ def test_generated_requests_find_no_contradiction(served: Home) -> None:
         capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
+
+
+def test_a_model_that_was_unloaded_is_idle_and_ready(home: Home) -> None:
+    home.install_starter()
+    home.serve(LLMSUGGESTD_IDLE_UNLOAD="1")
+    status = home.wait_until(lambda status: status["state"] == "idle")
+    assert status["engine_pid"] is None
+    assert home.curl("/ready") == (200, {"state": "idle"})
+    assert "idle: the next request loads the model" in home.run("status").stdout
+    assert home.client.request("GET", "/v1/status")["state"] == "idle"  # asking wakes nothing
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert code == 200
+    assert answer["timings"]["load_ms"] > 0
