@@ -71,24 +71,17 @@ def split(pairs: Iterable[Pair]) -> Iterator[Pair]:
     listed = list(pairs)
     sides = [side(pair["key"]) for pair in listed]
     shapes = [digest(canonical(pair["goal"])) for pair in listed]
-    held = {
-        shape_: where
-        for pair, where, shape_ in zip(listed, sides, shapes, strict=True)
-        if where != "train" and not pair["path"]
-    }
-    trained = {
-        shape_
-        for where, shape_ in zip(sides, shapes, strict=True)
-        if where == "train" and shape_ not in held
-    }
-    seen: set[tuple[str, str]] = set()
+    # whose a goal is: first the held-out statements', then training's, then the first that has it
+    owner: dict[str, str] = {}
     for pair, where, shape_ in zip(listed, sides, shapes, strict=True):
-        if held.get(shape_, where) != where:
+        if where != "train" and not pair["path"]:
+            owner.setdefault(shape_, where)
+    for where, shape_ in zip(sides, shapes, strict=True):
+        if where == "train":
+            owner.setdefault(shape_, where)
+    seen: set[str] = set()
+    for pair, where, shape_ in zip(listed, sides, shapes, strict=True):
+        if owner.setdefault(shape_, where) != where or pair["goal"] in seen:
             continue
-        if where != "train" and shape_ in trained:
-            continue
-        known = (where, pair["goal"])
-        if known in seen:
-            continue
-        seen.add(known)
+        seen.add(pair["goal"])
         yield {**{k: v for k, v in pair.items() if k != "key"}, "split": where}
