@@ -108,6 +108,8 @@ def attempt (text : String) (itself : Name) (heartbeats : Nat) : TacticM Attempt
   let traces ← getTraceState
   let goal ← getMainGoal
   let result : Except Exception Outcome ← LlmSuggest.observing <| withEnableInfoTree false <|
+    -- What the kernel says of a lemma that the step adds has to come now.
+    withOptions (Elab.async.set · false) <|
     withTheReader Core.Context ({ · with maxHeartbeats := heartbeats * 1000 }) <|
     withCurrHeartbeats do
       let outcome ← runStep step
