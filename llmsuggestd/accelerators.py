@@ -12,6 +12,7 @@ import base64
 import csv
 import ctypes
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -270,9 +271,9 @@ def command(accelerator: Accelerator) -> str:
     """The one command that builds and installs it, for a shell."""
     values = _build_variables(accelerator)
     words = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
-    pip = [sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps",
-           "--no-cache-dir", "--no-binary", PACKAGE, _requirement()]  # fmt: skip
-    return " ".join([*words, *(shlex.quote(word) for word in pip)])
+    no_cache = "--no-cache-dir" if _has_pip() else "--no-cache"
+    pip = _pip_for_people(no_cache, "--no-binary", PACKAGE, _requirement())
+    return " ".join([*words, shlex.join(pip)])
 
 
 def check_possible(accelerator: Accelerator, *, asked_for: bool) -> None:
@@ -331,8 +332,7 @@ def rebuild(accelerator: Accelerator, paths: Paths, tick: Callable[[float], None
 
 def put_back_command(wheel: Path) -> str:
     """The command that puts a kept wheel back in place."""
-    pip = [sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps", str(wheel)]
-    return shlex.join(pip)
+    return shlex.join(_pip_for_people(str(wheel)))
 
 
 def build_log(paths: Paths) -> Path:
@@ -351,7 +351,7 @@ def pack_installed(distribution: str, folder: Path) -> Path:
     root = Path(str(installed.locate_file("")))
     files = [
         path
-        for path in installed.files or []
+        for path in dict.fromkeys(installed.files or [])  # uv lists some twice
         if not path.is_absolute() and ".." not in path.parts and "__pycache__" not in path.parts
     ]
     info = next(path.parts[0] for path in files if path.parts[0].endswith(".dist-info"))
@@ -367,13 +367,28 @@ def pack_installed(distribution: str, folder: Path) -> Path:
             if path.as_posix() in of_installers or not (root / path).is_file():
                 continue
             data = (root / path).read_bytes()
-            archive.writestr(zipfile.ZipInfo.from_file(root / path, path.as_posix()), data)
+            entry = zipfile.ZipInfo.from_file(root / path, path.as_posix())
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
             rows.append((path.as_posix(), f"sha256={digest.decode()}", len(data)))
         record = io.StringIO()
         csv.writer(record, lineterminator="\n").writerows([*rows, (f"{info}/RECORD", "", "")])
         archive.writestr(f"{info}/RECORD", record.getvalue())
     return target
+
+
+def _has_pip() -> bool:
+    """Whether this environment has a pip; those that uv makes have none."""
+    return importlib.util.find_spec("pip") is not None
+
+
+def _pip_for_people(*arguments: str) -> list[str]:
+    """A command that installs into this environment over what is there."""
+    if _has_pip():
+        program = [sys.executable, "-m", "pip", "install", "--force-reinstall"]
+    else:
+        program = ["uv", "pip", "install", "--python", sys.executable, "--reinstall"]
+    return [*program, "--no-deps", *arguments]
 
 
 def _requirement() -> str:
@@ -388,8 +403,8 @@ def _build_variables(accelerator: Accelerator) -> dict[str, str]:
 
 
 def _pip(folder: Path) -> list[str]:
-    """A pip that works on this environment; uv's have none, so one is made for the occasion."""
-    if not _output(sys.executable, "-m", "pip", "--version"):
+    """A pip that works on this environment; where there is none, one is made for the occasion."""
+    if not _has_pip():
         try:
             subprocess.run(
                 [sys.executable, "-m", "venv", str(folder / "pip")], check=True, capture_output=True

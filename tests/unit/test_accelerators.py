@@ -130,6 +130,10 @@ def test_the_command_can_be_given_to_a_shell(
     assert words[0] == "CMAKE_ARGS=-DGGML_A=on -DGGML_NATIVE=off -DX='a b'"
     assert words[1:4] == [sys.executable, "-m", "pip"]
     assert words[-1].startswith("llama-cpp-python==")
+    monkeypatch.setattr(accelerators, "_has_pip", lambda: False)
+    words = shlex.split(accelerators.command(cpu))
+    assert words[1:6] == ["uv", "pip", "install", "--python", sys.executable]
+    assert shlex.split(accelerators.put_back_command(Path("a b.whl")))[-1] == "a b.whl"
 
 
 @pytest.mark.parametrize(
