@@ -120,11 +120,16 @@ def isOpen (goal : MVarId) (before : SavedState) : MetaM Bool := do
 
 /-- Whether two goals ask for the same, with the same hypotheses. -/
 def sameGoal (goal other : MVarId) : MetaM Bool := do
-  let shape (goal : MVarId) : MetaM (Expr × List (FVarId × Name)) := do
-    let decl ← goal.getDecl
-    return (← instantiateMVars decl.type, decl.lctx.decls.toList.filterMap fun local? =>
-      local?.map fun hypothesis => (hypothesis.fvarId, hypothesis.userName))
   return (← shape goal) == (← shape other)
+where
+  /-- All that a goal shows. -/
+  shape (goal : MVarId) : MetaM (Expr × List (FVarId × Name × Expr × Option Expr)) := do
+    let decl ← goal.getDecl
+    let mut hypotheses := #[]
+    for hypothesis in decl.lctx do
+      hypotheses := hypotheses.push (hypothesis.fvarId, hypothesis.userName,
+        ← instantiateMVars hypothesis.type, hypothesis.value?)
+    return (← instantiateMVars decl.type, hypotheses.toList)
 
 /-- The first line of a message. -/
 def firstLine (message : MessageData) : BaseIO String := do

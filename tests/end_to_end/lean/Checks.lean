@@ -106,7 +106,7 @@ info: Suggestions that do not work:
   "exact (by sorry)": it leaves a `sorry`
   "have h : p := sorry\nexact h": it leaves a `sorry`
   "as_aux_lemma => sorry": it leaves a `sorry`
-  "refine And.left (b := p) ⟨sorry, ?_⟩": it leaves a `sorry`
+  "refine And.left (b := p) ⟨sorry, ?_⟩": it changes nothing
 ---
 error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
 -/

@@ -11,6 +11,8 @@ set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
 set_option llmsuggest.showInvalid true
 set_option linter.unusedVariables false
+-- A theorem with a `where` that is proved beside the file makes this Lean complain of itself.
+set_option Elab.async false
 
 /-! Only the kernel would object to these, when the whole proof is there. -/
 
@@ -146,6 +148,7 @@ info: Try these:
   [apply] rename q => hq'  -- leaves 1 goal
   [apply] clear hq  -- leaves 1 goal
   [apply] have hq' := hq  -- leaves 1 goal
+  [apply] change id q at hq  -- leaves 1 goal
 ---
 error: unsolved goals
 p q : Prop
@@ -154,7 +157,7 @@ hq : q
 -/
 #guard_msgs in
 answering "refine ?_", "refine id ?_", "apply id", "suffices h : p from h", "show p", "revert hq; intro hq",
-  "refine @id (id p) ?_", "rename q => hq'", "clear hq", "have hq' := hq" in
+  "refine @id (id p) ?_", "rename q => hq'", "clear hq", "have hq' := hq", "change id q at hq" in
 example (p q : Prop) (hq : q) : p := by
   llmsuggest
 
