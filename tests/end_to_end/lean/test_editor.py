@@ -44,7 +44,7 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
             "start": {"line": 4, "character": 2},
             "end": {"line": 4, "character": 12},
         }
-        worker.change(FILE.replace("llmsuggest", inserted["newText"]))
+        worker.change(FILE.replace("  llmsuggest", "  " + inserted["newText"]))
         assert worker.diagnostics() == []
 
         # An edit ends a request that the daemon has not answered, at once. The npm Lean takes a
@@ -58,7 +58,7 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
 def edit(worker: Worker, number: int) -> float:
     """How many seconds after an edit its diagnostics are there."""
     start = time.monotonic()
-    worker.change(FILE.replace("llmsuggest", "exact ⟨hp, hq⟩" + " " * number))
+    worker.change(FILE.replace("  llmsuggest", "  exact ⟨hp, hq⟩" + " " * number))
     assert worker.diagnostics() == []
     return time.monotonic() - start
 
