@@ -31,6 +31,7 @@ RESULTS = HERE / "evaluation.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
+LIBRARY_TIMES = 3  # the library's goals are fewer and more varied: so often in each round
 
 
 def templates(pairs: list[Pair], seed: int = TEMPLATE_SEED) -> Iterator[Example]:
@@ -82,7 +83,9 @@ def run_training(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.resume:
         training.take_up(options.work)
-    known = [pair.example for pair in pairs if pair.split == "train" and pair.steps]
+    learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
+    library = [pair.example for pair in learned if pair.source != "stated"]
+    known = [pair.example for pair in learned] + (LIBRARY_TIMES - 1) * library
     rng = random.Random(PAIR_SEED + training.step)
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
     training.run(
@@ -96,7 +99,7 @@ def run_training(options: argparse.Namespace) -> int:
     )
     train.save(training.model, options.output)
     digest = hashlib.sha256(options.pairs.read_bytes()).hexdigest() if options.pairs else None
-    made = train.record(training, pairs=len(known), pairs_sha256=digest)
+    made = train.record(training, pairs=len(learned), pairs_sha256=digest)
     text = json.dumps(made, indent=1) + "\n"
     (options.output / "training.json").write_text(text, encoding="utf-8")
     return 0

@@ -146,7 +146,7 @@ def choose(pairs: Iterable[Pair], stated: int, library: int, seed: int = 11) -> 
 
 def groups(goal: Pair) -> tuple[str, ...]:
     """The names of the groups a goal counts in."""
-    return "all", f"family: {goal.family.split('/')[0]}", f"source: {goal.source}"
+    return "all", goal.family if goal.source == "stated" else f"theorems of {goal.source}"
 
 
 def evaluate(
@@ -217,15 +217,15 @@ def table(results: dict[str, Any], group: str = "all") -> str:
     return "\n".join(lines)
 
 
-def group_table(results: dict[str, Any], model: str, prefix: str) -> str:
-    """A model's results beside the best single tactic's, by family or by source, as Markdown."""
+def group_table(results: dict[str, Any], model: str) -> str:
+    """A model's results by group beside the best single tactic's, as Markdown."""
     entry = results["models"][model]["groups"]
     lines = [
-        f"| {prefix} | goals | closed by the first | by one of 5 | by one of 10 "
+        f"| {model} | goals | closed by the first | by one of 5 | by one of 10 "
         "| a valid step in 10 | best single tactic |",
         "|---|---|---|---|---|---|---|",
     ]
-    for group in [g for g in entry if g.startswith(f"{prefix}: ")] + ["all"]:
+    for group in sorted(entry, key=lambda name: (name == "all", name.startswith("theorems"), name)):
         shares = entry[group]
         cells = " | ".join(percent(shares[c]) for c in ("top_1", "top_5", "top_10", "valid"))
         others = {
@@ -235,17 +235,14 @@ def group_table(results: dict[str, Any], model: str, prefix: str) -> str:
         }
         best = max(others, key=lambda name: others[name], default="")
         shown = f"`{best}` {percent(others[best])}" if best else ""
-        name = group.removeprefix(f"{prefix}: ")
-        lines.append(f"| {name} | {shares['goals']} | {cells} | {shown} |")
+        lines.append(f"| {group} | {shares['goals']} | {cells} | {shown} |")
     return "\n".join(lines)
 
 
 def report(results: dict[str, Any], model: str | None = None) -> str:
     """All tables of the results."""
-    parts = [table(results)]
-    for name in [model] if model else results.get("models", {}):
-        parts += [group_table(results, name, "family"), group_table(results, name, "source")]
-    return "\n\n".join(parts)
+    models = [model] if model else results.get("models", {})
+    return "\n\n".join([table(results), *(group_table(results, name) for name in models)])
 
 
 def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import random
 import re
 from collections.abc import Iterable, Iterator
@@ -22,8 +23,10 @@ from .goals import Sample
 # How a goal's weight is shared among the kinds of its steps, and within a kind, one to the next.
 # Suggestions are ranked by their mean log probability a token, which favours long ones: a tactic of
 # one word, such as `grind`, has to be likely to be seen beside terms of ten tokens.
-SHARES = {"word": (0.5, 0.3), "closes": (0.4, 0.5), "leads": (0.1, 0.5)}
-MOST = {"word": 2, "closes": 3, "leads": 2}
+# Long ones that differ in little, such as `induction` with its cases, would take all places: they
+# are learned only where no shorter step closes the goal.
+SHARES = {"word": (0.6, 0.4), "closes": (0.34, 0.5), "leads": (0.06, 0.5)}
+MOST = {"word": 3, "closes": 3, "leads": 2}
 STRONGEST = "grind"
 """The word that closes most: first among the words where it closes."""
 
@@ -55,7 +58,10 @@ class Pair:
     def example(self) -> Example:
         """What is learned from it: its best steps of every kind."""
         kinds: dict[str, list[str]] = {"closes": [], "word": [], "leads": []}
+        short = any(closes and "\n" not in text for text, closes in self.steps)
         for text, closes in self.steps:
+            if short and "\n" in text:
+                continue
             kinds[("closes" if set(text) & set(" .") else "word") if closes else "leads"].append(
                 text
             )
@@ -77,7 +83,7 @@ class Pair:
 
 def read_pairs(path: Path) -> list[Pair]:
     """Read a file of pairs, compressed or not."""
-    opened: Any = gzip.open if path.suffix == ".gz" else open
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     with opened(path, "rt", encoding="utf-8") as lines:
         return [_pair(json.loads(line)) for line in lines]
 

@@ -46,12 +46,12 @@ class Settings:
     layers: int = 6
     hidden: int = 256
     heads: int = 4
-    template_steps: int = 2000
-    pair_steps: int = 2500
-    final_steps: int = 1000  # of the last stage: the learning rate falls to nothing
+    template_steps: int = 700
+    pair_steps: int = 2550
+    final_steps: int = 1200  # of the last stage: the learning rate falls to nothing
     rows_tokens: int = 512  # about how many tokens a replica reads at a time
     parts: int = 8  # such portions make a step
-    steps_per_goal: int = 6
+    steps_per_goal: int = 8
     longest: int = 400  # tokens of a row; longer ones are left out
     muon_rate: float = 3e-3  # for the matrices of the layers
     adam_rate: float = 3e-3  # for the embeddings and all the rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import random
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ ROW: dict[str, Any] = {
 
 def write(path: Path, *rows: object) -> Path:
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    compress: dict[str, Any] = {".gz": gzip.compress, ".xz": lzma.compress}
+    path.write_bytes(compress.get(path.suffix, bytes)(text.encode()))
     return path
 
 
-@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.jsonl.gz"])
+@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.jsonl.gz", "pairs.jsonl.xz"])
 def test_pairs_are_read(tmp_path: Path, name: str) -> None:
     (pair,) = read_pairs(write(tmp_path / name, ROW))
     assert pair.steps == (("exact ⟨hp, hq⟩", True), ("constructor", False), ("simp_all", True))
