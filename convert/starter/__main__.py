@@ -177,8 +177,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("generate", run_generation)
     sub.add_argument("output", type=Path, help="pairs that Lean verified (JSON lines)")
-    sub.add_argument("--stated", type=int, default=20_000, help="statements of the templates")
-    sub.add_argument("--theorems", type=int, default=20_000, help="theorems of Init and Std")
+    sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
+    sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
     sub.add_argument("--seed", type=int, default=SEED)
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from convert.starter.__main__ import RESULTS
 from convert.starter.evaluate import (
     HELD_OUT,
     Score,
@@ -20,8 +21,10 @@ from convert.starter.evaluate import (
     baselines,
     choose,
     evaluate,
+    group_table,
     held_out,
     report,
+    table,
     update,
     write,
 )
@@ -155,6 +158,15 @@ def test_the_committed_goals_are_held_out() -> None:
     goals = held_out(HELD_OUT)
     assert len(goals) >= 300
     assert {goal.source for goal in goals} == {"stated", "Init", "Std"}
+
+
+def test_the_documents_show_the_committed_results() -> None:
+    results = json.loads(RESULTS.read_text("utf-8"))
+    page = (ROOT / "docs/starter.md").read_text("utf-8")
+    assert table(results) in page
+    assert group_table(results, next(iter(results["models"]))) in page
+    assert table(results) in (HELD_OUT.parent / "README.md").read_text("utf-8")
+    assert results["goals"] == len(held_out(HELD_OUT))
 
 
 def test_evaluation_needs_no_torch() -> None:
