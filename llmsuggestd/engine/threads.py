@@ -131,11 +131,12 @@ class Spinning:
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at how long our threads had to wait; a look takes 0.1 ms."""
 
-CROWDED: Final = 0.2
-"""Of the time that passes: when our threads together wait longer than this for cores, others want
-them, too."""
+CROWDED: Final = 0.25
+"""Of the time that passes: when our threads on average wait longer than this for cores, others want
+them, too. One busy process beside us is no crowd: it slows one thread down, and the others may as
+well spin on cores that nobody wants."""
 
-FREE: Final = 0.05
+FREE: Final = 0.12
 """When they wait less than this, nobody does. In between nothing changes."""
 
 
@@ -143,8 +144,9 @@ class Manners:
     """Spins while there are cores to spare, and not while others want them."""
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
         # one of those that run just now is the daemon, which has handed us the request
-        self._free = (os.cpu_count() or 1) - threads + 1
+        self._free = (os.cpu_count() or 1) - threads + 1 + threads // 4
         self._spinning = Spinning()
         self._looked = time.monotonic()
         self._waited = 0
@@ -161,7 +163,7 @@ class Manners:
         if passed < LOOK_EVERY:
             return
         total = waited_for_cores()
-        share = (total - self._waited) / 1e9 / passed
+        share = (total - self._waited) / 1e9 / passed / self._threads
         if share > CROWDED or share < FREE:
             self._spinning.set(share < FREE)
         self._looked, self._waited = now, total
