@@ -401,11 +401,14 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--transformers-python", default=sys.executable, metavar="PYTHON",
                         help="an interpreter with torch and transformers")  # fmt: skip
+    parser.add_argument("--note", help="a sentence on this run, for the page")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was changed is put back
     run = Run(options.directory)
     if not options.render:
         measure(run, options)
+    if options.note and "hardware" in run.figures:
+        run.keep("hardware", run.figures["hardware"] | {"note": options.note})
     print(report.tables(run.figures, options.shapes))
     if options.write:
         report.write(run.figures, options.shapes, ROOT / "docs")

@@ -46,6 +46,7 @@ def _machine(figures: Figures) -> str:
     return (
         f"{machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory'] / 2**30:.0f} GiB, Python {machine['python']}, {' and '.join(days)}."
+        f" {machine.get('note', '')}".rstrip()
     )
 
 
@@ -216,10 +217,22 @@ def _waits(figures: Figures, shapes: list[str]) -> str:
     )
 
 
+LIMITS: Final = """## What limits it
+
+A step of one candidate reads every weight once and is bound by the memory; five candidates in a
+batch cost about twice that, since llama.cpp's kernels for repacked weights work on four columns at
+a time and take a fifth by itself. What makes ours faster than (a) and (b) is that batch, 4 bits a
+weight, answers that are kept, and prompts that are kept. What it cannot save here is steps: random
+weights never end a tactic, so the editing trace still computes every goal it has not seen for all
+its 16 tokens, and stays below the goals set for it.
+"""
+
+
 def write(figures: Figures, shapes: list[str], docs: Path) -> None:
     """Write docs/benchmarks.md and its plots."""
     pictures = _plots(figures, shapes, docs / "pictures")
     text = HEAD + tables(figures, shapes)
+    text += f"\n{LIMITS}"
     for name, title in pictures:
         text += f"\n![{title}](pictures/{name})\n"
     (docs / "benchmarks.md").write_text(text, encoding="utf-8")
