@@ -26,6 +26,20 @@ _ARTIFACTS = (".olean", ".olean.server", ".olean.private", ".ir")
 # What the npm Lean prints although nothing is wrong.
 _NOISE = ("  - /", "  mainModule?", "PANIC at _private.Lean.Environment.0.Lean.AsyncConsts.add")
 
+# What the npm Lean needs at the end of a module. An RPC method is called through a wrapper that its
+# attribute makes, with its code in the `.ir`. This Lean does not read that: it gets one of its own.
+_WRAP_METHODS = """
+run_cmd for decl in Lean.IR.getDecls (← Lean.getEnv) do
+  if let .str method "_rpc_wrapped" := decl.name then
+    let wrapper := method ++ `wrapper
+    Lean.Elab.Command.elabCommand (← `(
+      set_option linter.missingDocs false in
+      public meta def $(Lean.mkIdent (`_root_ ++ wrapper)) : Lean.Server.RpcProcedure :=
+        Lean.Server.wrapRpcProcedure $(Lean.quote method) _ _ $(Lean.mkIdent method)))
+    Lean.modifyEnv (Lean.Server.userRpcProcedures.insert · method wrapper)
+"""
+_FINISH = "\n#eval WasmShim.finish\n"
+
 
 class NoLeanError(Exception):
     """There is no Lean here, and none can be fetched; tests skip with the message."""
@@ -208,7 +222,7 @@ def _for_wasm(text: str) -> str:
     That Lean finds compiled code only under names that the shim entered.
     """
     text = re.sub(r"^module$", "module public import WasmShim", text, count=1, flags=re.MULTILINE)
-    return text + "\n#eval WasmShim.finish\n"
+    return text + (_WRAP_METHODS if "@[server_rpc_method]" in text else "") + _FINISH
 
 
 @functools.cache

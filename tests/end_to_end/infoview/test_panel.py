@@ -1,0 +1,191 @@
+"""The panel: suggestions for the goal at the cursor, without a word typed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.infoview.chromium import open_page
+from tests.end_to_end.infoview.editor import serve_editor
+from tests.end_to_end.lean.fake_daemon import FakeDaemon
+from tests.support.leanwasm import Lean
+from tests.support.leanwasm.worker import Worker
+
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
+
+HEAD = """import LlmSuggest.Panel
+
+show_panel_widgets [local llmSuggestPanel]
+
+"""
+EXAMPLE = "example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by\n"
+FILE = f"{HEAD}{EXAMPLE}  skip\n  \n\n{EXAMPLE}  sorry\n"
+PANEL = "document.querySelector('#llmsuggest-panel')"
+LINKS = f"{PANEL}.querySelectorAll('a')"
+
+
+async def test_panel(
+    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
+) -> None:
+    async def until_asked(times: int) -> None:
+        await asyncio.to_thread(fake.wait_until, lambda: len(fake.requests) == times)
+
+    fake.answer("constructor", "exact hq", "constructor\n· exact hp\n· exact hq")
+    async with (
+        serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
+        open_page(browser, url) as page,
+    ):
+        # Where the cursor rests, the panel lists what works there, marked.
+        await page.wait_for("globalThis.editor")
+        await page.evaluate("editor.moveTo(6, 2)")
+        await page.wait_for(f"{PANEL} && {LINKS}.length === 2", 120)
+        assert (await page.evaluate(f"{PANEL}.innerText")).splitlines() == [
+            "[apply]",
+            "constructor",
+            "· exact hp",
+            "· exact hq  -- closes the goal",
+            "[apply]",
+            "constructor  -- leaves 2 goals",
+        ]
+        assert fake.requests[-1]["goal"] == "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+        assert fake.requests[-1]["client"].startswith("panel ")
+
+        # A click writes it there, indented as the block is.
+        await page.click(f"{LINKS}[0]")
+        done = FILE.replace("  \n", "  constructor\n  · exact hp\n  · exact hq\n", 1)
+        await page.wait_for(f"editor.text() !== {FILE!r}")
+        assert await page.evaluate("editor.text()") == done
+        diagnostics = await page.evaluate("editor.diagnostics()")
+        (warning,) = diagnostics
+        assert warning["message"].startswith("declaration uses")
+
+        # Where there is no goal, there is no panel, and nothing is asked.
+        await page.wait_for(f"!{PANEL}")
+        asked = len(fake.requests)
+
+        # A cursor that moves on ends the request; what the model says then is for the new place.
+        (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
+        await page.evaluate("editor.moveTo(11, 2)")
+        await until_asked(asked + 1)
+        await page.wait_for(f"{PANEL}.innerText === 'Asking the model …'")
+        await page.evaluate("editor.moveTo(0, 0)")
+        await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
+        await page.wait_for(f"!{PANEL}")
+
+        # A closed panel asks nothing, either.
+        fake.answer("exact ⟨hp, hq⟩")
+        await page.evaluate("editor.moveTo(11, 2)")
+        await until_asked(asked + 2)
+        await page.click(f"{PANEL}.parentElement.querySelector('summary')")
+        await page.evaluate("editor.moveTo(0, 0)")
+        await page.evaluate("editor.moveTo(11, 2)")
+        await asyncio.sleep(1)
+        assert len(fake.requests) == asked + 2
+        await page.click(
+            "[...document.querySelectorAll('summary')].find(s => s.innerText === 'Suggestions')"
+        )
+        await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
+
+        # Without a daemon there is one calm line with the remedy.
+        (fake.directory / "socket").rename(fake.directory / "gone")
+        await page.evaluate("editor.moveTo(5, 2)")
+        await page.wait_for(f"{PANEL} && {PANEL}.innerText.startsWith('no daemon answers.')")
+        assert "llmsuggestd start" in await page.evaluate(f"{PANEL}.innerText")
+        assert await page.evaluate(f"{LINKS}.length") == 0
+        assert page.console == []
+
+
+# Files with the cursor (‸), and what they are after a step was applied there.
+PLACES = {
+    "placeholder": (
+        "example : 1 = 1 := by ‸sorry\n",
+        "example : 1 = 1 := by first\n                      | rfl\n                      | simp\n",
+    ),
+    "blank line": (
+        "example : 1 = 1 := by\n  skip\n‸\n\n-- the end\n",
+        "example : 1 = 1 := by\n  skip\n  first\n  | rfl\n  | simp\n\n-- the end\n",
+    ),
+    "end of a line": (
+        "example : 1 = 1 := by\n  skip‸ -- nothing\n",
+        "example : 1 = 1 := by\n  skip -- nothing\n  first\n  | rfl\n  | simp\n",
+    ),
+    "before a step": (
+        "example : 1 = 1 := by\n  skip\n  ‸all_goals skip\n  all_goals skip\n",
+        "example : 1 = 1 := by\n  skip\n  first\n  | rfl\n  | simp\n"
+        "  all_goals skip\n  all_goals skip\n",
+    ),
+    "empty block": (
+        "example : 1 = 1 := by\n  ‸\n",
+        "example : 1 = 1 := by\n  first\n  | rfl\n  | simp\n",
+    ),
+    "behind by": (
+        "example : 1 = 1 := by‸\n",
+        "example : 1 = 1 := by\n  first\n  | rfl\n  | simp\n",
+    ),
+    "behind the by of a line": (
+        "example : 1 = 1 := by‸ skip\n",
+        "example : 1 = 1 := by first\n                      | rfl\n                      | simp\n"
+        "                      skip\n",
+    ),
+    "behind the by of a block": (
+        "example : 1 = 1 := by‸\n    skip\n",
+        "example : 1 = 1 := by\n    first\n    | rfl\n    | simp\n    skip\n",
+    ),
+    "nested block": (
+        "example : 1 = 1 ∧ 2 = 2 := by\n  constructor\n  · skip\n    ‸\n  · rfl\n",
+        "example : 1 = 1 ∧ 2 = 2 := by\n  constructor\n  · skip\n    first\n    | rfl\n    | simp\n"
+        "  · rfl\n",
+    ),
+    "in parentheses": (
+        "example : 1 = 1 := (by skip‸)\n",
+        "example : 1 = 1 := (by skip\n                       first\n"
+        "                       | rfl\n                       | simp)\n",
+    ),
+    "end of the file": (
+        "example : 1 = 1 := by\n  skip\n  ‸",
+        "example : 1 = 1 := by\n  skip\n  first\n  | rfl\n  | simp",
+    ),
+}
+
+
+def test_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    fake.answer("first\n| rfl\n| simp")
+    wrong = {}
+    with lean.worker(tmp_path / "Some.lean", HEAD, fake.env) as worker:
+        session = worker.request("$/lean/rpc/connect", {"uri": worker.uri})["sessionId"]
+        for name, (text, expected) in PLACES.items():
+            found = _applied(worker, session, HEAD + text)
+            worker.change(found)
+            if found != HEAD + expected or worker.diagnostics() != []:
+                wrong[name] = found.removeprefix(HEAD), worker.diagnostics()
+    assert wrong == {}
+
+
+def _applied(worker: Worker, session: str, marked: str) -> str:
+    """The text after the first suggestion at the cursor was taken."""
+    text = marked.replace("‸", "")
+    worker.change(text)
+    worker.diagnostics()
+    before = marked.partition("‸")[0]
+    cursor = {"line": before.count("\n"), "character": len(before) - before.rfind("\n") - 1}
+    call: dict[str, Any] = {
+        "textDocument": {"uri": worker.uri},
+        "position": cursor,
+        "sessionId": session,
+        "method": "LlmSuggest.Panel.suggest",
+        "params": {"pos": cursor, "client": "test"},
+    }
+    reply = worker.request("$/lean/rpc/call", call)
+    if not reply["entries"]:
+        return f"{text}-- {reply['message']}"
+    edit = reply["entries"][0]["edit"]
+    lines = text.split("\n")
+
+    def offset(position: dict[str, int]) -> int:
+        return sum(len(x) + 1 for x in lines[: position["line"]]) + position["character"]
+
+    start, end = (offset(edit["range"][key]) for key in ("start", "end"))
+    return text[:start] + str(edit["newText"]) + text[end:]
