@@ -26,6 +26,8 @@ import sys, pytest
 from pathlib import Path
 from tests.support.leanwasm import lean
 lean.PACKAGE = Path(sys.argv[1])
+# What a protection needed may be unused without it.
+lean._PACKAGE_OPTIONS = [*lean._PACKAGE_OPTIONS, "-Dlinter.unusedVariables=false"]
 sys.exit(pytest.main([sys.argv[2], "-q", "-x", "-p", "no:cacheprovider"]))
 """
 

@@ -220,11 +220,12 @@ def _waits(figures: Figures, shapes: list[str]) -> str:
 LIMITS: Final = """## What limits it
 
 A step of one candidate reads every weight once and is bound by the memory; five candidates in a
-batch cost about twice that, since llama.cpp's kernels for repacked weights work on four columns at
-a time and take a fifth by itself. What makes ours faster than (a) and (b) is that batch, 4 bits a
-weight, answers that are kept, and prompts that are kept. What it cannot save here is steps: random
-weights never end a tactic, so the editing trace still computes every goal it has not seen for all
-its 16 tokens, and stays below the goals set for it.
+batch cost about twice that, it seems because llama.cpp's kernels for repacked weights work on four
+columns at a time. What makes ours faster than (a) and (b) is that batch, 4 bits a weight, answers
+that are kept, and prompts that are kept. What it cannot save here is steps: random weights never
+end a tactic, so the editing trace computes every goal it has not seen for all its 16 tokens. That
+is the likely reason why the trace stays below its goals; other batch widths, kinds of quantisation
+and of attention were not compared.
 """
 
 
