@@ -177,6 +177,9 @@ def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : Tact
   context.runMetaM {} <| goal.withContext <|
     withTheReader Core.Context ({ · with cancelTk? := some token }) <|
     Term.TermElabM.run' (ctx := { declName? := context.parentDecl? }) do
+      -- The lemmas that a step makes, as `grind` does, have to be named after the theorem.
+      let parent? := (← getEnv).asyncPrefix? <|> context.parentDecl?
+      setDeclNGen { namePrefix := parent?.getD .anonymous }
       some <$> ((x { elaborator := .anonymous, recover := false }).run' { goals })
 
 /-- A token that is set when the infoview no longer wants the answer, or an edit has made it

@@ -151,37 +151,56 @@ PLACES = {
 }
 
 
-def test_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
-    fake.answer("first\n| rfl\n| simp")
+# What makes lemmas of its own, what closes a goal without, what leaves goals, what fails.
+STEPS = ["grind", "have : 2 + 2 = 4 := by decide\ngrind", "exact ⟨hp, hq⟩", "constructor", "omega"]
+
+
+def test_places_and_marks(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
     wrong = {}
     with lean.worker(tmp_path / "Some.lean", HEAD, fake.env) as worker:
-        session = worker.request("$/lean/rpc/connect", {"uri": worker.uri})["sessionId"]
+        fake.answer("first\n| rfl\n| simp")
         for name, (text, expected) in PLACES.items():
-            found = _applied(worker, session, HEAD + text)
+            marked = HEAD + text
+            (entry,) = _entries(worker, marked)
+            found = _edited(marked.replace("‸", ""), entry["edit"])
             worker.change(found)
             if found != HEAD + expected or worker.diagnostics() != []:
                 wrong[name] = found.removeprefix(HEAD), worker.diagnostics()
-    assert wrong == {}
+        assert wrong == {}
+
+        # The marks, and the order, are those of the tactic.
+        fake.answer(*STEPS)
+        theorem = HEAD + EXAMPLE.replace("example", "theorem both")
+        entries = _entries(worker, theorem + "  skip‸\n")
+        assert len(entries) == len(STEPS) - 1
+        assert [entry["closes"] for entry in entries] == [True, True, True, False]
+        lines = [f"  [apply] {entry['text']}  {entry['mark']}" for entry in entries]
+        worker.change(theorem + "  llmsuggest\n")
+        (message,) = worker.diagnostics()
+        shown = message["message"].replace("\n    ", "\n")
+        assert shown == "\n".join(["Try these:", *lines])
 
 
-def _applied(worker: Worker, session: str, marked: str) -> str:
-    """The text after the first suggestion at the cursor was taken."""
-    text = marked.replace("‸", "")
-    worker.change(text)
+def _entries(worker: Worker, marked: str) -> list[dict[str, Any]]:
+    """What the panel lists at the cursor (‸)."""
+    worker.change(marked.replace("‸", ""))
     worker.diagnostics()
     before = marked.partition("‸")[0]
     cursor = {"line": before.count("\n"), "character": len(before) - before.rfind("\n") - 1}
-    call: dict[str, Any] = {
+    call = {
         "textDocument": {"uri": worker.uri},
         "position": cursor,
-        "sessionId": session,
+        "sessionId": worker.request("$/lean/rpc/connect", {"uri": worker.uri})["sessionId"],
         "method": "LlmSuggest.Panel.suggest",
         "params": {"pos": cursor, "client": "test"},
     }
     reply = worker.request("$/lean/rpc/call", call)
-    if not reply["entries"]:
-        return f"{text}-- {reply['message']}"
-    edit = reply["entries"][0]["edit"]
+    assert reply["message"] == "", marked
+    return list(reply["entries"])
+
+
+def _edited(text: str, edit: dict[str, Any]) -> str:
+    """The text after an edit of the language server's."""
     lines = text.split("\n")
 
     def offset(position: dict[str, int]) -> int:
