@@ -16,8 +16,9 @@ from tests.support.leanwasm.worker import Worker
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
 
+# The limit of time is for people; here it would be one on the machine.
 HEAD = """import LlmSuggest.Panel
-
+set_option llmsuggest.checkTime 100000
 show_panel_widgets [local llmSuggestPanel]
 
 """
