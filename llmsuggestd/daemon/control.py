@@ -85,8 +85,11 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     SIGTERM and then SIGKILL, from its service manager where it has one. Raises LlmsuggestdError if
     even that does not help.
     """
+    client = Client(paths)
     pid = holder(paths.lock_file)
-    asked = pid is not None and _ask_to_stop(Client(paths)) and _gone(pid, STOP_TIMEOUT)
+    if pid is None and (status := running(client)) is not None:
+        pid = status["pid"]  # a full disk kept it from writing its pid into the lock
+    asked = pid is not None and _ask_to_stop(client) and _gone(pid, STOP_TIMEOUT)
     if service is not None:
         service.stop()  # also one that is about to be started again
     if pid is None or asked:
