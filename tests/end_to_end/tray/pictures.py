@@ -23,7 +23,7 @@ from tests.end_to_end.tray.scripted import ScriptedDaemon
 PICTURES: Final = ROOT / "docs" / "pictures"
 ENLARGED: Final = 3
 MODELS: Final = [
-    {"id": "starter", "bytes": 3_708_096, "quantisation": "Q4_K_M"},
+    {"id": "starter", "bytes": 3_908_896, "quantisation": "Q4_K_M"},
     {"id": "llmstep-2.8b", "bytes": 1_790_000_000, "quantisation": "Q4_K_M"},
 ]
 STATES: Final[dict[Mark, dict[str, Any]]] = {

@@ -190,7 +190,8 @@ def test_switches_the_model(two_models: Home, panel: PanelClient, run_tray: RunT
     menu = panel.wait_for_line("Ready: starter")
     assert models(menu) == {"starter": True, "wide": False}
     wide = next(item["label"] for item in submenu(menu, "Model") if "wide" in item["label"])
-    assert wide.startswith("wide (11.5 MB")
+    bytes_ = (home.paths.models / "wide.gguf").stat().st_size
+    assert wide == f"wide ({bytes_ / 1e6:.1f} MB, F16)"
     panel.click(f"Model/{wide}")
     menu = panel.wait_for_line("Ready: wide")
     assert models(menu) == {"starter": False, "wide": True}
