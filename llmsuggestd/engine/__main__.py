@@ -34,11 +34,12 @@ from llmsuggestd.engine.llama import (
 )
 from llmsuggestd.engine.offload import fewer, layers_to_offload
 from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
-from llmsuggestd.engine.search import Floats, beam_search, sample
+from llmsuggestd.engine.search import beam_search, sample
 from llmsuggestd.engine.threads import (
     Manners,
     ask_for_short_slices,
     physical_cores,
+    threads_in_a_crowd,
     threads_to_use,
 )
 
@@ -51,8 +52,11 @@ class Engine:
         ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
         self.llama, device = _load(load)
         threads = load.threads or threads_to_use(physical_cores(), self.llama.parameters)
-        self.llama.use_threads(threads)
-        self.manners = Manners(threads)
+        crowded = threads_in_a_crowd(threads, self.llama.parameters)
+        self.manners = Manners(
+            threads, self.llama.use_threads, crowded=None if load.threads else crowded
+        )
+        self.llama.before_decode = self.manners.before_decode
         self.vocabulary = Vocabulary(self.llama.pieces)
         self.loaded = protocol.Loaded(
             description=self.llama.description,
@@ -67,7 +71,7 @@ class Engine:
     def suggest(self, request: protocol.Suggest) -> protocol.Result:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
-        self.manners.begin()
+        self.manners.before_request()
         llama = self.llama
         width = min(request.n, MAX_WIDTH)
         positions = min(llama.context, llama.trained_context)
@@ -81,7 +85,7 @@ class Engine:
             min(llama.context - room, positions - max_tokens),
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
-        healing = Healing(self._step, taken, self.vocabulary)
+        healing = Healing(llama.step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))
         prompt_ms = _ms_since(began)
 
@@ -121,10 +125,6 @@ class Engine:
             prompt_ms=prompt_ms,
             decode_ms=_ms_since(began),
         )
-
-    def _step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-        self.manners.between_decodes()
-        return self.llama.step(parents, tokens)
 
 
 def _load(load: protocol.Load) -> tuple[Llama, str]:

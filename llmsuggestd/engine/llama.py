@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,8 @@ class Llama:
         self.stop = StopFlag()
         _stops.append(self.stop)
         C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
+        self.before_decode: Callable[[], None] = lambda: None
+        """Called before each batch."""
         self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
         self.context = int(C.llama_n_ctx(self._context))
         self.trained_context = int(C.llama_model_n_ctx_train(self._model))
@@ -284,6 +286,7 @@ class Llama:
             batch.logits[i] = 0
         for i in outputs:
             batch.logits[i] = 1
+        self.before_decode()
         if self.stop:
             raise Cancelled
         code = C.llama_decode(self._context, batch)

@@ -1,22 +1,25 @@
 """How the engine's threads share the machine with Lean, which keeps it busy while its user waits.
 
-llama.cpp's threads meet after each of some thousand operations of an answer. On an idle machine
-the fastest way to wait there is to spin; beside a busy Lean that is the slowest, since a thread
-that spins uses up its share of the core, and the one it waits for then waits for a core. So they
-spin while there are cores to spare and sleep otherwise (`Manners`). One that sleeps gets its core
-back at once if the kernel knows that it wants it for short times only (`ask_for_short_slices`).
+llama.cpp's threads meet after each of some thousand operations of an answer. On a free core the
+fastest way to wait there is to spin; on one that somebody else wants that is the slowest, since a
+thread that spins uses up its share of the core, and the one it waits for then waits for a core. So
+there are as many threads as free cores, and they spin; where there are none, they sleep
+(`Manners`). One that sleeps gets its core back at once if the kernel knows that it wants it for
+short times only (`ask_for_short_slices`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -50,22 +53,29 @@ def threads_to_use(cores: int, parameters: int) -> int:
     return min(cores, 2 + parameters // 20_000_000)
 
 
+def threads_in_a_crowd(threads: int, parameters: int) -> int:
+    """Threads for a model where no core is free, of the number it has otherwise.
+
+    To sleep and be woken takes about 0.1 ms, so only what computes for longer than that between two
+    meetings gains by a second thread. One thread meets nobody.
+    """
+    return min(threads, 1 + parameters // 100_000_000)
+
+
 def runnable_elsewhere() -> int:
-    """How many other threads of the machine run or want to; 0 where nobody tells."""
+    """How many threads of other processes run or want to; 0 where nobody tells."""
     try:
         fields = Path("/proc/loadavg").read_text().split()
-        return max(0, int(fields[3].partition("/")[0]) - 1)
+        all_ = int(fields[3].partition("/")[0])
+        ours = sum(_runs(file.read_bytes()) for file in Path("/proc/self/task").glob("*/stat"))
     except (OSError, ValueError, IndexError):
         return 0
+    return max(0, all_ - ours)
 
 
-def waited_for_cores() -> int:
-    """Nanoseconds that threads of this process were ready to run and had no core to run on."""
-    total = 0
-    for file in Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int(file.read_text().split()[1])
-    return total
+def _runs(stat: bytes) -> bool:
+    """Whether this line of a thread (proc(5), `stat`) is that of one that runs or wants to."""
+    return stat.rpartition(b") ")[2].startswith(b"R")
 
 
 def ask_for_short_slices() -> bool:
@@ -129,41 +139,60 @@ class Spinning:
 
 
 LOOK_EVERY: Final = 0.02
-"""Seconds between two looks at how long our threads had to wait; a look takes 0.1 ms."""
+"""Seconds between two looks at what else wants to run; a look takes 0.2 ms."""
 
-CROWDED: Final = 0.25
-"""Of the time that passes: when our threads on average wait longer than this for cores, others want
-them, too. One busy process beside us is no crowd: it slows one thread down, and the others may as
-well spin on cores that nobody wants."""
-
-FREE: Final = 0.12
-"""When they wait less than this, nobody does. In between nothing changes."""
+PASSING: Final = 0.001
+"""Seconds after which what only wanted to run for a moment is gone, as the daemon is that has just
+handed us a request."""
 
 
 class Manners:
-    """Spins while there are cores to spare, and not while others want them."""
+    """Takes as many threads as there are free cores, and has them spin only there."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(
+        self, threads: int, use_threads: Callable[[int], None], *, crowded: int | None
+    ) -> None:
+        """`threads` are the most to use, and `crowded` those to use where no core is free.
+
+        With None there are always as many.
+        """
         self._threads = threads
-        # one of those that run just now is the daemon, which has handed us the request
-        self._free = (os.cpu_count() or 1) - threads + 1 + threads // 4
+        self._crowded = crowded
+        self._use_threads = use_threads
         self._spinning = Spinning()
-        self._looked = time.monotonic()
-        self._waited = 0
+        self._looked = 0.0
+        self._others = 0
 
-    def begin(self) -> None:
-        """Look around before a request, when none of our own threads runs."""
-        self._spinning.set(runnable_elsewhere() <= self._free)
-        self._looked, self._waited = time.monotonic(), waited_for_cores()
+    def before_request(self) -> None:
+        """Look around."""
+        self._others = runnable_elsewhere()
+        if self._others:
+            time.sleep(PASSING)
+        self._look()
 
-    def between_decodes(self) -> None:
-        """Look now and then whether that has changed."""
-        now = time.monotonic()
-        passed = now - self._looked
-        if passed < LOOK_EVERY:
-            return
-        total = waited_for_cores()
-        share = (total - self._waited) / 1e9 / passed / self._threads
-        if share > CROWDED or share < FREE:
-            self._spinning.set(share < FREE)
-        self._looked, self._waited = now, total
+    def before_decode(self) -> None:
+        """Look now and then whether something has changed."""
+        if time.monotonic() - self._looked >= LOOK_EVERY:
+            self._look()
+
+    def _look(self) -> None:
+        others = runnable_elsewhere()
+        # twice in a row, or it is only passing
+        free = free_cores(min(others, self._others))
+        self._others, self._looked = others, time.monotonic()
+        count = self._threads
+        if self._crowded is not None:
+            count = min(count, free) if free > 1 else self._crowded
+        self._spinning.set(count <= free)
+        self._use_threads(count)
+
+
+def free_cores(others: int) -> int:
+    """The processors that this process may run on, less those that others want."""
+    processors = os.cpu_count() or 1
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        allowed = processors
+    # of those that want to run somewhere, about so many want to run where we may
+    return max(0, allowed - math.ceil(others * allowed / processors))

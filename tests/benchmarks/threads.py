@@ -1,11 +1,10 @@
-"""How long threads may spin, and how many there should be (`llmsuggestd/engine/threads.py`).
+"""What the engine's manners are worth (`llmsuggestd/engine/threads.py`).
 
-    python -m tests.benchmarks.threads [--rounds 3] [--model GGUF]
+    python -m tests.benchmarks.threads [--rounds 8] [--model GGUF] [--others 0 1 2 3 4 8]
 
-Five suggestions of 16 tokens with each number of threads and each `GOMP_SPINCOUNT` (libgomp), with
-nothing else running and beside two busy processes a core; milliseconds, medians. Threads with
-manners spin only while cores are free. Without --model it takes the starter;
-`tests.benchmarks.shapes` makes larger ones.
+Five suggestions of 16 tokens beside so many busy processes, in milliseconds: the medians of
+three ways to wait: all threads spin, all sleep, and with manners. Without
+--model it takes the starter; `tests.benchmarks.shapes` makes larger ones.
 """
 
 from __future__ import annotations
@@ -18,20 +17,24 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
+from llmsuggestd.engine.threads import Manners
 from llmsuggestd.models import store
 from tests.benchmarks.engine import busy, fresh_goals
 
+WAYS: Final = {"spinning": "10000", "sleeping": "0", "manners": "10000"}
+"""Each with its `GOMP_SPINCOUNT`, which libgomp reads once; so each is a process of its own."""
 
-def measure(model: str, threads: int, rounds: int, *, manners: bool) -> float:
+
+def measure(model: str, way: str, rounds: int) -> float:
     """The median of some answers, in milliseconds, in this process."""
     from llmsuggestd.engine import protocol
-    from llmsuggestd.engine import threads as policy
     from llmsuggestd.engine.__main__ import Engine
 
-    if not manners:
-        policy.Spinning.set = lambda *_: None  # type: ignore[method-assign]
-    engine = Engine(protocol.Load(model, "off", threads, 2048, True))
+    if way != "manners":
+        Manners._look = _all_threads  # type: ignore[assignment]
+    engine = Engine(protocol.Load(model, "off", 0, 2048, True))
     times = []
     for goal in fresh_goals(rounds, seed=1):
         engine.llama.forget()
@@ -41,38 +44,40 @@ def measure(model: str, threads: int, rounds: int, *, manners: bool) -> float:
     return 1000 * statistics.median(times)
 
 
+def _all_threads(manners: Manners) -> None:
+    manners._use_threads(manners._threads)
+
+
+def in_a_process(model: str, way: str, rounds: int) -> float:
+    """The same, in a process that has a session of its own, as the engine has."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.threads", "--model", model, "--way", way,
+         "--rounds", str(rounds)],
+        env=os.environ | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": WAYS[way]},
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        check=True, timeout=600, start_new_session=True,
+    )  # fmt: skip
+    return float(result.stdout.split()[-1])
+
+
 def main() -> None:
-    """Print the table; each cell is a process of its own, since libgomp reads its settings once."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--model", default=str(store.SHIPPED))
-    parser.add_argument("--threads", type=int, help="measure one cell, here")
-    parser.add_argument("--manners", type=int, default=1, help="of that cell")
+    parser.add_argument("--others", type=int, nargs="+", default=[0, 1, 2, 3, 4, 8])
+    parser.add_argument("--way", choices=list(WAYS), help="measure one cell, here")
     options = parser.parse_args()
-    if options.threads:
-        print(
-            measure(options.model, options.threads, options.rounds, manners=bool(options.manners))
-        )
+    if options.way:
+        print(measure(options.model, options.way, options.rounds))
         return
-    cores = os.cpu_count() or 1
-    print("| turns | manners | threads | idle | busy |\n|---|---|---|---|---|")
-    for spin, manners in ((0, 0), (1_000, 0), (10_000, 0), (10_000, 1)):
-        for threads in sorted({1, 2, cores}):
-            cells = []
-            for others in (nullcontext(), busy(2 * cores)):
-                with others:
-                    result = subprocess.run(
-                        [sys.executable, "-m", "tests.benchmarks.threads", "--model", options.model,
-                         "--rounds", str(options.rounds), "--threads", str(threads),
-                         "--manners", str(manners)],
-                        env=os.environ
-                        | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(spin)},
-                        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE,
-                        stderr=subprocess.DEVNULL, check=True, timeout=600, start_new_session=True,
-                    )  # fmt: skip
-                cells.append(f"{float(result.stdout.split()[-1]):.0f}")
-            yes = "yes" if manners else "no"
-            print(f"| {spin} | {yes} | {threads} | {' | '.join(cells)} |", flush=True)
+    print(f"| busy processes | {' | '.join(WAYS)} |\n|{'---|' * (1 + len(WAYS))}")
+    for others in options.others:
+        cells = []
+        for way in WAYS:
+            with busy(others) if others else nullcontext():
+                cells.append(f"{in_a_process(options.model, way, options.rounds):.0f}")
+        print(f"| {others} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

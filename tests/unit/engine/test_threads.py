@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from llmsuggestd.engine import threads
-from llmsuggestd.engine.threads import Manners, threads_to_use
+from llmsuggestd.engine.threads import Manners, free_cores, threads_in_a_crowd, threads_to_use
 
 
 @pytest.mark.parametrize(
@@ -18,53 +24,152 @@ def test_small_models_get_few_threads(cores: int, parameters: int, threads: int)
     assert threads_to_use(cores, parameters) == threads
 
 
+@pytest.mark.parametrize(
+    ("threads", "parameters", "crowded"), [(2, 5_700_000, 1), (4, 410_000_000, 4), (2, 10**10, 2)]
+)
+def test_small_models_get_one_thread_in_a_crowd(
+    threads: int, parameters: int, crowded: int
+) -> None:
+    assert threads_in_a_crowd(threads, parameters) == crowded
+
+
 class Machine:
-    """A machine on which so many other threads want to run, and ours have waited so long."""
+    """A machine of four processors on which so many other threads want to run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.others = 0
+        self.others = [0]
         self.now = 0.0
-        self.waited = 0.0
         self.spinning = True
+        self.threads = 0
         monkeypatch.setattr(os, "cpu_count", lambda: 4)
-        monkeypatch.setattr(threads, "runnable_elsewhere", lambda: self.others)
-        monkeypatch.setattr(threads, "waited_for_cores", lambda: int(self.waited * 1e9))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+        monkeypatch.setattr(threads, "runnable_elsewhere", self._others)
         monkeypatch.setattr("llmsuggestd.engine.threads.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("llmsuggestd.engine.threads.time.sleep", lambda _: None)
         monkeypatch.setattr(threads.Spinning, "set", self._set)
+
+    def _others(self) -> int:
+        return self.others.pop(0) if len(self.others) > 1 else self.others[0]
 
     def _set(self, on: bool) -> None:
         self.spinning = on
 
-    def decode(self, manners: Manners, seconds: float, waited: float) -> bool:
-        """Let a decode pass, and say whether the next one spins."""
-        self.now += seconds
-        self.waited += waited
-        manners.between_decodes()
-        return self.spinning
+    def _use(self, count: int) -> None:
+        self.threads = count
+
+    def manners(self, threads: int, crowded: int | None) -> Manners:
+        return Manners(threads, self._use, crowded=crowded)
+
+    @property
+    def state(self) -> tuple[int, bool]:
+        """Threads, and whether they spin."""
+        return self.threads, self.spinning
 
 
-def test_threads_spin_where_cores_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("others", "large", "small"),
+    [
+        (0, (4, True), (2, True)),
+        (1, (3, True), (2, True)),
+        (2, (2, True), (2, True)),
+        (3, (4, False), (1, True)),
+        (9, (4, False), (1, False)),
+    ],
+)
+def test_as_many_threads_as_free_cores(
+    monkeypatch: pytest.MonkeyPatch,
+    others: int,
+    large: tuple[int, bool],
+    small: tuple[int, bool],
+) -> None:
     machine = Machine(monkeypatch)
-    for ours, others, spin in ((4, 2, True), (4, 3, False), (2, 3, True), (2, 4, False)):
-        machine.others = others
-        Manners(ours).begin()
-        assert machine.spinning == spin
+    machine.others = [others]
+    for (most, crowded), state in (((4, 4), large), ((2, 1), small)):
+        machine.manners(most, crowded).before_request()
+        assert machine.state == state
+
+
+@pytest.mark.parametrize(("others", "spinning"), [(0, True), (1, False), (9, False)])
+def test_a_number_that_the_user_sets_stays(
+    monkeypatch: pytest.MonkeyPatch, others: int, spinning: bool
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.others = [others]
+    machine.manners(4, None).before_request()
+    assert machine.state == (4, spinning)
+
+
+def test_what_only_passes_by_is_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    machine.others = [3, 0]
+    machine.manners(4, 4).before_request()
+    assert machine.state == (4, True)
 
 
 def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
-    manners = Manners(4)
-    manners.begin()
-    assert machine.decode(manners, seconds=0.1, waited=0.0)
-    assert machine.decode(manners, seconds=0.001, waited=0.04)  # too soon to say
-    assert not machine.decode(manners, seconds=0.1, waited=0.2)
-    assert not machine.decode(manners, seconds=0.1, waited=0.07)  # neither nor
-    assert machine.decode(manners, seconds=0.1, waited=0.02)
+    manners = machine.manners(4, 4)
+    manners.before_request()
+    machine.others = [2]
+    seen = []
+    for seconds in (0.001, 0.1, 0.1):  # the first is too soon to look, the second may be passing
+        machine.now += seconds
+        manners.before_decode()
+        seen.append(machine.threads)
+    assert seen == [4, 4, 2]
+    machine.others = [0]
+    machine.now += 0.1
+    manners.before_decode()
+    assert machine.state == (4, True)
+
+
+def test_a_process_held_to_some_processors_counts_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    assert [free_cores(others) for others in (0, 1, 4, 20)] == [4, 3, 2, 0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_our_own_threads_are_nobody_else() -> None:
+    """Two threads that compute, in this process, are not counted; elsewhere there may be some."""
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            hashlib.sha256(bytes(2**20))  # without the interpreter's lock
+
+    ours = [threading.Thread(target=compute) for _ in range(8)]
+    quiet = min(threads.runnable_elsewhere() for _ in range(20))
+    for thread in ours:
+        thread.start()
+    try:
+        deadline = time.monotonic() + 20  # others come and go
+        while threads.runnable_elsewhere() >= quiet + 4:
+            assert time.monotonic() < deadline, "our own threads were taken for others"
+    finally:
+        stop.set()
+        for thread in ours:
+            thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_busy_process_is_seen() -> None:
+    if Path("/proc/loadavg").read_text().split()[3].startswith("0/"):
+        pytest.skip("this kernel does not say what runs, or who reads this would")
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        deadline = time.monotonic() + 20
+        while threads.runnable_elsewhere() < len(busy):
+            assert time.monotonic() < deadline, "three busy processes were not seen"
+            time.sleep(0.05)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_looking_around_works_on_this_machine() -> None:
     assert threads.runnable_elsewhere() >= 0
-    before = threads.waited_for_cores()
-    assert threads.waited_for_cores() >= before >= 0
     assert 1 <= threads.physical_cores() <= (os.cpu_count() or 1)
+    assert threads.free_cores(0) >= 1
     threads.ask_for_short_slices()  # works or not, and raises nothing
