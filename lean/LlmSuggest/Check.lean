@@ -53,9 +53,9 @@ interruptions. -/
 def observing {α : Type} (x : TacticM α) : TacticM (Except Exception α) :=
   controlAt CoreM fun runInCore => fun context state => do
     try
-      return .ok (← runInCore x context state)
+      runInCore (.ok <$> x) context state
     catch error =>
-      return .error error
+      runInCore (pure (.error error)) context state
 
 /-- The proof and the values of the declarations that it uses and that `before` does not have, and
 the names of all constants in them. -/
@@ -138,7 +138,7 @@ def firstLine (message : MessageData) : BaseIO String := do
 /-- The first error in the message log. -/
 def loggedError? : CoreM (Option String) := do
   match (← Core.getMessageLog).toList.find? (·.severity == .error) with
-  | some error => firstLine error.data
+  | some error => return some (← firstLine error.data)
   | none => return none
 
 /-- Runs a step on the main goal, without restoring anything. -/

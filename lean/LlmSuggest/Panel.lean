@@ -168,7 +168,7 @@ def reply (client : String) (place : Place) (map : FileMap) : TacticM Reply := d
 
 /-- Runs `x` on the goals that the infoview shows. -/
 def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : TacticM α) :
-    IO (Option α) := do
+    RequestM (Option α) := do
   let info := found.tacticInfo
   let (mctx, goals) := if found.useAfter then (info.mctxAfter, info.goalsAfter)
     else (info.mctxBefore, info.goalsBefore)

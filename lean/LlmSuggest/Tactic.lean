@@ -60,7 +60,7 @@ def askFor (goal : MVarId) («prefix» : String) (call : Syntax) : MetaM Reply :
   let request := { goal, «prefix», n := llmsuggest.n.get options, client := ← clientName call }
   let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
     | some token => token.isSet
-    | none => return false
+    | none => pure false
   let reply ← ask request (llmsuggest.timeout.get options) isCanceled
   if reply matches .canceled then
     throwInterruptException
