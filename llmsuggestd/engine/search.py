@@ -7,7 +7,7 @@ tokens, its end token included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -101,25 +101,23 @@ def beam_search(
     results = _Results(width, text, length)
     ends = set(end)
     beams: list[tuple[int, ...]] = [()]
-    totals = np.zeros(1)
+    totals = [0.0]
     log_probabilities = first[np.newaxis, :]
     for count in range(1, max_tokens + 1):
-        extended = totals[:, np.newaxis] + log_probabilities
-        vocabulary = extended.shape[1]
-        flat = extended.ravel()
-        ranked = _top(flat, (1 + len(ends)) * width)
-        parents: list[int] = []
-        for rank, index in enumerate(ranked):
-            parent, token = divmod(int(index), vocabulary)
+        chosen: list[tuple[int, int]] = []
+        sums: list[float] = []
+        for rank, (parent, token, total) in enumerate(
+            _best_extensions(totals, log_probabilities, (1 + len(ends)) * width)
+        ):
             if token in ends:
                 if rank < width:
-                    results.add(beams[parent], float(flat[index]), finished=True)
-            elif len(parents) < width:
-                parents.append(int(index))
-        totals = flat[parents]
-        chosen = [divmod(index, vocabulary) for index in parents]
+                    results.add(beams[parent], total, finished=True)
+            elif len(chosen) < width:
+                chosen.append((parent, token))
+                sums.append(total)
+        totals = sums
         beams = [(*beams[parent], token) for parent, token in chosen]
-        open_ = list(zip(beams, map(float, totals), strict=True))
+        open_ = list(zip(beams, totals, strict=True))
         if count == max_tokens:
             for beam, total in open_:
                 results.add(beam, total, finished=False)
@@ -179,14 +177,26 @@ def sample(
 
 def log_softmax(logits: Floats) -> Floats:
     """Log probabilities of logits along the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: Floats = logits - logits.max(axis=-1, keepdims=True)
+    result -= np.log(np.exp(result).sum(axis=-1, keepdims=True))
     return result
 
 
-def _top(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
-    """Indices of the `count` largest finite values, largest first."""
-    count = min(count, len(values))
-    top = np.argpartition(values, -count)[-count:]
-    top = top[np.argsort(-values[top], kind="stable")]
-    return top[np.isfinite(values[top])]
+def _best_extensions(
+    totals: Sequence[float], log_probabilities: Floats, count: int
+) -> Iterator[tuple[int, int, float]]:
+    """Parent, token and total of the `count` best extensions by a token, best first.
+
+    `totals` holds that of each parent, `log_probabilities` has shape (parents, vocabulary). What is
+    impossible is left out.
+    """
+    # the best of all are among the best of each: most of the vocabulary is looked at once only
+    count_of_each = min(count, log_probabilities.shape[1])
+    tokens = np.argpartition(log_probabilities, -count_of_each, axis=1)[:, -count_of_each:]
+    extended = np.array(totals)[:, np.newaxis] + np.take_along_axis(
+        log_probabilities, tokens, axis=1
+    )
+    for index in np.argsort(-extended, axis=None, kind="stable")[:count]:
+        parent, rank = divmod(int(index), count_of_each)
+        if np.isfinite(extended[parent, rank]):
+            yield parent, int(tokens[parent, rank]), float(extended[parent, rank])
