@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -33,9 +34,10 @@ log = logging.getLogger(__name__)
 
 CALLS: Final = Calls("llmsuggestd")
 
-EVENT_INTERVAL: Final = 0.1
-"""Seconds between two looks at the state for `GET /v1/events`. Looking costs microseconds, and only
-while somebody listens; most of what there is to see happens in the engine, which tells nobody."""
+EVENT_INTERVALS: Final = (1.0, 0.1)
+"""Seconds between two looks at the state for `GET /v1/events`, where nothing goes on, and where
+something does: what there is to see happens in the engine, which tells nobody. What begins because
+somebody asks is seen at once."""
 
 HEARTBEAT: Final = 15.0
 """Seconds after which an unchanged state is sent again, so that either end notices a dead one."""
@@ -54,9 +56,7 @@ MAX_STREAMS: Final = 16
 )
 async def suggest(request: web.Request, body: SuggestRequest) -> Answer:
     """Suggestions for a goal."""
-    daemon = request.app[DAEMON]
-    daemon.log_goal(body)
-    answer = await daemon.suggester.suggest(body)
+    answer = await request.app[DAEMON].suggest(body)
     if not body.stream:
         return answer
     end = StreamEnd(True, answer.model, answer.cached, answer.truncated, answer.timings)
@@ -74,11 +74,12 @@ async def status(request: web.Request, _: None) -> Status:
 async def events(request: web.Request, _: None) -> web.StreamResponse:
     """The status as it changes, one JSON object a line, until the client or the daemon ends."""
     daemon = request.app[DAEMON]
-    if daemon.event_streams >= MAX_STREAMS:
+    if len(daemon.streams) >= MAX_STREAMS:
         raise Busy(f"{MAX_STREAMS} clients listen already", "close one of them")
     response = web.StreamResponse(headers={"Cache-Control": "no-store"})
     response.content_type = NDJSON
-    daemon.event_streams += 1
+    stirred = asyncio.Event()
+    daemon.streams.add(stirred)
     try:
         await response.prepare(request)
         loop = asyncio.get_running_loop()
@@ -91,16 +92,16 @@ async def events(request: web.Request, _: None) -> web.StreamResponse:
                 shown, due = timeless, loop.time() + HEARTBEAT
                 async with asyncio.timeout(HEARTBEAT):  # a listener that does not read is dropped
                     await response.write(msgspec.json.encode(current) + b"\n")
-            try:
-                async with asyncio.timeout(EVENT_INTERVAL):
-                    await daemon.stopping.wait()
-            except TimeoutError:
-                continue
+            moving = current.state in ("busy", "loading") or current.switching_to is not None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVENT_INTERVALS[moving]):
+                    await stirred.wait()
+            stirred.clear()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
     finally:
-        daemon.event_streams -= 1
+        daemon.streams.discard(stirred)
     return response
 
 

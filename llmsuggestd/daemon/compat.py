@@ -47,9 +47,7 @@ async def ask(request: web.Request, **fields: object) -> SuggestAnswer:
         question = msgspec.convert(fields, SuggestRequest)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
-    daemon = request.app[DAEMON]
-    daemon.log_goal(question)
-    return await daemon.suggester.suggest(question)
+    return await request.app[DAEMON].suggest(question)
 
 
 # --- llmstep and the tutorial's llmsuggest -------------------------------------------------------

@@ -14,7 +14,7 @@ from aiohttp import web
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.engine import Supervisor
 from llmsuggestd.daemon.metrics import Metrics
-from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestRequest
+from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import Serving, ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
@@ -61,7 +61,8 @@ class Daemon:
         self.socket: str | None = None
         self.url = ""
         self.listeners: dict[str, str] = {}
-        self.event_streams = 0
+        self.streams: set[asyncio.Event] = set()
+        """Who listens to the state; each is set to have it look."""
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
         self._switch: tuple[str, asyncio.Task[None]] | None = None
@@ -99,10 +100,12 @@ class Daemon:
             listeners=self.listeners,
         )
 
-    def log_goal(self, request: SuggestRequest) -> None:
-        """Write a goal to the log, where the user has asked for that."""
+    async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
+        """Answer a request, as `Suggester.suggest`; its goal is logged if the user wants that."""
         if self.config.log_goals:
             log.info("asked: %s", {"goal": request.goal, "prefix": request.prefix})
+        self._stir()
+        return await self.suggester.suggest(request)
 
     async def use_model(self, model_id: str) -> None:
         """Have another installed model serve; the present one serves until it is loaded.
@@ -160,6 +163,7 @@ class Daemon:
     async def close(self, grace: float) -> None:
         """Let requests in flight finish, for some seconds, and end a switch."""
         self.stopping.set()
+        self._stir()
         await self.suggester.finish(grace)
         if self._switch is not None:
             self._switch[1].cancel()
@@ -187,9 +191,15 @@ class Daemon:
         old = self.suggester.serving
         return old.supervisor.failure is None and old.identity == new.identity
 
+    def _stir(self) -> None:
+        """Have those who listen to the state look at it."""
+        for stream in self.streams:
+            stream.set()
+
     def _begin_switch(self, new: Serving) -> None:
         task = asyncio.create_task(self._do_switch(new))
         self._switch = (new.model, task)
+        self._stir()
 
     async def _do_switch(self, new: Serving) -> None:
         old = self.suggester.serving.model
