@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from llmsuggestd.errors import ExitCode
+from tests.conftest import COMMAND
 
 from .conftest import REPO, SHARDS, Puller, pulling_from
 
@@ -207,6 +210,26 @@ def test_no_room(puller: Puller) -> None:
     assert "not enough room" in result.stderr
     assert "3000000.00 GB are needed" in result.stderr
     assert not set(SHARDS) & set(puller.hub.asked)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no `ulimit`")
+def test_a_disk_that_fills_up_during_a_download(puller: Puller) -> None:
+    """Here a limit on files' sizes, which fails a write in its middle as a full disk does."""
+    limited = subprocess.run(
+        ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh", *COMMAND, "models", "pull", REPO],
+        capture_output=True, text=True, timeout=60, env=puller.env,
+    )  # fmt: skip
+    assert limited.returncode == ExitCode.ERROR
+    assert f"{puller.folder}: cannot be written" in limited.stderr
+    assert "continues where it stopped" in limited.stderr
+    assert "Traceback" not in limited.stderr
+    here = puller.bytes_here()
+    assert 0 < here <= 400 * 1024  # a block has 512 bytes or 1024
+    sent = sum(puller.hub.sent[name] for name in SHARDS)
+    result = puller.run("pull", REPO)
+    assert result.returncode == 0, result.stderr
+    rest = sum(puller.hub.sent[name] for name in SHARDS) - sent
+    assert rest <= sum((puller.hub.repos[REPO] / name).stat().st_size for name in SHARDS) - here
 
 
 @pytest.mark.parametrize(
