@@ -1,9 +1,10 @@
 """llama.cpp, as much of it as the search needs: one model, one prompt, many candidates.
 
 All candidates live in one context with a unified KV cache, where a cell belongs to any number of
-sequences. Sequence 0 holds the prompt and stays, so that the next prompt can keep the part it
-shares; the candidates are sequences 1 to `width`, which share the prompt's cells, and each
-others' where they branch. Only the engine's process imports this module.
+sequences. The candidates are sequences 0 to `width` - 1, which share the prompt's cells, and each
+others' where they branch. The sequences from MAX_WIDTH on hold the last prompts and stay, so that
+the next one can keep the part that it shares with one of them. Only the engine's process imports
+this module.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from llmsuggestd.engine.search import Floats, log_softmax
 
 MAX_WIDTH = 32
 """Candidates at a time; the daemon allows no more."""
+
+MAX_PROMPTS = 4
+"""Prompts that are kept: Lean elaborates some theorems at the same time, and each goes through its
+own goals."""
 
 PROMPT_CHUNK = 256
 """Tokens of a prompt decoded at a time. On a GPU, where a decode cannot be aborted, this bounds
@@ -135,7 +140,8 @@ class Llama:
         )
         self._never = self._tokens_never_chosen()
         self.pieces = [self._piece(token) for token in range(self.vocabulary)]
-        self._prompt: list[int] = []
+        self._prompts: dict[int, list[int]] = {}
+        """The prompts that are kept by sequence, as far as they are decoded; the last is last."""
         self.reused = 0
         """Tokens of the last prompt that were decoded already."""
         self._position = 0
@@ -146,7 +152,7 @@ class Llama:
         params = C.llama_context_default_params()
         params.n_ctx = context
         params.n_batch = params.n_ubatch = max(PROMPT_CHUNK, MAX_WIDTH)
-        params.n_seq_max = MAX_WIDTH + 1
+        params.n_seq_max = MAX_WIDTH + MAX_PROMPTS
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
@@ -202,26 +208,20 @@ class Llama:
         return buffer.raw[: max(count, 0)]
 
     def forget(self) -> None:
-        """Drop every cell, the last prompt's too."""
+        """Drop every cell, those of the last prompts too."""
         C.llama_memory_clear(self._memory, True)
-        self._prompt = []
+        self._prompts = {}
 
     def start(self, prompt: Sequence[int]) -> Floats:
-        """Decode a prompt, keeping what the last one shares with it.
+        """Decode a prompt, keeping what it shares with one of the last.
 
         Returns the log probabilities of the next token, shape (vocabulary,). When it is
         cancelled, what is decoded so far stays for the next prompt.
         """
-        shared = 0
-        # the last token is always decoded again: its output is what we are here for
-        for old, new in zip(self._prompt, prompt[:-1], strict=False):
-            if old != new:
-                break
-            shared += 1
-        for sequence in range(1, MAX_WIDTH + 1):
-            C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        C.llama_memory_seq_rm(self._memory, 0, shared, -1)
-        self._prompt = list(prompt[:shared])
+        for candidate in range(MAX_WIDTH):
+            C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
+        sequence, shared = self._place(prompt)
+        kept = self._prompts[sequence]
         self.reused = shared
         row: Floats | None = None
         for begin in range(shared, len(prompt), PROMPT_CHUNK):
@@ -230,23 +230,62 @@ class Llama:
             rows = self._decode(
                 chunk,
                 range(begin, begin + len(chunk)),
-                [0] * len(chunk),
+                [sequence] * len(chunk),
                 outputs=[len(chunk) - 1] if last else [],
             )
-            self._prompt.extend(chunk)
+            kept.extend(chunk)
             if last:
                 row = rows[0]
         assert row is not None, "a prompt has at least one token"
         self._position = len(prompt)
-        self._slots = [0]
+        self._slots = [sequence]
         return row
+
+    def _place(self, prompt: Sequence[int]) -> tuple[int, int]:
+        """A sequence for a prompt, and how many of its tokens are decoded there already.
+
+        All prompts together take at most half of the context, unless one alone takes more.
+        """
+        kept = self._prompts
+        # the last token is always decoded again: its output is what we are here for
+        common = {sequence: _shared(tokens, prompt[:-1]) for sequence, tokens in kept.items()}
+        source = max(common, key=lambda sequence: common[sequence], default=MAX_WIDTH)
+        shared = common.get(source, 0)
+
+        # the next goal of a proof takes the place of the last, of which it keeps most
+        in_place = source in kept and 2 * shared > len(kept[source])
+
+        def full() -> bool:
+            others = [len(kept[s]) for s in kept if s != source or not in_place]
+            return len(others) == MAX_PROMPTS or len(prompt) + sum(others) > self.context // 2
+
+        while kept and full():
+            oldest = next((sequence for sequence in kept if sequence != source), None)
+            if oldest is not None:
+                C.llama_memory_seq_rm(self._memory, oldest, -1, -1)
+                del kept[oldest]
+            elif in_place:
+                break
+            else:
+                in_place = True
+        if in_place:
+            C.llama_memory_seq_rm(self._memory, source, shared, -1)
+            sequence = source
+            del kept[source]
+        else:
+            sequence = next(s for s in range(MAX_WIDTH, MAX_WIDTH + MAX_PROMPTS) if s not in kept)
+            if shared:
+                C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
+                kept[source] = kept.pop(source)  # it is of use again
+        kept[sequence] = list(prompt[:shared])
+        return sequence, shared
 
     def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
         """Extend candidates by one token each, in one batch: a `search.Step`."""
         slots = self._slots
         alive = {slots[parent] for parent in parents}
-        free = [slot for slot in range(1, MAX_WIDTH + 1) if slot not in alive]
-        taken = {0}  # the prompt's sequence is only ever copied
+        free = [slot for slot in range(MAX_WIDTH) if slot not in alive]
+        taken = set(self._prompts)  # a prompt's sequence is only ever copied
         new: list[int] = []
         copies: list[tuple[int, int]] = []
         for parent in parents:
@@ -259,7 +298,7 @@ class Llama:
         for source, target in copies:
             C.llama_memory_seq_rm(self._memory, target, -1, -1)
             C.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-        for slot in set(slots) - set(new) - {0}:
+        for slot in set(slots) - set(new) - set(self._prompts):
             C.llama_memory_seq_rm(self._memory, slot, -1, -1)
         rows = self._decode(tokens, [self._position] * len(tokens), new, range(len(tokens)))
         self._slots = new
@@ -305,6 +344,12 @@ class Llama:
         )
         logits[:, self._never] = -np.inf
         return log_softmax(logits)
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two texts have in common at the beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def model_size(path: Path, context: int) -> Size:

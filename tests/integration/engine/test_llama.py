@@ -60,6 +60,53 @@ def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
     np.testing.assert_allclose(kept, fresh, atol=0.05)
 
 
+def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
+    """Lean elaborates theorems at the same time, and their calls come mixed."""
+    model = engine.llama
+    model.forget()
+    proofs = [
+        "".join(f"{letter}{i} : Nat\nh{letter}{i} : {letter}{i} = {i}\n" for i in range(9))
+        for letter in "abc"
+    ]
+    reused = []
+    for target in ("1 = 2", "2 = 3"):
+        for proof in proofs:
+            tokens = model.tokenize(build_prompt(f"{proof}⊢ {target}", ""))
+            model.start(tokens)
+            reused.append(model.reused / len(tokens))
+    assert max(reused[:3]) < 0.1
+    assert min(reused[3:]) > 0.8
+
+
+def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> None:
+    """However they share, there is room, and what is kept says the same as what is not."""
+    model = engine.llama
+    model.forget()
+    random = np.random.default_rng(3)
+    end = min(model.ends)
+    longest = model.context // 2  # the candidates may take the other half
+    words = [token for token in range(300, 700) if token != end]
+    prompts: list[list[int]] = []
+    rows = []
+    shared = 0
+    for _ in range(60):
+        length = int(random.choice([8, 60, 200, longest]))
+        beginning = prompts[-int(random.integers(1, 6))] if len(prompts) > 5 else []
+        prompt = beginning[: int(random.integers(0, length))]
+        prompt = prompt + random.choice(words, length - len(prompt)).tolist()
+        prompts.append(prompt)
+        rows.append(model.start(prompt))
+        shared += model.reused
+        for _ in range(3):  # candidates come and go
+            model.step([0] * 5, random.choice(words, 5).tolist())
+    assert shared > sum(map(len, prompts)) / 10
+    for prompt, row in zip(prompts[::7], rows[::7], strict=True):
+        model.forget()
+        fresh = model.start(prompt)
+        assert model.reused == 0
+        np.testing.assert_allclose(np.exp(row), np.exp(fresh), atol=0.02)
+
+
 def test_llama_cpp_itself_stops_a_decode(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
