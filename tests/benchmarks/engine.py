@@ -42,7 +42,9 @@ MAX_TOKENS: Final = 16
 ROUNDS: Final = {"70M": 10, "410M": 8, "2.8B": 3}
 COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 LENGTHS: Final = (32, 64, 128, 256, 512, 1024)
-LOADED_ANSWERS: Final = {"ours": 20, "completions": 6}
+LOADED_ANSWERS: Final = 20
+LOADED_SECONDS: Final = 120
+"""After which no more answers are asked for, where they take that long."""
 
 Figures = dict[str, Any]
 
@@ -170,6 +172,16 @@ def by_count(one: Worker, shape: str, _method: str) -> Figures:
     }
 
 
+def by_width(one: Worker, _shape: str, _method: str) -> Figures:
+    """Seconds for a step by the number of candidates that it extends."""
+    steps = {}
+    for width in COUNTS:
+        (goal,) = fresh_goals(1, 200 + width)
+        long, short = (one.ask(goal, width, tokens)["decode_ms"] / 1000 for tokens in (32, 8))
+        steps[str(width)] = (long - short) / 24
+    return steps
+
+
 def by_length(one: Worker, shape: str, _method: str) -> Figures:
     """Seconds for the prompt alone by its length in tokens."""
     result = {}
@@ -189,17 +201,23 @@ def loaded(one: Worker, _shape: str, method: str) -> Figures:
 
     They have a session of their own, as an editor and its Lean do; the kernel may give each session
     an equal share (`sched_autogroup_enabled`). Where that can be turned off, it is measured
-    without as well: then each of their threads has the share of each of ours.
+    without as well: then each of their threads has the share of each of ours. Not for completions,
+    which did not end six answers in 20 minutes there.
     """
     goals = fresh_goals(200, seed=7)
     times = [one.seconds(goals.pop(), 5) for _ in range(10)]
     result: Figures = {"idle": statistics.median(times)}
-    for name, grouped in (("sessions", True), ("threads", False)):
+    kinds = {"sessions": True} if method == "completions" else {"sessions": True, "threads": False}
+    for name, grouped in kinds.items():
         with autogroups(grouped) as set_, busy(2 * (os.cpu_count() or 1)):
             if not set_:
                 continue
-            times = sorted(one.seconds(goals.pop(), 5) for _ in range(LOADED_ANSWERS[method]))
+            times = []
+            end = time.monotonic() + LOADED_SECONDS
+            while len(times) < LOADED_ANSWERS and time.monotonic() < end:
+                times.append(one.seconds(goals.pop(), 5))
             result[name] = {
+                "answers": len(times),
                 "median": statistics.median(times),
                 "p95": float(np.percentile(times, 95, method="higher")),
             }
@@ -313,6 +331,7 @@ SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
         "load": loaded,
         "length": by_length,
         "count": by_count,
+        "width": by_width,
     },
     "completions": {"fresh": fresh, "trace": trace, "load": loaded},
     "transformers": {"fresh": fresh, "trace": trace},
