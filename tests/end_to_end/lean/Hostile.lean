@@ -260,12 +260,26 @@ example (p : Prop) (hp : p) : p := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] repeat skip  -- not checked to the end: it reached a limit
+  [apply] have : (List.range 100).length = 100 := by decide  -- not checked to the end: it reached a limit
 -/
 #guard_msgs in
-answering "repeat skip", "exact hp" in
-set_option llmsuggest.heartbeats 1000 in
+answering "have : (List.range 100).length = 100 := by decide", "exact hp" in
+set_option llmsuggest.heartbeats 10 in
 set_option llmsuggest.checkTime 100000000 in
+set_option llmsuggest.memory 100000000 in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+-- It would take a minute.
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: it reached a limit
+-/
+#guard_msgs in
+answering "exact hp", "iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))" in
+set_option llmsuggest.heartbeats 100000000 in
+set_option llmsuggest.checkTime 3000 in
 set_option llmsuggest.memory 100000000 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
