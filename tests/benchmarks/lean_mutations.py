@@ -87,7 +87,7 @@ MUTATIONS = [
     ),
     Mutation(
         "memory", "Check", ".any (· > megabytes)", ".any (· > megabytes * 1000000)",
-        HOSTILE,
+        TACTIC + "memory",
     ),
     Mutation(
         "forbidden-words", "Step", "word ∈ forbiddenWords", "word == \"sleep\"",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def test_checks(lean: Lean, fake: FakeDaemon) -> None:
 
 def test_hostile_answers(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Hostile.lean", fake.env)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_memory(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Memory.lean", fake.env)
 
 
 def test_try(lean: Lean, fake: FakeDaemon) -> None:
