@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from llmsuggestd.paths import Paths
 
 DATA = Path(__file__).parent / "data"
 COMMAND = (sys.executable, "-P", "-m", "llmsuggestd")
+
+# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
