@@ -34,10 +34,12 @@ log = logging.getLogger(__name__)
 
 CALLS: Final = Calls("llmsuggestd")
 
-EVENT_INTERVALS: Final = (1.0, 0.1)
-"""Seconds between two looks at the state for `GET /v1/events`, where nothing goes on, and where
-something does: what there is to see happens in the engine, which tells nobody. What begins because
-somebody asks is seen at once."""
+EVENT_INTERVAL: Final = 1.0
+"""Seconds between two looks at the state for `GET /v1/events`: an engine that ends tells nobody. A
+request and a switch have it looked at in between (`Daemon.streams`)."""
+
+BUSY_EVENT_INTERVAL: Final = 0.1
+"""The same, as long as there is a request or a switch under way."""
 
 HEARTBEAT: Final = 15.0
 """Seconds after which an unchanged state is sent again, so that either end notices a dead one."""
@@ -92,9 +94,9 @@ async def events(request: web.Request, _: None) -> web.StreamResponse:
                 shown, due = timeless, loop.time() + HEARTBEAT
                 async with asyncio.timeout(HEARTBEAT):  # a listener that does not read is dropped
                     await response.write(msgspec.json.encode(current) + b"\n")
-            moving = current.state in ("busy", "loading") or current.switching_to is not None
+            busy = current.queue or current.state == "loading" or current.switching_to
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVENT_INTERVALS[moving]):
+                async with asyncio.timeout(BUSY_EVENT_INTERVAL if busy else EVENT_INTERVAL):
                     await stirred.wait()
             stirred.clear()
     except TimeoutError:

@@ -72,6 +72,17 @@ def test_events_tell_what_changes(served: Home) -> None:
     events.close()
 
 
+def test_events_show_every_request_however_short(served: Home) -> None:
+    """Between requests the state is looked at once a second, and these are over long before."""
+    events = served.client.events()
+    next(events)
+    for number in range(5):
+        served.client.request("POST", "/v1/suggest", {"goal": f"⊢ {number} = {number}", "n": 1})
+        assert next(events)["queue"] == 1
+        assert next(events)["queue"] == 0
+    events.close()
+
+
 def test_events_end_with_the_daemon(home: Home) -> None:
     home.install_starter()
     process = home.serve()
