@@ -31,6 +31,9 @@ MAX_PROMPTS = 4
 """Prompts that are kept: Lean elaborates some theorems at the same time, and each goes through its
 own goals."""
 
+MAX_SEQUENCES = MAX_WIDTH + MAX_PROMPTS + 1
+"""Of a context: a new prompt begins as a copy, before an old one gives way."""
+
 PROMPT_CHUNK = 256
 """Tokens of a prompt decoded at a time. On a GPU, where a decode cannot be aborted, this bounds
 how long a cancelled request goes on."""
@@ -152,7 +155,7 @@ class Llama:
         params = C.llama_context_default_params()
         params.n_ctx = context
         params.n_batch = params.n_ubatch = max(PROMPT_CHUNK, MAX_WIDTH)
-        params.n_seq_max = MAX_WIDTH + MAX_PROMPTS
+        params.n_seq_max = MAX_SEQUENCES
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
@@ -244,41 +247,32 @@ class Llama:
     def _place(self, prompt: Sequence[int]) -> tuple[int, int]:
         """A sequence for a prompt, and how many of its tokens are decoded there already.
 
-        All prompts together take at most half of the context, unless one alone takes more.
+        The others are kept as long as all together take at most half of the context.
         """
         kept = self._prompts
         # the last token is always decoded again: its output is what we are here for
         common = {sequence: _shared(tokens, prompt[:-1]) for sequence, tokens in kept.items()}
-        source = max(common, key=lambda sequence: common[sequence], default=MAX_WIDTH)
-        shared = common.get(source, 0)
+        source = max(common, key=lambda sequence: common[sequence], default=None)
+        shared = 0 if source is None else common[source]
 
-        # the next goal of a proof takes the place of the last, of which it keeps most
-        in_place = source in kept and 2 * shared > len(kept[source])
-
-        def full() -> bool:
-            others = [len(kept[s]) for s in kept if s != source or not in_place]
-            return len(others) == MAX_PROMPTS or len(prompt) + sum(others) > self.context // 2
-
-        while kept and full():
-            oldest = next((sequence for sequence in kept if sequence != source), None)
-            if oldest is not None:
-                C.llama_memory_seq_rm(self._memory, oldest, -1, -1)
-                del kept[oldest]
-            elif in_place:
-                break
+        sequence = next(s for s in range(MAX_WIDTH, MAX_SEQUENCES) if s not in kept)
+        if source is not None and shared:
+            C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
+            # the next goal of a proof takes the place of the last, of which it has most
+            if 2 * shared > len(kept[source]):
+                self._drop(source)
             else:
-                in_place = True
-        if in_place:
-            C.llama_memory_seq_rm(self._memory, source, shared, -1)
-            sequence = source
-            del kept[source]
-        else:
-            sequence = next(s for s in range(MAX_WIDTH, MAX_WIDTH + MAX_PROMPTS) if s not in kept)
-            if shared:
-                C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
-                kept[source] = kept.pop(source)  # it is of use again
+                kept[source] = kept.pop(source)  # it was of use again
+        room = self.context // 2 - len(prompt)
+        while kept and (len(kept) == MAX_PROMPTS or sum(map(len, kept.values())) > room):
+            self._drop(next(iter(kept)))
         kept[sequence] = list(prompt[:shared])
         return sequence, shared
+
+    def _drop(self, sequence: int) -> None:
+        """Keep a prompt no longer; cells that others share with it stay."""
+        C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        del self._prompts[sequence]
 
     def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
         """Extend candidates by one token each, in one batch: a `search.Step`."""
