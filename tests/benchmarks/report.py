@@ -28,15 +28,16 @@ The contenders run one at a time, each in a process of its own, with all cores, 
 
 """
 
+WRITTEN_BY_HAND: Final = "## What limits it\n"
+"""Where the page stops being made: what the figures of one run come from is not for a program to
+say."""
+
 
 def tables(figures: Figures, shapes: list[str]) -> str:
     """Every table for which there are figures, as Markdown."""
     parts = [_machine(figures), _fresh(figures, shapes), _ratios(figures, shapes)]
     parts += [_load(figures, [*shapes, "starter"])]
-    parts.append(_curve(figures, shapes, "count", "## Growth\n\nOurs, seconds by suggestions:"))
-    parts.append(_curve(figures, shapes, "length", "Seconds for a prompt alone by its tokens:"))
-    parts.append(_curve(figures, shapes, "width", "Milliseconds a step by candidates:", 1000))
-    parts += [_limit(figures, shapes), _waits(figures, shapes)]
+    parts += [_growth(figures, shapes), _limit(figures, shapes), _waits(figures, shapes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -135,11 +136,19 @@ def _load(figures: Figures, shapes: list[str]) -> str:
         "their own: median, 95th\npercentile, and how many times the idle median that is. "
         "*Sessions*: the kernel gives each session an equal share\n(Linux's default outside "
         "systemd's slices). *Threads*: it does not, and each of 8 other threads has the share of\n"
-        "one of ours, so that 3 times the idle time is what is fair; (b) did not end six answers "
-        "in 20 minutes there.\n\n"
+        "one of ours, so that 3 times the idle time is what is fair.\n\n"
     ) + _table(
         ["", "", "idle", "sessions: median", "p95", "p95 / idle", "threads: median", "p95",
          "p95 / idle"], rows)  # fmt: skip
+
+
+def _growth(figures: Figures, shapes: list[str]) -> str:
+    parts = [
+        _curve(figures, shapes, "count", "Ours, seconds by suggestions:"),
+        _curve(figures, shapes, "length", "Seconds for a prompt alone by its tokens:"),
+        _curve(figures, shapes, "width", "Milliseconds a step by candidates:", 1000),
+    ]
+    return "\n\n".join(["## Growth", *filter(None, parts)]) if any(parts) else ""
 
 
 def _curve(figures: Figures, shapes: list[str], measure: str, title: str, scale: int = 1) -> str:
@@ -218,43 +227,15 @@ def _waits(figures: Figures, shapes: list[str]) -> str:
     )
 
 
-LIMITS: Final = """## What limits it
-
-**The editing trace** stays below its goals. 28 of its 40 goals are new, and each takes us 15
-steps of five candidates where (b) takes 75 of one. Were the prompts for nothing, (b) / ours would
-still be 40 · 75 / (28 · 15) = 7.1 times what a step of one costs beside a step of five. That is
-about half as much (the table of steps), so that 3.5 is the most, and 3.2 what it is. A factor of
-5 needs steps of five that cost 1.4 times a step of one.
-
-A step of one candidate is mostly bound by the memory: 64 % of what it can do here, 95 % in an
-earlier run. Each further one adds arithmetic, in about equal parts: llama.cpp's kernels for
-quantised weights are bound by it from the second column on. Other kinds of quantisation do not
-change that. Milliseconds a step of 1, 5 and 16 candidates at 2.8B, in an earlier run, each
-measured once: Q4_K_M 68, 140, 272; Q4_K_S 61, 124, 238; Q4_0 61, 116, 259; Q4_K_M without
-repacked weights 69, 178, 293. So neither wider batches nor speculation gain anything on such a
-processor; one with AMX, or a GPU, was not at hand. Prompts of about 55 tokens are another quarter
-of the trace; there the kernels for repacked weights are the slower ones (739 against 555 ms).
-
-**Starting at 2.8B** takes longer than the 4 s that it should. The answer of 16 tokens takes 2.8 s
-of it; loading is bound by memory that is touched for the first time: about 1 GB of repacked
-weights and 0.7 GB for the context. This virtual machine gives free memory back to its host, and 4
-GB of new memory took 11 to 12 seconds. Loading took 7.6 s as a rule, 3.9 s right after another
-process had had that memory, and 1.2 s without repacked weights.
-
-**Beside a busy Lean** in a kernel that does not share by sessions, no number of threads and no
-way to wait was always best: threads that spin lose whole time slices, threads that sleep wait for
-a core at each of some thousand meetings an answer.
-"""
-
-
 def write(figures: Figures, shapes: list[str], docs: Path) -> None:
-    """Write docs/benchmarks.md and its plots."""
-    pictures = _plots(figures, shapes, docs / "pictures")
+    """Write docs/benchmarks.md and its plots, but for what a person has written at its end."""
+    page = docs / "benchmarks.md"
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
     text = HEAD + tables(figures, shapes)
-    text += f"\n{LIMITS}"
-    for name, title in pictures:
+    for name, title in _plots(figures, shapes, docs / "pictures"):
         text += f"\n![{title}](pictures/{name})\n"
-    (docs / "benchmarks.md").write_text(text, encoding="utf-8")
+    text += f"\n{WRITTEN_BY_HAND}{before.partition(WRITTEN_BY_HAND)[2]}"
+    page.write_text(text, encoding="utf-8")
 
 
 def _plots(figures: Figures, shapes: list[str], directory: Path) -> list[tuple[str, str]]:
