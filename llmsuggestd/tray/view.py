@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from llmsuggestd.models.store import size_text
+
 Status = dict[str, Any]
 """The daemon's status as the API gives it."""
 
@@ -127,7 +129,7 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
 
 def _item(model: dict[str, Any], status: Status) -> ModelItem:
     """A model of the menu; checked is the one that answers, also while another is loaded."""
-    words = [size(model["bytes"]), model.get("quantisation")]
+    words = [size_text(model["bytes"]), model.get("quantisation")]
     if model["id"] == status.get("switching_to"):
         words.append("loading")
     return ModelItem(
@@ -135,8 +137,3 @@ def _item(model: dict[str, Any], status: Status) -> ModelItem:
         f"{model['id']} ({', '.join(filter(None, words))})",
         model["id"] == status["model"]["id"],
     )
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -123,3 +123,11 @@ def test_a_file_that_cannot_be_read_is_listed_without_details(paths: Paths) -> N
     assert store.details(paths, model) == store.Details(None, None, None)
     os.unlink(model.path)  # noqa: PTH108 - while it is listed
     assert store.details(paths, model) == store.Details(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(3_708_096, "3.7 MB"), (999_900_000, "999.9 MB"), (5_550_000_000, "5.55 GB")],
+)
+def test_sizes_are_short(count: int, words: str) -> None:
+    assert store.size_text(count) == words

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmsuggestd.tray.view import START, STOP, ModelItem, Problem, View, describe, size, use
+from llmsuggestd.tray.view import START, STOP, ModelItem, Problem, View, describe, use
 
 MODELS = [
     {"id": "starter", "bytes": 3_708_096, "current": True, "quantisation": "Q4_K_M"},
@@ -88,33 +88,15 @@ def test_other_problems_leave_the_daemon_what_it_is() -> None:
 
 def test_models_come_with_their_sizes_and_the_one_that_answers_is_marked() -> None:
     assert describe(status("ready"), models=MODELS).models == (
-        ModelItem("pythia", "pythia (1.8 GB)", served=False),
+        ModelItem("pythia", "pythia (1.78 GB)", served=False),
         ModelItem("starter", "starter (3.7 MB, Q4_K_M)", served=True),
     )
     switching = describe(status("ready", switching_to="pythia"), models=MODELS)
     assert switching.models == (
-        ModelItem("pythia", "pythia (1.8 GB, loading)", served=False),
+        ModelItem("pythia", "pythia (1.78 GB, loading)", served=False),
         ModelItem("starter", "starter (3.7 MB, Q4_K_M)", served=True),
     )
 
 
 def test_without_a_daemon_there_is_no_model_to_choose() -> None:
     assert describe(None, models=MODELS).models == ()
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(3_708_096, "3.7 MB"), (999_900_000, "999.9 MB"), (5_550_000_000, "5.5 GB")],
-)
-def test_sizes_are_short(count: int, words: str) -> None:
-    assert size(count) == words
-
-
-def test_tasks_know_when_they_are_done() -> None:
-    assert START.done(status("loading"))
-    assert not START.done(None)
-    assert STOP.done(None)
-    assert not STOP.done(status("ready"))
-    assert use("starter").done(status("ready"))
-    assert not use("pythia").done(status("ready"))
-    assert use("pythia").done(None)
