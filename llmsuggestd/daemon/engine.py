@@ -36,6 +36,10 @@ COMMAND: Final = (sys.executable, "-P", "-m", "llmsuggestd.engine")
 LOAD_TIMEOUT: Final = 300.0
 """Seconds a model may take to load, from a slow disk say."""
 
+CANCEL_TIMEOUT: Final = 30.0
+"""Seconds after which an engine that has not given up a cancelled request hangs, and is killed. It
+takes milliseconds; on a machine that has run out of memory, perhaps seconds."""
+
 STRIKES: Final = 3
 """Crashes in a row after which the engine is not started again by itself."""
 
@@ -79,6 +83,8 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._waiting: dict[int, asyncio.Future[protocol.Result]] = {}
+        self._cancelled: dict[int, asyncio.TimerHandle] = {}
+        self._closing = False
         self._loaded: asyncio.Future[protocol.Loaded] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
         self._activity = "loading"
@@ -136,13 +142,25 @@ class EngineProcess:
         try:
             return await future
         except asyncio.CancelledError:
-            self._send(protocol.Cancel(request.id))
+            self._cancel(request.id)
             raise
         finally:
             del self._waiting[request.id]
 
+    def _cancel(self, request_id: int) -> None:
+        """Have a request given up, or the engine ended: one that hangs would hang for everyone."""
+        self._send(protocol.Cancel(request_id))
+        loop = asyncio.get_running_loop()
+        self._cancelled[request_id] = loop.call_later(CANCEL_TIMEOUT, self._kill_hung)
+
+    def _kill_hung(self) -> None:
+        log.error("the engine (pid %d) hangs, and is killed", self.pid)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def close(self) -> None:
         """End the process: by closing its standard input, then less politely. Returns when gone."""
+        self._closing = True
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -169,13 +187,19 @@ class EngineProcess:
             log.error("the engine sent something else than an answer: %s", error)
             self._process.kill()
         died = EngineDied(_exit_cause(await self._process.wait()), self._activity)
+        for timer in self._cancelled.values():
+            timer.cancel()
         if not self._loaded.done():
             self._loaded.set_exception(died)
+        elif not self._closing and not self._waiting:
+            log.error("the engine died while it had nothing to do (%s)", died.cause)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(died)
 
     def _deliver(self, reply: protocol.Reply) -> None:
+        if not isinstance(reply, protocol.Loaded) and reply.id in self._cancelled:
+            self._cancelled.pop(reply.id).cancel()
         if isinstance(reply, protocol.Loaded):
             self._loaded.set_result(reply)
         elif reply.id is None:
@@ -215,47 +239,65 @@ class Supervisor:
         self._command = command
         self._lock = asyncio.Lock()
         self._strikes = 0
-        self.engine: EngineProcess | None = None
+        self._loading: asyncio.Task[EngineProcess] | None = None
+        self._engine: EngineProcess | None = None
         self.file: tuple[int, ...] = ()
         """The identity that the model's file had when the engine read it."""
-        self.loading = False
         self.failure: LlmsuggestdError | None = None
         """Why there is no engine, and none will be started."""
         self.retired = False
         """Whether there is no engine because nobody needed it."""
         self.extra_buffers = recall_extra_buffers(memory)
 
+    @property
+    def engine(self) -> EngineProcess | None:
+        """The engine, if there is one and it lives."""
+        return self._engine if self._engine is not None and self._engine.alive else None
+
+    @property
+    def loading(self) -> bool:
+        """Whether an engine is being started."""
+        return self._loading is not None
+
     async def ready(self) -> EngineProcess:
         """The engine, started first if there is none.
 
-        Raises LoadFailed or EngineDied, and from then on the same again.
+        Who gives up waiting does not stop the start: while somebody types, each request is given
+        up for the next, and none would live to see a large model loaded. Raises LoadFailed or
+        EngineDied, and from then on the same again.
         """
-        async with self._in_use(), self._lock:
-            if self.engine is not None and self.engine.alive:
+        async with self._in_use():
+            if self.engine is not None:
                 return self.engine
             if self.failure is not None:
                 raise self.failure
-            self.loading = True
-            try:
+            if self._loading is None:
+                self._loading = asyncio.create_task(self._start())
+                self._loading.add_done_callback(_take_note)
+            return await asyncio.shield(self._loading)
+
+    async def _start(self) -> EngineProcess:
+        try:
+            async with self._in_use(), self._lock:
                 if self._strikes:
                     await asyncio.sleep(0.1 * 2**self._strikes)
                 file = file_identity(Path(self._load.path))
-                self.engine = await self._spawn()
+                self._engine = engine = await self._spawn()
                 self.file = file
-            except LlmsuggestdError as error:
-                self.engine = None
-                self.failure = error
-                log.error("%s", error.message)
-                raise
-            finally:
-                self.loading = False
-            self.retired = False
-            info = self.engine.info
-            log.info(
-                "loaded %s on %s, %d threads, in %.0f ms (engine pid %d)",
-                info.description, info.device, info.threads, info.load_ms, self.engine.pid,
-            )  # fmt: skip
-            return self.engine
+        except LlmsuggestdError as error:
+            self._engine = None
+            self.failure = error
+            log.error("%s", error.message)
+            raise
+        finally:
+            self._loading = None
+        self.retired = False
+        info = engine.info
+        log.info(
+            "loaded %s on %s, %d threads, in %.0f ms (engine pid %d)",
+            info.description, info.device, info.threads, info.load_ms, engine.pid,
+        )  # fmt: skip
+        return engine
 
     async def ask(self, request: protocol.Suggest) -> protocol.Result:
         """Have the engine answer; counts its crashes."""
@@ -270,13 +312,15 @@ class Supervisor:
         return result
 
     async def close(self) -> None:
-        """End the engine, if there is one."""
+        """End the engine, if there is one or is about to be."""
         if self._retirement is not None:
             self._retirement.cancel()
+        if self._loading is not None:
+            self._loading.cancel()
         async with self._lock:
-            if self.engine is not None:
-                await self.engine.close()
-                self.engine = None
+            if self._engine is not None:
+                await self._engine.close()
+                self._engine = None
 
     @contextlib.asynccontextmanager
     async def _in_use(self) -> AsyncIterator[None]:
@@ -295,16 +339,16 @@ class Supervisor:
     async def _retire(self) -> None:
         await asyncio.sleep(self._idle)
         async with self._lock:
-            if self.engine is not None:
-                engine, self.engine = self.engine, None
+            if (engine := self.engine) is not None:
+                self._engine = None
                 self.retired = True
                 log.info("nobody asked for %.0f s: the engine is unloaded", self._idle)
                 await engine.close()
 
     def _strike(self, engine: EngineProcess, error: EngineDied) -> None:
-        if engine is not self.engine:
+        if engine is not self._engine:
             return  # another request has counted this death already
-        self.engine = None
+        self._engine = None
         self._strikes += 1
         log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
         if self._strikes >= STRIKES:
@@ -344,6 +388,12 @@ class Supervisor:
             return engine
         assert last is not None
         raise last
+
+
+def _take_note(task: asyncio.Task[EngineProcess]) -> None:
+    """Nobody may be left to see how a start went; `Supervisor` keeps that for the next one."""
+    if not task.cancelled():
+        task.exception()
 
 
 def file_identity(path: Path) -> tuple[int, ...]:

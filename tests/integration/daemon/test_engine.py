@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from llmsuggestd.daemon import engine as module
 from llmsuggestd.daemon.engine import (
     COMMAND,
     STRIKES,
@@ -56,6 +60,19 @@ engine.Engine = Engine
 engine.main()
 """
 
+LOADS_SLOWLY = """
+import time
+from llmsuggestd.engine import __main__ as engine
+
+class Engine(engine.Engine):
+    def __init__(self, load):
+        time.sleep(0.8)
+        super().__init__(load)
+
+engine.Engine = Engine
+engine.main()
+"""
+
 DIES_WHEN_ASKED = """
 import os, signal
 from llmsuggestd.engine import __main__ as engine
@@ -78,6 +95,14 @@ def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
     fields = {"goal": "⊢ 2 = 2", "prefix": "", "n": 3, "max_tokens": 16, "mode": "beam",
               "temperature": 0.5, "seed": None} | changes  # fmt: skip
     return protocol.Suggest(id=id_, **fields)  # type: ignore[arg-type]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to that")
 
 
 async def test_a_crash_at_the_first_decode_is_survived_and_remembered(tmp_path: Path) -> None:
@@ -128,6 +153,61 @@ async def test_an_idle_engine_is_ended_and_comes_back(tmp_path: Path) -> None:
     assert not first.alive
     assert len((await supervisor.ask(suggest())).suggestions) == 3
     assert not supervisor.retired
+    await supervisor.close()
+
+
+async def test_a_start_outlives_those_who_wait_for_it(tmp_path: Path) -> None:
+    """While somebody types, each request gives way to the next, sooner than a model is loaded."""
+    slow = (sys.executable, "-c", LOADS_SLOWLY)
+    supervisor = Supervisor(load(), tmp_path / "m", slow, idle=60)
+    for id_ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await supervisor.ask(suggest(id_))
+        assert supervisor.loading
+    await until(lambda: supervisor.engine is not None)
+    # one that is not loaded yet ends with the daemon, too
+    closing = Supervisor(load(), tmp_path / "m", slow)
+    task = asyncio.create_task(closing.ready())
+    await asyncio.sleep(0.1)
+    await closing.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not closing.loading
+    await supervisor.close()
+
+
+async def test_an_engine_that_hangs_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_TIMEOUT", 0.5)
+    supervisor = Supervisor(load(), tmp_path / "m")
+    engine = await supervisor.ready()
+    for id_ in range(3):  # one that gives up its requests is left alone
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await supervisor.ask(suggest(id_, goal="x" * 3000, n=32, max_tokens=512))
+    await asyncio.sleep(0.8)
+    assert supervisor.engine is engine
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await supervisor.ask(suggest(4))
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        await supervisor.ask(suggest(5))
+    assert supervisor.engine is None
+    assert len((await supervisor.ask(suggest(6))).suggestions) == 3
+    await supervisor.close()
+
+
+async def test_an_engine_that_dies_unasked_is_no_engine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = Supervisor(load(), tmp_path / "m")
+    os.kill((await supervisor.ready()).pid, signal.SIGKILL)
+    await until(lambda: supervisor.engine is None)
+    assert "the engine died while it had nothing to do (SIGKILL)" in caplog.text
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
     await supervisor.close()
 
 
