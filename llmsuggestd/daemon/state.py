@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from llmsuggestd.config import Config
@@ -24,7 +25,7 @@ from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
-ENGINE_SETTINGS: Final = ("gpu", "threads", "context", "idle_unload")
+ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload")
 """Settings that a new engine takes up."""
 
 
@@ -57,7 +58,7 @@ class Daemon:
         self.shut_down = shut_down
         self.stopping = asyncio.Event()
         self.metrics = Metrics()
-        self.suggester = Suggester(self._serving(config.model), self.metrics)
+        self.suggester = Suggester(self._serving(config.model, config), self.metrics)
         self.socket: str | None = None
         self.url = ""
         self.listeners: dict[str, str] = {}
@@ -123,10 +124,10 @@ class Daemon:
                 store.find(self.paths, model_id)
             except LlmsuggestdError as error:
                 raise NotInstalled(error.message, error.hint) from None
-            new = self._serving(model_id)
+            new = self._serving(model_id, self.config)
             if self._serves_well(new):
                 return
-            self._begin_switch(new)
+            self._begin_switch(new, self.config)
         assert self._switch is not None
         task = self._switch[1]
         try:
@@ -137,21 +138,30 @@ class Daemon:
             raise
 
     def reload(self, config: Config) -> None:
-        """Take up changed settings: those of the engine with a new one, without a break."""
-        old, self.config = self.config, config
+        """Take up changed settings: those of the engine with a new one, without a break.
+
+        What no engine has taken up yet still counts as changed at the next reload.
+        """
         changed = [
-            name for name in config.__struct_fields__ if getattr(old, name) != getattr(config, name)
+            name
+            for name in config.__struct_fields__
+            if getattr(self.config, name) != getattr(config, name)
         ]
         log.info("settings read again; changed: %s", ", ".join(changed) or "none")
         for name in {"port", "socket", "compat"} & set(changed):
             log.warning("`%s` takes effect with `llmsuggestd restart`", name)
-        if "model" in changed or set(ENGINE_SETTINGS) & set(changed):
-            model = config.model if "model" in changed else self.suggester.serving.model
-            new = self._serving(model)
-            if self._switch is not None:
-                log.warning("a model is being loaded: reload once more when it is there")
-            elif not self._serves_well(new) or set(ENGINE_SETTINGS) & set(changed):
-                self._begin_switch(new)
+        self.config = _with_engine_settings(config, self.config)
+        if not set(ENGINE_SETTINGS) & set(changed):
+            return
+        if self._switch is not None:
+            log.warning("a model is being loaded: reload once more when it is there")
+            return
+        model = config.model if "model" in changed else self.suggester.serving.model
+        new = self._serving(model, config)
+        if set(ENGINE_SETTINGS) & set(changed) == {"model"} and self._serves_well(new):
+            self.config = config
+        else:
+            self._begin_switch(new, config)
 
     async def load(self) -> None:
         """Load ahead of the first request; what goes wrong is kept for whoever asks."""
@@ -164,21 +174,23 @@ class Daemon:
         """Let requests in flight finish, for some seconds, and end a switch."""
         self.stopping.set()
         self._stir()
+        switch = self._switch[1] if self._switch is not None else None
+        if switch is not None:
+            switch.cancel()
         await self.suggester.finish(grace)
-        if self._switch is not None:
-            self._switch[1].cancel()
-            await asyncio.gather(self._switch[1], return_exceptions=True)
+        if switch is not None:
+            await asyncio.gather(switch, return_exceptions=True)
 
-    def _serving(self, model_id: str) -> Serving:
+    def _serving(self, model_id: str, config: Config) -> Serving:
         """A model with its engine's keeper; without that model, one that says so."""
         load = protocol.Load(
             path="",
-            gpu=self.config.gpu,
-            threads=self.config.threads,
-            context=self.config.context,
+            gpu=config.gpu,
+            threads=config.threads,
+            context=config.context,
             extra_buffers=True,
         )
-        supervisor = Supervisor(load, self.paths.engine_memory, idle=self.config.idle_unload)
+        supervisor = Supervisor(load, self.paths.engine_memory, idle=config.idle_unload)
         try:
             load.path = str(store.find(self.paths, model_id).path)
         except LlmsuggestdError as error:
@@ -196,12 +208,14 @@ class Daemon:
         for stream in self.streams:
             stream.set()
 
-    def _begin_switch(self, new: Serving) -> None:
-        task = asyncio.create_task(self._do_switch(new))
+    def _begin_switch(self, new: Serving, config: Config) -> None:
+        task = asyncio.create_task(self._do_switch(new, config))
+        task.add_done_callback(_take_note)
         self._switch = (new.model, task)
         self._stir()
 
-    async def _do_switch(self, new: Serving) -> None:
+    async def _do_switch(self, new: Serving, config: Config) -> None:
+        """Have a model take over, and with it those settings of `config` that need an engine."""
         old = self.suggester.serving.model
         log.info("loading %s while %s serves", new.model, old)
         try:
@@ -212,8 +226,22 @@ class Daemon:
             raise
         finally:
             self._switch = None
+        self.config = _with_engine_settings(self.config, config)
         self.metrics.switches.labels("done").inc()
         log.info("%s serves", new.model)
+
+
+def _with_engine_settings(config: Config, other: Config) -> Config:
+    """Settings, but for those that need a new engine, which are `other`'s."""
+    return msgspec.structs.replace(
+        config, **{name: getattr(other, name) for name in ENGINE_SETTINGS}
+    )
+
+
+def _take_note(task: asyncio.Task[None]) -> None:
+    """A switch that a reload began has nobody who waits; the log has said how it went."""
+    if not task.cancelled():
+        task.exception()
 
 
 DAEMON: Final = web.AppKey("daemon", Daemon)

@@ -132,6 +132,7 @@ class Suggester:
         self._jobs: dict[object, _Job] = {}
         self._waits: set[_Wait] = set()
         self._by_client: dict[str, _Wait] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @property
@@ -149,7 +150,7 @@ class Suggester:
             return "loading"
         if supervisor.failure is not None:
             return "failed"
-        if supervisor.engine is not None and supervisor.engine.alive:
+        if supervisor.engine is not None:
             return "ready"
         return "idle"
 
@@ -161,17 +162,20 @@ class Suggester:
         and what `Supervisor.ask` raises.
         """
         began = time.monotonic()
-        if request.client is not None and (older := self._by_client.pop(request.client, None)):
-            self._end(older, Superseded("the same client has asked again", ""))
         if self._stopping:
             raise ShuttingDown("the daemon is stopping", "ask again when it runs")
         serving = self.serving
         key = _digest(serving, request)
+        older = None if request.client is None else self._by_client.pop(request.client, None)
+        if older is not None and older.job.key != key:
+            self._supersede(older)
         if key is not None and (answer := self.answers.get(key)) is not None:
             self._metrics.answers.labels("cache").inc()
             timings = Timings(total_ms=_ms_since(began))
             return msgspec.structs.replace(answer, cached=True, timings=timings)
         wait = self._wait(serving, request, key)
+        if older is not None:  # the same question: only now, so that its answer is not given up
+            self._supersede(older)
         if request.client is not None:
             self._by_client[request.client] = wait
         try:
@@ -191,7 +195,8 @@ class Suggester:
     async def switch(self, new: Serving) -> None:
         """Let another model take over, without a request that fails or waits for its loading.
 
-        Raises what `Supervisor.ready` raises; the old model then serves on.
+        Returns when the new one serves. Raises what `Supervisor.ready` raises; the old model then
+        serves on.
         """
         try:
             await new.supervisor.ready()
@@ -199,10 +204,14 @@ class Suggester:
             await new.supervisor.close()
             raise
         old, self.serving = self.serving, new
-        try:
-            await old.drained()
-        finally:
-            await old.supervisor.close()
+        end = asyncio.create_task(self._end_serving(old))
+        self._ending.add(end)
+        end.add_done_callback(self._ending.discard)
+
+    async def _end_serving(self, old: Serving) -> None:
+        """End a model's engine when it has answered what it had been asked."""
+        await old.drained()
+        await old.supervisor.close()
 
     async def finish(self, grace: float) -> None:
         """Take no new requests; give those there are some seconds, then an error.
@@ -215,6 +224,7 @@ class Suggester:
             await asyncio.wait(tasks, timeout=grace)
         for wait in list(self._waits):
             self._end(wait, ShuttingDown("the daemon is stopping", "ask again when it runs"))
+        await asyncio.gather(*self._ending)
 
     def _wait(self, serving: Serving, request: SuggestRequest, key: bytes | None) -> _Wait:
         """Join the job that computes the same, or begin one."""
@@ -234,6 +244,9 @@ class Suggester:
         job.waiting += 1
         self._waits.add(wait)
         return wait
+
+    def _supersede(self, wait: _Wait) -> None:
+        self._end(wait, Superseded("the same client has asked again", ""))
 
     def _end(self, wait: _Wait, reason: LlmsuggestdError) -> None:
         """End somebody's wait with an error."""

@@ -171,3 +171,17 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     process.terminate()
     log = process.communicate(timeout=15)[1]
     assert f"settings stay as they were: {two.paths.config_file}:2: `threads`" in log
+
+
+def test_settings_that_could_not_be_taken_up_are_tried_again(two: Home) -> None:
+    process = two.processes[-1]
+    two.paths.config_file.write_text('model = "broken"\nthreads = 1\n')
+    process.send_signal(signal.SIGHUP)
+    two.wait_until(lambda s: s["switching_to"] == "broken")
+    two.wait_until(lambda s: s["switching_to"] is None)
+    shutil.copy(store.SHIPPED, two.paths.models / "broken.gguf")
+    process.send_signal(signal.SIGHUP)
+    status = two.wait_until(lambda s: s["model"]["id"] == "broken")
+    assert status["threads"] == 1
+    process.terminate()
+    assert "Traceback" not in process.communicate(timeout=15)[1]
