@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.healing import Healing, Vocabulary, take_back
+from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import (
     MAX_WIDTH,
     Cancelled,
@@ -75,16 +75,19 @@ class Engine:
         llama = self.llama
         width = min(request.n, MAX_WIDTH)
         positions = min(llama.context, llama.trained_context)
+        # candidates first spell out what is taken back of the prefix
+        longest = request.max_tokens + (MAX_TAKEN_BACK if request.prefix else 0)
         # at least half of the context is for the prompt, whatever the candidates ask for
-        room = min(width * request.max_tokens, llama.context // 2)
-        max_tokens = min(request.max_tokens, positions // 2, room // width)
+        room = min(width * longest, llama.context // 2)
+        longest = min(longest, positions // 2, room // width)
         prompt, truncated = fit_prompt(
             request.goal,
             request.prefix,
             llama.tokenize,
-            min(llama.context - room, positions - max_tokens),
+            min(llama.context - room, positions - longest),
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
+        max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
         healing = Healing(llama.step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))
         prompt_ms = _ms_since(began)

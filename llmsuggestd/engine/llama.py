@@ -460,9 +460,10 @@ _CONTINUED_LEVEL = 5
 def _on_log(level: int, text: bytes, _: object) -> None:
     """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date.
 
-    That a decode failed which we have stopped is no news.
+    That a decode failed which we have stopped is no news, nor that the context has room for more
+    than one candidate as long as the model was trained for.
     """
-    if any(_stops):
+    if any(_stops) or b"> n_ctx_train" in text:
         return
     line = text.decode(errors="replace")
     if level == _ERROR_LEVEL:

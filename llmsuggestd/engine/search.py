@@ -155,8 +155,10 @@ def sample(
         extended: list[tuple[tuple[int, ...], float]] = []
         for parent, (tokens, total) in enumerate(open_):
             row = log_probabilities[parent]
-            # the Gumbel trick: the largest of noisy scores is a draw from their softmax
-            token = int(np.argmax(row / temperature + generator.gumbel(size=row.shape)))
+            # the Gumbel trick: the largest of noisy scores is a draw from their softmax. Above
+            # the best, which is 0, nothing overflows however small the temperature is.
+            scores = (row - row.max()).astype(np.float64) / temperature
+            token = int(np.argmax(scores + generator.gumbel(size=row.shape)))
             total += float(row[token])
             if token in ends:
                 results.add(tokens, total, finished=True)

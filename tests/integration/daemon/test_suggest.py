@@ -46,6 +46,14 @@ def test_every_runtime_case_has_its_prefix_kept(served: Home, row: dict[str, str
     check_answer(answer, 5, row["prefix"])
 
 
+def test_the_tokens_asked_for_are_those_after_the_prefix(served: Home) -> None:
+    prefix = "exact Nat.succ_le_of_lt"
+    body = {"goal": "n m : Nat\nh : n < m\n⊢ n + 1 ≤ m", "prefix": prefix, "max_tokens": 2}
+    suggestions = served.curl("/v1/suggest", body=body)[1]["suggestions"]
+    assert len(suggestions) == 5
+    assert all(len(s["text"]) > len(prefix) for s in suggestions)
+
+
 @pytest.mark.parametrize("count", [1, 2, 16, 32])
 def test_as_many_as_asked_for(served: Home, count: int) -> None:
     code, answer = served.curl("/v1/suggest", body={"goal": CONJUNCTION, "n": count})

@@ -147,11 +147,12 @@ def test_sampling_follows_the_distribution() -> None:
     assert counts["b"] / 600 == pytest.approx(0.2, abs=0.06)
 
 
-def test_a_low_temperature_takes_the_likeliest() -> None:
+@pytest.mark.parametrize("temperature", [1e-4, 1e-50, 1e-300])
+def test_a_low_temperature_takes_the_likeliest(temperature: float) -> None:
     model = ToyModel(vocabulary=6, seed=11)
     found = sample(
         model.row(()), model.step, count=4, max_tokens=5, end={END}, text=text,
-        temperature=1e-4, seed=0,
+        temperature=temperature, seed=0,
     )  # fmt: skip
     greedy: tuple[int, ...] = ()
     while len(greedy) < 5 and (token := int(np.argmax(model.row(greedy)))) != END:
