@@ -41,6 +41,10 @@ FULL: Final = (
 )
 
 
+class PortTaken(ConfigError):
+    """Another program listens on the port."""
+
+
 class Site(web.BaseSite):
     """A listening socket whose connections are counted."""
 
@@ -110,7 +114,10 @@ class _Full(asyncio.Protocol):
 
 
 def port_listener(port: int, setting: str) -> socket.socket:
-    """A socket that listens on 127.0.0.1 and nowhere else; `setting` is where its port is set."""
+    """A socket that listens on 127.0.0.1 and nowhere else; `setting` is where its port is set.
+
+    Raises PortTaken, or ConfigError if the port cannot be used for another reason.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there, it would let two programs share the port
@@ -119,15 +126,15 @@ def port_listener(port: int, setting: str) -> socket.socket:
         listener.listen(MAX_CONNECTIONS)
     except (OSError, OverflowError) as error:
         listener.close()
+        kind = ConfigError
         if isinstance(error, OverflowError):
             what, remedy = "does not exist", "give one below 65536"
         elif error.errno == errno.EADDRINUSE:
             what, remedy = "is used by another program", "give another"
+            kind = PortTaken
         else:
             what, remedy = f"cannot be used: {error.strerror}", "give one above 1023"
-        raise ConfigError(
-            f"port {port} {what}", f"{remedy} with {setting}; 0 takes a free one"
-        ) from error
+        raise kind(f"port {port} {what}", f"{remedy} with {setting}; 0 takes a free one") from error
     return listener
 
 

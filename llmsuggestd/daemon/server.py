@@ -22,11 +22,17 @@ from typing import Final
 
 from aiohttp import web
 
-from llmsuggestd.config import Config
+from llmsuggestd.config import DEFAULT_PORT, Config
 from llmsuggestd.daemon import access, compat, notify
 from llmsuggestd.daemon.access import PORT, SOCKET, Door
 from llmsuggestd.daemon.app import make_app
-from llmsuggestd.daemon.listeners import Site, check_inherited, port_listener, socket_listener
+from llmsuggestd.daemon.listeners import (
+    PortTaken,
+    Site,
+    check_inherited,
+    port_listener,
+    socket_listener,
+)
 from llmsuggestd.daemon.state import Daemon
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.lock import only_one
@@ -112,14 +118,27 @@ def _open_doors(
         doors.append((SOCKET if listener.family == unix else PORT, listener))
     open_already = {door for door, _ in doors}
     if PORT not in open_already:
-        listener = stack.enter_context(port_listener(config.port, "--port or `port`"))
-        doors.append((PORT, listener))
+        doors.append((PORT, stack.enter_context(own_port(config.port))))
     if SOCKET not in open_already and unix is not None:
         doors.append((SOCKET, stack.enter_context(socket_listener(config.socket_path(paths)))))
     for name, port in config.compat_ports().items():
         listener = stack.enter_context(port_listener(port, f"`compat`, as {name}:PORT"))
         doors.append((access.compat_door(name, compat.GROUPS[name]), listener))
     return doors
+
+
+def own_port(port: int) -> socket.socket:
+    """The daemon's port; a free one where another user's daemon, say, has the usual one."""
+    try:
+        return port_listener(port, "--port or `port` in config.toml")
+    except PortTaken:
+        if port != DEFAULT_PORT:
+            raise
+        listener = port_listener(0, "--port")
+        log.warning(
+            "port %d is used by another program: taking port %d", port, listener.getsockname()[1]
+        )
+        return listener
 
 
 def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:
@@ -154,7 +173,7 @@ def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
 def _runs_already(pid: str) -> AlreadyRunningError:
     return AlreadyRunningError(
         f"a daemon runs already (pid {pid})",
-        "`llmsuggestd status` shows it, `llmsuggestd stop` ends it",
+        "`llmsuggestd status` shows it, `llmsuggestd restart` ends it and starts another",
     )
 
 
