@@ -34,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The Unix socket's path; empty: `daemon.sock` in the runtime directory."""
 
     compat: tuple[
-        Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?$")], ...
+        Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?\Z")], ...
     ] = ()
     """Compatibility listeners, as `name` or `name:port`; they ask for no token."""
 
@@ -62,6 +62,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         named = (entry.partition(":") for entry in self.compat)
         return {name: int(port) if port else COMPAT_PORTS[name] for name, _, port in named}
 
+
+_EXPECTED: Final = {
+    "model": "the id of a model: letters, digits, `.`, `_` and `-`",
+    "compat": f"a list of {', '.join(COMPAT_PORTS)}, each perhaps with a port as in `llmstep:6001`",
+    "gpu": '"auto", "off" or a number of layers',
+}
+"""What a value must be, where its type does not say it in words."""
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
@@ -93,7 +100,7 @@ def write_model(paths: Paths, model_id: str) -> None:
     make_private(paths.config)
     try:
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
-        document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+        document = tomlkit.parse(file.read_text(encoding="utf-8-sig") if file.exists() else "")
         document["model"] = model_id
         write_atomically(file, tomlkit.dumps(document).encode(), mode=mode)
     except (OSError, ValueError) as error:
@@ -102,7 +109,7 @@ def write_model(paths: Paths, model_id: str) -> None:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # as Windows' Notepad writes it
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -132,6 +139,8 @@ def _checked(name: str, value: object, source: str) -> object:
         return msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
         words = str(error).partition(" - at ")[0]
+        if name in _EXPECTED:
+            words = f"Expected {_EXPECTED[name]}, got {value!r}"
         raise ConfigError(f"{source}: `{name}`: {words}", "see docs/reference/config.md") from error
 
 
@@ -148,4 +157,4 @@ def _from_text(name: str, text: str) -> object:
         return [part.strip() for part in text.split(",")]
     if name == "log_goals":
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

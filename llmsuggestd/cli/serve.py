@@ -44,7 +44,7 @@ def command(
 
     paths = get_paths()
     logs.set_up(paths, to_file=log_file)
-    layers = int(gpu) if gpu is not None and gpu.isdigit() else gpu
+    layers = int(gpu) if gpu is not None and gpu.isascii() and gpu.isdigit() else gpu
     server.serve(
         paths,
         lambda: load_config(

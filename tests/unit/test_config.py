@@ -48,6 +48,8 @@ def test_an_empty_variable_counts_as_unset(paths: Paths, monkeypatch: pytest.Mon
         ('port = "x"', ":1: `port`"),
         ('# models\n\n"model" = "../../etc/passwd"', ":3: `model`"),
         ('gpu = "maybe"', "`gpu`"),
+        ('gpu = "cuda"', 'Expected "auto", "off" or a number of layers, got \'cuda\''),
+        ('compat = ["llmstep\\n"]', "`compat`"),
         ("log_goals = 1", "`log_goals`"),
         ('compat = ["ollama"]', "`compat`"),
         ("compat = true", "`compat`"),
@@ -68,6 +70,9 @@ def test_a_wrong_variable_or_flag_is_named(paths: Paths, monkeypatch: pytest.Mon
         load_config(paths, port=-1)
     monkeypatch.setenv("LLMSUGGESTD_THREADS", "many")
     with pytest.raises(ConfigError, match="LLMSUGGESTD_THREADS"):
+        load_config(paths)
+    monkeypatch.setenv("LLMSUGGESTD_THREADS", "-1")
+    with pytest.raises(ConfigError, match=">= 0"):
         load_config(paths)
 
 
@@ -95,6 +100,12 @@ def test_choosing_a_model_keeps_the_rest_of_the_file(paths: Paths) -> None:
     write_model(paths, "new")
     assert paths.config_file.read_text() == before.replace('"old"', '"new"')
     assert paths.config_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_written_by_notepad_is_read_and_changed(paths: Paths) -> None:
+    paths.config_file.write_text("threads = 2\n", encoding="utf-8-sig")
+    write_model(paths, "new")
+    assert load_config(paths) == Config(model="new", threads=2)
 
 
 def test_choosing_a_model_without_a_file_makes_one(paths: Paths) -> None:
