@@ -10,6 +10,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from llmsuggestd.errors import ExitCode, LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths
 
@@ -27,6 +29,14 @@ class Refused(LlmsuggestdError):
             self.exit_code = ExitCode.USAGE
         elif code.startswith("model"):
             self.exit_code = ExitCode.MODEL
+
+
+class _Discovery(msgspec.Struct):
+    """What a client needs of `client.json`."""
+
+    socket: str | None
+    url: str
+    token_file: str
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -67,7 +77,7 @@ class Client:
                     headers["Content-Type"] = "application/json"
                 connection.request(method, path, data, headers)
                 response = connection.getresponse()
-                answer: dict[str, Any] = json.loads(response.read())
+                answer = json.loads(response.read())
             finally:
                 connection.close()
         except TimeoutError as error:
@@ -76,9 +86,7 @@ class Client:
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NotRunningError("the daemon does not answer", REMEDY) from error
-        if (problem := answer.get("error")) is not None:
-            raise Refused(response.status, problem["code"], problem["message"], problem["hint"])
-        return answer
+        return _accepted(response.status, answer)
 
     def events(self, *, timeout: float = 30.0) -> Generator[dict[str, Any]]:
         """The daemon's status now and whenever it changes, until the daemon ends.
@@ -92,12 +100,7 @@ class Client:
                 connection.request("GET", "/v1/events", headers=headers)
                 response = connection.getresponse()
                 for line in response:
-                    status: dict[str, Any] = json.loads(line)
-                    if (problem := status.get("error")) is not None:
-                        raise Refused(
-                            response.status, problem["code"], problem["message"], problem["hint"]
-                        )
-                    yield status
+                    yield _accepted(response.status, json.loads(line))
                 if getattr(response, "chunk_left", None) == 0:  # the last chunk has not come
                     raise http.client.IncompleteRead(b"")
             finally:
@@ -109,17 +112,38 @@ class Client:
         if path := os.environ.get("LLMSUGGESTD_SOCKET"):
             return UnixConnection(path, timeout), {}
         try:
-            record = json.loads(self._paths.client_file.read_text(encoding="utf-8"))
+            found = msgspec.json.decode(self._paths.client_file.read_bytes(), type=_Discovery)
         except FileNotFoundError:
             # a daemon that could not write it, on a full disk say, listens in the usual place
             if hasattr(socket, "AF_UNIX") and self._paths.socket.is_socket():
                 return UnixConnection(str(self._paths.socket), timeout), {}
             raise NotRunningError("the daemon does not run", REMEDY) from None
-        if record["socket"] and hasattr(socket, "AF_UNIX"):
-            return UnixConnection(record["socket"], timeout), {}
-        token = Path(record["token_file"]).read_text(encoding="ascii")
-        address = record["url"].removeprefix("http://")
+        except (OSError, msgspec.DecodeError) as error:
+            raise NotRunningError(
+                f"{self._paths.client_file} does not say how to reach the daemon",
+                "`llmsuggestd restart` writes it anew",
+            ) from error
+        if found.socket and hasattr(socket, "AF_UNIX"):
+            return UnixConnection(found.socket, timeout), {}
+        token = Path(found.token_file).read_text(encoding="ascii")
+        address = found.url.removeprefix("http://")
         return (
             http.client.HTTPConnection(address, timeout=timeout),
             {"Authorization": f"Bearer {token}"},
         )
+
+
+def _accepted(status: int, answer: Any) -> dict[str, Any]:
+    """An answer of the daemon's, if it is one and says yes.
+
+    Raises Refused with the daemon's error, NotRunningError if somebody else has answered.
+    """
+    try:
+        if (problem := answer.get("error")) is not None:
+            raise Refused(status, problem["code"], problem["message"], problem["hint"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise NotRunningError(
+            "what answers in the daemon's place is another program", REMEDY
+        ) from error
+    accepted: dict[str, Any] = answer
+    return accepted

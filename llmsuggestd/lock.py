@@ -10,18 +10,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from llmsuggestd.errors import ConfigError
+
 
 @contextlib.contextmanager
 def only_one(file: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
     """Hold the lock on `file` while the block runs; the file then holds our process id.
 
-    Raises what `refused` makes of the holder's process id if another process has the lock.
+    Raises what `refused` makes of the holder's process id if another process has the lock,
+    ConfigError if the file cannot be written.
     """
-    with file.open("a+") as handle:
-        try:
-            _lock(handle.fileno())
-        except OSError:
-            raise refused(_pid_in(handle)) from None
+    try:
+        handle = file.open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the lock {file}: {error.strerror}", "move what is there away"
+        ) from error
+    with handle:
+        if not _locked(handle):
+            raise refused(_pid_in(handle))
         with contextlib.suppress(OSError):  # a full disk: the lock holds without the pid
             os.ftruncate(handle.fileno(), 0)
             os.write(handle.fileno(), str(os.getpid()).encode())
@@ -49,6 +56,16 @@ def holder(file: Path) -> int | None:
             return None
     except OSError:  # there is none, or none of ours
         return None
+
+
+def _locked(handle: TextIO) -> bool:
+    """Take the lock; who only asks for the holder has it for a moment, too."""
+    for _ in range(3):
+        with contextlib.suppress(OSError):
+            _lock(handle.fileno())
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _pid_in(handle: TextIO) -> str:

@@ -157,7 +157,8 @@ def check_private(directory: Path) -> None:
         )
     if stat.S_IMODE(info.st_mode) & 0o077:
         raise ConfigError(
-            f"the directory {directory} is open to other users", f"chmod 700 {directory}"
+            f"the directory {directory} is open to other users",
+            "use one for this alone, which only you can enter (chmod 700)",
         )
 
 

@@ -11,18 +11,37 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import UsageError
 from llmsuggestd.paths import get_paths
 
-TIMEOUT = 120.0
-"""Seconds; a large model on a slow machine may take a while."""
+TIMEOUT = 130.0
+"""Seconds: more than the 120 in which the daemon answers, if only to say that it cannot."""
 
 
 @click.command("suggest")
 @click.argument("goal")
 @click.option("--prefix", default="", help="How the tactic must begin.")
-@click.option("-n", "count", default=5, show_default=True, help="How many suggestions.")
-@click.option("--max-tokens", default=64, show_default=True, help="Length of a suggestion.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, 32),
+    default=5,
+    show_default=True,
+    help="How many suggestions.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, 512),
+    default=64,
+    show_default=True,
+    help="Length of a suggestion.",
+)
 @click.option("--mode", type=click.Choice(["beam", "sample"]), default="beam", show_default=True)
-@click.option("--temperature", default=0.5, show_default=True, help="For --mode sample.")
-@click.option("--seed", type=int, help="For --mode sample.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="For --mode sample.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="For --mode sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's answer as JSON.")
 def command(
     goal: str,
@@ -58,6 +77,8 @@ def command(
     if as_json:
         print_json(answer)
         return
+    if not answer["suggestions"]:
+        click.echo("the model has no suggestion for this goal", err=True)
     for rank, suggestion in enumerate(answer["suggestions"], 1):
         tactic = suggestion["text"].replace("\n", "\n" + " " * 12)
         more = "" if suggestion["finished"] else " …"

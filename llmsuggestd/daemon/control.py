@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from llmsuggestd.client import Client
-from llmsuggestd.config import write_model
-from llmsuggestd.errors import AlreadyRunningError, ExitCode, LlmsuggestdError, NotRunningError
+from llmsuggestd.config import load_config, write_model
+from llmsuggestd.errors import (
+    AlreadyRunningError,
+    ConfigError,
+    ExitCode,
+    LlmsuggestdError,
+    NotRunningError,
+)
 from llmsuggestd.lock import holder
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private
@@ -27,6 +33,9 @@ START_TIMEOUT: Final = 20.0
 
 LOAD_TIMEOUT: Final = 120.0
 """Seconds that `start` waits for the model to be loaded."""
+
+SWITCH_TIMEOUT: Final = 310.0
+"""Seconds in which another model serves, or the daemon says why not: it gives a load 300."""
 
 STOP_TIMEOUT: Final = 10.0
 """Seconds until a stopped daemon must be gone: what it grants its requests, and a margin."""
@@ -89,7 +98,7 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     pid = holder(paths.lock_file)
     if pid is None and (status := running(client)) is not None:
         pid = status["pid"]  # a full disk kept it from writing its pid into the lock
-    asked = pid is not None and _ask_to_stop(client) and _gone(pid, STOP_TIMEOUT)
+    asked = pid is not None and _ask_to_stop(client, pid) and _gone(pid, STOP_TIMEOUT)
     if service is not None:
         service.stop()  # also one that is about to be started again
     if pid is None or asked:
@@ -109,10 +118,12 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     return Stopped(pid, forced=True)
 
 
-def _ask_to_stop(client: Client) -> bool:
+def _ask_to_stop(client: Client, pid: int) -> bool:
+    """Ask the daemon to stop; with `$LLMSUGGESTD_SOCKET`, it may be another home's that answers."""
     with contextlib.suppress(LlmsuggestdError):
-        client.request("POST", "/v1/shutdown", timeout=ASK_TIMEOUT)
-        return True
+        if client.request("GET", "/v1/status", timeout=ASK_TIMEOUT)["pid"] == pid:
+            client.request("POST", "/v1/shutdown", timeout=ASK_TIMEOUT)
+            return True
     return False
 
 
@@ -130,13 +141,16 @@ def use_model(paths: Paths, model_id: str) -> bool:
     """Have a model served from now on: by the running daemon, and by every later one.
 
     Whether a daemon runs. Raises ModelError or Refused if it is not installed or cannot be loaded,
-    and then changes nothing; ConfigError if `config.toml` cannot be written.
+    and then changes nothing; ConfigError if `config.toml` is wrong or cannot be written.
     """
     store.find(paths, model_id)
+    load_config(
+        paths
+    )  # a file with a fault in it could not be written, when the daemon has changed
     client = Client(paths)
     runs = running(client) is not None
     if runs:
-        client.request("PUT", "/v1/model", {"id": model_id}, timeout=LOAD_TIMEOUT)
+        client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
     write_model(paths, model_id)
     return runs
 
@@ -150,13 +164,26 @@ def running(client: Client) -> dict[str, Any] | None:
 
 
 def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
-    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
+    # in another folder, a relative path would be another one
+    places = {
+        name: str(Path(os.environ[name]).absolute())
+        for name in ("LLMSUGGESTD_HOME", "LLMSUGGESTD_SOCKET")
+        if os.environ.get(name)
+    }
+    try:
+        descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the log {log_file}: {error.strerror}", "move what is there away"
+        ) from error
+    with os.fdopen(descriptor, "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "llmsuggestd", "serve"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=Path.home() if Path.home().is_dir() else "/",
+            env=os.environ | places,
             start_new_session=True,
         )
 
@@ -211,6 +238,8 @@ def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log:
         if process is None and log.last_words() is not None:
             raise log.start_failed(None)  # of a manager that does not wait for the daemon
         if time.monotonic() > deadline:
+            if process is not None:
+                process.terminate()
             raise StartFailed(
                 f"the daemon does not answer after {START_TIMEOUT:.0f} s", "see `llmsuggestd logs`"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.errors import ConfigError
 from llmsuggestd.lock import holder, only_one
 
 HOLD = """
@@ -29,6 +31,24 @@ def test_a_second_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
             pass
     assert file.read_text() == ""
     with only_one(file, RuntimeError):
+        pass
+
+
+def test_who_asks_for_the_holder_keeps_nobody_from_holding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking takes the lock for a moment."""
+    file = tmp_path / "lock"
+    file.write_text("1")  # as a holder that was killed leaves it
+    with file.open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_EX)
+        monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
+        with only_one(file, RuntimeError):
+            assert file.read_text() == str(os.getpid())
+
+
+def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot write the lock"), only_one(tmp_path, OSError):
         pass
 
 

@@ -79,7 +79,9 @@ def test_wrong_paths_methods_and_types(served: Home) -> None:
 def test_the_command_line_gives_one_line_and_a_code(served: Home) -> None:
     for arguments, input_ in [
         (["suggest", GOAL, "-n", "0"], None),
-        (["suggest", GOAL, "-n", "10000"], None),
+        (["suggest", GOAL, "-n", "33"], None),
+        (["suggest", GOAL, "--max-tokens", "513"], None),
+        (["suggest", GOAL, "--temperature", "0"], None),
         (["suggest", ""], None),
         (["suggest", "-"], b"\xff\xfe"),
         (["suggest", GOAL, "-n", "many"], None),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from llmsuggestd.daemon import server
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.models import store
 from tests.conftest import Home
@@ -63,6 +66,70 @@ def test_without_a_daemon_every_question_has_the_same_answer(home: Home) -> None
         assert "llmsuggestd start" in result.stderr
     answer = json.loads(home.run("status", "--json").stdout)
     assert answer["state"] == "stopped"
+
+
+@pytest.mark.parametrize("record", ["{}", "[]", '{"socket": 1, "url": 2, "token_file": 3}', "\xff"])
+def test_a_discovery_file_that_is_none_of_ours(home: Home, record: str) -> None:
+    home.install_starter()
+    home.paths.config.mkdir(exist_ok=True)
+    home.paths.client_file.write_text(record, encoding="latin-1")
+    result = home.run("status")
+    assert result.returncode == ExitCode.NOT_RUNNING
+    one_line_and_a_hint(result)
+    assert home.run("restart").returncode == 0
+    assert home.run("status").returncode == 0
+    home.run("stop")
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '{"error": "no"}', '{"error": {"code": 1}}', "<p>"])
+def test_another_program_in_the_daemons_place(home: Home, body: str) -> None:
+    path = home.root / "other.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(10_000)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall((head + body).encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        result = home.run("status", LLMSUGGESTD_SOCKET=str(path))
+        thread.join()
+    assert result.returncode == ExitCode.NOT_RUNNING
+    one_line_and_a_hint(result)
+
+
+def test_relative_paths_are_those_of_who_starts(home: Home) -> None:
+    home.install_starter()
+    name = home.root.name
+    relative = Home(
+        home.root,
+        home.env | {"LLMSUGGESTD_HOME": name, "LLMSUGGESTD_SOCKET": f"{name}/s"},
+    )
+    with contextlib.chdir(home.root.parent):
+        started = relative.run("start")
+        try:
+            assert started.returncode == 0, started.stderr
+            assert relative.run("suggest", GOAL).returncode == 0
+        finally:
+            assert "has stopped" in relative.run("stop").stdout
+
+
+def test_another_homes_daemon_is_not_stopped(home: Home) -> None:
+    home.install_starter()
+    home.serve()
+    (home.root / "another").mkdir()
+    other = Home(home.root / "another", home.env | {"LLMSUGGESTD_HOME": f"{home.root}/another"})
+    other.install_starter()
+    process = other.serve()
+    socket_of_first = str(home.paths.socket)
+    assert other.run("stop", LLMSUGGESTD_SOCKET=socket_of_first).returncode == 0
+    assert process.wait(timeout=15) == 0
+    assert home.curl("/health")[0] == 200
 
 
 def test_a_second_daemon_is_refused(home: Home) -> None:
@@ -120,6 +187,28 @@ def test_a_port_that_is_taken(home: Home) -> None:
             assert result.returncode == ExitCode.CONFIG
             assert f"port {port} is used by another program" in one_line_and_a_hint(result)
     assert not home.paths.socket.exists()
+
+
+def test_where_the_usual_port_is_taken_a_free_one_is_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(server, "DEFAULT_PORT", port)
+        with server.own_port(port) as listener:
+            other = listener.getsockname()[1]
+    assert other != port
+    assert f"port {port} is used by another program: taking port {other}" in caplog.text
+
+
+def test_a_log_that_cannot_be_written(home: Home) -> None:
+    home.install_starter()
+    home.paths.log_file.mkdir(parents=True)
+    result = home.run("start")
+    assert result.returncode == ExitCode.CONFIG
+    assert "cannot write the log" in one_line_and_a_hint(result)
 
 
 def test_a_socket_path_that_is_too_long(home: Home) -> None:

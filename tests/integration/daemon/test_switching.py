@@ -149,6 +149,10 @@ def test_models_use_changes_the_daemon_and_the_file(two: Home) -> None:
         assert failed.returncode == ExitCode.MODEL
         assert failed.stderr.startswith("llmsuggestd: ")
         assert 'model = "other"' in two.paths.config_file.read_text()
+    two.paths.config_file.write_text("prot = 1\n")
+    assert two.run("models", "use", "starter").returncode == ExitCode.CONFIG
+    assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
+    two.paths.config_file.unlink()
     two.run("stop")
     assert "when the daemon starts" in two.run("models", "use", "starter").stdout
     two.serve()
