@@ -142,7 +142,8 @@ class EngineProcess:
         try:
             return await future
         except asyncio.CancelledError:
-            self._cancel(request.id)
+            if future.cancelled():  # else the answer has just come, and nothing is left to cancel
+                self._cancel(request.id)
             raise
         finally:
             del self._waiting[request.id]

@@ -200,6 +200,26 @@ async def test_an_engine_that_hangs_is_killed(
     await supervisor.close()
 
 
+async def test_who_leaves_as_the_answer_comes_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_TIMEOUT", 0.2)
+    engine = await EngineProcess.spawn(load())
+    task = asyncio.create_task(engine.ask(suggest(1)))
+    deliver = engine._deliver
+
+    def deliver_and_leave(reply: protocol.Reply) -> None:
+        deliver(reply)
+        task.cancel()
+
+    monkeypatch.setattr(engine, "_deliver", deliver_and_leave)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.5)
+    assert engine.alive
+    await engine.close()
+
+
 async def test_an_engine_that_dies_unasked_is_no_engine(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
