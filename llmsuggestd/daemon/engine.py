@@ -21,7 +21,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -274,7 +274,7 @@ class Supervisor:
                 raise self.failure
             if self._loading is None:
                 self._loading = asyncio.create_task(self._start())
-                self._loading.add_done_callback(_take_note)
+                self._loading.add_done_callback(take_note)
             return await asyncio.shield(self._loading)
 
     async def _start(self) -> EngineProcess:
@@ -391,8 +391,8 @@ class Supervisor:
         raise last
 
 
-def _take_note(task: asyncio.Task[EngineProcess]) -> None:
-    """Nobody may be left to see how a start went; `Supervisor` keeps that for the next one."""
+def take_note(task: asyncio.Task[Any]) -> None:
+    """Call a task's error seen: it is logged and kept, and nobody may be left to await it."""
     if not task.cancelled():
         task.exception()
 

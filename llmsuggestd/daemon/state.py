@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from llmsuggestd.config import Config
-from llmsuggestd.daemon.engine import Supervisor
+from llmsuggestd.daemon.engine import Supervisor, take_note
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import Serving, ShuttingDown, Suggester
@@ -210,7 +210,7 @@ class Daemon:
 
     def _begin_switch(self, new: Serving, config: Config) -> None:
         task = asyncio.create_task(self._do_switch(new, config))
-        task.add_done_callback(_take_note)
+        task.add_done_callback(take_note)  # nobody awaits one that a reload began
         self._switch = (new.model, task)
         self._stir()
 
@@ -236,12 +236,6 @@ def _with_engine_settings(config: Config, other: Config) -> Config:
     return msgspec.structs.replace(
         config, **{name: getattr(other, name) for name in ENGINE_SETTINGS}
     )
-
-
-def _take_note(task: asyncio.Task[None]) -> None:
-    """A switch that a reload began has nobody who waits; the log has said how it went."""
-    if not task.cancelled():
-        task.exception()
 
 
 DAEMON: Final = web.AppKey("daemon", Daemon)
