@@ -194,6 +194,13 @@ def _service() -> Finding:
             f"{manager.file} is not of this installation",
             "`llmsuggestd install` renews it",
         )
+    if missing := [file for file in manager.files() if not file.exists()]:
+        return Finding(
+            "service",
+            "warning",
+            f"{manager.manager} does not start it at login: {missing[0]} is not there",
+            "unless you want it so: `systemctl --user enable llmsuggestd`",
+        )
     return Finding("service", "ok", f"{manager.manager}, {manager.file}")
 
 

@@ -57,8 +57,8 @@ class Step:
 
     what: str
     """For people, in the imperative."""
-    path: Path
-    """The file or directory it makes, changes or removes."""
+    paths: tuple[Path, ...]
+    """The files or directories it makes, changes or removes."""
     needed: bool
     """Whether it changes anything."""
     act: Callable[[], object]
@@ -87,32 +87,36 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     ]
     steps = [
         Step(
-            "remove what an earlier version made", file, True, partial(file.unlink, missing_ok=True)
+            "remove what an earlier version made",
+            (file,),
+            True,
+            partial(file.unlink, missing_ok=True),
         )
         for file in unused
     ]
     steps += [
         Step(
             "make the directory",
-            directory,
+            (directory,),
             not directory.is_dir(),
             partial(make_private, directory),
         )
         for directory in dict.fromkeys(paths.directories())
     ]
-    # Before the rest, since an install may be cut off, and a later one finds no directory new.
+    # Before the rest, since an install may be cut off, and a later one finds no directory new; but
+    # a service is noted when its manager has taken it, or a later install would not try again.
     steps.append(
         Step(
             "note what is installed",
-            manifest_file(paths),
+            (manifest_file(paths),),
             now != before,
-            partial(_write_manifest, paths, now),
+            partial(_write_manifest, paths, msgspec.structs.replace(now, service=before.service)),
         )
     )
     steps.append(
         Step(
             "put the starter model in place",
-            store.starter_path(paths),
+            (store.starter_path(paths),),
             not store.has_starter(paths),
             partial(store.place_starter, paths),
         )
@@ -121,28 +125,27 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
         steps.append(
             Step(
                 "put the Lean package where Lake can build it",
-                resources.lean_copy(paths),
+                (resources.lean_copy(paths),),
                 True,
                 partial(resources.place_lean_copy, paths),
             )
         )
     if manager is not None:
         current = manager.is_current() and now.service == before.service
-        steps += [
+        steps.append(
             Step(
                 f"register the service with {manager.manager}",
-                file,
+                tuple(manager.files()),
                 not current,
-                manager.register if last else _nothing,
+                partial(_register, paths, manager, before, now),
             )
-            for last, file in _marking_the_last(manager.files())
-        ]
+        )
     else:
         current = True
     old = _running_version(paths)
     if old is not None and (old != __version__ or not current):
         what = "restart the running daemon" + (f" (version {old})" if old != __version__ else "")
-        steps.append(Step(what, paths.socket, True, partial(_restart, paths, manager)))
+        steps.append(Step(what, (paths.socket,), True, partial(_restart, paths, manager)))
     return steps, reason
 
 
@@ -228,6 +231,11 @@ def _write_manifest(paths: Paths, manifest: Manifest) -> None:
     write_atomically(manifest_file(paths), data + b"\n", mode=0o600)
 
 
+def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -> None:
+    manager.register([Path(file) for file in before.service])
+    _write_manifest(paths, now)
+
+
 def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
     """Every file that may be of ours, there or not."""
     kept = [] if purge else [store.starter_path(paths)]
@@ -282,13 +290,5 @@ def _with_parents(directories: Iterable[Path]) -> list[Path]:
     return sorted(everything, key=lambda directory: len(directory.parts))
 
 
-def _marking_the_last(files: list[Path]) -> list[tuple[bool, Path]]:
-    return [(file is files[-1], file) for file in files]
-
-
 def _is_there(file: Path) -> bool:
     return file.is_symlink() or file.exists()
-
-
-def _nothing() -> None:
-    """The service manager makes all files of a service at once, with the last step."""

@@ -14,6 +14,7 @@ from llmsuggestd.paths import get_paths
 
 if TYPE_CHECKING:
     from llmsuggestd.accelerators import Accelerator
+    from llmsuggestd.installation import Step
 
 ACCELERATORS = ["auto", "cpu", "cuda", "metal", "vulkan", "rocm"]
 
@@ -43,17 +44,20 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
             accelerators.check_possible(target, asked_for=True)
     steps, why_no_service = installation.plan(paths)
     done = [step for step in steps if step.needed]
-    if not dry_run:
-        for step in done:
+    for step in steps:
+        if step.needed and not dry_run:
             step.act()
+        if not as_json:
+            _report(step, dry_run)
     if as_json:
         build = _accelerate(target, dry_run, quiet=True)
         print_json(
             {
                 "dry_run": dry_run,
                 "steps": [
-                    {"what": step.what, "path": str(step.path), "changed": step.needed}
+                    {"what": step.what, "path": str(path), "changed": step.needed}
                     for step in steps
+                    for path in step.paths
                 ],
                 "no_service": why_no_service or None,
                 "accelerator": build,
@@ -61,11 +65,6 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
             }
         )
         return
-    for step in steps:
-        mark = "·" if not step.needed else "would" if dry_run else "✓"
-        is_there = step.path.exists() or step.path.is_symlink()
-        state = "" if step.needed else " (is there)" if is_there else " (not there; left so)"
-        click.echo(f"{mark} {step.what}: {step.path}{state}")
     if why_no_service:
         click.echo(f"· no service: {why_no_service}; `start` runs a background process")
     _accelerate(target, dry_run, quiet=False)
@@ -85,6 +84,15 @@ and in a Lean file:
   example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by llmsuggest
 
 `llmsuggestd doctor` checks every part; `llmsuggestd tray` shows an icon.""")
+
+
+def _report(step: Step, dry_run: bool) -> None:
+    """Say of each path of a step what has become of it."""
+    mark = "·" if not step.needed else "would" if dry_run else "✓"
+    for path in step.paths:
+        is_there = path.exists() or path.is_symlink()
+        state = "" if step.needed else " (is there)" if is_there else " (not there; left so)"
+        click.echo(f"{mark} {step.what}: {path}{state}")
 
 
 def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -52,8 +52,12 @@ class Service(Protocol):
     def files(self) -> list[Path]:
         """Every file that `register` makes."""
 
-    def register(self) -> None:
-        """Make `files` and have the manager start the service at login from now on."""
+    def register(self, before: Collection[Path] = ()) -> None:
+        """Make `files` and have the manager start the service at login from now on.
+
+        `before` are the files that an earlier `register` has made: a start at login that is among
+        them, but there no longer, was turned off by the user, and stays so. Raises ServiceError.
+        """
 
     def unregister(self) -> None:
         """Stop the service, remove `files`, and have the manager forget it."""

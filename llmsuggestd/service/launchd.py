@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import plistlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +45,7 @@ class LaunchdService:
         """The agent."""
         return [self.file]
 
-    def register(self) -> None:
+    def register(self, before: Collection[Path] = ()) -> None:  # noqa: ARG002
         """Write the agent; launchd reads it at login, and `start` loads it now.
 
         An agent of before is unloaded first, since launchd keeps what it has read.

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -64,11 +65,7 @@ class SystemdService:
         return self.file.exists()
 
     def is_current(self) -> bool:
-        """Whether the unit that systemd sees is this installation's, and is started at login.
-
-        A user who has disabled the unit is asked no more: `install` notes what it has made, and
-        does not make the link again.
-        """
+        """Whether the unit that systemd sees is this installation's."""
         if self._packaged and self._own.exists():
             return False  # which hides the package's
         return self.file.exists() and self.file.read_bytes() == self.content()
@@ -77,15 +74,16 @@ class SystemdService:
         """The unit, unless a package brought it, and the link that has it started at login."""
         return [self._link] if self._packaged else [self._own, self._link]
 
-    def register(self) -> None:
-        """Write the unit and start it at login from now on."""
+    def register(self, before: Collection[Path] = ()) -> None:
+        """Write the unit and start it at login from now on, unless the user has disabled it."""
         if self._packaged:
             self._own.unlink(missing_ok=True)
         else:
             self._own.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._own, self.content())
         _systemctl("daemon-reload")
-        _systemctl("enable", UNIT)
+        if self._link not in before:
+            _systemctl("enable", UNIT)
 
     def unregister(self) -> None:
         """Stop the unit, remove it and start it no more."""

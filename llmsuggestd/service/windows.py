@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
@@ -59,7 +60,7 @@ class WindowsService:
         """What the task is made from."""
         return [self.file]
 
-    def register(self) -> None:
+    def register(self, before: Collection[Path] = ()) -> None:  # noqa: ARG002
         """Make the task, or make it again."""
         make_private(self.file.parent)
         write_atomically(self.file, self.content())

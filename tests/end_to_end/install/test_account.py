@@ -43,9 +43,22 @@ class Account:
             "LLMSUGGESTD_PORT": "0",
         }
 
-    def service_manager(self, *, answers: bool) -> None:
-        """Have systemctl find the user's manager, which does nothing then, or none."""
-        (self.bin / "systemctl").write_text(f"#!/bin/sh\nexit {0 if answers else 1}\n")
+    def service_manager(self, *, answers: bool, refuses: str = "nothing") -> None:
+        """Have systemctl find the user's manager, which only makes and removes links, or none.
+
+        A command that has the word `refuses` in it fails.
+        """
+        (self.bin / "systemctl").write_text(
+            f"""#!/bin/sh
+link="${{XDG_CONFIG_HOME:-$HOME/.config}}/systemd/user/default.target.wants/llmsuggestd.service"
+case "$*" in
+*{refuses}*) echo "no $*" >&2; exit 1;;
+*enable*) mkdir -p "${{link%/*}}"; ln -sf ../llmsuggestd.service "$link";;
+*disable*) rm -f "$link";;
+esac
+exit {0 if answers else 1}
+"""
+        )
         (self.bin / "systemctl").chmod(0o755)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -161,6 +174,36 @@ def test_a_service_goes_although_its_manager_does_not_answer_any_more(account: A
     assert unit.exists()
     assert str(unit) in account.run("uninstall", "--purge").stdout
     assert account.listing() == before
+
+
+def test_a_service_that_could_not_be_registered_is_registered_next_time(account: Account) -> None:
+    link = account.home / ".config/systemd/user/default.target.wants/llmsuggestd.service"
+    account.service_manager(answers=True, refuses="enable")
+    said = account.run("install")
+    assert said.returncode == 1
+    assert "enable llmsuggestd.service" in said.stderr
+    assert "starter.gguf" in said.stdout  # what was done until then
+    account.service_manager(answers=True)
+    findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
+    assert findings["service"]["level"] == "warning"
+    assert str(link) in findings["service"]["message"]
+    assert account.run("install").returncode == 0
+    assert link.is_symlink()
+    findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
+    assert findings["service"]["level"] == "ok"
+
+
+def test_a_service_that_the_user_has_disabled_stays_so(account: Account) -> None:
+    account.service_manager(answers=True)
+    account.run("install")
+    unit = account.home / ".config/systemd/user/llmsuggestd.service"
+    link = unit.parent / "default.target.wants" / unit.name
+    content = unit.read_text()
+    link.unlink()  # systemctl --user disable
+    unit.write_text("of another version")
+    assert account.run("install").returncode == 0
+    assert unit.read_text() == content
+    assert not link.is_symlink()
 
 
 def test_a_service_follows_an_installation_that_has_moved(account: Account) -> None:

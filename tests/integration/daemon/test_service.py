@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ class Manager:
     def files(self) -> list[Path]:
         return []
 
-    def register(self) -> None:
+    def register(self, before: Collection[Path] = ()) -> None:
         """Nothing is kept."""
 
     def unregister(self) -> None:
