@@ -11,7 +11,7 @@ $(VENV)/bin/python:
 demo: $(VENV)/bin/python      ## install here and print suggestions for a goal
 	$(VENV)/bin/pip install .
 	$(VENV)/bin/llmsuggestd install
-	$(VENV)/bin/llmsuggestd start
+	$(VENV)/bin/llmsuggestd restart
 	$(VENV)/bin/llmsuggestd suggest "$$(printf 'p q : Prop\nh : p ∧ q\n⊢ q ∧ p')"
 
 test: $(VENV)/bin/python      ## what README's second command does

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from llmsuggestd import accelerators, resources, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client
+from llmsuggestd.config import load_config
 from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder
@@ -142,9 +143,14 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
         )
     else:
         current = True
-    old = _running_version(paths)
-    if old is not None and (old != __version__ or not current):
-        what = "restart the running daemon" + (f" (version {old})" if old != __version__ else "")
+    old = running(paths)
+    if old is not None and (
+        old["version"] != __version__
+        or old["state"] == "failed"  # what it lacked may be here now, and it does not look again
+        or not current
+    ):
+        why = f" (version {old['version']})" if old["version"] != __version__ else ""
+        what = f"restart the running daemon{why}"
         steps.append(Step(what, (paths.socket,), True, partial(_restart, paths, manager)))
     return steps, reason
 
@@ -155,7 +161,7 @@ def accelerate(paths: Paths, accelerator: Accelerator, tick: Callable[[float], N
     Returns the wheel of the llama.cpp before. Raises AcceleratorError with that still in place.
     """
     manager = service.registered()
-    runs = _running_version(paths) is not None
+    runs = running(paths) is not None
     if runs and sys.platform == "win32":  # which does not replace a file that is in use
         control.stop(paths, manager)
     try:
@@ -213,6 +219,14 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
     return removed
 
 
+def running(paths: Paths) -> dict[str, Any] | None:
+    """The status of the daemon that runs; None if none does, or it is too busy to say."""
+    try:
+        return control.running(Client(paths))
+    except LlmsuggestdError:
+        return None
+
+
 def manifest_file(paths: Paths) -> Path:
     """Where `install` notes what it has made."""
     return paths.data / "install.json"
@@ -259,16 +273,8 @@ def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _running_version(paths: Paths) -> str | None:
-    """The version of the daemon that runs, or None if none does."""
-    try:
-        status = control.running(Client(paths))
-    except LlmsuggestdError:
-        return None
-    return None if status is None else str(status["version"])
-
-
 def _restart(paths: Paths, manager: Service | None) -> None:
+    load_config(paths)  # with a wrong one the daemon that works would be the last to start
     control.stop(paths, manager)
     control.start(paths, manager)
 

@@ -32,7 +32,7 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     """Set up directories, the starter model and the user service. Safe to repeat.
 
     Nothing outside your own directories is touched. Nothing is started, but a daemon that runs is
-    restarted if it is of another version.
+    restarted if it is of another version, or its model has failed.
     """
     from llmsuggestd import accelerators, installation
 
@@ -43,7 +43,6 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
         if accelerator != "auto":
             accelerators.check_possible(target, asked_for=True)
     steps, why_no_service = installation.plan(paths)
-    done = [step for step in steps if step.needed]
     for step in steps:
         if step.needed and not dry_run:
             step.act()
@@ -70,10 +69,10 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     _accelerate(target, dry_run, quiet=False)
     if dry_run:
         return
-    restarted = any(step.what.startswith("restart") for step in done)
+    runs = installation.running(paths) is not None
     click.echo(f"""
 Next:
-  {"llmsuggestd status" if restarted else "llmsuggestd start"}
+  {"llmsuggestd status" if runs else "llmsuggestd start"}
 
 In a Lean project's folder:
   llmsuggestd lean add      (puts the package into its lakefile)

@@ -12,9 +12,14 @@ from llmsuggestd.paths import get_paths
 @click.command("restart")
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's status as JSON.")
 def command(as_json: bool) -> None:
-    """Stop the daemon if it runs, and start it."""
+    """Stop the daemon if it runs, and start it.
+
+    Nothing is stopped if the settings are wrong.
+    """
+    from llmsuggestd.config import load_config
     from llmsuggestd.daemon import control
 
     paths, manager = get_paths(), service.registered()
+    load_config(paths)  # with a wrong one the daemon that works would be the last to start
     control.stop(paths, manager)
     report(control.start(paths, manager), manager, as_json)

@@ -140,7 +140,9 @@ def test_a_daemon_of_another_version_is_restarted(home: Home, tmp_path: Path) ->
 
 def test_doctor_finds_everything_in_order(home: Home) -> None:
     home.run("install")
+    assert "Next:\n  llmsuggestd start\n" in home.run("install").stdout
     home.run("start")
+    assert "Next:\n  llmsuggestd status\n" in home.run("install").stdout
     findings = {f["part"]: f for f in json.loads(home.run("doctor", "--json").stdout)}
     assert set(findings) >= {
         "python", "llama.cpp", "device", "settings", "model", "socket", "curl", "lean", "service",

@@ -176,6 +176,16 @@ def test_the_socket_and_its_neighbours_are_private(home: Home) -> None:
     assert record["url"].startswith("http://127.0.0.1:")
 
 
+def test_a_restart_with_wrong_settings_stops_nothing(home: Home) -> None:
+    home.install_starter()
+    assert "ready" in home.run("restart", "--json").stdout  # which starts one that does not run
+    home.paths.config_file.write_text("thread = 2\n")
+    result = home.run("restart")
+    assert result.returncode == ExitCode.CONFIG
+    assert "no setting `thread`" in one_line_and_a_hint(result)
+    assert home.run("suggest", GOAL).returncode == 0
+
+
 def test_a_port_that_is_taken(home: Home) -> None:
     home.install_starter()
     with socket.socket() as taken:
@@ -279,6 +289,9 @@ def test_no_model_at_all(home: Home) -> None:
     assert home.curl("/health")[0] == 200
     assert home.run("suggest", GOAL).returncode == ExitCode.MODEL
     assert home.run("status").returncode == ExitCode.MODEL
+    # and the remedy that is named works
+    assert home.run("install").returncode == 0
+    assert home.run("suggest", GOAL).returncode == 0
 
 
 def test_a_model_that_is_cut_in_half(home: Home) -> None:
@@ -295,10 +308,10 @@ def test_a_model_that_is_cut_in_half(home: Home) -> None:
     assert doctor.returncode == ExitCode.ERROR
     model = next(f for f in json.loads(doctor.stdout) if f["part"] == "model")
     assert model["level"] == "failed"
-    home.run("stop")
     # and the remedy that is named works
-    assert home.run("install").returncode == 0
-    assert home.run("start").returncode == 0
+    said = home.run("install")
+    assert said.returncode == 0, said.stderr
+    assert "Next:\n  llmsuggestd status\n" in said.stdout
     assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
 
 
