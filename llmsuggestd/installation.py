@@ -9,6 +9,8 @@ it, or it is ours, and it is empty: on macOS, settings, data and state share one
 from __future__ import annotations
 
 import contextlib
+import glob
+import json
 import os
 import shutil
 import signal
@@ -175,11 +177,13 @@ def accelerate(paths: Paths, accelerator: Accelerator, tick: Callable[[float], N
     return before
 
 
-def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
-    """Remove the service and every file that `install` and the daemon made; the removed paths.
+def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
+    """Remove the service and every file that `install` and the daemon made.
 
-    Settings and models stay, unless `purge`, which empties the directories of both. The daemon must
-    be stopped already. A service's file goes even if its manager does not answer.
+    Returns the paths that are removed, and those that could not be. Settings and models stay,
+    unless `purge`, which empties the directories of both; of a directory that is a link, only the
+    link goes. The daemon must be stopped already. A service's file goes even if its manager does
+    not answer.
     """
     from llmsuggestd.tray import autostart
 
@@ -196,15 +200,17 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
             autostart.disable()
         elif entry.exists():
             there.append(entry)
-    for file in there:
-        file.unlink(missing_ok=True)
-    removed = list(dict.fromkeys(there))
     trees = [resources.lean_copy(paths), accelerators.old_wheels(paths)]
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
-    for tree in trees:
-        if tree.is_dir():
-            shutil.rmtree(tree)
-            removed.append(tree)
+    there += [tree for tree in trees if _is_there(tree)]
+    for path in there:
+        with contextlib.suppress(OSError):  # what is left is told at the end
+            if path in trees and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    stuck = [path for path in dict.fromkeys(there) if _is_there(path)]
+    removed = [path for path in dict.fromkeys(there) if path not in stuck]
     ours = [paths.models, *paths.directories(), *map(Path, reversed(manifest.directories))]
     # longest first: what is inside goes before what it is in
     for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
@@ -212,11 +218,12 @@ def uninstall(paths: Paths, *, purge: bool) -> list[Path]:
             directory.rmdir()
             removed.append(directory)
     left = [name for name in manifest.directories if Path(name).is_dir()]
-    if left and paths.models.is_dir() and not purge:
-        # models are in them; a later `uninstall --purge` shall know that we have made them
-        _write_manifest(paths, Manifest(version=__version__, directories=tuple(left)))
-        removed.remove(manifest_file(paths))
-    return removed
+    if left and (stuck or (paths.models.is_dir() and not purge)):
+        # something is in them; a later `uninstall --purge` shall know that we have made them
+        with contextlib.suppress(OSError):
+            _write_manifest(paths, Manifest(version=__version__, directories=tuple(left)))
+            removed = [path for path in removed if path != manifest_file(paths)]
+    return removed, stuck
 
 
 def running(paths: Paths) -> dict[str, Any] | None:
@@ -267,10 +274,24 @@ def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
         paths.lock_file,
         paths.tray_lock_file,
         paths.socket,
+        *_told_socket(paths),
     ]
-    if purge:
-        files += [paths.config_file, *(file for file in paths.models.glob("*") if file.is_file())]
-    return list(dict.fromkeys(files))
+    # what a write that was cut off has left, also beside the settings
+    cut_off = [
+        partial
+        for file in [*files, paths.config_file]
+        for partial in file.parent.glob(f".{glob.escape(file.name)}.*.partial")
+    ]
+    return list(dict.fromkeys([*files, *cut_off, *([paths.config_file] if purge else [])]))
+
+
+def _told_socket(paths: Paths) -> list[Path]:
+    """The socket of a daemon that was killed, where it is another than the usual one."""
+    try:
+        socket = Path(json.loads(paths.client_file.read_bytes())["socket"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [socket] if socket.is_socket() else []
 
 
 def _restart(paths: Paths, manager: Service | None) -> None:

@@ -6,6 +6,7 @@ import click
 
 from llmsuggestd import service
 from llmsuggestd.cli import print_json
+from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
 
@@ -19,13 +20,18 @@ def command(purge: bool, as_json: bool) -> None:
 
     paths = get_paths()
     stopped = control.stop(paths, service.registered())
-    removed = installation.uninstall(paths, purge=purge)
+    removed, left = installation.uninstall(paths, purge=purge)
     if as_json:
         print_json({"removed": [str(path) for path in removed]})
-        return
-    if stopped.pid is not None:
-        click.echo("✓ stopped the daemon")
-    for path in removed:
-        click.echo(f"✓ removed {path}")
-    if not purge and paths.models.exists():
-        click.echo(f"· kept the models in {paths.models}; --purge removes them")
+    else:
+        if stopped.pid is not None:
+            click.echo("✓ stopped the daemon")
+        for path in removed:
+            click.echo(f"✓ removed {path}")
+        if not purge and paths.models.exists():
+            click.echo(f"· kept the models in {paths.models}; --purge removes them")
+    if left:
+        raise LlmsuggestdError(
+            f"could not remove {', '.join(map(str, left))}",
+            "remove it, or make it yours to remove, and run the same command again",
+        )

@@ -81,6 +81,48 @@ def test_uninstall_keeps_models_and_purge_keeps_nothing(home: Home) -> None:
     assert list(home.root.iterdir()) == []
 
 
+def test_of_folders_that_are_links_only_the_links_go(home: Home) -> None:
+    home.run("install")
+    disk = home.root / "big-disk"
+    for folder in (home.paths.models, home.paths.cache):
+        (disk / folder.name).parent.mkdir(exist_ok=True)
+        folder.rename(disk / folder.name)
+        folder.symlink_to(disk / folder.name)
+    own = disk / "models" / "own.gguf"
+    own.write_bytes(b"mine")
+    result = home.run("uninstall", "--purge")
+    assert result.returncode == 0, result.stderr
+    assert files(home.root) == {"big-disk/models/own.gguf"}
+    assert list(home.root.iterdir()) == [disk]
+
+
+def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(home: Home) -> None:
+    home.run("install")
+    home.paths.token_file.mkdir()  # whoever has put it there
+    result = home.run("uninstall", "--purge")
+    assert result.returncode == 1
+    message, hint = result.stderr.splitlines()
+    assert message == f"llmsuggestd: could not remove {home.paths.token_file}"
+    assert hint.startswith("  → ")
+    assert f"removed {store.starter_path(home.paths)}" in result.stdout
+    home.paths.token_file.rmdir()
+    assert home.run("uninstall", "--purge").returncode == 0
+    assert list(home.root.iterdir()) == []
+
+
+def test_what_a_killed_daemon_leaves_is_removed(home: Home) -> None:
+    home.run("install")
+    socket = home.paths.runtime / "of-my-own.sock"
+    daemon = home.serve("--socket", str(socket))
+    daemon.kill()
+    daemon.wait()
+    assert socket.is_socket()
+    (home.paths.config / ".client.json.123.partial").write_text("{")
+    (home.paths.config / ".config.toml.123.partial").write_text("th")
+    assert home.run("uninstall", "--purge").returncode == 0
+    assert list(home.root.iterdir()) == []
+
+
 def test_a_newer_version_takes_back_what_an_older_one_has_left(home: Home) -> None:
     home.run("install")
     manifest = home.paths.data / "install.json"
