@@ -30,6 +30,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from llmsuggestd import service
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import Paths, make_private
 
@@ -79,6 +80,9 @@ class Describe(NamedTuple):
     devices: list[dict[str, Any]]
     problem: str
     """Why it cannot be used; empty if it can."""
+    build: str = ""
+    """Its version and how it was compiled."""
+    physical_cores: int = 0
 
     def sees(self, accelerator: Accelerator) -> bool:
         """Whether it works, and offers that accelerator."""
@@ -243,13 +247,14 @@ def _output(*command: str) -> str:
 def describe(first: Path | None = None) -> Describe:
     """What the installed llama.cpp says of itself, or the one in the folder `first`.
 
-    It is asked in the environment that a service has, and in a process of its own: a broken build
-    or driver can end it.
+    It is asked in the environment that the daemon gives it, and in a process of its own: a broken
+    build or driver can end it.
     """
     from llmsuggestd.daemon.engine import COMMAND, engine_environment
 
     environment = engine_environment()
-    environment.pop("LD_LIBRARY_PATH", None)
+    if service.detect()[0] is not None:  # which has none of a shell's variables
+        environment.pop("LD_LIBRARY_PATH", None)
     if first is not None:
         environment["PYTHONPATH"] = str(first)
     try:
@@ -264,7 +269,7 @@ def describe(first: Path | None = None) -> Describe:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         words = (getattr(error, "stderr", None) or str(error).encode()).decode(errors="replace")
         return Describe([], (words.strip().splitlines() or ["it says nothing"])[-1])
-    return Describe(found["devices"], "")
+    return Describe(found["devices"], "", found["build"], found["physical_cores"])
 
 
 def command(accelerator: Accelerator) -> str:

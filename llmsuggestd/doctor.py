@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -11,12 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from llmsuggestd import accelerators, service
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
-from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
@@ -41,8 +40,7 @@ def examine(paths: Paths) -> Iterator[Finding]:
     """Look at each part in turn. Starts nothing and changes nothing."""
     yield _python()
     yield from _llama_cpp(paths)
-    yield _settings(paths)
-    yield _model(paths)
+    yield from _settings(paths)
     yield _daemon(paths)
     yield _curl()
     yield _lean()
@@ -59,36 +57,27 @@ def _python() -> Finding:
 
 
 def _llama_cpp(paths: Paths) -> Iterator[Finding]:
-    from llmsuggestd.daemon.engine import COMMAND, engine_environment, recall_extra_buffers
+    from llmsuggestd.daemon.engine import recall_extra_buffers
 
     part = "llama.cpp"
-    try:
-        result = subprocess.run(
-            [*COMMAND, "--describe"],
-            capture_output=True,
-            timeout=60,
-            check=True,
-            env=engine_environment(),
-        )
-        found: dict[str, Any] = json.loads(result.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        words = getattr(error, "stderr", None) or str(error).encode()
+    found = accelerators.describe()
+    if found.problem:
         yield Finding(
             part,
             "failed",
-            f"it cannot be used: {words.decode(errors='replace').strip().splitlines()[-1]}",
+            f"it cannot be used: {found.problem}",
             "`llmsuggestd install --accelerator cpu` builds it again",
         )
         return
-    yield Finding(part, "ok", f"{found['build']}, {found['physical_cores']} physical cores")
-    gpus = [device for device in found["devices"] if device["is_gpu"]]
+    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores")
+    gpus = [device for device in found.devices if device["is_gpu"]]
     for device in gpus:
         free, total = device["free"] / 2**30, device["total"] / 2**30
         yield Finding(
             "device", "ok", f"{device['description']}, {free:.1f} of {total:.1f} GiB free"
         )
     if not gpus:
-        yield _no_gpu(next((d["description"] for d in found["devices"]), "unknown"))
+        yield _no_gpu(next((d["description"] for d in found.devices), "unknown"))
     if not recall_extra_buffers(paths.engine_memory):
         yield Finding(
             part,
@@ -111,18 +100,22 @@ def _no_gpu(cpu: str) -> Finding:
     )
 
 
-def _settings(paths: Paths) -> Finding:
+def _settings(paths: Paths) -> Iterator[Finding]:
+    """The settings, and the model that they choose."""
     try:
         config = load_config(paths)
     except LlmsuggestdError as error:
-        return Finding("settings", "failed", error.message, error.hint)
-    source = paths.config_file if paths.config_file.exists() else "defaults"
-    return Finding("settings", "ok", f"{source}; model {config.model}, port {config.port}")
+        yield Finding("settings", "failed", error.message, error.hint)
+        return
+    file = paths.config_file
+    source = str(file) if file.exists() else f"defaults, since there is no {file}"
+    yield Finding("settings", "ok", f"{source}; model {config.model}, port {config.port}")
+    yield _model(paths, config.model)
 
 
-def _model(paths: Paths) -> Finding:
+def _model(paths: Paths, model_id: str) -> Finding:
     try:
-        model = store.find(paths, load_config(paths).model)
+        model = store.find(paths, model_id)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
     if model.id == store.STARTER and not store.has_starter(paths):
@@ -138,7 +131,7 @@ def _model(paths: Paths) -> Finding:
 def _daemon(paths: Paths) -> Finding:
     try:
         status = Client(paths).request("GET", "/v1/status", timeout=5)
-    except NotRunningError as error:
+    except LlmsuggestdError as error:  # it does not run, or is too busy to say
         return Finding("socket", "failed", error.message, error.hint)
     if status["state"] == "failed":
         return Finding("socket", "failed", status["reason"], status["hint"])

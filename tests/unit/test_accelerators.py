@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import accelerators
+from llmsuggestd import accelerators, doctor, service
 from llmsuggestd.accelerators import AcceleratorError, Describe
+from llmsuggestd.paths import Paths
+from llmsuggestd.service import launchd
 
 VULKANINFO = """
 Devices:
@@ -158,3 +160,31 @@ def test_the_llama_cpp_that_is_installed_says_what_it_is() -> None:
     found = accelerators.describe()
     assert found.problem == ""
     assert "CPU" in [device["name"] for device in found.devices]
+    assert found.build
+    assert found.physical_cores > 0
+
+
+@pytest.mark.parametrize(
+    ("says", "problem"), [("", "it says nothing"), ("a\nlast words\n", "last words")]
+)
+def test_doctor_says_what_is_wrong_with_llama_cpp(
+    says: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = (sys.executable, "-c", f"import sys; sys.exit({says!r} or chr(10))")
+    monkeypatch.setattr("llmsuggestd.daemon.engine.COMMAND", command)
+    (found,) = doctor._llama_cpp(Paths(*[tmp_path] * 5))
+    assert found.level == "failed"
+    assert found.message == f"it cannot be used: {problem}"
+
+
+@pytest.mark.parametrize("has_service", [True, False])
+def test_llama_cpp_is_asked_in_the_environment_of_the_daemon(
+    has_service: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a daemon that the shell starts gets the shell's libraries."""
+    code = "import os, sys; sys.exit(os.environ.get('LD_LIBRARY_PATH', 'none'))"
+    monkeypatch.setattr("llmsuggestd.daemon.engine.COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/shell")
+    manager = launchd.LaunchdService() if has_service else None
+    monkeypatch.setattr(service, "detect", lambda: (manager, ""))
+    assert accelerators.describe().problem == ("none" if has_service else "/of/the/shell")

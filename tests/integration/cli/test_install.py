@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 from llmsuggestd.models import store
@@ -112,11 +113,11 @@ def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(home: Home) -> 
 
 def test_what_a_killed_daemon_leaves_is_removed(home: Home) -> None:
     home.run("install")
-    socket = home.paths.runtime / "of-my-own.sock"
-    daemon = home.serve("--socket", str(socket))
+    path = home.paths.runtime / "of-my-own.sock"
+    daemon = home.serve("--socket", str(path))
     daemon.kill()
     daemon.wait()
-    assert socket.is_socket()
+    assert path.is_socket()
     (home.paths.config / ".client.json.123.partial").write_text("{")
     (home.paths.config / ".config.toml.123.partial").write_text("th")
     assert home.run("uninstall", "--purge").returncode == 0
@@ -202,6 +203,27 @@ def test_doctor_names_the_remedy_of_what_is_missing(home: Home) -> None:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     lines = result.stdout.splitlines()
-    for part in ("settings", "model", "socket", "curl"):
+    for part in ("settings", "socket", "curl"):
         index = next(i for i, line in enumerate(lines) if line.split()[:2] == ["failed", part])
         assert lines[index + 1].strip().startswith("→ ")
+    assert result.stdout.count("`port`") == 1  # each thing is said once
+
+
+def test_doctor_says_where_the_settings_go(home: Home) -> None:
+    assert str(home.paths.config_file) in home.run("doctor").stdout
+
+
+def test_doctor_looks_at_the_rest_where_the_daemon_is_too_busy_to_answer(home: Home) -> None:
+    home.install_starter()
+    home.serve()
+    idle = []
+    for _ in range(128):  # docs/security.md: connections to each door
+        idle.append(socket.socket(socket.AF_UNIX))
+        idle[-1].connect(str(home.paths.socket))
+    result = home.run("doctor", "--json")
+    for connection in idle:
+        connection.close()
+    findings = {f["part"]: f for f in json.loads(result.stdout)}
+    assert findings["socket"]["level"] == "failed"
+    assert "curl" in findings
+    assert "service" in findings
