@@ -69,6 +69,8 @@ class Step:
 
 def plan(paths: Paths) -> tuple[list[Step], str]:
     """What `install` does, in order; and why no service is registered, if none is."""
+    from llmsuggestd.tray import autostart
+
     before = read_manifest(paths)
     manager, reason = service.detect()
     files = [store.starter_path(paths), manifest_file(paths)]
@@ -145,6 +147,11 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
         )
     else:
         current = True
+    if autostart.is_outdated():
+        entry = autostart.file() or Path(autostart.RUN_KEY)
+        steps.append(
+            Step("have the tray start at login from here", (entry,), True, autostart.enable)
+        )
     old = running(paths)
     if old is not None and (
         old["version"] != __version__

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import string
 import subprocess
 from collections.abc import Collection
 from pathlib import Path
@@ -128,4 +129,7 @@ def _environment() -> dict[str, str]:
 def _quoted(word: str) -> str:
     """A word as a unit file quotes it."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if escaped != word or " " in word else word
+    return word if set(word) <= _PLAIN else f'"{escaped}"'
+
+
+_PLAIN: Final = frozenset(f"{string.ascii_letters}{string.digits}/_-.+,:@=")

@@ -59,6 +59,21 @@ def enabled() -> bool:
     return False
 
 
+def is_outdated() -> bool:
+    """Whether our entry is used, and starts another installation: this one has moved, say."""
+    path = file()
+    if not enabled():
+        return False
+    if path is None:
+        return bool(_value(_winreg(), RUN_KEY) != subprocess.list2cmdline(command_line()))
+    if not path.exists():  # the system's is used
+        return False
+    if sys.platform == "darwin":
+        return path.read_bytes() != _agent()
+    # of its other lines the user, or a desktop, may have changed some
+    return _exec_line() not in path.read_text(encoding="utf-8").splitlines()
+
+
 def enable() -> None:
     """Have the tray start at login from now on. Raises OSError."""
     path = file()
@@ -97,21 +112,24 @@ def _python() -> str:
 
 
 def _desktop_entry() -> str:
-    command = command_line()
     return "\n".join(
         [
             "[Desktop Entry]",
             "Type=Application",
             "Name=llmsuggestd",
             "Comment=Next-tactic suggestions for Lean: the icon in the panel",
-            f"Exec={' '.join(_exec_quoted(word) for word in command)}",
+            _exec_line(),
             # An entry whose program is gone is not used, and no error either.
-            f"TryExec={_escaped(command[0])}",
+            f"TryExec={_escaped(_python())}",
             f"Icon={_escaped(str(resource('packaging') / 'icons' / 'llmsuggestd.svg'))}",
             "Terminal=false",
             "",
         ]
     )
+
+
+def _exec_line() -> str:
+    return f"Exec={' '.join(_exec_quoted(word) for word in command_line())}"
 
 
 def _exec_quoted(word: str) -> str:

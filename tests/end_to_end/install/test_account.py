@@ -139,6 +139,27 @@ def test_the_tray_at_login_goes_too(account: Account) -> None:
     assert not any(Path(path).is_file() for path in left)
 
 
+def test_the_tray_at_login_follows_an_installation_that_has_moved(account: Account) -> None:
+    enable = "from llmsuggestd.tray import autostart; autostart.enable()"
+    subprocess.run([sys.executable, "-P", "-c", enable], env=account.env, check=True, timeout=60)
+    (entry,) = (account.home / ".config" / "autostart").iterdir()
+    content = entry.read_text()
+    entry.write_text(content.replace(sys.executable, "/moved/away/python"))
+    assert str(entry) in account.run("install").stdout
+    assert entry.read_text() == content
+    # one that is turned off, and one that a desktop has added something to, are left alone
+    for changed in (
+        content.replace(sys.executable, "/moved/away/python") + "Hidden=true\n",
+        content + "X-GNOME-Autostart-Delay=5\n",
+    ):
+        entry.write_text(changed)
+        assert str(entry) not in account.run("install").stdout
+        assert entry.read_text() == changed
+    entry.unlink()
+    account.run("install")
+    assert not entry.exists()
+
+
 def test_a_daemon_that_hangs_is_stopped_and_uninstalled(account: Account) -> None:
     account.run("install")
     account.run("start")

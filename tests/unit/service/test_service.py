@@ -37,15 +37,23 @@ def test_a_portable_installation_registers_no_service(
     assert "LLMSUGGESTD_HOME" in reason
 
 
-def test_the_unit_runs_this_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "executable", "/opt/with space/100%/$bin/python")
+@pytest.mark.parametrize(
+    ("python", "quoted"),
+    [
+        ("/opt/with space/100%/$bin/python", '"/opt/with space/100%%/$$bin/python"'),
+        ("/home/o'brien/python", '"/home/o\'brien/python"'),
+        ("/opt/a;b/python", '"/opt/a;b/python"'),
+        ("/opt/llmsuggestd-0.1/bin/python3.11", "/opt/llmsuggestd-0.1/bin/python3.11"),
+    ],
+)
+def test_the_unit_runs_this_installation(
+    python: str, quoted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", python)
     unit = systemd.SystemdService()
     assert unit.file == tmp_path / "config" / "systemd" / "user" / "llmsuggestd.service"
     content = unit.content().decode()
-    assert (
-        'ExecStart="/opt/with space/100%%/$$bin/python" -P -m llmsuggestd serve --log-file\n'
-        in content
-    )
+    assert f"ExecStart={quoted} -P -m llmsuggestd serve --log-file\n" in content
     assert "@COMMAND@" not in content
 
 

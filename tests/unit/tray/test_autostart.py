@@ -129,7 +129,11 @@ def test_on_macos_it_is_an_agent_of_the_graphical_session(
     assert agent["LimitLoadToSessionType"] == "Aqua"
     assert "KeepAlive" not in agent  # Quit must last
     assert autostart.enabled()
+    assert not autostart.is_outdated()
+    monkeypatch.setattr(sys, "executable", "/moved/python")
+    assert autostart.is_outdated()
     autostart.disable()
+    assert not autostart.is_outdated()
     assert not file.exists()
     assert not autostart.enabled()
 
@@ -200,6 +204,7 @@ def test_on_windows_it_is_a_value_of_the_run_key(monkeypatch: pytest.MonkeyPatch
     assert not autostart.enabled()
     autostart.enable()
     assert autostart.enabled()
+    assert not autostart.is_outdated()
     command = registry.keys[autostart.RUN_KEY]["llmsuggestd tray"]
     assert command == r'"C:\Program Files\x\python.exe" -P -m llmsuggestd tray --wait 60'
     approved = {"llmsuggestd tray": bytes([3]) + bytes(11)}  # turned off in the Task Manager
@@ -207,6 +212,8 @@ def test_on_windows_it_is_a_value_of_the_run_key(monkeypatch: pytest.MonkeyPatch
     assert not autostart.enabled()
     autostart.enable()
     assert autostart.enabled()
+    monkeypatch.setattr(sys, "executable", r"C:\moved\python.exe")
+    assert autostart.is_outdated()
     autostart.disable()
     assert not autostart.enabled()
     assert registry.keys == {autostart.RUN_KEY: {}, autostart.APPROVED_KEY: {}}
