@@ -7,7 +7,7 @@ from collections import deque
 
 import click
 
-from llmsuggestd.errors import InputError
+from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
 
@@ -34,4 +34,10 @@ def command(follow: bool, lines: int) -> None:
                 click.echo(log.read(), nl=False)
                 time.sleep(0.3)
     except FileNotFoundError:
-        raise InputError(f"there is no log yet ({log_file})", "`llmsuggestd start`") from None
+        raise LlmsuggestdError(f"there is no log yet ({log_file})", "`llmsuggestd start`") from None
+    except BrokenPipeError:  # nobody reads what we print any more
+        raise
+    except OSError as error:
+        raise LlmsuggestdError(
+            f"cannot read {log_file}: {error.strerror}", "see what is in its place, and whose it is"
+        ) from error

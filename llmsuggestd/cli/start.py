@@ -34,8 +34,11 @@ def report(status: dict[str, Any], manager: service.Service | None, as_json: boo
         how = f"as a {manager.manager} service" if manager else "in the background"
         click.echo(f"llmsuggestd runs {how} (pid {status['pid']})")
         if status["state"] != "failed":
-            click.echo(f"  model   {status['model']['id']}: {status['model']['description']}")
-            click.echo(f"  device  {status['device']}, {status['threads']} threads")
+            loaded = status["device"] is not None  # or it takes longer than we wait
+            about = status["model"]["description"] if loaded else "still being loaded"
+            click.echo(f"  model   {status['model']['id']}: {about}")
+            if loaded:
+                click.echo(f"  device  {status['device']}, {status['threads']} threads")
             click.echo(f"  socket  {status['socket']}")
     if status["state"] == "failed":
         raise ModelError(status["reason"], status["hint"])

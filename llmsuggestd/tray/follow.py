@@ -197,13 +197,18 @@ class Follower:
             self._show()
 
     def _list_models(self, status: Status | None) -> None:
-        """Ask for the installed models where the list is old, or the daemon has another."""
-        now = time.monotonic()
+        """Ask for the installed models where the list is old, or does not fit what is served."""
+        if status is None:
+            return
+        now, served = time.monotonic(), status["model"]["id"]
         with self._lock:
-            fresh = now < self._models_at + MODELS_AGE and self._model(status) == self._model(
-                self._status
+            fresh = (
+                now < self._models_at + MODELS_AGE
+                and self._status is not None
+                and served == self._status["model"]["id"]
+                and any(model["id"] == served for model in self._models)
             )
-            if status is None or fresh:
+            if fresh:
                 return
             self._models_at = now
         try:
@@ -214,10 +219,6 @@ class Follower:
         else:
             with self._lock:
                 self._models = models
-
-    @staticmethod
-    def _model(status: Status | None) -> str | None:
-        return status["model"]["id"] if status else None
 
     def _reap(self, status: Status | None) -> None:
         """Take leave of a daemon that was our child.

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.cli import start
 from llmsuggestd.daemon import server
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.models import store
-from tests.conftest import Home
+from tests.conftest import COMMAND, Home
 
 GOAL = "⊢ 2 = 2"
 
@@ -130,6 +131,49 @@ def test_another_homes_daemon_is_not_stopped(home: Home) -> None:
     assert other.run("stop", LLMSUGGESTD_SOCKET=socket_of_first).returncode == 0
     assert process.wait(timeout=15) == 0
     assert home.curl("/health")[0] == 200
+
+
+def test_the_log_is_shown(home: Home) -> None:
+    no_log = home.run("logs")
+    assert no_log.returncode == ExitCode.ERROR
+    assert "there is no log yet" in one_line_and_a_hint(no_log)
+    home.paths.state.mkdir()
+    home.paths.log_file.write_text("".join(f"line {n}\n" for n in range(100)))
+    assert home.run("logs").stdout.splitlines() == [f"line {n}" for n in range(50, 100)]
+    assert home.run("logs", "-n", "2").stdout == "line 98\nline 99\n"
+    home.paths.log_file.unlink()
+    home.paths.log_file.mkdir()
+    in_its_place = home.run("logs")
+    assert in_its_place.returncode == ExitCode.ERROR
+    assert "Is a directory" in one_line_and_a_hint(in_its_place)
+
+
+def test_the_log_is_followed(home: Home) -> None:
+    home.paths.state.mkdir()
+    home.paths.log_file.write_text("old\n")
+    with subprocess.Popen(
+        [*COMMAND, "logs", "--follow"], env=home.env, stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        try:
+            assert following.stdout.readline() == "old\n"
+            with home.paths.log_file.open("a") as log:
+                log.write("new\n")
+            assert following.stdout.readline() == "new\n"
+        finally:
+            following.kill()
+
+
+def test_a_start_that_takes_long_says_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    model = {"id": "big", "description": None}
+    start.report(
+        {"pid": 7, "state": "loading", "model": model, "device": None, "threads": None,
+         "socket": "/s"},
+        None, as_json=False,
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "big: still being loaded" in shown
+    assert "None" not in shown
 
 
 def test_a_second_daemon_is_refused(home: Home) -> None:

@@ -255,6 +255,15 @@ def test_models_are_asked_for_when_the_list_is_old(
     assert [model.id for model in desk.follower.view.models] == ["b"]
 
 
+def test_a_model_that_is_served_is_in_the_menu_at_once(desk: Desk) -> None:
+    desk.answer = {**READY, "state": "failed", "reason": "'starter' is not installed"}
+    desk.follower.look()
+    assert [model.id for model in desk.follower.view.models] == []
+    desk.answer, desk.models = READY, MODELS  # `llmsuggestd install`
+    desk.follower.look()
+    assert [model.id for model in desk.follower.view.models if model.served] == ["starter"]
+
+
 def test_what_fails_on_the_desktop_is_told_until_the_next_thing_is_done(desk: Desk) -> None:
     desk.follower.attempt("copy the Lean setup", fail("wl-copy is missing"))
     deadline = time.monotonic() + 5
