@@ -69,7 +69,7 @@ def print_json(value: Any) -> None:
 
 
 def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
-    """Run the command line; a `LlmsuggestdError` becomes one line and its exit code."""
+    """Run the command line; an error becomes one line, its hint another, and its exit code."""
     try:
         result = command.main(prog_name=name, standalone_mode=False)
     except LlmsuggestdError as error:
@@ -78,7 +78,12 @@ def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            error.show()
+        else:
+            ctx = getattr(error, "ctx", None)
+            hint = f"`{ctx.command_path} --help`" if ctx is not None else ""
+            _print_error(" ".join(error.format_message().split()), hint)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _print_error("interrupted", "")

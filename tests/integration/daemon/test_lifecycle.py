@@ -41,6 +41,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize(
+    "arguments", [["instal"], ["install", "--foo"], ["suggest"], ["install", "--accelerator", "x"]]
+)
+def test_a_wrong_command_line_has_an_error_like_all_others(
+    arguments: list[str], home: Home
+) -> None:
+    result = home.run(*arguments)
+    assert result.returncode == ExitCode.USAGE
+    one_line_and_a_hint(result)
+    assert "--help" in result.stderr
+
+
+def test_without_a_command_there_is_help(home: Home) -> None:
+    assert "Usage: llmsuggestd" in home.run().stderr
+
+
 def test_install_start_suggest_stop(home: Home) -> None:
     assert home.run("install").returncode == 0
     started = home.run("start", "--json")
