@@ -207,7 +207,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
             autostart.disable()
         elif entry.exists():
             there.append(entry)
-    trees = [resources.lean_copy(paths), accelerators.old_wheels(paths)]
+    trees = [resources.lean_copy(paths), accelerators.old_wheels(paths), paths.runtime / "tray"]
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
     there += [tree for tree in trees if _is_there(tree)]
     for path in there:

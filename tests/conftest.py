@@ -137,8 +137,10 @@ def make_home() -> Iterator[Home]:
     try:
         yield home
     finally:
-        home.close()
-        shutil.rmtree(root)
+        try:
+            home.close()
+        finally:
+            shutil.rmtree(root)
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
-from llmsuggestd.cli import COMMANDS
+from llmsuggestd.cli import cli
 from llmsuggestd.config import Config
 from llmsuggestd.errors import ExitCode
 
@@ -47,7 +50,10 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for field in msgspec.structs.fields(Config):
         row = re.search(rf"^\| `{field.name}` \|(.*)$", text, re.MULTILINE)
         assert row, field.name
-        assert f"LLMSUGGESTD_{field.name.upper()}" in row.group(1)
+        variable, default, *_ = (cell.strip() for cell in row.group(1).split(" | "))
+        assert variable == f"`LLMSUGGESTD_{field.name.upper()}`"
+        if field.name != "socket":  # whose default depends on the user
+            assert default == f"`{json.dumps(field.default)}`"
 
 
 def test_every_exit_code_is_documented() -> None:
@@ -57,5 +63,27 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_command_is_documented() -> None:
+    """With its options; all of them, unless the row ends with an ellipsis."""
     text = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
-    assert {name for name in COMMANDS if f"`{name}" not in text} == set()
+    rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line[:3] == "| `"]
+    for name, command in leaves(cli):
+        row = next((row for row in rows if re.search(rf"`{name}[ `]", row)), None)
+        assert row is not None, name
+        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row))
+        options = [param for param in command.params if isinstance(param, click.Option)]
+        assert named <= {word for option in options for word in option.opts}, name
+        if not row.rstrip("`").endswith("…"):
+            told = [option.opts for option in options if option.name != "as_json"]
+            assert [words for words in told if named.isdisjoint(words)] == [], name
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that is no group, with its name as one types it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command

@@ -175,13 +175,22 @@ def test_a_daemon_that_hangs_is_stopped_and_uninstalled(account: Account) -> Non
 
 
 def test_two_logins_with_different_variables_find_the_same_installation(account: Account) -> None:
-    """A second install with another $XDG_CONFIG_HOME leaves nothing of the first behind."""
+    """A second install with another $XDG_CACHE_HOME leaves nothing of the first behind."""
     before = account.listing()
     account.run("install")
     account.env["XDG_CACHE_HOME"] = str(account.home / "elsewhere")
     assert account.run("install").returncode == 0
     assert account.run("uninstall", "--purge").returncode == 0
     assert account.listing() == before
+
+
+def test_a_daemon_that_the_new_service_should_run_is_restarted(account: Account) -> None:
+    account.run("install")
+    account.run("start")
+    account.service_manager(answers=True)
+    planned = account.run("install", "--dry-run").stdout
+    assert "would register the service with systemd --user" in planned
+    assert "would restart the running daemon" in planned
 
 
 def test_a_service_goes_although_its_manager_does_not_answer_any_more(account: Account) -> None:

@@ -260,6 +260,7 @@ def test_a_daemon_that_is_killed_and_one_that_comes_back(
     panel.click("Start")
     panel.wait_for_line("Ready: starter")
     icon_is("ready")
+    assert home.client.request("GET", "/v1/status")["pid"] != first.pid
     assert home.run("restart").returncode == 0
     panel.wait_for_line("Ready: starter")
     assert home.run("stop").returncode == 0
@@ -381,11 +382,19 @@ def test_leaves_nothing_behind(
     panel.wait_for_line("Stopped")
     icon_file = Path(panel.ask("item")["icon"])
     assert icon_file.is_relative_to(home.paths.runtime)  # not in /tmp, where others are
-    time.sleep(0.2)  # the handlers are set as the icon appears
+    while not catches(tray.pid, signal.SIGTERM):  # the handlers are set as the icon appears
+        time.sleep(0.02)
     tray.send_signal(number)
     assert tray.wait(15) == code
     assert [file.name for file in home.paths.runtime.iterdir()] == ["tray.lock"]
     panel.wait_for("item", lambda item: item is None)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has set a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_there_is_one_tray(home: Home, panel: PanelClient, run_tray: RunTray) -> None:

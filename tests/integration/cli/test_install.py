@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from llmsuggestd.models import store
@@ -79,6 +82,48 @@ def test_uninstall_keeps_models_and_purge_keeps_nothing(home: Home) -> None:
     }
     assert home.run("status").returncode == 3
     assert home.run("uninstall", "--purge").returncode == 0
+    assert list(home.root.iterdir()) == []
+
+
+def test_every_file_that_we_write_is_removed(home: Home) -> None:
+    """What docs/reference/config.md lists, as of a daemon and a tray that were killed."""
+    home.run("install")
+    for name in [
+        *("config/config.toml", "config/client.json", "data/models/own.gguf"),
+        *("data/lean/LlmSuggest.lean", "data/downloads/owner--name/model.safetensors"),
+        *("state/token", "state/tray.log", "state/tray.log.1", "state/build.log"),
+        *("state/daemon.log", *(f"state/daemon.log.{n}" for n in (1, 2, 3)), "state/engine.json"),
+        *("cache/llama-cpp-python/old.whl", "cache/of-a-command/answers.json"),
+        *("runtime/daemon.sock", "runtime/daemon.lock", "runtime/tray.lock", "runtime/tray/i.png"),
+    ]:
+        (home.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.root / name).touch()
+    assert home.run("uninstall").returncode == 0
+    assert files(home.root) == {
+        "cache/of-a-command/answers.json",
+        "config/config.toml",
+        "data/downloads/owner--name/model.safetensors",
+        "data/install.json",
+        "data/models/own.gguf",
+        "data/models/starter.gguf",
+    }
+    assert home.run("uninstall", "--purge").returncode == 0
+    assert list(home.root.iterdir()) == []
+
+
+def test_a_tray_is_ended_before_its_files_go(home: Home) -> None:
+    home.run("install")
+    holds = (
+        "import sys, time; from pathlib import Path; from llmsuggestd.lock import only_one\n"
+        "with only_one(Path(sys.argv[1]), Exception): print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holds, str(home.paths.tray_lock_file)], stdout=subprocess.PIPE
+    ) as tray:
+        assert tray.stdout is not None
+        tray.stdout.readline()  # it has the lock
+        assert home.run("uninstall", "--purge").returncode == 0
+        assert tray.wait(10) == -signal.SIGTERM
     assert list(home.root.iterdir()) == []
 
 

@@ -166,20 +166,20 @@ def test_a_bug_is_words_too(desk: Desk, caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_the_end_of_a_start_that_stop_has_overtaken_is_ignored(desk: Desk) -> None:
-    go, done = threading.Event(), threading.Event()
+    go = threading.Event()
+    before = threading.enumerate()
 
     def start() -> None:
         go.wait(5)
-        done.set()
         raise LlmsuggestdError("the daemon ended at once")
 
     desk.start = start
     desk.follower.start()
+    (starting,) = set(threading.enumerate()) - set(before)
     desk.follower.stop()
     desk.wait_for("Stopped")
     go.set()
-    done.wait(5)
-    time.sleep(0.05)
+    starting.join(5)
     assert desk.follower.view.line == "Stopped"
 
 
@@ -218,8 +218,9 @@ def test_a_model_that_is_served_is_not_loaded_again(desk: Desk) -> None:
     desk.answer = READY
     desk.use = lambda _: fail("never asked for")()
     desk.follower.look()
+    before = threading.enumerate()
     desk.follower.use("starter")
-    time.sleep(0.05)
+    assert threading.enumerate() == before  # nothing is done in the background
     assert [view.line for view in desk.shown] == ["Ready: starter on CPU"]
     assert desk.told == []
 
