@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmsuggestd import accelerators
+from llmsuggestd.accelerators import Accelerator, AcceleratorError
 from llmsuggestd.cli import print_json
 from llmsuggestd.cli.lean import require_lines
 from llmsuggestd.paths import get_paths
 
 if TYPE_CHECKING:
-    from llmsuggestd.accelerators import Accelerator
     from llmsuggestd.installation import Step
-
-ACCELERATORS = ["auto", "cpu", "cuda", "metal", "vulkan", "rocm"]
 
 
 @click.command("install")
 @click.option(
     "--accelerator",
-    type=click.Choice(ACCELERATORS),
+    type=click.Choice(["auto", *accelerators.NAMES]),
     help="Build llama.cpp again for this kind of device, which takes minutes; auto takes the best "
     "that is here. Without it, nothing is built, and what could be is said.",
 )
@@ -34,7 +33,7 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     Nothing outside your own directories is touched. Nothing is started, but a daemon that runs is
     restarted if it is of another version, or its model has failed.
     """
-    from llmsuggestd import accelerators, installation
+    from llmsuggestd import installation
 
     paths = get_paths()
     target = None
@@ -96,8 +95,7 @@ def _report(step: Step, dry_run: bool) -> None:
 
 def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> dict[str, Any]:
     """Build llama.cpp for `target`, or say what could be built; what is the case, for JSON."""
-    from llmsuggestd import accelerators, installation
-    from llmsuggestd.accelerators import AcceleratorError
+    from llmsuggestd import installation
 
     def say(line: str) -> None:
         if not quiet:

@@ -118,7 +118,7 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
         case "busy":
             waiting = status.get("queue", 1) - 1
             return "busy", f"Busy: {where}" + (f", {waiting} waiting" if waiting > 0 else ""), ()
-        case "idle" | "stopped":  # the engine is, not the daemon
+        case "idle":
             return "idle", f"Resting: {model} is loaded with the next request", ()
         case "failed":
             reason = status.get("reason") or "the model cannot be used"

@@ -41,9 +41,8 @@ def test_a_daemon_left_alone(given: dict[str, Any] | None, shown: View) -> None:
     assert describe(given) == shown
 
 
-@pytest.mark.parametrize("state", ["idle", "stopped"])
-def test_a_daemon_whose_model_is_not_in_memory_rests(state: str) -> None:
-    view = describe(status(state))
+def test_a_daemon_whose_model_is_not_in_memory_rests() -> None:
+    view = describe(status("idle"))
     assert view.mark == "idle"
     assert view.line == "Resting: starter is loaded with the next request"
 
