@@ -260,7 +260,11 @@ def _write_manifest(paths: Paths, manifest: Manifest) -> None:
 
 
 def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -> None:
-    manager.register([Path(file) for file in before.service])
+    try:
+        manager.register([Path(file) for file in before.service])
+    except ServiceError as error:
+        error.hint = f"see what {manager.manager} says, and `llmsuggestd install` again"
+        raise
     _write_manifest(paths, now)
 
 

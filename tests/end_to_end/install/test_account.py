@@ -211,7 +211,9 @@ def test_a_service_that_could_not_be_registered_is_registered_next_time(account:
     account.service_manager(answers=True, refuses="enable")
     said = account.run("install")
     assert said.returncode == 1
-    assert "enable llmsuggestd.service" in said.stderr
+    message, hint = said.stderr.splitlines()
+    assert "enable llmsuggestd.service" in message
+    assert "`llmsuggestd install` again" in hint
     assert "starter.gguf" in said.stdout  # what was done until then
     account.service_manager(answers=True)
     findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}

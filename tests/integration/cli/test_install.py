@@ -216,6 +216,10 @@ def test_a_daemon_of_another_version_is_restarted(home: Home, tmp_path: Path) ->
     assert home.run("start", PYTHONPATH=str(pretend)).returncode == 0
     before = json.loads(home.run("status", "--json").stdout)
     assert before["version"] == "0.0.1"
+    home.paths.config_file.write_text("thread = 2\n")  # with which it would not start again
+    assert home.run("install").returncode == 4
+    assert json.loads(home.run("status", "--json").stdout)["pid"] == before["pid"]
+    home.paths.config_file.unlink()
     result = home.run("install")
     assert result.returncode == 0, result.stderr
     assert "restart the running daemon (version 0.0.1)" in result.stdout
