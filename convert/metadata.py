@@ -9,6 +9,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gguf import (
     GGML_QUANT_VERSION,
@@ -83,11 +84,33 @@ def _add_origin(
         metadata = Metadata.load(None, folder, name, parameters)
     except Exception:  # a model card is prose by strangers; a broken one costs only its facts
         metadata = Metadata(name=name)
+    for fact, value in vars(metadata).items():
+        setattr(metadata, fact, _as_writer_needs(fact, value))
     if source.repo:
         metadata.source_repo_url = f"https://huggingface.co/{source.repo}"
     metadata.set_gguf_meta_model(writer)
     if source.revision:
         writer.add_string(KEY_SOURCE_REVISION, source.revision)
+
+
+def _as_writer_needs(fact: str, value: Any) -> Any:
+    """A fact of a model card in the type that the writer takes; None if it is of no use.
+
+    YAML makes a number of `version: 1.0` and a date of `license: 2020-01-01`.
+    """
+    if value is None or fact.startswith("sampling_"):  # the latter are numbers, of another file
+        return value
+    if fact in ("base_models", "datasets"):
+        return [{k: _text(v) for k, v in entry.items() if _text(v)} for entry in value]
+    if fact in ("tags", "languages", "license") and isinstance(value, list):
+        return list(filter(None, map(_text, value))) or None
+    return _text(value)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, list | dict):
+        return None
+    return str(value).encode(errors="replace").decode()
 
 
 def _add_shape(writer: GGUFWriter, config: NeoXConfig) -> None:

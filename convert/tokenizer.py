@@ -26,7 +26,7 @@ GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(
 # at the last one for the GPT-NeoX vocabulary, and an equal file is easier to compare.
 PRE_TYPE = "olmo"
 
-SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "mask")  # GGUF has no key for cls
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,11 +240,33 @@ def test_the_metadata_is_complete(tmp_path: Path) -> None:
     assert len(fields["tokenizer.ggml.merges"]) == 40
 
 
-def test_a_broken_model_card_costs_only_its_facts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("card", "key", "expected"),
+    [
+        ("license: [mit", "license", None),
+        ("tags: [lean4, 2024]", "tags", ["lean4", "2024"]),
+        ("tags: [[a], {b: c}]", "tags", None),
+        ("version: 1.0", "version", "1.0"),
+        ("license: 2020-01-01", "license", "2020-01-01"),
+        ("license: [mit, 2]", "license", "mit,2"),
+        ("license_name: [mit]", "license_name", None),
+        ("organization: 4", "organization", "4"),
+        ("author: {a: b}", "author", None),
+        ("description: 4", "description", "4"),
+        ('description: "\\uD800"', "description", "?"),
+        ("base_model: [{name: a, version: 1.0, url: [b]}]", "base_model.0.version", "1.0"),
+        ("datasets: [4]", "dataset.count", 1),
+    ],
+)
+def test_a_broken_model_card_costs_only_its_facts(
+    tmp_path: Path, card: str, key: str, expected: object
+) -> None:
     folder = make_checkpoint(tmp_path / "c")
-    (folder / "README.md").write_text("---\nlicense: [mit\n---\n", encoding="utf-8")
+    (folder / "README.md").write_text(f"---\n{card}\n---\n", encoding="utf-8")
     convert(folder, tmp_path / "m.gguf")
-    assert contents(tmp_path / "m.gguf")[0]["general.name"] == "c"
+    fields = contents(tmp_path / "m.gguf")[0]
+    assert fields["general.name"] == "c"
+    assert fields.get(f"general.{key}") == expected
 
 
 def test_linear_rotary_scaling_is_written(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf import TokenType
+from gguf import GGUFWriter, TokenType
 
-from llmsuggestd.convert.tokenizer import GPT2_REGEX, Tokenizer, read_tokenizer
+from llmsuggestd.convert.tokenizer import GPT2_REGEX, SPECIAL_ROLES, Tokenizer, read_tokenizer
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import (
     added,
@@ -120,6 +120,11 @@ def test_merges_in_both_notations(tmp_path: Path, pairs: bool) -> None:
     texts = byte_level_tokenizer()["model"]["merges"]
     merges = [text.split(" ") for text in texts] if pairs else texts
     assert read(tmp_path, model=model(merges=merges)).merges == texts
+
+
+def test_every_special_token_can_be_written() -> None:
+    for role in SPECIAL_ROLES:
+        assert hasattr(GGUFWriter, f"add_{role}_token_id"), role
 
 
 def test_special_tokens_from_the_first_file_that_names_them(tmp_path: Path) -> None:
