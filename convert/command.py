@@ -182,16 +182,20 @@ def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM (and a closed terminal) end the block as an exception, so that it cleans up."""
+    """Let SIGTERM (and a closed terminal) end the block as an exception, so that it cleans up.
+
+    A signal that was ignored still is: `nohup` has it so.
+    """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
         click.echo(f"llmsuggestd: stopped by {signal.Signals(number).name}", err=True)
         sys.exit(128 + number)
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    old = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    old = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
-        for name, handler in old.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in old.items():
+            signal.signal(number, handler)

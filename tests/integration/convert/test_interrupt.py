@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.convert.command import terminating
 from tests.unit.convert.checkpoints import config, make_checkpoint, random_weights
 
 COMMAND = (sys.executable, "-m", "llmsuggestd.convert")
@@ -68,6 +69,17 @@ def test_a_signal_half_way(
     assert [path.name for path in tmp_path.iterdir()] == (["m.gguf"] if older else [])
     if older:
         assert (tmp_path / "m.gguf").read_bytes() == b"an older model"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_was_ignored_still_is(number: signal.Signals) -> None:
+    old = signal.signal(number, signal.SIG_IGN)  # as nohup does
+    try:
+        with terminating():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, old)
 
 
 def test_what_a_kill_left_is_gone_after_the_next_conversion(
