@@ -121,14 +121,13 @@ def pull(
     from llmsuggestd.models import store
 
     paths = get_paths()
-    if model == store.STARTER:
-        store.place_starter(paths)
-        click.echo("starter is in place: it ships with llmsuggestd")
-        return
     options = pulling.Options(name=name, quant=quant, **flags)
-    target = pulling.parse(model)
+    target = None if model == store.STARTER else pulling.parse(model)
     with terminating(), _resumable(), Display(quiet=quiet or as_json) as display:
-        pulled = pulling.pull(paths, target, options, display)
+        if target is None:
+            pulled = pulling.pull_starter(paths, options, display)
+        else:
+            pulled = pulling.pull(paths, target, options, display)
     if as_json:
         print_json(_pulled_json(pulled) if pulled else _plan_json(display.plan))
     elif pulled and not quiet:
@@ -337,7 +336,7 @@ def _pulled_json(pulled: Pulled) -> dict[str, Any]:
 
 def _plan_json(plan: Plan | None) -> dict[str, Any]:
     assert plan is not None
-    return {**asdict(plan), "needed_bytes": plan.needed_bytes}
+    return asdict(plan)
 
 
 def _print_pulled(pulled: Pulled) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import gguf, store
-from llmsuggestd.models.pull import Pulled, Watcher
+from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
 from llmsuggestd.paths import Paths, make_private, write_atomically
 
@@ -26,9 +26,9 @@ def import_file(
 ) -> Pulled:
     """Check a GGUF file, try it, and put a copy of it (or a link to it) into the store.
 
-    The file itself stays as it is. Raises InputError if it is not what it must be, ModelError if
-    it does not work here or its id is taken, LlmsuggestdError if there is no room; then nothing
-    is left behind.
+    The file itself stays as it is; a daemon that serves an older copy changes over. Raises
+    InputError if it is not what it must be, ModelError if it does not work here or its id is
+    taken, LlmsuggestdError if there is no room; then nothing is left behind.
     """
     header, warnings = gguf.check(file, any_architecture=any_architecture)
     file = file.resolve()
@@ -47,6 +47,7 @@ def import_file(
         model = _place_link(paths, model_id, file, record)
     else:
         model = _place_copy(paths, model_id, file, record, watcher)
+    refresh_daemon(paths, model_id)
     return Pulled(model, str(file), trial)
 
 
@@ -75,5 +76,6 @@ def _place_copy(
         while block := source.read(_BLOCK):
             copy.write(block)
             watcher.advance(len(block))
+        store.check_free(paths, model_id, record.source)
         write_atomically(store.record_path(paths, model_id), msgspec.json.encode(record))
     return store.Model(model_id, target, record.bytes)

@@ -8,6 +8,7 @@ interrupted, in whatever way, is continued by the next one.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,13 +74,9 @@ class Plan:
     """How much of that is here already."""
     model_bytes: int
     """Of the installed model; of a converted one, up to two megabytes less."""
+    needed_bytes: int
+    """Disk space that is still needed, until the download is removed."""
     free_bytes: int
-
-    @property
-    def needed_bytes(self) -> int:
-        """Disk space that is still needed, until the download is removed."""
-        converted = self.model_bytes if self.quantisation else 0
-        return self.download_bytes - self.here_bytes + converted
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,11 @@ def parse(text: str) -> Target:
     parts = name.split("/")
     if (entry := CATALOGUE.get(name)) is not None and entry.repo and (revision or not at):
         return Target(entry.repo, None, revision or None, entry.id)
+    if name == store.STARTER:
+        raise UsageError(
+            f"{text!r}: the starter ships with llmsuggestd and has no revisions",
+            "`llmsuggestd models pull starter` puts it in place",
+        )
     repo, file = "/".join(parts[:2]), "/".join(parts[2:])
     if (
         not hub.REPO.fullmatch(repo)
@@ -143,7 +145,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
     repository, ready_made = _choose(repository, target)
     model_id = options.name
     if model_id is None:
-        model_id = target.id or _default_id(repository, ready_made, options.quant)
+        model_id = _default_id(target, ready_made, options.quant)
     store.check_id(model_id)
     source = _source(repository, ready_made)
     store.check_free(paths, model_id, source)
@@ -153,23 +155,13 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         return Pulled(there, source, None)
     folder = downloads.folder_of(paths, repository.name, ready_made)
     with downloads.working_in(paths, folder):
-        downloads.prepare(folder, model_id, repository)
-        if ready_made is None:
-            small = [file for file in repository.files if not _is_weights(file)]
-            _fetch_all(folder, repository, small, watcher)
-        plan = Plan(
-            id=model_id,
-            source=source,
-            licence=repository.licence,
-            quantisation=quant,
-            download_bytes=sum(file.bytes for file in repository.files),
-            here_bytes=sum(bytes_here(folder, file) for file in repository.files),
-            model_bytes=ready_made.bytes if ready_made else _converted_bytes(folder, options.quant),
-            free_bytes=store.free_bytes(paths),
-        )
+        begun = downloads.read_manifest(folder) is not None
+        if not (options.dry_run and begun):
+            downloads.prepare(folder, model_id, repository)
+        plan = _plan(paths, folder, repository, ready_made, options, model_id, watcher)
         watcher.planned(plan)
         if options.dry_run:
-            if not any(bytes_here(folder, f) for f in repository.files if _is_weights(f)):
+            if not begun:
                 downloads.clear(folder)
             return None
         store.check_room(paths, plan.needed_bytes)
@@ -180,18 +172,41 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         except gguf.WrongArchitecture:
             downloads.clear(folder)
             raise
-        file = _model_file(folder, repository, ready_made, options.quant, watcher)
-        _, warnings = gguf.check(file, any_architecture=options.any_architecture)
+        try:
+            file = _model_file(folder, repository, ready_made, options.quant, watcher)
+            _, warnings = gguf.check(file, any_architecture=options.any_architecture)
+        except InputError as error:
+            raise InputError(
+                error.message,
+                f"the hub has it like that; `llmsuggestd models remove {model_id}` frees the disk",
+            ) from None
         for warning in warnings:
             watcher.note(warning)
         watcher.stage("trying it", "", 0, 0)
         trial = first_suggestion(paths, file)
         record = store.Record(source, repository.licence, file.stat().st_size, quant)
         model = _place(paths, model_id, file, record)
-        if not options.keep_checkpoint:
+        if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
-    _refresh_daemon(paths, model_id)
+    refresh_daemon(paths, model_id)
     return Pulled(model, source, trial)
+
+
+def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | None:
+    """Put the starter in place, which ships with llmsuggestd; None after a dry run.
+
+    Raises ModelError if it cannot be written.
+    """
+    entry = CATALOGUE[store.STARTER]
+    source = "llmsuggestd"
+    free = store.free_bytes(paths)
+    watcher.planned(
+        Plan(entry.id, source, entry.licence, None, 0, 0, entry.bytes, entry.bytes, free)
+    )
+    if options.dry_run:
+        return None
+    store.place_starter(paths)
+    return Pulled(store.Model(entry.id, store.starter_path(paths), entry.bytes), source, None)
 
 
 def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
@@ -224,22 +239,30 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
     ready_made = {file.name: file for file in repository.files if file.name.endswith(".gguf")}
     if target.file is not None:
         if target.file not in ready_made:
-            raise InputError(f"{target.repo} has no file {target.file}", _they_are(ready_made))
+            raise InputError(
+                f"{target.repo} has no file {target.file}", _they_are(target.repo, ready_made)
+            )
         chosen = ready_made[target.file]
     else:
-        # Here: numpy takes a while, and one who has mistyped a name need not wait for it.
+        # Here: it takes a while, and one who has mistyped a name need not wait for it.
         from llmsuggestd.convert.hub import wanted_files
 
         wanted = wanted_files([file.name for file in repository.files])
         files = tuple(file for file in repository.files if file.name in wanted)
         if any(_is_weights(file) for file in files):
+            for needed in ("config.json", "tokenizer.json"):
+                if needed not in wanted:
+                    raise InputError(
+                        f"{target.repo} has weights, but no {needed}",
+                        "without it they cannot be converted; has its base model one?",
+                    )
             return replace(repository, files=files), None
         if len(ready_made) != 1:
             raise InputError(
                 f"{target.repo} has no checkpoint, but {len(ready_made)} GGUF files"
                 if ready_made
                 else f"{target.repo} has neither a checkpoint nor a GGUF file",
-                _they_are(ready_made),
+                _they_are(target.repo, ready_made),
             )
         (chosen,) = ready_made.values()
     if _PART.search(chosen.name):
@@ -251,11 +274,11 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
     return replace(repository, files=(chosen,)), chosen
 
 
-def _they_are(files: dict[str, RemoteFile]) -> str:
+def _they_are(repo: str, files: dict[str, RemoteFile]) -> str:
     if not files:
         return "look at its page: does it have model.safetensors or pytorch_model.bin?"
     return "pull one of: " + ", ".join(
-        f"{name} ({store.size_text(file.bytes)})" for name, file in sorted(files.items())
+        f"{repo}/{name} ({store.size_text(file.bytes)})" for name, file in sorted(files.items())
     )
 
 
@@ -263,10 +286,60 @@ def _is_weights(file: RemoteFile) -> bool:
     return file.name.endswith((".safetensors", ".bin", ".gguf"))
 
 
-def _default_id(repository: Repository, ready_made: RemoteFile | None, quant: str) -> str:
+def _plan(
+    paths: Paths,
+    folder: Path,
+    repository: Repository,
+    ready_made: RemoteFile | None,
+    options: Options,
+    model_id: str,
+    watcher: Watcher,
+) -> Plan:
+    """What it will take, of a checkpoint by its small files, which are fetched for that.
+
+    Raises InputError if they say that it cannot be converted; then they are removed again.
+    """
     if ready_made is not None:
-        return ready_made.local_name.removesuffix(".gguf")
-    name = repository.name.rpartition("/")[2]
+        model_bytes = ready_made.bytes
+    else:
+        small = [file for file in repository.files if not _is_weights(file)]
+        _fetch_all(folder, repository, small, watcher)
+        try:
+            model_bytes = _converted_bytes(folder, options.quant)
+        except InputError:
+            if not any(_is_fetched(folder, file) for file in repository.files if _is_weights(file)):
+                downloads.clear(folder)
+            raise
+    download_bytes = sum(file.bytes for file in repository.files)
+    here_bytes = sum(bytes_here(folder, file) for file in repository.files)
+    moved = ready_made is not None and not _is_borrowed(folder, ready_made)
+    return Plan(
+        id=model_id,
+        source=_source(repository, ready_made),
+        licence=repository.licence,
+        quantisation=None if ready_made else options.quant.upper(),
+        download_bytes=download_bytes,
+        here_bytes=here_bytes,
+        model_bytes=model_bytes,
+        needed_bytes=download_bytes - here_bytes + (0 if moved else model_bytes),
+        free_bytes=store.free_bytes(paths),
+    )
+
+
+def _is_borrowed(folder: Path, file: RemoteFile) -> bool:
+    """Whether a file is a link into the Hugging Face cache."""
+    return (folder / file.local_name).is_symlink()
+
+
+def _is_fetched(folder: Path, file: RemoteFile) -> bool:
+    """Whether a file, or the beginning of it, has been downloaded."""
+    return bytes_here(folder, file) > 0 and not _is_borrowed(folder, file)
+
+
+def _default_id(target: Target, ready_made: RemoteFile | None, quant: str) -> str:
+    if ready_made is not None:
+        return target.id or ready_made.local_name.removesuffix(".gguf")
+    name = target.id or target.repo.rpartition("/")[2]
     return name if quant.upper() == DEFAULT_QUANT else f"{name}-{quant.upper()}"
 
 
@@ -333,10 +406,15 @@ def _model_file(
     watcher: Watcher,
 ) -> Path:
     """The GGUF file, made from the checkpoint if it is one."""
-    if ready_made is not None:
-        return folder / ready_made.local_name
     from llmsuggestd.convert import Source, convert
+    from llmsuggestd.convert.gguf_file import replacing
 
+    if ready_made is not None:
+        file = folder / ready_made.local_name
+        if _is_borrowed(folder, ready_made):  # a model must outlive a cache that is cleared
+            with replacing(file) as copy:
+                shutil.copyfile(file, copy)
+        return file
     shown = 0
 
     def progress(done: int, total: int) -> None:
@@ -370,7 +448,7 @@ def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> sto
         ) from None
 
 
-def _refresh_daemon(paths: Paths, model_id: str) -> None:
+def refresh_daemon(paths: Paths, model_id: str) -> None:
     """Have a daemon that serves an older model of that id load the new one."""
     client = Client(paths)
     try:

@@ -175,8 +175,9 @@ def read_record(paths: Paths, model: Model) -> Record | None:
 def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
     """Move a whole file (of the same disk) into the store, over a model that has that id.
 
-    Raises OSError if it cannot be done.
+    Raises OSError if it cannot be done, ModelError if the id has been taken meanwhile.
     """
+    check_free(paths, model_id, record.source)
     target = model_path(paths, model_id)
     # The record first: without its file it means nothing, a file without it is somebody else's.
     write_atomically(record_path(paths, model_id), msgspec.json.encode(record))
@@ -220,7 +221,8 @@ def check_room(paths: Paths, needed: int) -> None:
 
 def free_bytes(paths: Paths) -> int:
     """Bytes free on the models' disk."""
-    return shutil.disk_usage(paths.data).free
+    there = next(folder for folder in (paths.data, *paths.data.parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def size_text(count: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,15 @@ class Puller:
         )
         self.home.processes.append(process)
         return process
+
+    def fill_cache(self) -> Path:
+        """Have another program fetch the repository into the Hugging Face cache."""
+        subprocess.run(
+            [sys.executable, "-c",
+             f"import huggingface_hub as h; print(h.snapshot_download({REPO!r}))"],
+            env=os.environ | self.env, check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        return Path(self.env["HF_HOME"])
 
     def bytes_here(self) -> int:
         """Bytes of weights in the download's folder."""

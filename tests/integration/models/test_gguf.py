@@ -52,11 +52,31 @@ def test_a_repository_with_several(ready_made: Puller) -> None:
     shutil.copy(SHIPPED, folder / "sub" / "second.gguf")
     result = ready_made.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
-    assert "pull one of: sub/second.gguf (" in result.stderr
+    assert f"pull one of: {REPO}/sub/second.gguf (" in result.stderr
     result = ready_made.run("pull", f"{REPO}/sub/second.gguf", "--name", "mine")
     assert result.returncode == 0, result.stderr
     assert (ready_made.home.paths.models / "mine.gguf").read_bytes() == SHIPPED.read_bytes()
     assert ready_made.hub.asked == ["second.gguf"]
+
+
+def test_a_kept_download_that_is_the_model_itself_is_not_listed_twice(ready_made: Puller) -> None:
+    assert ready_made.run("pull", REPO, "--keep-checkpoint").returncode == 0
+    (row,) = json.loads(ready_made.run("list", "--json").stdout)["models"]
+    assert (row["id"], row["state"]) == ("tuned", "available")
+    assert not ready_made.home.paths.downloads.exists()
+
+
+def test_what_comes_from_the_cache_outlives_it(ready_made: Puller) -> None:
+    cache = ready_made.fill_cache()
+    asked = len(ready_made.hub.asked)
+    plan = json.loads(ready_made.run("pull", REPO, "--dry-run", "--json").stdout)
+    assert plan["here_bytes"] == plan["needed_bytes"] == SHIPPED.stat().st_size
+    assert ready_made.run("pull", REPO).returncode == 0
+    assert len(ready_made.hub.asked) == asked
+    shutil.rmtree(cache)
+    model = ready_made.home.paths.models / "tuned.gguf"
+    assert not model.is_symlink()
+    assert model.read_bytes() == SHIPPED.read_bytes()
 
 
 def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> None:
@@ -90,6 +110,16 @@ def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
         assert ready_made.run("remove", model).returncode == 0
     assert mine.read_bytes() == again.read_bytes() == SHIPPED.read_bytes()
     assert list(ready_made.home.paths.models.iterdir()) == []
+
+
+def test_a_file_that_is_imported_again_is_served_anew(ready_made: Puller, tmp_path: Path) -> None:
+    mine, home = tmp_path / "mine.gguf", ready_made.home
+    shutil.copy(SHIPPED, mine)
+    assert ready_made.run("import", str(mine)).returncode == 0
+    home.serve("--model", "mine")
+    before = home.client.request("GET", "/v1/status")["engine_pid"]
+    assert ready_made.run("import", str(mine)).returncode == 0
+    assert home.client.request("GET", "/v1/status")["engine_pid"] != before
 
 
 def test_a_file_is_linked_and_stays(ready_made: Puller, tmp_path: Path) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -121,6 +118,34 @@ def test_a_dry_run_leaves_nothing(puller: Puller) -> None:
     assert not puller.home.paths.downloads.exists()
 
 
+def test_a_dry_run_changes_nothing_of_an_interrupted_pull(puller: Puller, tmp_path: Path) -> None:
+    puller.hub.faults.statuses[SHARDS[2]] = (404, {"X-Error-Code": "EntryNotFound"})
+    assert puller.run("pull", REPO).returncode == ExitCode.INPUT
+    (puller.folder / "some.partial").write_bytes(b"the beginning of a file of that commit")
+    before = everything(puller.folder)
+    newer = write_checkpoint(tmp_path / "newer", seed=1)
+    puller.hub.repos[REPO], puller.hub.commit = newer, COMMIT[::-1]
+    assert puller.run("pull", REPO, "--dry-run", "--name", "other").returncode == 0
+    assert everything(puller.folder) == before
+    assert listed(puller)["tuned-model"]["state"] == "partial"
+
+
+def test_a_dry_run_of_what_the_cache_has_leaves_nothing(puller: Puller) -> None:
+    puller.fill_cache()
+    result = puller.run("pull", REPO, "--dry-run")
+    assert "2.4 MB of it are here" in result.stderr
+    assert not puller.home.paths.downloads.exists()
+
+
+def test_a_dry_run_of_the_starter(puller: Puller) -> None:
+    plan = json.loads(puller.run("pull", "starter", "--dry-run", "--json").stdout)
+    assert (plan["id"], plan["download_bytes"]) == ("starter", 0)
+    assert not puller.home.paths.data.exists()
+    result = puller.run("pull", "starter", "--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+    assert list(listed(puller)) == ["starter"]
+
+
 def test_a_model_of_another_commit_takes_the_old_ones_place(puller: Puller, tmp_path: Path) -> None:
     home = puller.home
     assert puller.run("pull", REPO).returncode == 0
@@ -191,23 +216,17 @@ def test_stopped_it_says_so_in_a_line(
     assert not puller.home.paths.downloads.exists()
 
 
-def fill_cache(puller: Puller) -> Path:
-    """Have another program fetch the repository into the Hugging Face cache."""
-    subprocess.run(
-        [sys.executable, "-c",
-         f"import huggingface_hub as h; print(h.snapshot_download({REPO!r}))"],
-        env=os.environ | puller.env, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    return Path(puller.env["HF_HOME"])
-
-
 def everything(folder: Path) -> dict[str, int]:
-    """The files of a folder, with their times."""
-    return {str(file): file.lstat().st_mtime_ns for file in folder.rglob("*") if not file.is_dir()}
+    """The files of a folder, with their times; but for a lock, which means nothing."""
+    return {
+        str(file): file.lstat().st_mtime_ns
+        for file in folder.rglob("*")
+        if not file.is_dir() and file.name != "lock"
+    }
 
 
 def test_what_the_hugging_face_cache_has_is_not_fetched_and_stays(puller: Puller) -> None:
-    cache = fill_cache(puller)
+    cache = puller.fill_cache()
     before, asked = everything(cache), len(puller.hub.asked)
     assert puller.run("pull", REPO).returncode == 0
     assert len(puller.hub.asked) == asked

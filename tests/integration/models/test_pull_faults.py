@@ -16,7 +16,7 @@ import pytest
 from llmsuggestd.errors import ExitCode
 from tests.conftest import COMMAND
 
-from .conftest import REPO, SHARDS, Puller, pulling_from
+from .conftest import REPO, SHARDS, Puller, pulling_from, write_checkpoint
 
 LAST = SHARDS[-1]
 """The shard that each case is about; the others are there before."""
@@ -200,6 +200,33 @@ def test_a_server_that_serves_no_parts(puller: Puller) -> None:
     result = puller.run("pull", REPO)
     assert result.returncode == 0, result.stderr
     assert "the server cannot continue; fetching it from the start" in result.stderr
+
+
+def test_what_cannot_be_converted_is_refused_and_leaves_nothing(
+    tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
+) -> None:
+    folder = write_checkpoint(tmp_path / "served", model_type="llama", architectures=["Llama"])
+    with pulling(folder) as puller:
+        result = puller.run("pull", REPO)
+        assert result.returncode == ExitCode.INPUT
+        assert "this is Llama, not a GPT-NeoX" in result.stderr
+        assert not set(SHARDS) & set(puller.hub.asked)
+        assert not puller.home.paths.downloads.exists()
+
+
+def test_what_is_found_out_later_says_how_to_free_the_disk(
+    tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
+) -> None:
+    folder = write_checkpoint(tmp_path / "served")
+    short = (folder / LAST).read_bytes()[:-100]
+    (folder / LAST).write_bytes(short)
+    with pulling(folder) as puller:
+        result = puller.run("pull", REPO)
+        assert result.returncode == ExitCode.INPUT
+        assert f"{LAST}: cut short" in result.stderr
+        assert "the hub has it like that; `llmsuggestd models remove tuned-model`" in result.stderr
+        assert puller.run("remove", "tuned-model").returncode == 0
+        assert not puller.home.paths.downloads.exists()
 
 
 def test_no_room(puller: Puller) -> None:

@@ -12,7 +12,7 @@ from llmsuggestd.errors import InputError, UsageError
 from llmsuggestd.models import hub, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import RemoteFile, Repository
-from llmsuggestd.models.pull import Target, _choose, parse
+from llmsuggestd.models.pull import Target, _choose, _default_id, parse
 
 COMMIT = "0" * 40
 
@@ -66,10 +66,39 @@ def files(**sizes: int) -> Repository:
 
 
 def test_a_checkpoint_comes_before_gguf_files() -> None:
-    repository = files(model__safetensors=9, config__json=1, x__gguf=5, optimizer__pt=9)
+    repository = files(
+        model__safetensors=9, config__json=1, tokenizer__json=1, x__gguf=5, optimizer__pt=9
+    )
     chosen, ready_made = _choose(repository, Target("a/b"))
     assert ready_made is None
-    assert {file.name for file in chosen.files} == {"model.safetensors", "config.json"}
+    assert {file.name for file in chosen.files} == {
+        "model.safetensors", "config.json", "tokenizer.json"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json"])
+def test_weights_alone_are_no_checkpoint(missing: str) -> None:
+    there = {"model__safetensors": 9, "config__json": 1, "tokenizer__json": 1}
+    del there[missing.replace(".", "__")]
+    with pytest.raises(InputError, match=f"has weights, but no {missing}"):
+        _choose(files(**there), Target("a/b"))
+
+
+@pytest.mark.parametrize(
+    ("target", "gguf", "quant", "expected"),
+    [
+        (Target("a/b"), None, "Q4_K_M", "b"),
+        (Target("a/b"), None, "q8_0", "b-Q8_0"),
+        (Target("a/b", id="short"), None, "Q4_K_M", "short"),
+        (Target("a/b", id="short"), None, "Q8_0", "short-Q8_0"),
+        (Target("a/b"), "sub/c.gguf", "Q8_0", "c"),
+    ],
+)
+def test_what_a_model_is_called(
+    target: Target, gguf: str | None, quant: str, expected: str
+) -> None:
+    ready_made = RemoteFile(gguf, 1, f"sha256:{'0' * 64}") if gguf else None
+    assert _default_id(target, ready_made, quant) == expected
 
 
 def test_the_only_gguf_file_is_taken() -> None:
@@ -83,7 +112,7 @@ def test_of_several_one_has_to_be_named() -> None:
     repository = files(x__gguf=5_000_000, y__gguf=7_000_000)
     with pytest.raises(InputError, match="2 GGUF files") as caught:
         _choose(repository, Target("a/b"))
-    assert caught.value.hint == "pull one of: x.gguf (5.0 MB), y.gguf (7.0 MB)"
+    assert caught.value.hint == "pull one of: a/b/x.gguf (5.0 MB), a/b/y.gguf (7.0 MB)"
     assert _choose(repository, Target("a/b", "y.gguf"))[1] == repository.files[1]
     with pytest.raises(InputError, match=r"no file z\.gguf"):
         _choose(repository, Target("a/b", "z.gguf"))

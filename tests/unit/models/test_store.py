@@ -69,6 +69,14 @@ def test_an_id_is_for_one_source(paths: Paths) -> None:
         store.check_free(paths, "m", "owner/other@" + "0" * 40)
 
 
+def test_an_id_that_is_taken_meanwhile_is_not_taken_over(paths: Paths) -> None:
+    place(paths, "m", data=b"the first")
+    with pytest.raises(ModelError, match="there is a model 'm' already"):
+        place(paths, "m", "owner/other@" + "0" * 40)
+    (model,) = store.installed(paths)
+    assert model.path.read_bytes() == b"the first"
+
+
 def test_of_a_link_only_the_link_goes(paths: Paths, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(b"x" * 10)
