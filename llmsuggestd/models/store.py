@@ -7,6 +7,7 @@ has none was put there by hand, and is for the same hand to remove.
 from __future__ import annotations
 
 import filecmp
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -100,11 +101,19 @@ def find(paths: Paths, model_id: str) -> Model:
 
 
 def installed(paths: Paths) -> list[Model]:
-    """All installed models, by id."""
+    """All installed models, by id. Raises ModelError if it cannot be seen which there are."""
+    try:
+        files = sorted(paths.models.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelError(
+            f"{paths.models} cannot be read: {error.strerror}", "check its permissions"
+        ) from None
     return [
         Model(file.stem, file, file.stat().st_size)
-        for file in sorted(paths.models.glob("*.gguf"))
-        if MODEL_ID.fullmatch(file.stem) and file.is_file()
+        for file in files
+        if file.suffix == ".gguf" and MODEL_ID.fullmatch(file.stem) and file.is_file()
     ]
 
 
@@ -235,29 +244,35 @@ def _without_commit(source: str) -> str:
 
 
 def check_removable(paths: Paths, model_id: str) -> None:
-    """Raise ModelError if there is no such model, if it is the starter, or came by hand."""
+    """Raise ModelError if there is no such model, if it is the starter, came by hand, or is in a
+    folder that may not be written.
+    """
     target = model_path(paths, model_id)
     if model_id == STARTER:
         raise ModelError(
             "the starter belongs to the installation", "`llmsuggestd uninstall --purge` removes it"
         )
-    if target.is_symlink() and not target.exists():  # a link whose file is gone
-        return
-    if read_record(paths, find(paths, model_id)) is None:
+    gone = target.is_symlink() and not target.exists()  # a link whose file is gone
+    if not gone and read_record(paths, find(paths, model_id)) is None:
         raise ModelError(
             f"{target} was put there by hand, and is left alone", "remove the file yourself"
         )
+    if not os.access(paths.models, os.W_OK):
+        raise ModelError(f"{paths.models} may not be written", "check its permissions")
 
 
 def remove(paths: Paths, model_id: str) -> int:
     """Remove a model that `check_removable` allows; the bytes that are free again.
 
-    Of a linked file only the link goes.
+    Of a linked file only the link goes. Raises ModelError if that fails all the same.
     """
     target = model_path(paths, model_id)
-    freed = 0 if target.is_symlink() else target.stat().st_size
-    target.unlink()
-    record_path(paths, model_id).unlink(missing_ok=True)
+    try:
+        freed = 0 if target.is_symlink() else target.stat().st_size
+        target.unlink()
+        record_path(paths, model_id).unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(f"{target} cannot be removed: {error.strerror}") from None
     return freed
 
 

@@ -90,6 +90,28 @@ def test_of_a_link_only_the_link_goes(paths: Paths, tmp_path: Path) -> None:
     assert list(paths.models.iterdir()) == []
 
 
+def test_what_may_not_be_removed_is_told_before_anything_is_done(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(paths, "m")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may do everything
+    with pytest.raises(ModelError, match="may not be written"):
+        store.check_removable(paths, "m")
+
+
+def test_what_the_system_refuses_is_one_line(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    place(paths, "m")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ModelError, match="cannot be removed: Permission denied"):
+        store.remove(paths, "m")
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ModelError, match="cannot be read: Permission denied"):
+        store.installed(paths)
+
+
 def test_a_link_to_nothing_can_be_removed(paths: Paths, tmp_path: Path) -> None:
     (paths.models / "m.gguf").symlink_to(tmp_path / "gone")
     assert store.installed(paths) == []
