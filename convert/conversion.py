@@ -114,8 +114,6 @@ def convert(
     with replacing(output) as partial, _closing(writer):
         file = write_header(writer, partial, infos)
         _write_tensors(file, tensors, infos, threads or default_threads(), progress)
-        file.flush()
-        os.fsync(file.fileno())
     return Summary(
         output=output,
         quant=recipe.name,

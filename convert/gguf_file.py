@@ -86,8 +86,9 @@ def _pad(file: BinaryIO) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """Give a new, empty file beside `target` to write; put it in `target`'s place at the end.
 
-    If the block raises anything (an interrupt too), the new file is removed and `target` stays
-    as it was. Raises `LlmsuggestdError` when the folder cannot be written, or the disk is full.
+    By then it is on disk. If the block raises anything (an interrupt too), the new file is removed
+    and `target` stays as it was. Raises `LlmsuggestdError` when the folder cannot be written, or
+    the disk is full.
     """
     _remove_abandoned(target)
     partial = beside(target, "partial")
@@ -101,6 +102,8 @@ def replacing(target: Path) -> Iterator[Path]:
         ) from None
     try:
         yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         partial.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -128,12 +131,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove_abandoned(target: Path) -> None:
-    """Remove what conversions to the same target left behind when they were killed outright."""
-    pattern = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.(partial|f16)")
+    """Remove what conversions to the same target left behind when they were killed outright.
+
+    The F16 file of `--check` is made by a conversion, too, and has that one's name about its own.
+    """
+    name = re.escape(f".{target.name}.") + r"(\d+)"
+    pattern = re.compile(rf"{name}\.(partial|f16)|\.{name}\.f16\.\d+\.partial")
     with contextlib.suppress(OSError):
         for path in target.parent.iterdir():
             match = pattern.fullmatch(path.name)
-            if match and not _runs(int(match[1])):
+            if match and not _runs(int(match[1] or match[3])):
                 path.unlink(missing_ok=True)
 
 

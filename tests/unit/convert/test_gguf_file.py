@@ -13,6 +13,17 @@ from llmsuggestd.convert.gguf_file import beside, replacing
 from llmsuggestd.errors import LlmsuggestdError
 
 
+def test_the_new_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model.gguf"
+    there: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: there.append(target.exists()))
+    with replacing(target) as partial:
+        partial.write_text("new")
+    assert there == [False, True]  # the file, then the folder with its name
+
+
 def test_the_new_file_takes_the_old_ones_place(tmp_path: Path) -> None:
     target = tmp_path / "model.gguf"
     target.write_text("old")
@@ -75,10 +86,16 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     target = tmp_path / "model.gguf"
-    left = [tmp_path / f".model.gguf.{dead}.partial", tmp_path / f".model.gguf.{dead}.f16"]
+    f16 = tmp_path / f".model.gguf.{dead}.f16"
+    left = [
+        tmp_path / f".model.gguf.{dead}.partial",
+        f16,
+        tmp_path / f".{f16.name}.{dead}.partial",
+    ]
     kept = [
         tmp_path / f".model.gguf.{os.getppid()}.partial",  # still runs
         tmp_path / f".other.gguf.{dead}.partial",
+        tmp_path / f"..model.gguf.{os.getppid()}.f16.{os.getppid()}.partial",
         tmp_path / ".model.gguf.x.partial",
         tmp_path / f"model.gguf.{dead}.partial",
     ]
