@@ -90,7 +90,7 @@ def command(
     samples = read_samples(goals) if goals else BUILT_IN
     report = None
     with terminating():
-        folder, source, found_name = find_checkpoint(checkpoint, revision)
+        folder, source, found_name = find_checkpoint(checkpoint, revision, quiet=quiet)
         target = output or Path(f"{found_name}-{quant}.gguf")
         with _progress_bar("converting", shown=not quiet) as progress:
             summary = convert(

@@ -9,11 +9,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from llmsuggestd.errors import InputError
+from llmsuggestd.errors import InputError, LlmsuggestdError
+from llmsuggestd.models.hub import REPO, DownloadError, hub_errors, look_up
 
 from .metadata import Source, find_source
-
-REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 SMALL_FILES = (
     "config.json",
@@ -25,53 +24,59 @@ SMALL_FILES = (
 )
 
 
-def find_checkpoint(name: str, revision: str | None = None) -> tuple[Path, Source, str]:
+def find_checkpoint(
+    name: str, revision: str | None = None, *, quiet: bool = False
+) -> tuple[Path, Source, str]:
     """Return a checkpoint's folder, where it is from, and what to call it.
 
     `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
-    the Hugging Face cache; `revision` is a branch, tag or commit of it. Without a network, what
-    the cache has is used. Raises `InputError` when there is neither, or when the download fails.
+    the Hugging Face cache, without progress bars if `quiet`; `revision` is a branch, tag or commit
+    of it. Without a network, what the cache has is used. Raises `InputError` when there is neither
+    or the repository has no checkpoint, `DownloadError` when the download fails,
+    `LlmsuggestdError` when it cannot be written.
     """
     folder = Path(name)
     if name and folder.exists():
         source = find_source(folder)
         return folder, source, (source.repo or folder.resolve().name).rpartition("/")[2]
-    if not REPO_ID.fullmatch(name):
+    if not REPO.fullmatch(name):
         raise InputError(
             f"{name}: no such folder",
             "Give a checkpoint's folder, or a repository such as EleutherAI/pythia-2.8b.",
         )
-    folder = _download(name, revision)
+    folder = _download(name, revision, quiet=quiet)
     return folder, Source(name, find_source(folder).revision), name.rpartition("/")[2]
 
 
-def _download(repo: str, revision: str | None) -> Path:
+def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
     # Imported here: it takes half a second, and reads its settings from the environment then.
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
+    if quiet:
+        disable_progress_bars()
     try:
-        info = huggingface_hub.HfApi().model_info(repo, revision=revision)
-        files = [sibling.rfilename for sibling in info.siblings or ()]
-        # By the branch's name and not its commit: only so the cache knows the name offline.
-        return Path(
-            huggingface_hub.snapshot_download(
-                repo, revision=revision, allow_patterns=wanted_files(files)
+        files = wanted_files([file.name for file in look_up(repo, revision).files])
+        if not any(file.endswith((".safetensors", ".bin")) for file in files):
+            raise InputError(
+                f"{repo} has no checkpoint (neither model.safetensors nor pytorch_model.bin)",
+                "If it has a GGUF file, `llmsuggestd models pull` takes that as it is.",
             )
-        )
-    except HfHubHTTPError as error:
-        raise InputError(
-            f"{repo}: no such folder, and the hub answered: {_line(error)}",
-            "Is the name right? A private or gated repository needs: hf auth login.",
-        ) from None
-    except Exception as error:  # of whatever HTTP library this version of the hub's client uses
+        with hub_errors(repo, revision):
+            # By the branch's name and not its commit: only so the cache knows the name offline.
+            return Path(
+                huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=files)
+            )
+    except DownloadError as error:
         cached = cached_checkpoint(repo, revision)
         if cached is None:
-            raise InputError(
-                f"{repo}: no such folder, and the hub cannot be asked: {_line(error)}",
-                "Is the network there? A folder that is downloaded already needs none.",
-            ) from None
+            raise DownloadError(f"{repo}: no such folder; {error.message}", error.hint) from None
         return cached
+    except OSError as error:
+        raise LlmsuggestdError(
+            f"{repo}: the download cannot be written: {error.strerror or error}",
+            "Make room, or set HF_HOME to a folder on a larger disk.",
+        ) from None
 
 
 def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
@@ -94,10 +99,6 @@ def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
         if any(folder.glob(pattern)):
             return folder
     return None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def wanted_files(files: Sequence[str]) -> list[str]:

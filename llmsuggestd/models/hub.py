@@ -84,7 +84,7 @@ def look_up(repo: str, revision: str | None) -> Repository:
     import huggingface_hub
     from huggingface_hub import constants, errors
 
-    with _hub_errors(repo, revision):
+    with hub_errors(repo, revision):
         try:
             info = huggingface_hub.HfApi(library_name="llmsuggestd").model_info(
                 repo,
@@ -156,7 +156,7 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
         headers["Range"] = f"bytes={start}-"
     url = huggingface_hub.hf_hub_url(repo, file.name, revision=commit)
     with (
-        _hub_errors(repo, commit, file),
+        hub_errors(repo, commit, file),
         huggingface_hub.get_session().stream(
             "GET",
             url,
@@ -187,8 +187,8 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
 
 
 @contextlib.contextmanager
-def _hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) -> Iterator[None]:
-    """Turn what the client raises into errors with a remedy."""
+def hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) -> Iterator[None]:
+    """Turn what the client raises into errors with a remedy: those that `look_up` raises."""
     from huggingface_hub import constants, errors
 
     # of httpx or its successor, whichever this version of the client uses
@@ -201,9 +201,9 @@ def _hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None)
         ) from None
     except errors.HfHubHTTPError as error:
         raise _explained(error, repo, revision, file) from None
-    except transport_error as error:
+    except (transport_error, errors.LocalEntryNotFoundError) as error:
         raise Interrupted(
-            f"{constants.ENDPOINT}: {_line(error)}",
+            f"{constants.ENDPOINT}: {_line(error.__cause__ or error)}",
             "is the network there? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT",
         ) from None
 
@@ -278,5 +278,5 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +31,15 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def convert(
-    folder: Path, hub: Hub, repo: str = REPO, **environment: str
+    folder: Path, hub: Hub, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Convert a repository of the hub, with a cache of its own."""
+    variables = os.environ | hub.environment(folder / "hf") | environment
+    del variables["HF_HUB_DISABLE_PROGRESS_BARS"]  # --quiet has that effect
     return subprocess.run(
-        [sys.executable, "-m", "llmsuggestd.convert", repo, "--quiet"],
+        [sys.executable, "-m", "llmsuggestd.convert", *(arguments or [REPO]), "--quiet"],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | hub.environment(folder / "hf") | environment,
+        env=variables,
     )  # fmt: skip
 
 
@@ -45,6 +47,7 @@ def test_a_repository_is_downloaded_and_converted(tmp_path: Path, hub: Hub) -> N
     asked = hub.asked
     result = convert(tmp_path, hub)
     assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
     fields = {
         name: field.contents()
         for name, field in GGUFReader(tmp_path / "tuned-model-Q4_K_M.gguf").fields.items()
@@ -66,17 +69,40 @@ def test_a_repository_is_downloaded_and_converted(tmp_path: Path, hub: Hub) -> N
     assert len(asked) == 7
 
 
-def test_a_repository_that_is_not_there_is_one_line(tmp_path: Path, hub: Hub) -> None:
-    result = convert(tmp_path, hub, "someone/else")
-    assert result.returncode == ExitCode.INPUT
-    assert result.stderr.startswith(
-        "llmsuggestd: someone/else: no such folder, and the hub answered:"
-    )
+def down(_: Hub) -> str:
+    return "http://127.0.0.1:9"
+
+
+def failing(hub: Hub) -> str:
+    hub.faults.statuses["/api/"] = (500, {})
+    return hub.url
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [(down, "http://127.0.0.1:9: "), (failing, "answers 500")],
+)
+def test_a_hub_that_does_not_answer_is_one_line(
+    tmp_path: Path, hub: Hub, endpoint: Callable[[Hub], str], words: str
+) -> None:
+    result = convert(tmp_path, hub, HF_ENDPOINT=endpoint(hub))
+    assert result.returncode == ExitCode.NETWORK
+    assert result.stderr.startswith(f"llmsuggestd: {REPO}: no such folder; ")
+    assert words in result.stderr
     assert len(result.stderr.splitlines()) == 2
 
 
-def test_a_hub_out_of_reach_is_one_line(tmp_path: Path, hub: Hub) -> None:
-    result = convert(tmp_path, hub, HF_ENDPOINT="http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["someone/else"], "someone/else: the hub knows no such repository"),
+        ([REPO, "--revision", "v9"], "has no branch, tag or commit 'v9'"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    tmp_path: Path, hub: Hub, arguments: list[str], words: str
+) -> None:
+    result = convert(tmp_path, hub, *arguments)
     assert result.returncode == ExitCode.INPUT
-    assert "the hub cannot be asked" in result.stderr
+    assert words in result.stderr
     assert len(result.stderr.splitlines()) == 2

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from llmsuggestd.convert.hub import find_checkpoint, wanted_files
 from llmsuggestd.convert.metadata import Source
-from llmsuggestd.errors import InputError
+from llmsuggestd.errors import InputError, LlmsuggestdError
+from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -36,11 +38,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     folder = tmp_path / "models--EleutherAI--pythia-70m" / "snapshots" / COMMIT
     seen = SimpleNamespace(folder=folder, files=["config.json", "model.safetensors", "x.py"])
 
-    class Api:
-        def model_info(self, repo: str, revision: str | None) -> Any:
-            seen.asked = (repo, revision)
-            siblings = [SimpleNamespace(rfilename=name) for name in seen.files]
-            return SimpleNamespace(sha=COMMIT, siblings=siblings)
+    def look_up(repo: str, revision: str | None) -> Repository:
+        seen.asked = (repo, revision)
+        files = tuple(RemoteFile(name, 1, "") for name in seen.files)
+        return Repository(repo, COMMIT, None, files)
 
     def download(
         repo: str,
@@ -54,7 +55,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
-    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr("llmsuggestd.convert.hub.look_up", look_up)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.chdir(tmp_path)
     return seen
@@ -79,26 +80,21 @@ def test_what_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: s
     assert not hasattr(hub, "asked")
 
 
-class NoNetworkError(Exception):
-    """Stands for what an HTTP library raises: no OSError, and not the hub's own."""
-
-
 @pytest.fixture
 def offline(hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The same hub, out of reach."""
 
     def fail(*_: Any, **__: Any) -> Any:
-        raise NoNetworkError("Name or service not known\nand more")
+        raise Interrupted("https://huggingface.co: Name or service not known", "is it there?")
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    monkeypatch.setattr("llmsuggestd.convert.hub.look_up", fail)
     return hub
 
 
 @pytest.mark.usefixtures("offline")
 def test_no_network_is_one_line() -> None:
-    with pytest.raises(InputError, match="cannot be asked: Name or service") as caught:
+    with pytest.raises(DownloadError, match=r"no such folder; .* Name or service"):
         find_checkpoint("EleutherAI/pythia-70m")
-    assert "\n" not in caught.value.message
 
 
 def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
@@ -112,24 +108,29 @@ def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
 def test_a_cache_without_weights_does_not_serve(offline: SimpleNamespace) -> None:
     offline.folder.mkdir(parents=True)
     (offline.folder / "config.json").touch()
-    with pytest.raises(InputError, match="cannot be asked"):
+    with pytest.raises(DownloadError):
         find_checkpoint("EleutherAI/pythia-70m")
 
 
-def test_an_unknown_repository_is_one_line(
+def test_a_repository_without_a_checkpoint_is_not_downloaded(hub: SimpleNamespace) -> None:
+    hub.files = ["README.md", "config.json", "some.gguf"]
+    with pytest.raises(InputError, match="has no checkpoint") as caught:
+        find_checkpoint("EleutherAI/pythia-70m")
+    assert "models pull" in caught.value.hint
+    assert not hasattr(hub, "downloaded")
+
+
+def test_a_disk_that_is_full_is_not_taken_for_the_network(
     hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class UnknownError(HfHubHTTPError):
-        def __init__(self) -> None:
-            Exception.__init__(self, "404 Client Error\n\nRepository Not Found")
-
     def fail(*_: Any, **__: Any) -> Any:
-        raise UnknownError
+        raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
-    with pytest.raises(InputError, match=r"the hub answered: 404 Client Error$"):
-        find_checkpoint("EleutherAI/pythia-71m")
-    assert not hasattr(hub, "downloaded")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(LlmsuggestdError, match="cannot be written: No space left") as caught:
+        find_checkpoint("EleutherAI/pythia-70m")
+    assert "HF_HOME" in caught.value.hint
+    assert hub.asked
 
 
 def test_safetensors_are_preferred_to_pickles() -> None:
