@@ -198,7 +198,7 @@ def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
         raise LlmsuggestdError(
             f"{output.parent}: not enough room: the file takes {_size(needed)},"
             f" {_size(free)} are free",
-            "Make room, or choose another place with --output.",
+            "Make room, or choose another place.",
         )
 
 

@@ -98,7 +98,7 @@ def replacing(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise LlmsuggestdError(
             f"{target.parent}: cannot be written: {error.strerror or error}",
-            "Choose another place with --output.",
+            "Choose another place.",
         ) from None
     try:
         yield partial
@@ -109,7 +109,7 @@ def replacing(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise LlmsuggestdError(
             f"{target}: writing failed: {error.strerror or error}",
-            "Nothing was kept of it. Make room, or choose another place with --output.",
+            "Nothing was kept of it. Make room, or choose another place.",
         ) from None
     finally:
         partial.unlink(missing_ok=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.errors import InputError, LlmsuggestdError
 from llmsuggestd.models import gguf, store
 from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
@@ -65,6 +66,16 @@ def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -
         temporary.unlink(missing_ok=True)
 
 
+def _blocks(file: Path) -> Iterator[bytes]:
+    """A file's content. Raises InputError if it cannot be read, as opposed to the copy's errors."""
+    try:
+        with file.open("rb") as source:
+            while block := source.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
+
+
 def _place_copy(
     paths: Paths, model_id: str, file: Path, record: store.Record, watcher: Watcher
 ) -> store.Model:
@@ -72,8 +83,8 @@ def _place_copy(
 
     target = store.model_path(paths, model_id)
     watcher.stage("copying", "bytes", 0, record.bytes)
-    with replacing(target) as partial, file.open("rb") as source, partial.open("wb") as copy:
-        while block := source.read(_BLOCK):
+    with replacing(target) as partial, partial.open("wb") as copy:
+        for block in _blocks(file):
             copy.write(block)
             watcher.advance(len(block))
         store.check_free(paths, model_id, record.source)

@@ -76,7 +76,7 @@ def check_id(model_id: str) -> str:
     """The id itself. Raises UsageError if it cannot be one."""
     if not MODEL_ID.fullmatch(model_id):
         raise UsageError(
-            f"{model_id!r} cannot be a model's id", "use letters, digits, `.`, `_` and `-`; --name"
+            f"{model_id!r} cannot be a model's id", "an id is letters, digits, `.`, `_` and `-`"
         )
     return model_id
 
@@ -94,7 +94,7 @@ def find(paths: Paths, model_id: str) -> Model:
     if model_id in CATALOGUE and model_id != STARTER:
         hint = f"`llmsuggestd models pull {model_id}` fetches it"
     elif known:
-        hint = f"installed: {known}; set `model` in {paths.config_file}"
+        hint = f"installed: {known}"
     else:
         hint = "`llmsuggestd install` puts the starter model in place"
     raise ModelError(f"the model {model_id!r} is not installed", hint)

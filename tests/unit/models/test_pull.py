@@ -43,6 +43,11 @@ def test_what_is_no_name(text: str) -> None:
         parse(text)
 
 
+def test_the_starter_has_no_revisions() -> None:
+    with pytest.raises(UsageError, match="ships with llmsuggestd"):
+        parse("starter@main")
+
+
 def test_the_catalogue_has_what_the_documents_promise() -> None:
     assert {"starter", "llmstep-2.8b", "pythia-70m", "pythia-2.8b"} <= set(CATALOGUE)
     for entry in CATALOGUE.values():
