@@ -58,7 +58,7 @@ class CheckReport:
 
     `tokenisation` is None when `tokenizers` is not installed. `everywhere` covers every position
     of the goals and tactics, `tactics` those where a tactic is written; both are None for an F16
-    file, which is the reference itself.
+    file, which is the reference itself. `tactics` is None, too, where goals fill the whole context.
     """
 
     goals: int
@@ -107,7 +107,9 @@ def _goals_only(samples: Sequence[Sample]) -> list[str]:
     return [build_prompt(sample.goal, "") for sample in samples]
 
 
-def _distances(found: Comparison, goals: Sequence[Sequence[int]]) -> tuple[Distance, Distance]:
+def _distances(
+    found: Comparison, goals: Sequence[Sequence[int]]
+) -> tuple[Distance | None, Distance | None]:
     """Summarise over all positions, and over those from the end of the goal on."""
     agree, divergence = np.concatenate(found.agree), np.concatenate(found.divergence)
     in_tactic = np.concatenate(
@@ -119,7 +121,9 @@ def _distances(found: Comparison, goals: Sequence[Sequence[int]]) -> tuple[Dista
     return _distance(agree, divergence), _distance(agree[in_tactic], divergence[in_tactic])
 
 
-def _distance(agree: Any, divergence: Any) -> Distance:
+def _distance(agree: Any, divergence: Any) -> Distance | None:
+    if not len(agree):
+        return None
     return Distance(
         positions=len(agree),
         top1_agreement=float(agree.mean()),
@@ -157,7 +161,12 @@ def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
-    process.start()
+    # From its first moment on: Ctrl-C is for the process that waits.
+    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, heeded)
     theirs.close()
     try:
         result, failure = ours.recv()
@@ -178,7 +187,7 @@ def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
 
 def _answer(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """In the other process: do the work, send its result or what went wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which not every system inherits
     try:
         pipe.send((work(*arguments), None))
     except RuntimeError as error:

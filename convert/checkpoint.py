@@ -7,6 +7,7 @@ tensors and nothing else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Raises `InputError` when it is no GPT-NeoX checkpoint, when a file is missing, cut short or
     names a file outside the folder, or when a pickle holds anything but tensors.
     """
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
+    if not os.path.isdir(folder):  # noqa: PTH112 - which says no of what cannot be looked at
+        what = "not a folder" if os.path.exists(folder) else "no such folder"  # noqa: PTH110
         raise InputError(f"{folder}: {what}", "Give the folder that has config.json.")
     config, raw = read_config(folder)
     return Checkpoint(folder, config, raw, _find_tensors(folder))

@@ -7,7 +7,6 @@ in between hold both. Field names and defaults are those of transformers' `GPTNe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,11 @@ ARCHITECTURE = "GPTNeoXForCausalLM"
 GELU_NAMES = frozenset(
     {"gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_accurate"}
 )
+
+MOST_LAYERS = 512  # llama.cpp's limit
+MOST_TOKENS = 2**24  # no real vocabulary has a hundredth of it; each token takes memory here
+MOST = 2**31 - 1  # what the GGUF keys (uint32) and llama.cpp's int32 counters hold
+LARGEST_FLOAT = 3.4028234e38  # of float32, which GGUF has such numbers in
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
     if hidden % heads:
         raise InputError(f"{where}: hidden_size {hidden} is not a multiple of {heads} heads")
     activation = raw.get("hidden_act", "gelu")
-    if activation not in GELU_NAMES:
+    if str(activation) not in GELU_NAMES:
         raise InputError(
             f"{where}: hidden_act {activation!r} is not one llama.cpp computes for GPT-NeoX",
             "Only GELU models can be converted.",
@@ -83,11 +87,11 @@ def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
     if rotary_dims < 2 or rotary_dims % 2:
         raise InputError(f"{where}: {rotary_dims} rotary channels a head; llama.cpp needs pairs")
     return NeoXConfig(
-        layers=_positive_int(raw, "num_hidden_layers", where),
+        layers=_positive_int(raw, "num_hidden_layers", where, limit=MOST_LAYERS),
         hidden=hidden,
         heads=heads,
         feed_forward=_positive_int(raw, "intermediate_size", where),
-        vocab=_positive_int(raw, "vocab_size", where),
+        vocab=_positive_int(raw, "vocab_size", where, limit=MOST_TOKENS),
         context=_positive_int(raw, "max_position_embeddings", where, 2048),
         rotary_dims=rotary_dims,
         rope_base=base,
@@ -150,19 +154,22 @@ def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
 
-def _positive_int(raw: Mapping[str, Any], key: str, where: str, default: int | None = None) -> int:
+def _positive_int(
+    raw: Mapping[str, Any], key: str, where: str, default: int | None = None, limit: int = MOST
+) -> int:
     value = raw.get(key, default)
-    # 2^31: what the GGUF keys (uint32) and llama.cpp's int32 counters hold.
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise InputError(f"{where}: {key} is {value!r}, not a positive whole number")
+    if value > limit:
+        raise InputError(f"{where}: {key} is {value!r}, more than {limit}")
     return value
 
 
 def _positive_float(value: Any, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{where}: {key} is {value!r}, not a number")
-    if not math.isfinite(value) or value <= 0:
-        raise InputError(f"{where}: {key} is {value!r}, not a positive number")
+    if not 0 < value <= LARGEST_FLOAT:  # nor NaN
+        raise InputError(f"{where}: {key} is {value!r}, not a positive 32-bit number")
     return float(value)
 
 

@@ -185,11 +185,12 @@ def _metadata_bytes(tokenizer: Tokenizer) -> int:
 
 def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
     """Check, before any work, that the file can be put there and that there is room for it."""
-    if output.is_dir():
+    # os.path's tests say no of what cannot be looked at: opening it then says why.
+    if os.path.isdir(output):  # noqa: PTH112
         raise LlmsuggestdError(f"{output}: is a folder", "Give the name of a file.")
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):  # noqa: PTH112
         raise LlmsuggestdError(f"{output.parent}: no such folder", "Make it first.")
-    if output.exists() and any(
+    if os.path.exists(output) and any(  # noqa: PTH110
         output.samefile(path) for path in {tensor.path for tensor in checkpoint.tensors.values()}
     ):
         raise LlmsuggestdError(f"{output}: is a file of the checkpoint itself")

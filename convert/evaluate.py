@@ -157,7 +157,7 @@ def _model(path: Path, *, vocab_only: bool = False) -> Iterator[Any]:
     params.n_gpu_layers = 0  # the same arithmetic everywhere
     # On CPUs with AMX, the extra buffer types make the first decode of a quantised model crash.
     params.use_extra_bufts = False
-    model = c.llama_model_load_from_file(str(path).encode(), params)
+    model = c.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise RuntimeError(f"{path}: llama.cpp cannot load it: {' '.join(_log_lines[:3])}")
     try:

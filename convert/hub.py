@@ -5,6 +5,7 @@ Only here, and only for a repository, does a conversion use the network.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def find_checkpoint(
     `LlmsuggestdError` when it cannot be written.
     """
     folder = Path(name)
-    if name and folder.exists():
+    if os.path.exists(name):  # noqa: PTH110 - which says no of what cannot be looked at
         source = find_source(folder)
         return folder, source, (source.repo or folder.resolve().name).rpartition("/")[2]
     if not REPO.fullmatch(name):
@@ -49,12 +50,6 @@ def find_checkpoint(
 
 
 def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
-    # Imported here: it takes half a second, and reads its settings from the environment then.
-    import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-
-    if quiet:
-        disable_progress_bars()
     try:
         files = wanted_files([file.name for file in look_up(repo, revision).files])
         if not any(file.endswith((".safetensors", ".bin")) for file in files):
@@ -62,6 +57,12 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
                 f"{repo} has no checkpoint (neither model.safetensors nor pytorch_model.bin)",
                 "If it has a GGUF file, `llmsuggestd models pull` takes that as it is.",
             )
+        # Imported here: it takes half a second, and reads its settings from the environment then.
+        import huggingface_hub
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        if quiet:
+            disable_progress_bars()
         with hub_errors(repo, revision):
             # By the branch's name and not its commit: only so the cache knows the name offline.
             return Path(

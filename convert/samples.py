@@ -89,4 +89,10 @@ def _sample(path: Path, number: int, line: str) -> Sample:
         raise InputError(f"{path}: line {number} is not a JSON object") from None
     if not isinstance(goal, str) or not goal or not isinstance(tactic, str):
         raise InputError(f"{path}: line {number} has no goal")
+    try:
+        (goal + tactic).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: line {number} holds half a character (a lone surrogate)"
+        ) from None
     return Sample(goal, tactic)

@@ -68,6 +68,10 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     warnings: list[str] = []
     added = _added_tokens(data, settings, folder, where)
     ids = {**vocab, **{token: number for token, (number, _) in added.items()}}
+    try:
+        "".join(ids).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: a token holds half a character (a lone surrogate)") from None
     by_id: dict[int, str] = {}
     for token, number in ids.items():
         if by_id.setdefault(number, token) != token:
@@ -157,13 +161,13 @@ def _merge(entry: Any, vocab: Mapping[str, int], where: str) -> str:
 
 
 def _normalizer(value: Any, where: str) -> Literal["NFC", "none"]:
-    kinds = [step.get("type") for step in _steps(value, "normalizers")]
+    kinds = [str(step.get("type")) for step in _steps(value, "normalizers")]
     if not kinds:
         return "none"
     if set(kinds) == {"NFC"}:
         return "NFC"
     raise InputError(
-        f"{where}: the tokenizer normalises text by {', '.join(map(str, kinds))}",
+        f"{where}: the tokenizer normalises text by {', '.join(kinds)}",
         "Only NFC, or no normalisation, can be reproduced.",
     )
 
@@ -219,7 +223,7 @@ def _added_tokens(
         if isinstance(token, dict):
             entries.append((token.get("content"), token.get("id"), token.get("special", False)))
     for number, token in (decoder if isinstance(decoder, dict) else {}).items():
-        if isinstance(token, dict) and str(number).isdecimal():
+        if isinstance(token, dict) and number.isdecimal() and len(number) < 10:
             entries.append((token.get("content"), int(number), token.get("special", False)))
     # added_tokens.json says nothing about being special; the tokens that fine-tunes add to a
     # GPT-NeoX by this file ([PAD]) are, and as such they are never read out of a goal.

@@ -232,7 +232,7 @@ class _Reader:
     def _tensor(self) -> Tensor:
         name = self._text()
         dimensions = self._number("<I")
-        if dimensions > 4:
+        if not 0 < dimensions <= 4:
             raise InputError(f"{self._path}: {name} has {dimensions} dimensions")
         shape = tuple(self._number("<Q") for _ in range(dimensions))
         return Tensor(name, shape, self._number("<I"), self._number("<Q"))

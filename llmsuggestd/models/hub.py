@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from llmsuggestd.errors import ExitCode, InputError, LlmsuggestdError
+from llmsuggestd.errors import ConfigError, ExitCode, InputError, LlmsuggestdError
 
 REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """What a repository's name may be. (The hub allows less.)"""
@@ -79,10 +79,17 @@ def look_up(repo: str, revision: str | None) -> Repository:
     """Ask the hub what a repository holds.
 
     Files with names that could lead out of a folder are left out. Raises InputError if there is no
-    such repository or it may not be read, Interrupted if the hub cannot be asked.
+    such repository or it may not be read, Interrupted if the hub cannot be asked, ConfigError if a
+    variable of its cannot be used.
     """
-    import huggingface_hub
-    from huggingface_hub import constants, errors
+    try:
+        import huggingface_hub
+        from huggingface_hub import constants, errors
+    except ValueError as error:  # it reads its variables then
+        raise ConfigError(
+            f"a variable of the Hugging Face hub cannot be used: {error}",
+            "look at HF_ENDPOINT, HF_HUB_DOWNLOAD_TIMEOUT and what else begins with HF_",
+        ) from None
 
     with hub_errors(repo, revision):
         try:

@@ -303,6 +303,7 @@ def test_a_folder_that_cannot_be_written(checkpoint: Path, tmp_path: Path) -> No
         ("nowhere/m.gguf", "nowhere: no such folder"),
         ("checkpoint", "checkpoint: is a folder"),
         ("checkpoint/config.json/m.gguf", "config.json: no such folder"),
+        ("x" * 300, "cannot be written: File name too long"),
         ("/proc/m.gguf", "/proc: "),
         ("checkpoint/model.safetensors", "a file of the checkpoint itself"),
     ],

@@ -32,7 +32,7 @@ def run(
     """Run a command to its end."""
     return subprocess.run(
         [*command, *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, capture_output=True, text=True, errors="replace", timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -79,6 +79,15 @@ def test_the_check_is_a_table(checkpoint: Path, tmp_path: Path) -> None:
     assert "Against F16, on 2 goals" in result.stdout
     assert "everywhere" in result.stdout
     assert "Tokenised as the checkpoint's tokenizer does: 2 of 2 goals." in result.stdout
+
+
+def test_a_goal_longer_than_the_context_and_an_odd_name(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "goals.txt").write_text("p " * 3000, encoding="utf-8")
+    output = os.fsdecode(b"\xff.gguf") if sys.platform == "linux" else "m.gguf"
+    result = run(INSTALLED, checkpoint, "-o", output, "--goals", "goals.txt", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "everywhere" in result.stdout
+    assert "in tactics" not in result.stdout
 
 
 def test_fewer_bits_are_further_from_f16(checkpoint: Path, tmp_path: Path) -> None:

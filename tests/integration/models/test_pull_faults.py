@@ -276,3 +276,13 @@ def test_an_id_cannot_be_a_path(puller: Puller, name: str) -> None:
         assert result.returncode == ExitCode.USAGE, arguments
         assert "cannot be a model's id" in result.stderr
     assert puller.hub.asked == []
+
+
+@pytest.mark.parametrize(
+    "variable", [{"HF_HUB_DOWNLOAD_TIMEOUT": "abc"}, {"HF_ENDPOINT": "http://[bad"}]
+)
+def test_a_variable_that_cannot_be_used(puller: Puller, variable: dict[str, str]) -> None:
+    result = puller.run("pull", REPO, **variable)
+    assert result.returncode == ExitCode.CONFIG
+    assert "HF_HUB_DOWNLOAD_TIMEOUT" in result.stderr
+    assert "Traceback" not in result.stderr

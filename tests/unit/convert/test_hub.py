@@ -72,7 +72,7 @@ def test_a_repository_is_downloaded_at_its_commit(hub: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing-here", "a/b/c", "../x", "/tmp/nothing/here", "a/../b", ""]
+    "name", ["nothing-here", "a/b/c", "../x", "/tmp/nothing/here", "a/../b", "", "a" * 300, "a\0b"]
 )
 def test_what_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: str) -> None:
     with pytest.raises(InputError, match="no such folder"):

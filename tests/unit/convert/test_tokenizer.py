@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False}
     ("changes", "message"),
     [
         ({"normalizer": {"type": "NFKC"}}, "normalises text by NFKC"),
+        ({"normalizer": {"type": ["NFC"]}}, "normalises text by"),
         ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"},
                                                              {"type": "Lowercase"}]}}, "Lowercase"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "splits text by Whitespace"),
@@ -214,6 +216,19 @@ def test_what_llama_cpp_would_not_reproduce_is_refused(
     assert message in caught.value.message
     assert str(tmp_path / "tokenizer.json") in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_half_a_character_is_no_token(tmp_path: Path) -> None:
+    data = byte_level_tokenizer(added_tokens=[added("<|endoftext|>", 0), added("\ud800", 297)])
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="holds half a character"):
+        read_tokenizer(tmp_path, EOS, 320)
+
+
+def test_numbers_beyond_reason_are_no_tokens(tmp_path: Path) -> None:
+    decoder = {"9" * 5000: {"content": "x"}}
+    write_json(tmp_path / "tokenizer_config.json", {"added_tokens_decoder": decoder})
+    assert read(tmp_path).tokens
 
 
 def test_no_end_of_text_token_is_refused(tmp_path: Path) -> None:

@@ -130,6 +130,15 @@ def test_counts_beyond_reason_are_refused(tmp_path: Path) -> None:
         gguf.read_header(path)
 
 
+def test_a_tensor_without_dimensions_is_refused(tmp_path: Path) -> None:
+    name = b"token_embd.weight"
+    path = edited(
+        tmp_path, name + struct.pack("<I", 2), name + struct.pack("<I", 0)
+    )  # of the others, nobody asks any more
+    with pytest.raises(InputError, match=r"token_embd\.weight has 0 dimensions"):
+        gguf.read_header(path)
+
+
 def test_a_part_of_a_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part.gguf"
     writer = GGUFWriter(path, "gptneox")
