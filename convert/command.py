@@ -119,7 +119,7 @@ def command(
     if as_json:
         result = summary.to_dict() | ({"check": report.to_dict()} if report else {})
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
-    elif report:
+    elif report and not quiet:
         _print_report(report)
     if report and report.tokenisation and report.tokenisation.different:
         raise ModelError(

@@ -190,10 +190,12 @@ def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
         raise LlmsuggestdError(f"{output}: is a folder", "Give the name of a file.")
     if not os.path.isdir(output.parent):  # noqa: PTH112
         raise LlmsuggestdError(f"{output.parent}: no such folder", "Make it first.")
-    if os.path.exists(output) and any(  # noqa: PTH110
-        output.samefile(path) for path in {tensor.path for tensor in checkpoint.tensors.values()}
-    ):
-        raise LlmsuggestdError(f"{output}: is a file of the checkpoint itself")
+    if os.path.exists(output):  # noqa: PTH110
+        if not output.is_file():  # a device, say, whose place a file would take
+            raise LlmsuggestdError(f"{output}: is no ordinary file", "Give the name of a file.")
+        files = [path for path in checkpoint.folder.iterdir() if path.suffix != ".gguf"]
+        if any(path.exists() and output.samefile(path) for path in files):
+            raise LlmsuggestdError(f"{output}: is a file of the checkpoint itself")
     free = shutil.disk_usage(output.parent).free
     if free < needed + SPARE_BYTES:
         raise LlmsuggestdError(

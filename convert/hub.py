@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from llmsuggestd.errors import InputError, LlmsuggestdError
+from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.models.hub import REPO, DownloadError, hub_errors, look_up
 
 from .metadata import Source, find_source
@@ -33,11 +33,13 @@ def find_checkpoint(
     `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
     the Hugging Face cache, without progress bars if `quiet`; `revision` is a branch, tag or commit
     of it. Without a network, what the cache has is used. Raises `InputError` when there is neither
-    or the repository has no checkpoint, `DownloadError` when the download fails,
-    `LlmsuggestdError` when it cannot be written.
+    or the repository has no checkpoint, `UsageError` for a revision of a folder, `DownloadError`
+    when the download fails, `LlmsuggestdError` when it cannot be written.
     """
     folder = Path(name)
     if os.path.exists(name):  # noqa: PTH110 - which says no of what cannot be looked at
+        if revision is not None:
+            raise UsageError(f"{name}: is a folder; only a repository has revisions")
         source = find_source(folder)
         return folder, source, (source.repo or folder.resolve().name).rpartition("/")[2]
     if not REPO.fullmatch(name):
@@ -107,9 +109,9 @@ def wanted_files(files: Sequence[str]) -> list[str]:
 
     Only files at its top: what is called `model/../../x.safetensors` is no file to take.
     """
-    weights = [f for f in files if re.fullmatch(r"model[^/\\]*\.safetensors(\.index\.json)?", f)]
-    if not any(f.endswith(".safetensors") for f in weights):
-        weights = [
-            f for f in files if re.fullmatch(r"pytorch_model[^/\\]*\.bin(\.index\.json)?", f)
-        ]
+    for name in (r"model{}\.safetensors", r"pytorch_model{}\.bin"):
+        pattern = re.compile(name.format(r"(-\d+-of-\d+)?") + r"(\.index\.json)?")
+        weights = [f for f in files if pattern.fullmatch(f)]
+        if not all(f.endswith(".index.json") for f in weights):
+            break
     return [f for f in files if f in SMALL_FILES] + weights

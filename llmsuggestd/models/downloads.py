@@ -91,12 +91,16 @@ def working_in(paths: Paths, folder: Path) -> Iterator[None]:
 
 
 def prepare(folder: Path, model_id: str, repository: Repository) -> None:
-    """Write the manifest; remove what is there of files that have changed since.
+    """Write the manifest; remove what is there of files that have changed since, or may have.
 
     What another program has of the files in the Hugging Face cache is linked to instead.
     """
     before = read_manifest(folder)
     digests = {file.local_name: file.digest for file in repository.files}
+    if before is None:
+        for path in folder.iterdir():
+            if path.name != _LOCK and path.suffix != ".partial":
+                path.unlink()
     for file in before.files if before else ():
         if digests.get(file.local_name) != file.digest:
             (folder / file.local_name).unlink(missing_ok=True)

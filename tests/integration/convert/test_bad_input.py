@@ -306,6 +306,8 @@ def test_a_folder_that_cannot_be_written(checkpoint: Path, tmp_path: Path) -> No
         ("x" * 300, "cannot be written: File name too long"),
         ("/proc/m.gguf", "/proc: "),
         ("checkpoint/model.safetensors", "a file of the checkpoint itself"),
+        ("checkpoint/tokenizer.json", "a file of the checkpoint itself"),
+        (os.devnull, "no ordinary file"),
     ],
 )
 def test_an_output_that_cannot_be_written(

@@ -46,8 +46,11 @@ def test_both_ways_make_the_same_file(checkpoint: Path, tmp_path: Path) -> None:
     assert from_checkout.stderr == installed.stderr == ""
 
 
-def test_the_default_name_says_what_is_in_the_file(checkpoint: Path, tmp_path: Path) -> None:
-    result = run(INSTALLED, checkpoint, "-q", "q8_0", "--quiet", cwd=tmp_path)
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_the_default_name_says_what_is_in_the_file(
+    checkpoint: Path, tmp_path: Path, check: tuple[str, ...]
+) -> None:
+    result = run(INSTALLED, checkpoint, "-q", "q8_0", "--quiet", *check, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["tuned-Q8_0.gguf"]

@@ -172,6 +172,16 @@ def test_a_file_that_changed_meanwhile_is_fetched_again(puller: Puller, tmp_path
     assert "config.json" not in puller.hub.asked  # that is the same
 
 
+def test_files_that_nobody_vouches_for_are_fetched_again(puller: Puller) -> None:
+    puller.hub.faults.statuses[SHARDS[2]] = (404, {"X-Error-Code": "EntryNotFound"})
+    assert puller.run("pull", REPO).returncode == ExitCode.INPUT
+    puller.hub.faults.statuses.clear()
+    (puller.folder / "manifest.json").unlink()
+    (puller.folder / SHARDS[0]).write_bytes(b"something else")
+    assert puller.run("pull", REPO).returncode == 0
+    assert puller.hub.asked.count(SHARDS[0]) == 2
+
+
 def test_two_pulls_of_one_model(puller: Puller) -> None:
     puller.hub.rate = 20e3  # for as long as the others take
     first = puller.start("pull", REPO)

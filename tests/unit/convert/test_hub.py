@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from llmsuggestd.convert.hub import find_checkpoint, wanted_files
 from llmsuggestd.convert.metadata import Source
-from llmsuggestd.errors import InputError, LlmsuggestdError
+from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -23,6 +23,8 @@ def test_a_folder_is_a_checkpoint_called_after_it(tmp_path: Path) -> None:
     folder = tmp_path / "my-model"
     folder.mkdir()
     assert find_checkpoint(str(folder)) == (folder, Source(), "my-model")
+    with pytest.raises(UsageError, match="only a repository has revisions"):
+        find_checkpoint(str(folder), "main")
 
 
 def test_a_folder_of_the_cache_tells_where_it_is_from(tmp_path: Path) -> None:
@@ -138,6 +140,7 @@ def test_safetensors_are_preferred_to_pickles() -> None:
     pickles = ["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"]
     tensors = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
     others = ["modeling_x.py", "flax_model.msgpack", "optimizer.bin", "onnx/model.safetensors"]
+    others += ["model_old.safetensors", "model.fp16.safetensors", "pytorch_model_ema.bin"]
     assert wanted_files(small + pickles + tensors + others) == small + tensors
     assert wanted_files(small + pickles + others) == small + pickles
 
