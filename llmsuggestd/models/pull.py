@@ -169,19 +169,10 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         try:
             kind = _KindCheck(folder, ready_made, options)
             _fetch_all(folder, repository, repository.files, watcher, kind)
+            file = _checked_file(folder, repository, ready_made, options, model_id, watcher)
         except gguf.WrongArchitecture:
             downloads.clear(folder)
             raise
-        try:
-            file = _model_file(folder, repository, ready_made, options.quant, watcher)
-            _, warnings = gguf.check(file, any_architecture=options.any_architecture)
-        except InputError as error:
-            raise InputError(
-                error.message,
-                f"the hub has it like that; `llmsuggestd models remove {model_id}` frees the disk",
-            ) from None
-        for warning in warnings:
-            watcher.note(warning)
         watcher.stage("trying it", "", 0, 0)
         trial = first_suggestion(paths, file)
         record = store.Record(source, repository.licence, file.stat().st_size, quant)
@@ -396,6 +387,30 @@ def _fetch_all(
 
     for file in sorted(files, key=lambda file: file.bytes):
         fetch(folder, repository, file, advance, watcher.note)
+
+
+def _checked_file(
+    folder: Path,
+    repository: Repository,
+    ready_made: RemoteFile | None,
+    options: Options,
+    model_id: str,
+    watcher: Watcher,
+) -> Path:
+    """The GGUF file, whole and of the right kind. Raises InputError if it is not to be had."""
+    try:
+        file = _model_file(folder, repository, ready_made, options.quant, watcher)
+        _, warnings = gguf.check(file, any_architecture=options.any_architecture)
+    except gguf.WrongArchitecture:
+        raise
+    except InputError as error:  # fetching it again, as its hint may say, brings the same
+        raise InputError(
+            error.message,
+            f"the hub has it like that; `llmsuggestd models remove {model_id}` frees the disk",
+        ) from None
+    for warning in warnings:
+        watcher.note(warning)
+    return file
 
 
 def _model_file(

@@ -89,6 +89,15 @@ def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> Non
     assert not ready_made.home.paths.downloads.exists()
 
 
+def test_another_kind_in_the_cache_is_refused(ready_made: Puller) -> None:
+    of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
+    ready_made.fill_cache()
+    result = ready_made.run("pull", REPO)
+    assert result.returncode == ExitCode.INPUT
+    assert "--any-architecture" in result.stderr
+    assert not ready_made.home.paths.downloads.exists()
+
+
 def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     shutil.copy(SHIPPED, mine)
