@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 7
     """Another daemon runs for this home."""
     NETWORK = 8
-    """A download failed; what has arrived is kept."""
+    """A download failed."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
 

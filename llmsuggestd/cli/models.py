@@ -193,7 +193,7 @@ def remove(model_id: str, as_json: bool) -> None:
     """Remove the model ID, or what an interrupted pull of it has left.
 
     If it is the one that is served, the starter takes its place first. Only what `pull` and
-    `import` have made is removed: no file you imported, nothing in the Hugging Face cache.
+    `import` have made is removed: not the original of a copy, nothing in the Hugging Face cache.
     """
     from llmsuggestd.models import manage
 
