@@ -141,17 +141,31 @@ def loggedError? : CoreM (Option String) := do
   | some error => return some (← firstLine error.data)
   | none => return none
 
-/-- Runs a step on the main goal, without restoring anything. -/
+/-- What is left of the main `goal` after a step was run on all goals: what stands before `others`,
+the goals that stood behind it. `none` if the step has done something to these. Only one of
+`shared`, on which `goal` depends, may be settled, as the `n` of `∃ n, p n` is by a proof of `p n`.
+-/
+def goalsLeft? (others : List MVarId) (shared : MVarId → Bool) :
+    TacticM (Option (List MVarId)) := do
+  let (settled, kept) ← others.partitionM (·.isAssigned)
+  let goals ← getUnsolvedGoals
+  if settled.all shared && kept.isSuffixOf goals then
+    return some (goals.take (goals.length - kept.length))
+  else
+    return none
+
+/-- Runs a step on the main goal, without restoring anything. The other goals are there as well,
+since they will be where the step is written. -/
 def runStep (step : Step) : TacticM Outcome := do
   let before ← saveState
-  let goal ← getMainGoal
-  setGoals [goal]
+  let goal :: others ← getUnsolvedGoals | throwError "there is no goal"
+  let shared ← goal.getMVarDependencies
   Core.resetMessageLog
   withoutRecover <| evalTactic step.stx
   Term.synthesizeSyntheticMVarsNoPostponing
-  let goals ← getUnsolvedGoals
   if let some error ← loggedError? then
     return .fails error
+  let some goals ← goalsLeft? others shared.contains | return .fails "it changes other goals"
   if let [left] := goals then
     if ← sameGoal left goal then
       return .fails "it changes nothing"

@@ -109,12 +109,12 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
     | .answers answers => pure answers
     | .failure message => throwError "llmsuggest: {message}"
     | .canceled => throwInterruptException
-  let (steps, others) ← parseAnswers answers
+  let (steps, unread) ← parseAnswers answers
   let checked ← checkSteps steps (llmsuggest.checkTime.get options)
     (llmsuggest.heartbeats.get options)
   let mut suggestions := #[]
   let mut closing? := none
-  let mut invalid := others
+  let mut invalid := unread
   for (step, outcome) in checked.toList.mergeSort fun a b => a.2.rank ≤ b.2.rank do
     if let .fails reason := outcome then
       invalid := invalid.push (step.source, reason)
@@ -130,10 +130,8 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
         `set_option llmsuggest.showInvalid true` shows them."
   if let some after := closing? then
     let messages ← Core.getMessageLog
-    let others := (← getGoals).tail
     after.restore
     Core.setMessageLog messages
-    setGoals others
   let header := if suggestions.size == 1 then "Try this:" else "Try these:"
   TryThis.addSuggestions call suggestions (header := header)
 

@@ -288,21 +288,38 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "swap": it is not a tactic
-  "rotate_left": it changes nothing
-  "case right => exact hq": Case tag `right` not found.
+  "all_goals exact hp": Type mismatch
+  "any_goals assumption": it changes other goals
+  "all_goals simp_all": it changes other goals
+  "repeat assumption": it changes other goals
+  "exact hp; exact hq": it changes other goals
+  "rotate_left": it changes other goals
+  "case right => exact hq": it changes other goals
+  "case right => skip": unsolved goals
 ---
 info: Try these:
-  [apply] all_goals exact hp  -- closes the goal
   [apply] exact hp  -- closes the goal
-  [apply] any_goals assumption  -- closes the goal
+  [apply] case left => assumption  -- closes the goal
+  [apply] all_goals try show id p  -- leaves 1 goal
 -/
 #guard_msgs in
-answering "all_goals exact hp", "exact hp", "swap", "rotate_left", "case right => exact hq", "any_goals assumption" in
+answering "all_goals exact hp", "any_goals assumption", "all_goals simp_all", "repeat assumption",
+  "exact hp", "exact hp; exact hq", "rotate_left", "case right => exact hq", "case right => skip",
+  "case left => assumption", "all_goals try show id p" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   constructor
   llmsuggest
   exact hq
+
+/--
+info: Try this:
+  [apply] exact h  -- closes the goal
+-/
+#guard_msgs in
+answering "exact h" in
+example (f : Nat → Prop) (h : f 3) : ∃ n, f n := by
+  constructor
+  llmsuggest
 
 /--
 info: Try this:

@@ -64,3 +64,8 @@ example (p q r : Prop) (hp : p) (hq : q) (f : p ∧ q → r → r) (hr : r) : r 
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by {
   llmsuggest
 }
+
+example (p q r : Prop) (hp : p) (hq : q) (hr : r) : (p ∧ q) ∧ r := by
+  constructor
+  llmsuggest
+  exact hr

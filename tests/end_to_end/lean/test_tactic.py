@@ -71,7 +71,9 @@ def test_every_offer_can_be_taken(lean: Lean, fake: FakeDaemon, tmp_path: Path) 
     fake.answer(*texts)
     file = HERE / "Places.lean"
     made = offers(lean.run(file, env=fake.env, options=["--json"]).output)
-    assert len(made) == file.read_text().partition("/-!")[2].count("llmsuggest") * len(texts)
+    calls = file.read_text().partition("/-!")[2].count("llmsuggest")
+    # What acts on all goals is not offered in the last place, where there is another one.
+    assert len(made) == calls * len(texts) - 1
     check_offers(lean, file, made, tmp_path)
 
 
