@@ -23,6 +23,9 @@ NAME = "llmsuggest"
 """The Lean package's name."""
 MODULE = "LlmSuggest"
 """What a Lean file imports."""
+UPDATE = f"lake update --keep-toolchain {NAME}"
+"""Tells Lake of the package. Without the option, Lake writes the Lean version in the package's
+`lean-toolchain` into the project's, if it is newer."""
 
 
 @dataclass(frozen=True)

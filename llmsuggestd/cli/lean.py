@@ -55,7 +55,7 @@ def add(project: Path, dry_run: bool, as_json: bool) -> None:
         did = {"add": "add to", "update": "change the path in"}[change.action]
         click.echo(f"{'would' if dry_run else '✓'} {did} {change.file}:\n")
         click.echo("".join(f"    {line}\n" for line in change.entry.splitlines()))
-        click.echo(f"Next, in {project}:\n\n    lake update {lake.NAME}\n")
+        click.echo(f"Next, in {project}:\n\n    {lake.UPDATE}\n")
         click.echo(f"and in a Lean file:\n\n    import {lake.MODULE}")
     if not os.access(package, os.W_OK):
         click.echo(

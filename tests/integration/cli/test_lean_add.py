@@ -25,6 +25,7 @@ def test_add_twice(home: Home, tmp_path: Path, name: str) -> None:
     assert file.read_text() == LAKEFILES[name]
     added = home.run("lean", "add", str(tmp_path))
     assert added.returncode == 0, added.stderr
+    assert "    lake update --keep-toolchain llmsuggest\n" in added.stdout
     assert "import LlmSuggest" in added.stdout
     content = file.read_text()
     assert content.startswith(LAKEFILES[name])
