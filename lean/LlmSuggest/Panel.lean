@@ -58,6 +58,8 @@ structure Reply where
 
 /-- What a suggestion replaces, and what stands around it there. -/
 structure Place where
+  /-- Where the command starts that it is a part of. -/
+  command : String.Pos.Raw
   /-- What is replaced. -/
   range : Lean.Syntax.Range
   /-- What is written in front of the step. -/
@@ -65,9 +67,14 @@ structure Place where
   /-- What is written behind the step. -/
   after : String := ""
 
-/-- Whether this is a `by`: the word alone, or with its block. -/
-def isBy (stx : Syntax) : Bool :=
-  stx.isToken "by" || stx[0].isToken "by"
+/-- Whether this is a `·` without its block. -/
+def isDot (stx : Syntax) : Bool :=
+  stx.isOfKind ``cdotTk
+
+/-- Whether this is what stands in front of a block: a `by`, a `·`, or the head of a case up to its
+`=>`. -/
+def isOpener (stx : Syntax) : Bool :=
+  stx.isToken "by" || isDot stx || stx.getArgs.back?.any (·.isToken "=>")
 
 /-- Whether this stands for a step that is still to be found. -/
 def isPlaceholder (stx : Syntax) : Bool :=
@@ -75,36 +82,44 @@ def isPlaceholder (stx : Syntax) : Bool :=
 
 /-- Where a step goes that is run on the goals that the infoview shows at `cursor`: in the place of
 a placeholder, in a blank line, or in a line of its own behind or before the tactic there. -/
-def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) : Option Place := do
+def Place.of? (map : FileMap) (command : String.Pos.Raw) (found : GoalsAtResult)
+    (cursor : String.Pos.Raw) : Option Place := do
   let stx := found.tacticInfo.stx
   let range ← stx.getRange?
   -- Of a block, what counts is its first tactic.
-  let first? := if isBy stx then stx[1].getPos? else some range.start
+  let first? := if stx[0].isToken "by" then stx[1].getPos?
+    else if isOpener stx then none
+    else some range.start
   if let some first := first? then
     unless found.useAfter do
-      return if isPlaceholder stx then { range } else
-        { range := ⟨first, first⟩, after := "\n" ++ margin (map.toPosition first).column }
+      return if isPlaceholder stx then { command, range } else
+        { command, range := ⟨first, first⟩, after := "\n" ++ margin (map.toPosition first).column }
   let line := map.lineStart (map.toPosition cursor).line
   let rest := restOfLine cursor
   let isBlank := (slice line cursor).all Char.isWhitespace && rest.all Char.isWhitespace
   let column := match first? with
     | some first => (map.toPosition first).column
     | none =>
-      if isBlank && line < cursor then (map.toPosition cursor).column
-      else blockColumn (map.toPosition range.start).line
+      let start := (map.toPosition range.start).line
+      let column := (map.toPosition cursor).column
+      if isBlank && column > indentation start then column else blockColumn start
   if isBlank && range.stop < line then
-    return { range := ⟨line, cursor + rest⟩, before := margin column }
+    return { command, range := ⟨line, cursor + rest⟩, before := margin column }
   -- A comment stays with the tactic in front of it.
   let rest := restOfLine range.stop
   let own := rest.trimAscii
+  let stop := range.stop + rest
+  if own.isEmpty && isDot stx then
+    return { command, range := ⟨range.stop, stop⟩, before := " " }
   if own.isEmpty || own.startsWith "--" then
-    let stop := range.stop + rest
-    return { range := ⟨stop, stop⟩, before := "\n" ++ margin column }
-  -- Behind a `by` there is its block.
+    let start := if own.isEmpty then range.stop else stop
+    return { command, range := ⟨start, stop⟩, before := "\n" ++ margin column }
+  -- Behind the opening of a block there is the block.
   if first?.isNone then
     let start := range.stop + (rest.takeWhile (· == ' ')).copy
-    return { range := ⟨start, start⟩, after := "\n" ++ margin (map.toPosition start).column }
-  return { range := ⟨range.stop, range.stop⟩, before := "\n" ++ margin column }
+    let column := (map.toPosition start).column
+    return { command, range := ⟨start, start⟩, after := "\n" ++ margin column }
+  return { command, range := ⟨range.stop, range.stop⟩, before := "\n" ++ margin column }
 where
   /-- A part of the file. -/
   slice (start stop : String.Pos.Raw) : String :=
@@ -118,10 +133,20 @@ where
   /-- The number of spaces that a line of the file starts with. -/
   indentation (line : Nat) : Nat :=
     ((restOfLine (map.lineStart line)).takeWhile (· == ' ')).copy.length
-  /-- The column of the block whose `by` stands in a line: that of the line below, if it belongs to
+  /-- The column of the block that is opened in a line: that of the line below, if it belongs to
   the block. -/
   blockColumn (line : Nat) : Nat :=
     max (indentation (line + 1)) (indentation line + 2)
+
+/-- The command that starts at a position of a file, how much of the file follows it, and whether it
+has an error. -/
+def parseCommand (text : String) (start : String.Pos.Raw) : CoreM (Syntax × Nat × Bool) := do
+  let context := {
+    env := ← getEnv, options := ← getOptions
+    currNamespace := ← getCurrNamespace, openDecls := ← getOpenDecls }
+  let (stx, state, messages) :=
+    Parser.parseCommand (Parser.mkInputContext text "<file>") context { pos := start } {}
+  return (stx, text.utf8ByteSize - state.pos.byteIdx, messages.hasErrors)
 
 /-- The change of the file that writes a step at a place; `none` if the step cannot stand there. -/
 def Place.edit? (place : Place) (map : FileMap) (step : Step) : CoreM (Option Lsp.TextEdit) := do
@@ -131,6 +156,12 @@ def Place.edit? (place : Place) (map : FileMap) (step : Step) : CoreM (Option Ls
   let tail := String.Pos.Raw.extract map.source place.range.stop map.source.rawEndPos
   let withCall := FileMap.ofString (head ++ call ++ place.after ++ tail)
   let some text ← step.insertion? withCall ⟨head.rawEndPos, head.rawEndPos + call⟩ | return none
+  -- Lean has to read it there as this step, and the command as far as before.
+  let (_, restBefore, wasWrong) ← parseCommand map.source place.command
+  let (command, rest, isWrong) ← parseCommand (head ++ text ++ place.after ++ tail) place.command
+  let isThere := (command.find? fun part => part.getPos? == some head.rawEndPos &&
+    (part.structEq (tacticsOf step.stx)[0]! || part[1].structEq step.stx)).isSome
+  unless isThere && rest ≤ restBefore && (wasWrong || !isWrong) do return none
   return some {
     range := map.utf8RangeToLspRange place.range
     newText := place.before ++ text ++ place.after }
@@ -197,13 +228,16 @@ def suggest (params : Params) : RequestM (RequestTask Reply) := do
   let map := doc.meta.text
   let cursor := map.lspPosToUtf8Pos params.pos
   let token ← cancelToken
-  RequestM.mapTaskCostly (FileWorker.findGoalsAt? doc cursor) fun goals? => do
-    let some found := goals?.bind (·.head?) | return {}
-    let some place := Place.of? map found cursor | return {}
-    try
-      return (← runOn found token (reply params.client place map)).getD {}
-    catch error =>
-      return { message := if ← token.isSet then "" else error.message }
+  let nothing := RequestM.asTask (return {})
+  RequestM.bindWaitFindSnap doc (·.endPos ≥ cursor) nothing fun command =>
+    RequestM.mapTaskCostly (FileWorker.findGoalsAt? doc cursor) fun goals? => do
+      let some found := goals?.bind (·.head?) | return {}
+      let some start := command.stx.getPos? | return {}
+      let some place := Place.of? map start found cursor | return {}
+      try
+        return (← runOn found token (reply params.client place map)).getD {}
+      catch error =>
+        return { message := if ← token.isSet then "" else error.message }
 
 end LlmSuggest.Panel
 
