@@ -48,8 +48,9 @@ def Outcome.mark : Outcome → String
   | .stopped => "-- not checked to the end: it reached a limit"
   | .fails reason => s!"-- does not work: {reason}"
 
-/-- Runs `x` and gives every exception as a value. Unlike `try`, this includes those of limits and
-interruptions. -/
+/-- Runs `x` and gives every exception as a value, and keeps the state, unlike
+`Lean.Elab.Term.observing`. Unlike `try`, this includes the exceptions of limits, and unlike
+`tryCatchRuntimeEx` those of interruptions. -/
 def observing {α : Type} (x : TacticM α) : TacticM (Except Exception α) :=
   controlAt CoreM fun runInCore => fun context state => do
     try
@@ -177,17 +178,28 @@ def runStep (step : Step) : TacticM Outcome := do
     return .fails "it leaves something undetermined"
   return .closes (← saveState)
 
-/-- Runs a step on the main goal within a limit of heartbeats, and restores everything. -/
+/-- The heartbeats that are left of the user's own limit, if there is one. -/
+def heartbeatsLeft? : CoreM (Option Nat) := do
+  let context ← readThe Core.Context
+  if context.maxHeartbeats == 0 then
+    return none
+  -- None at all would stand for no limit.
+  return some <| max 1 (context.maxHeartbeats + context.initHeartbeats - (← IO.getNumHeartbeats))
+
+/-- Runs a step on the main goal within a limit of heartbeats, and restores everything. The step
+also has to do with what is left of the user's own limit, as it will where it is written. -/
 def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
   let before ← saveState
   let traces ← getTraceState
   let names ← getDeclNGen
   let tasks := (← getThe Core.State).snapshotTasks
   let spent ← IO.getNumHeartbeats
+  let limit := heartbeats * 1000
+  let maxHeartbeats := min limit ((← heartbeatsLeft?).getD limit)
   let result ← observing <| withEnableInfoTree false <|
     -- What the kernel says of a lemma that the step adds has to come now, not in a later message.
     withOptions (Elab.async.set · false) <|
-    withTheReader Core.Context ({ · with maxHeartbeats := heartbeats * 1000 }) <|
+    withTheReader Core.Context ({ · with maxHeartbeats }) <|
     withCurrHeartbeats <| runStep step
   let logged? ← loggedError?
   -- What the check took does not count for the user's own proof.
@@ -204,10 +216,11 @@ def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
     -- Some tactics log their error and then abort with an exception that says nothing.
     return .fails (logged?.getD (← firstLine error.toMessageData))
 
-/-- How many megabytes of memory this process has, on Linux. -/
-def residentMegabytes? : BaseIO (Option Nat) := do
+/-- How many megabytes of memory this process has for itself, without the files that it maps, as
+those of the imports, on Linux. -/
+def ownMegabytes? : BaseIO (Option Nat) := do
   let some status ← (IO.FS.readFile "/proc/self/status").toBaseIO <&> (·.toOption) | return none
-  let some line := (status.splitOn "\n").find? (·.startsWith "VmRSS:") | return none
+  let some line := (status.splitOn "\n").find? (·.startsWith "RssAnon:") | return none
   return (((line.splitOn " ").filterMap String.toNat?).head?).map (· / 1024)
 
 /-- What the running check may take. -/
@@ -234,18 +247,16 @@ where
   /-- Whether this process has more than a number of megabytes. -/
   isTooLarge (megabytes? : Option Nat) : BaseIO Bool := do
     let some megabytes := megabytes? | return false
-    return (← residentMegabytes?).any (· > megabytes)
+    return (← ownMegabytes?).any (· > megabytes)
 
-/-- What each step does to the main goal, all within `milliseconds`, and each within `heartbeats`
-and the memory that an option sets. -/
-def checkSteps (steps : Array Step) (milliseconds heartbeats : Nat) :
-    TacticM (Array (Step × Outcome)) := do
-  let memory := llmsuggest.memory.get (← getOptions)
-  let deadline := (← IO.monoMsNow) + milliseconds
+/-- What each step does to the main goal, within the limits that the options set. -/
+def checkSteps (steps : Array Step) : TacticM (Array (Step × Outcome)) := do
+  let options ← getOptions
+  let deadline := (← IO.monoMsNow) + llmsuggest.checkTime.get options
   let outer? := (← readThe Core.Context).cancelTk?
   let newLimits : BaseIO Limits := do return {
     token := ← IO.CancelToken.new
-    megabytes? := (← residentMegabytes?).map (· + memory) }
+    megabytes? := (← ownMegabytes?).map (· + llmsuggest.memory.get options) }
   let current ← IO.mkRef (some (← newLimits))
   discard <| BaseIO.asTask (watch current outer? deadline) (prio := .dedicated)
   try
@@ -256,7 +267,7 @@ def checkSteps (steps : Array Step) (milliseconds heartbeats : Nat) :
       let limits ← newLimits
       current.set (some limits)
       let outcome ← withTheReader Core.Context ({ · with cancelTk? := some limits.token }) <|
-        checkStep step heartbeats
+        checkStep step (llmsuggest.heartbeats.get options)
       return (step, outcome)
   finally
     current.set none

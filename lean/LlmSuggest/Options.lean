@@ -15,17 +15,17 @@ public meta section
 
 open Lean
 
-/-- How many suggestions `llmsuggest` asks the model for. -/
+/-- How many suggestions `llmsuggest` asks the model for, from 1 to 32. -/
 register_option llmsuggest.n : Nat := {
   defValue := 5
-  descr := "how many suggestions `llmsuggest` asks the model for"
+  descr := "how many suggestions `llmsuggest` asks the model for (1 to 32)"
 }
 
 /-- How long `llmsuggest` waits for the daemon, in seconds. A model that is not loaded yet is
 loaded within this time, so it should not be too short. -/
 register_option llmsuggest.timeout : Nat := {
   defValue := 60
-  descr := "how many seconds `llmsuggest` waits for the daemon's answer"
+  descr := "how many seconds `llmsuggest` waits for the daemon's answer (at least 1)"
 }
 
 /-- How much work one suggestion may take to check, in the unit of `maxHeartbeats`. -/
@@ -41,11 +41,13 @@ register_option llmsuggest.checkTime : Nat := {
   descr := "how many milliseconds `llmsuggest` takes to check suggestions"
 }
 
-/-- How much memory the check of one suggestion may take, in megabytes. Lean's memory is looked at
-on Linux only; elsewhere `llmsuggest.checkTime` has to do. -/
+/-- By how many megabytes the memory of Lean may grow while one suggestion is checked. All of Lean
+counts, also what it does beside the check. Its memory is looked at on Linux only; elsewhere
+`llmsuggest.checkTime` has to do. -/
 register_option llmsuggest.memory : Nat := {
   defValue := 1000
-  descr := "how many megabytes of memory one suggestion of `llmsuggest` may take to check (Linux)"
+  descr := "by how many megabytes all of Lean may grow while one suggestion of `llmsuggest` is \
+    checked (Linux)"
 }
 
 /-- Whether suggestions that do not work are listed as well, with the reason. -/

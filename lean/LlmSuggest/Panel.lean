@@ -170,10 +170,8 @@ def Place.edit? (place : Place) (map : FileMap) (step : Step) : CoreM (Option Ls
 
 /-- The answers that work on the main goal, as entries. -/
 def entries (answers : Array Answer) (place : Place) (map : FileMap) : TacticM (Array Entry) := do
-  let options ← getOptions
   let (steps, _) ← parseAnswers answers
-  let checked ← checkSteps steps (llmsuggest.checkTime.get options)
-    (llmsuggest.heartbeats.get options)
+  let checked ← checkSteps steps
   let sorted := checked.toList.mergeSort fun a b => a.2.rank ≤ b.2.rank
   sorted.toArray.filterMapM fun (step, outcome) => do
     if outcome matches .fails _ then
@@ -184,11 +182,7 @@ def entries (answers : Array Answer) (place : Place) (map : FileMap) : TacticM (
 
 /-- What the panel shows for the main goal. -/
 def reply (client : String) (place : Place) (map : FileMap) : TacticM Reply := do
-  let options ← getOptions
-  let goal := (← Meta.ppGoal (← getMainGoal)).pretty
-  let request := { goal, «prefix» := "", n := llmsuggest.n.get options, client }
-  let some token := (← readThe Core.Context).cancelTk? | return {}
-  match ← ask request (llmsuggest.timeout.get options) token.isSet with
+  match ← askFor (← getMainGoal) "" client with
   | .canceled => return {}
   | .failure message => return { message }
   | .answers answers =>
@@ -206,7 +200,7 @@ def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : Tact
   let goal :: _ := goals | return none
   let context := { found.ctxInfo with mctx }
   context.runMetaM {} <| goal.withContext <|
-    withTheReader Core.Context ({ · with cancelTk? := some token }) <|
+    withTheReader Core.Context ({ · with cancelTk? := some token }) <| withCurrHeartbeats <|
     Term.TermElabM.run' (ctx := { declName? := context.parentDecl? }) do
       -- The lemmas that a step makes, as `grind` does, have to be named after the theorem.
       let parent? := (← getEnv).asyncPrefix? <|> context.parentDecl?

@@ -52,16 +52,17 @@ def clientName (call : Syntax) : CoreM String := do
   let position := (← getFileMap).toPosition (call.getPos?.getD 0)
   return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
 
-/-- What the model answers when it is asked at the place of `call` for steps on the goal that start
-with `prefix`. -/
-def askFor (goal : MVarId) («prefix» : String) (call : Syntax) : MetaM Reply := do
+/-- What the model answers when `client` asks for steps on the goal that start with `prefix`. -/
+def askFor (goal : MVarId) («prefix» client : String) : MetaM Reply := do
   let options ← getOptions
   let goal := (← Meta.ppGoal goal).pretty
-  let request := { goal, «prefix», n := llmsuggest.n.get options, client := ← clientName call }
+  -- The daemon refuses other numbers, and to `curl` a timeout of 0 is none.
+  let n := max 1 (min 32 (llmsuggest.n.get options))
+  let timeout := max 1 (llmsuggest.timeout.get options)
   let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
     | some token => token.isSet
     | none => pure false
-  let reply ← ask request (llmsuggest.timeout.get options) isCanceled
+  let reply ← ask { goal, «prefix», n, client } timeout isCanceled
   if reply matches .canceled then
     throwInterruptException
   return reply
@@ -105,13 +106,13 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   unless ← mayAsk do
     throwError "llmsuggest: the model is asked in an editor only. Put one of its suggestions in \
       the place of this call, or set the option `llmsuggest.inBuild`."
-  let answers ← match ← askFor (← getMainGoal) ((call[1][0].isStrLit?).getD "") call with
+  let «prefix» := (call[1][0].isStrLit?).getD ""
+  let answers ← match ← askFor (← getMainGoal) «prefix» (← clientName call) with
     | .answers answers => pure answers
     | .failure message => throwError "llmsuggest: {message}"
     | .canceled => throwInterruptException
   let (steps, unread) ← parseAnswers answers
-  let checked ← checkSteps steps (llmsuggest.checkTime.get options)
-    (llmsuggest.heartbeats.get options)
+  let checked ← checkSteps steps
   let mut suggestions := #[]
   let mut closing? := none
   let mut invalid := unread

@@ -38,15 +38,12 @@ daemon, `try?` goes on without them and says nothing. -/
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
     return #[]
-  let reply ← try askFor goal "" (← getRef) catch _ => return #[]
+  let reply ← try askFor goal "" (← clientName (← getRef)) catch _ => return #[]
   let .answers answers := reply | return #[]
   let (steps, _) ← parseAnswers answers
-  let options ← getOptions
   let found ← IO.mkRef #[]
   discard <| Term.TermElabM.run' <| Tactic.run goal do
-    let checked ← checkSteps steps (llmsuggest.checkTime.get options)
-      (llmsuggest.heartbeats.get options)
-    for (step, outcome) in checked do
+    for (step, outcome) in ← checkSteps steps do
       if outcome matches .closes _ then
         found.modify (·.push step)
   (← found.get).mapM fun step => do

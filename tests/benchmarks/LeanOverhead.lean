@@ -21,12 +21,12 @@ elab "measure " n:num call:tactic : tactic => withMainContext do
     let before ← saveState
     let (_, total) ← timed (evalTactic call)
     before.restore (restoreInfo := true)
-    let (reply, asking) ← timed (askFor (← getMainGoal) "" call)
+    let (reply, asking) ← timed (askFor (← getMainGoal) "" (← clientName call))
     let .answers answers := reply | throwError "no answers"
     let (_, starting) ← timed do
       discard <| runCurl #["--version"] "" (pure false)
     let ((steps, _), parsing) ← timed (parseAnswers answers)
-    let (checked, checking) ← timed (checkSteps steps 5000 50000)
+    let (checked, checking) ← timed (checkSteps steps)
     let (shown, inserting) ← timed (checked.filterMapM fun (step, outcome) =>
       suggestion? call step outcome)
     let (_, showing) ← timed (Meta.Tactic.TryThis.addSuggestions call shown)

@@ -74,8 +74,19 @@ MUTATIONS = [
     Mutation(
         "heartbeats",
         "Check",
-        "maxHeartbeats := heartbeats * 1000",
-        "maxHeartbeats := 0 * heartbeats",
+        "let limit := heartbeats * 1000",
+        "let limit := 10 ^ 12 * heartbeats",
+        HOSTILE,
+    ),
+    Mutation(
+        "own-heartbeats",
+        "Check",
+        "(← heartbeatsLeft?).getD limit",
+        "(← heartbeatsLeft?).elim limit fun _ => limit",
+        HOSTILE,
+    ),
+    Mutation(
+        "other-goals", "Check", "settled.all shared &&", "(settled.all shared || true) &&",
         HOSTILE,
     ),
     Mutation(

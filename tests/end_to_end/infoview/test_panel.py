@@ -205,8 +205,9 @@ def test_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
 def test_marks_and_no_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
     with lean.worker(tmp_path / "Some.lean", HEAD, fake.env) as worker:
         fake.answer("first\n| rfl\n| simp", "skip; simp", "simp")
+        nothing = "None of the model's suggestions works here."
         for text in NO_PLACES:
-            assert _entries(worker, HEAD + text, "None of the model's suggestions works here.") == []
+            assert _entries(worker, HEAD + text, nothing) == []
 
         # The marks, and the order, are those of the tactic.
         fake.answer(*STEPS)

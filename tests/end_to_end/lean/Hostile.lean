@@ -270,6 +270,18 @@ set_option llmsuggest.memory 100000000 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
+-- The user's own limit is one for the check as well.
+/--
+info: Try these:
+  [apply] exact Nat.le_of_lt h  -- closes the goal
+  [apply] (iterate 40 have : 10 * a < 10 * b := by omega); omega  -- not checked to the end: it reached a limit
+-/
+#guard_msgs in
+answering "(iterate 40 have : 10 * a < 10 * b := by omega); omega", "exact Nat.le_of_lt h" in
+set_option maxHeartbeats 1000 in
+example (a b : Nat) (h : a < b) : a ≤ b := by
+  llmsuggest
+
 -- It would take a minute.
 /--
 info: Try these:

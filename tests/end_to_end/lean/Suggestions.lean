@@ -61,6 +61,48 @@ info: n = 3
 #guard_msgs in
 #last_request
 
+/-! No more are asked for than the daemon gives, and no fewer than one. -/
+
+/--
+info: Try this:
+  [apply] trivial  -- closes the goal
+-/
+#guard_msgs in
+answering "trivial" in
+set_option llmsuggest.n 1000 in
+example : True := by
+  llmsuggest
+
+/--
+info: goal = ⊢ True
+---
+info: prefix = ⏎
+---
+info: n = 32
+-/
+#guard_msgs in
+#last_request
+
+/--
+info: Try this:
+  [apply] trivial  -- closes the goal
+-/
+#guard_msgs in
+answering "trivial" in
+set_option llmsuggest.n 0 in
+example : True := by
+  llmsuggest
+
+/--
+info: goal = ⊢ True
+---
+info: prefix = ⏎
+---
+info: n = 1
+-/
+#guard_msgs in
+#last_request
+
 /-! # Answers that are none -/
 
 /-- error: llmsuggest: the model has no suggestion for this goal. -/
@@ -161,7 +203,7 @@ error: llmsuggest: no answer within 1 s. `llmsuggestd status` shows what the dae
 -/
 #guard_msgs in
 behaving "slow" in
-set_option llmsuggest.timeout 1 in
+set_option llmsuggest.timeout 0 in
 example : True := by
   llmsuggest
 
