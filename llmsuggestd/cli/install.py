@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmsuggestd import accelerators
+from llmsuggestd import accelerators, lake
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
 from llmsuggestd.cli import print_json
 from llmsuggestd.cli.lean import require_lines
@@ -75,7 +75,7 @@ Next:
 
 In a Lean project's folder:
   llmsuggestd lean add      (puts the package into its lakefile)
-  lake update llmsuggest
+  {lake.UPDATE}
 
 and in a Lean file:
   import LlmSuggest
