@@ -25,8 +25,8 @@ from llmsuggestd.paths import Paths
 DATA = Path(__file__).parent / "data"
 COMMAND = (sys.executable, "-P", "-m", "llmsuggestd")
 
-# A shell's background job ignores Ctrl-C, and `nohup` a closed terminal; so would all that the tests
-# start.
+# A shell's background job ignores Ctrl-C, and under `nohup` a closed terminal is ignored: what the
+# tests start would do so, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
