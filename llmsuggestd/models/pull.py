@@ -147,18 +147,17 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
     if model_id is None:
         model_id = _default_id(target, ready_made, options.quant)
     store.check_id(model_id)
-    source = _source(repository, ready_made)
-    store.check_free(paths, model_id, source)
-    quant = None if ready_made else options.quant.upper()
-    there = _installed(paths, model_id, source, quant)
-    if there is not None and not options.again and not options.dry_run:
-        return Pulled(there, source, None)
     folder = downloads.folder_of(paths, repository.name, ready_made)
+    job = _Job(model_id, repository, ready_made, folder, options, watcher)
+    store.check_free(paths, model_id, job.source)
+    there = _installed(paths, job)
+    if there is not None and not options.again and not options.dry_run:
+        return Pulled(there, job.source, None)
     with downloads.working_in(paths, folder):
         begun = downloads.read_manifest(folder) is not None
         if not (options.dry_run and begun):
             downloads.prepare(folder, model_id, repository)
-        plan = _plan(paths, folder, repository, ready_made, options, model_id, watcher)
+        plan = _plan(paths, job)
         watcher.planned(plan)
         if options.dry_run:
             if not begun:
@@ -167,20 +166,19 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         store.check_room(paths, plan.needed_bytes)
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
-            kind = _KindCheck(folder, ready_made, options)
-            _fetch_all(folder, repository, repository.files, watcher, kind)
-            file = _checked_file(folder, repository, ready_made, options, model_id, watcher)
+            _fetch_all(job, repository.files, _KindCheck(job))
+            file = _checked_file(job)
         except gguf.WrongArchitecture:
             downloads.clear(folder)
             raise
         watcher.stage("trying it", "", 0, 0)
         trial = first_suggestion(paths, file)
-        record = store.Record(source, repository.licence, file.stat().st_size, quant)
+        record = store.Record(job.source, repository.licence, file.stat().st_size, job.quantisation)
         model = _place(paths, model_id, file, record)
         if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
     refresh_daemon(paths, model_id)
-    return Pulled(model, source, trial)
+    return Pulled(model, job.source, trial)
 
 
 def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | None:
@@ -189,15 +187,51 @@ def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | N
     Raises ModelError if it cannot be written.
     """
     entry = CATALOGUE[store.STARTER]
-    source = "llmsuggestd"
-    free = store.free_bytes(paths)
-    watcher.planned(
-        Plan(entry.id, source, entry.licence, None, 0, 0, entry.bytes, entry.bytes, free)
+    plan = Plan(
+        id=entry.id,
+        source="llmsuggestd",
+        licence=entry.licence,
+        quantisation=None,
+        download_bytes=0,
+        here_bytes=0,
+        model_bytes=entry.bytes,
+        needed_bytes=entry.bytes,
+        free_bytes=store.free_bytes(paths),
     )
+    watcher.planned(plan)
     if options.dry_run:
         return None
     store.place_starter(paths)
-    return Pulled(store.Model(entry.id, store.starter_path(paths), entry.bytes), source, None)
+    return Pulled(store.Model(entry.id, store.starter_path(paths), entry.bytes), plan.source, None)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One pull: what is fetched, where to, and what it is to become."""
+
+    id: str
+    repository: Repository
+    ready_made: RemoteFile | None
+    """The GGUF file, if it is not a checkpoint."""
+    folder: Path
+    options: Options
+    watcher: Watcher
+
+    @property
+    def source(self) -> str:
+        """Where the model is from, as its record says it."""
+        file = f"/{self.ready_made.name}" if self.ready_made else ""
+        return f"{self.repository.name}{file}@{self.repository.commit}"
+
+    @property
+    def quantisation(self) -> str | None:
+        """What it is converted to, if it is."""
+        return None if self.ready_made else self.options.quant.upper()
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether the GGUF file is a link into the Hugging Face cache."""
+        return self.ready_made is not None and _is_borrowed(self.folder, self.ready_made)
 
 
 def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
@@ -277,38 +311,30 @@ def _is_weights(file: RemoteFile) -> bool:
     return file.name.endswith((".safetensors", ".bin", ".gguf"))
 
 
-def _plan(
-    paths: Paths,
-    folder: Path,
-    repository: Repository,
-    ready_made: RemoteFile | None,
-    options: Options,
-    model_id: str,
-    watcher: Watcher,
-) -> Plan:
+def _plan(paths: Paths, job: _Job) -> Plan:
     """What it will take, of a checkpoint by its small files, which are fetched for that.
 
     Raises InputError if they say that it cannot be converted; then they are removed again.
     """
-    if ready_made is not None:
-        model_bytes = ready_made.bytes
+    files, folder = job.repository.files, job.folder
+    if job.ready_made is not None:
+        model_bytes = job.ready_made.bytes
     else:
-        small = [file for file in repository.files if not _is_weights(file)]
-        _fetch_all(folder, repository, small, watcher)
+        _fetch_all(job, [file for file in files if not _is_weights(file)])
         try:
-            model_bytes = _converted_bytes(folder, options.quant)
+            model_bytes = _converted_bytes(folder, job.options.quant)
         except InputError:
-            if not any(_is_fetched(folder, file) for file in repository.files if _is_weights(file)):
+            if not any(_is_fetched(folder, file) for file in files if _is_weights(file)):
                 downloads.clear(folder)
             raise
-    download_bytes = sum(file.bytes for file in repository.files)
-    here_bytes = sum(bytes_here(folder, file) for file in repository.files)
-    moved = ready_made is not None and not _is_borrowed(folder, ready_made)
+    download_bytes = sum(file.bytes for file in files)
+    here_bytes = sum(bytes_here(folder, file) for file in files)
+    moved = job.ready_made is not None and not job.is_borrowed
     return Plan(
-        id=model_id,
-        source=_source(repository, ready_made),
-        licence=repository.licence,
-        quantisation=None if ready_made else options.quant.upper(),
+        id=job.id,
+        source=job.source,
+        licence=job.repository.licence,
+        quantisation=job.quantisation,
         download_bytes=download_bytes,
         here_bytes=here_bytes,
         model_bytes=model_bytes,
@@ -334,16 +360,12 @@ def _default_id(target: Target, ready_made: RemoteFile | None, quant: str) -> st
     return name if quant.upper() == DEFAULT_QUANT else f"{name}-{quant.upper()}"
 
 
-def _source(repository: Repository, ready_made: RemoteFile | None) -> str:
-    file = f"/{ready_made.name}" if ready_made else ""
-    return f"{repository.name}{file}@{repository.commit}"
-
-
-def _installed(paths: Paths, model_id: str, source: str, quant: str | None) -> store.Model | None:
+def _installed(paths: Paths, job: _Job) -> store.Model | None:
     """The model with that id, if it is from that source and converted like that."""
+    wanted = (job.source, job.quantisation)
     for model in store.installed(paths):
-        record = store.read_record(paths, model) if model.id == model_id else None
-        if record is not None and (record.source, record.quantisation) == (source, quant):
+        record = store.read_record(paths, model) if model.id == job.id else None
+        if record is not None and (record.source, record.quantisation) == wanted:
             return model
     return None
 
@@ -358,9 +380,9 @@ def _converted_bytes(folder: Path, quant: str) -> int:
 class _KindCheck:
     """Looks at a GGUF file's beginning, so that nobody waits for gigabytes of the wrong kind."""
 
-    def __init__(self, folder: Path, file: RemoteFile | None, options: Options) -> None:
-        self._folder = folder
-        self._file = None if options.any_architecture else file
+    def __init__(self, job: _Job) -> None:
+        self._folder = job.folder
+        self._file = None if job.options.any_architecture else job.ready_made
 
     def __call__(self) -> None:
         """Raise InputError if enough has come, and it is of another architecture."""
@@ -373,63 +395,50 @@ class _KindCheck:
         self._file = None
 
 
-def _fetch_all(
-    folder: Path,
-    repository: Repository,
-    files: Iterable[RemoteFile],
-    watcher: Watcher,
-    check: _KindCheck | None = None,
-) -> None:
+def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _KindCheck | None = None) -> None:
     def advance(count: int) -> None:
-        watcher.advance(count)
+        job.watcher.advance(count)
         if check is not None:
             check()
 
     for file in sorted(files, key=lambda file: file.bytes):
-        fetch(folder, repository, file, advance, watcher.note)
+        fetch(job.folder, job.repository, file, advance, job.watcher.note)
 
 
-def _checked_file(
-    folder: Path,
-    repository: Repository,
-    ready_made: RemoteFile | None,
-    options: Options,
-    model_id: str,
-    watcher: Watcher,
-) -> Path:
+def _checked_file(job: _Job) -> Path:
     """The GGUF file, whole and of the right kind. Raises InputError if it is not to be had."""
     try:
-        file = _model_file(folder, repository, ready_made, options.quant, watcher)
-        _, warnings = gguf.check(file, any_architecture=options.any_architecture)
+        file = _own_file(job) if job.ready_made else _converted(job)
+        _, warnings = gguf.check(file, any_architecture=job.options.any_architecture)
     except gguf.WrongArchitecture:
         raise
     except InputError as error:  # fetching it again, as its hint may say, brings the same
         raise InputError(
             error.message,
-            f"the hub has it like that; `llmsuggestd models remove {model_id}` frees the disk",
+            f"the hub has it like that; `llmsuggestd models remove {job.id}` frees the disk",
         ) from None
     for warning in warnings:
-        watcher.note(warning)
+        job.watcher.note(warning)
     return file
 
 
-def _model_file(
-    folder: Path,
-    repository: Repository,
-    ready_made: RemoteFile | None,
-    quant: str,
-    watcher: Watcher,
-) -> Path:
-    """The GGUF file, made from the checkpoint if it is one."""
-    from llmsuggestd.convert import Source, convert
-    from llmsuggestd.convert.gguf_file import replacing
+def _own_file(job: _Job) -> Path:
+    """The GGUF file that was fetched; a copy of one in the Hugging Face cache."""
+    assert job.ready_made is not None
+    file = job.folder / job.ready_made.local_name
+    if job.is_borrowed:  # a model must outlive a cache that is cleared
+        from llmsuggestd.convert.gguf_file import replacing
 
-    if ready_made is not None:
-        file = folder / ready_made.local_name
-        if _is_borrowed(folder, ready_made):  # a model must outlive a cache that is cleared
-            with replacing(file) as copy:
-                shutil.copyfile(file, copy)
-        return file
+        with replacing(file) as copy:
+            shutil.copyfile(file, copy)
+    return file
+
+
+def _converted(job: _Job) -> Path:
+    """The GGUF file, made from the checkpoint that was fetched."""
+    from llmsuggestd.convert import Source, convert
+
+    quant, watcher = job.options.quant, job.watcher
     shown = 0
 
     def progress(done: int, total: int) -> None:
@@ -439,13 +448,13 @@ def _model_file(
         watcher.advance(done - shown)
         shown = done
 
-    file = folder / "converted.gguf"
+    file = job.folder / "converted.gguf"
     summary = convert(
-        folder,
+        job.folder,
         file,
         quant,
-        name=repository.name.rpartition("/")[2],
-        source=Source(repository.name, repository.commit),
+        name=job.repository.name.rpartition("/")[2],
+        source=Source(job.repository.name, job.repository.commit),
         progress=progress,
     )
     for warning in summary.warnings:
