@@ -31,12 +31,17 @@ class Refused(LlmsuggestdError):
             self.exit_code = ExitCode.MODEL
 
 
-class _Discovery(msgspec.Struct):
+class Discovery(msgspec.Struct):
     """What a client needs of `client.json`."""
 
     socket: str | None
     url: str
     token_file: str
+
+    @classmethod
+    def read(cls, paths: Paths) -> Discovery:
+        """What the daemon has written. Raises OSError, msgspec.DecodeError."""
+        return msgspec.json.decode(paths.client_file.read_bytes(), type=cls)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -112,7 +117,7 @@ class Client:
         if path := os.environ.get("LLMSUGGESTD_SOCKET"):
             return UnixConnection(path, timeout), {}
         try:
-            found = msgspec.json.decode(self._paths.client_file.read_bytes(), type=_Discovery)
+            found = Discovery.read(self._paths)
         except FileNotFoundError:
             # a daemon that could not write it, on a full disk say, listens in the usual place
             if hasattr(socket, "AF_UNIX") and self._paths.socket.is_socket():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import shutil
 import signal
@@ -26,8 +25,7 @@ import msgspec
 
 from llmsuggestd import accelerators, resources, service
 from llmsuggestd.accelerators import Accelerator
-from llmsuggestd.client import Client
-from llmsuggestd.config import load_config
+from llmsuggestd.client import Client, Discovery
 from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder
@@ -160,7 +158,7 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     ):
         why = f" (version {old['version']})" if old["version"] != __version__ else ""
         what = f"restart the running daemon{why}"
-        steps.append(Step(what, (paths.socket,), True, partial(_restart, paths, manager)))
+        steps.append(Step(what, (paths.socket,), True, partial(control.restart, paths, manager)))
     return steps, reason
 
 
@@ -180,7 +178,7 @@ def accelerate(paths: Paths, accelerator: Accelerator, tick: Callable[[float], N
             control.start(paths, manager)
         raise
     if runs:
-        _restart(paths, manager)
+        control.restart(paths, manager)
     return before
 
 
@@ -299,16 +297,10 @@ def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
 def _told_socket(paths: Paths) -> list[Path]:
     """The socket of a daemon that was killed, where it is another than the usual one."""
     try:
-        socket = Path(json.loads(paths.client_file.read_bytes())["socket"])
-    except (OSError, ValueError, KeyError, TypeError):
+        socket = Path(Discovery.read(paths).socket or "")
+    except (OSError, msgspec.DecodeError):
         return []
     return [socket] if socket.is_socket() else []
-
-
-def _restart(paths: Paths, manager: Service | None) -> None:
-    load_config(paths)  # with a wrong one the daemon that works would be the last to start
-    control.stop(paths, manager)
-    control.start(paths, manager)
 
 
 def _end_tray(paths: Paths) -> None:

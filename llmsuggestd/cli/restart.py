@@ -16,10 +16,7 @@ def command(as_json: bool) -> None:
 
     Nothing is stopped if the settings are wrong.
     """
-    from llmsuggestd.config import load_config
     from llmsuggestd.daemon import control
 
     paths, manager = get_paths(), service.registered()
-    load_config(paths)  # with a wrong one the daemon that works would be the last to start
-    control.stop(paths, manager)
-    report(control.start(paths, manager), manager, as_json)
+    report(control.restart(paths, manager), manager, as_json)

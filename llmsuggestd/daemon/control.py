@@ -118,6 +118,17 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     return Stopped(pid, forced=True)
 
 
+def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
+    """Stop the daemon if it runs, and start it; the status it then has.
+
+    Raises ConfigError if the settings are wrong, and has then stopped nothing: the daemon that
+    works would be the last to start. Raises what `stop` and `start` raise.
+    """
+    load_config(paths)
+    stop(paths, service)
+    return start(paths, service)
+
+
 def _ask_to_stop(client: Client, pid: int) -> bool:
     """Ask the daemon to stop; with `$LLMSUGGESTD_SOCKET`, it may be another home's that answers."""
     with contextlib.suppress(LlmsuggestdError):
