@@ -180,14 +180,14 @@ async def test_a_start_outlives_those_who_wait_for_it(tmp_path: Path) -> None:
 async def test_an_engine_that_hangs_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CANCEL_TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "CANCEL_TIMEOUT", 2.0)
     supervisor = Supervisor(load(), tmp_path / "m")
     engine = await supervisor.ready()
     for id_ in range(3):  # one that gives up its requests is left alone
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await supervisor.ask(suggest(id_, goal="x" * 3000, n=32, max_tokens=512))
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(2.5)
     assert supervisor.engine is engine
     os.kill(engine.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
