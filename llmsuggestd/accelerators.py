@@ -83,6 +83,8 @@ class Describe(NamedTuple):
     build: str = ""
     """Its version and how it was compiled."""
     physical_cores: int = 0
+    no_own_kernels: str = ""
+    """Why our own kernels cannot be used with it; empty if they can."""
 
     def sees(self, accelerator: Accelerator) -> bool:
         """Whether it works, and offers that accelerator."""
@@ -269,7 +271,9 @@ def describe(first: Path | None = None) -> Describe:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         words = (getattr(error, "stderr", None) or str(error).encode()).decode(errors="replace")
         return Describe([], (words.strip().splitlines() or ["it says nothing"])[-1])
-    return Describe(found["devices"], "", found["build"], found["physical_cores"])
+    return Describe(
+        found["devices"], "", found["build"], found["physical_cores"], found["no_own_kernels"]
+    )
 
 
 def command(accelerator: Accelerator) -> str:

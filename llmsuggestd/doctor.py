@@ -57,7 +57,7 @@ def _python() -> Finding:
 
 
 def _llama_cpp(paths: Paths) -> Iterator[Finding]:
-    from llmsuggestd.daemon.engine import recall_extra_buffers
+    from llmsuggestd.daemon.engine import recall_crashed
 
     part = "llama.cpp"
     found = accelerators.describe()
@@ -78,12 +78,20 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
         )
     if not gpus:
         yield _no_gpu(next((d["description"] for d in found.devices), "unknown"))
-    if not recall_extra_buffers(paths.engine_memory):
+    crashed = recall_crashed(paths.engine_memory)
+    again = f"to try again, remove {paths.engine_memory}"
+    if "own_kernels" in crashed:
+        yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)
+    elif found.no_own_kernels:
+        yield Finding("kernels", "ok", f"llama.cpp's; of ours: {found.no_own_kernels}")
+    else:
+        yield Finding("kernels", "ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")
+    if "extra_buffers" in crashed:
         yield Finding(
-            part,
+            "kernels",
             "warning",
-            "its fastest CPU code (extra buffer types) crashed here, and is left out",
-            f"to try it again, remove {paths.engine_memory}",
+            "llama.cpp's fastest (extra buffer types) crashed here, and are left out",
+            again,
         )
 
 

@@ -38,6 +38,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("loading", status["switching_to"]),
             ("device", status["device"]),
             ("threads", status["threads"]),
+            ("kernels", status["kernels"]),
             ("note", None if status["extra_buffers"] else
              "without llama.cpp's extra buffer types, which crash on this machine"),
             ("queue", status["queue"]),

@@ -3,7 +3,7 @@
 llama.cpp ends the whole process on some bad inputs and, on some CPUs, at the first decode of a
 quantised model (its AMX code path). So each engine is a child that proves itself with a decode
 before it is used; one that a signal kills while loading is tried again without llama.cpp's extra
-buffer types, and what worked is remembered for this machine and build.
+buffer types and without our own kernels, and what crashed is remembered for this machine and build.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import msgspec
 from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import write_atomically
+from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ STRIKES: Final = 3
 """Crashes in a row after which the engine is not started again by itself."""
 
 CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
+
+FAST_PATHS: Final = (frozenset({"extra_buffers"}), frozenset({"own_kernels"}))
+"""What an engine does without, one after the other, where it crashes: fields of `protocol.Load`."""
+
+ALL_FAST_PATHS: Final = FAST_PATHS[0] | FAST_PATHS[1]
 
 # What an engine may see of the environment: its libraries and its accelerators, no secrets.
 ENVIRONMENT: Final = (
@@ -248,7 +254,8 @@ class Supervisor:
         """Why there is no engine, and none will be started."""
         self.retired = False
         """Whether there is no engine because nobody needed it."""
-        self.extra_buffers = recall_extra_buffers(memory)
+        self.crashed = recall_crashed(memory)
+        """The fast paths that crash on this machine, and are left out."""
 
     @property
     def engine(self) -> EngineProcess | None:
@@ -295,8 +302,8 @@ class Supervisor:
         self.retired = False
         info = engine.info
         log.info(
-            "loaded %s on %s, %d threads, in %.0f ms (engine pid %d)",
-            info.description, info.device, info.threads, info.load_ms, engine.pid,
+            "loaded %s on %s, %d threads, %s kernels, in %.0f ms (engine pid %d)",
+            info.description, info.device, info.threads, info.kernels, info.load_ms, engine.pid,
         )  # fmt: skip
         return engine
 
@@ -360,21 +367,20 @@ class Supervisor:
 
     async def _spawn(self) -> EngineProcess:
         """Start an engine; one that a crash ends is tried with less of what may have crashed."""
-        gpu = self._load.gpu
-        attempts = [
-            (gpu, self.extra_buffers),
-            (gpu, False),
-            ("off", self.extra_buffers),
-            ("off", False),
-        ]
+        left_out = [self.crashed, *(self.crashed | path for path in FAST_PATHS), ALL_FAST_PATHS]
+        attempts = [(gpu, paths) for gpu in (self._load.gpu, "off") for paths in left_out]
         last: EngineDied | None = None
-        for attempt in dict.fromkeys(attempts):
-            load = msgspec.structs.replace(self._load, gpu=attempt[0], extra_buffers=attempt[1])
+        for gpu, without in dict.fromkeys(attempts):
+            load = msgspec.structs.replace(
+                self._load,
+                gpu=gpu,
+                extra_buffers="extra_buffers" not in without,
+                own_kernels="own_kernels" not in without,
+            )
             if last is not None:
                 log.warning(
-                    "the engine died of %s at its first decode: trying %s extra buffer types "
-                    "(repacked weights, AMX), gpu %s",
-                    last.cause, "with" if load.extra_buffers else "without", load.gpu,
+                    "the engine died of %s at its first decode: trying gpu %s, without %s",
+                    last.cause, gpu, " or ".join(sorted(without)) or "nothing less",
                 )  # fmt: skip
             try:
                 engine = await EngineProcess.spawn(load, self._command)
@@ -383,9 +389,9 @@ class Supervisor:
                     raise
                 last = error
                 continue
-            if self.extra_buffers and attempt == (gpu, False):
-                self.extra_buffers = False
-                _remember_no_extra_buffers(self._memory)
+            if gpu == self._load.gpu and without != self.crashed:
+                self.crashed = without
+                _remember_crashed(self._memory, without)
             return engine
         assert last is not None
         raise last
@@ -425,7 +431,7 @@ def engine_environment() -> dict[str, str]:
 
 
 def machine_and_build() -> str:
-    """A word that changes when the CPU's features or the build of llama.cpp do."""
+    """A word that changes when the CPU's features, the build of llama.cpp or our own version do."""
     try:
         cpu = next(
             line for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -436,21 +442,27 @@ def machine_and_build() -> str:
     distribution = metadata.distribution("llama-cpp-python")
     library = Path(str(distribution.locate_file("llama_cpp/lib")))
     built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
-    text = f"{cpu} {distribution.version} {built}"
+    text = f"{cpu} {distribution.version} {built} {__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recall_extra_buffers(memory: Path) -> bool:
-    """Whether llama.cpp's extra buffer types may be used: not if they crashed here before."""
+def recall_crashed(memory: Path) -> frozenset[str]:
+    """Those of ALL_FAST_PATHS that crashed on this machine and build before."""
     try:
         remembered = json.loads(memory.read_text())
-        return not (remembered["for"] == machine_and_build() and remembered["crashed"])
+        if remembered["for"] != machine_and_build():
+            return frozenset()
+        return ALL_FAST_PATHS.intersection(remembered["crashed"])
     except (OSError, ValueError, KeyError, TypeError):
-        return True
+        return frozenset()
 
 
-def _remember_no_extra_buffers(memory: Path) -> None:
-    record = {"for": machine_and_build(), "crashed": True, "when": time.strftime("%Y-%m-%d")}
+def _remember_crashed(memory: Path, paths: frozenset[str]) -> None:
+    record = {
+        "for": machine_and_build(),
+        "crashed": sorted(paths),
+        "when": time.strftime("%Y-%m-%d"),
+    }
     try:
         write_atomically(memory, json.dumps(record).encode())
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from llmsuggestd.engine.protocol import Suggestion
+from llmsuggestd.engine.protocol import Kernels, Suggestion
 
 MAX_BODY: Final = 2**20
 """Bytes of a request's body."""
@@ -143,6 +143,13 @@ class Status(Struct):
     ]
     device: str | None
     threads: int | None
+    kernels: Annotated[
+        Kernels | None,
+        Meta(
+            description="Who multiplies by quantised weights on the CPU: `own` kernels, or"
+            " llama.cpp's with `repacked` weights or `plain` ones."
+        ),
+    ]
     extra_buffers: Annotated[
         bool, Meta(description="False where llama.cpp's extra buffer types crash on this machine.")
     ]

@@ -89,7 +89,8 @@ class Daemon:
             switching_to=self._switch[0] if self._switch else None,
             device=info.device if info else None,
             threads=info.threads if info else None,
-            extra_buffers=supervisor.extra_buffers,
+            kernels=info.kernels if info else None,
+            extra_buffers="extra_buffers" not in supervisor.crashed,
             queue=self.suggester.queue,
             engine_pid=engine.pid if engine is not None else None,
             pid=os.getpid(),
@@ -188,7 +189,6 @@ class Daemon:
             gpu=config.gpu,
             threads=config.threads,
             context=config.context,
-            extra_buffers=True,
         )
         supervisor = Supervisor(load, self.paths.engine_memory, idle=config.idle_unload)
         try:

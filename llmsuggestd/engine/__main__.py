@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from llmsuggestd.engine import protocol
+from llmsuggestd.engine import kernels, protocol
 from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import (
     MAX_WIDTH,
@@ -29,7 +29,7 @@ from llmsuggestd.engine.llama import (
     build,
     devices,
     gpus,
-    model_size,
+    read_header,
     system_info,
 )
 from llmsuggestd.engine.offload import fewer, layers_to_offload
@@ -65,6 +65,7 @@ class Engine:
             bytes=self.llama.bytes,
             context=self.llama.context,
             threads=threads,
+            kernels=self.llama.kernels,
             load_ms=_ms_since(began),
         )
 
@@ -138,7 +139,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
     """
     path = Path(load.path)
     found = gpus()
-    size = model_size(path, load.context)
+    size, file_type = read_header(path, load.context)
     layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], size)
     while True:
         try:
@@ -147,7 +148,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
                 gpu_layers=layers,
                 threads=load.threads or physical_cores(),
                 context=load.context,
-                extra_buffers=load.extra_buffers,
+                kernels=choose_kernels(load, file_type, layers),
             )
         except LlamaError as error:
             if layers == 0:
@@ -157,6 +158,17 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
         else:
             names = " + ".join(gpu.description for gpu in found)
             return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
+
+
+def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) -> protocol.Kernels:
+    """The fastest kernels of those that may be used, and can.
+
+    Our own are for the CPU alone: beside a GPU they would take work from it.
+    """
+    known = file_type in kernels.FILE_TYPES and not gpu_layers
+    if load.own_kernels and known and not kernels.why_not():
+        return "own"
+    return "repacked" if load.extra_buffers else "plain"
 
 
 class Requests:
@@ -238,6 +250,7 @@ def describe() -> dict[str, object]:
         "build": build(),
         "system": system_info(),
         "physical_cores": physical_cores(),
+        "no_own_kernels": kernels.why_not(),
         "devices": [device._asdict() for device in devices()],
     }
 

@@ -21,7 +21,9 @@ import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 import numpy as np
 from llama_cpp import _ggml
 
+from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.offload import Size
+from llmsuggestd.engine.protocol import Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 
 MAX_WIDTH = 32
@@ -95,9 +97,10 @@ class Device(NamedTuple):
 class Llama:
     """A loaded model and its context.
 
-    Raises LlamaError if llama.cpp cannot load the file; the first decode happens here too, so
-    that a build that cannot decode shows it (by an error, or by dying) before anyone waits.
-    Decodes raise Cancelled once `stop` is raised.
+    Raises LlamaError if llama.cpp cannot load the file, and KernelsUnavailable if our own kernels
+    are asked for and cannot be had; once had, they stay for all models of the process. The first
+    decode happens here too, so that a build that cannot decode shows it (by an error, or by dying)
+    before anyone waits. Decodes raise Cancelled once `stop` is raised.
     """
 
     def __init__(
@@ -107,11 +110,14 @@ class Llama:
         gpu_layers: int,
         threads: int,
         context: int,
-        extra_buffers: bool,
+        kernels: Kernels,
     ) -> None:
         _capture_log()
         C.llama_backend_init()
-        self._model = _load_model(path, gpu_layers, extra_buffers)
+        if kernels == "own":
+            own_kernels.register()
+        self.kernels = kernels
+        self._model = _load_model(path, gpu_layers, extra_buffers=kernels == "repacked")
         self._context: Any = None
         try:
             self._prepare(context, threads)
@@ -159,6 +165,9 @@ class Llama:
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
+        if self.kernels == "own":
+            # otherwise llama.cpp finds attention on another device than the cache, and goes without
+            params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
         handle = C.llama_init_from_model(self._model, params)
         if not handle:
             raise LlamaError(_last_error("llama.cpp could not make a context"))
@@ -346,8 +355,16 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def model_size(path: Path, context: int) -> Size:
-    """What a model needs, from its file's header. Raises LlamaError as loading does."""
+class Header(NamedTuple):
+    """What has to be known of a model before it is loaded."""
+
+    size: Size
+    file_type: int | None
+    """The mix of types of its weights (llama.h, `enum llama_ftype`), if it says."""
+
+
+def read_header(path: Path, context: int) -> Header:
+    """Read a model's header. Raises LlamaError as loading does."""
     _capture_log()
     params = C.llama_model_default_params()
     params.vocab_only = True
@@ -369,8 +386,9 @@ def model_size(path: Path, context: int) -> Size:
         # keys and values, float16
         cache_per_layer=context * embedding * cached_heads // heads * 2 * 2,
     )
+    file_type = _metadata(model, "general.file_type")
     C.llama_model_free(model)
-    return size
+    return Header(size, int(file_type) if file_type.isdigit() else None)
 
 
 def _metadata(model: Any, key: str) -> str:

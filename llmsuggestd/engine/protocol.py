@@ -25,6 +25,11 @@ MAX_FRAME = 16 * 2**20
 _LENGTH = struct.Struct(">I")
 
 
+Kernels = Literal["own", "repacked", "plain"]
+"""Who multiplies by quantised weights on the CPU: our kernels, llama.cpp's with its extra buffer
+types (repacked weights, AMX), or llama.cpp's without."""
+
+
 class Load(msgspec.Struct, tag="load"):
     """Load a model and try it with one decode."""
 
@@ -32,8 +37,10 @@ class Load(msgspec.Struct, tag="load"):
     gpu: Literal["auto", "off"] | int
     threads: int
     context: int
-    extra_buffers: bool
+    extra_buffers: bool = True
     """Whether llama.cpp may use its extra buffer types (repacked weights, AMX)."""
+    own_kernels: bool = True
+    """Whether our own kernels may be used (engine/kernels)."""
 
 
 class Suggest(msgspec.Struct, tag="suggest"):
@@ -67,6 +74,7 @@ class Loaded(msgspec.Struct, tag="loaded"):
     context: int
     """Tokens of context, prompt and all candidates together."""
     threads: int
+    kernels: Kernels
     load_ms: float
 
 

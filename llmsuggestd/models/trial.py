@@ -53,7 +53,6 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         gpu=config.gpu,
         threads=config.threads,
         context=CONTEXT,
-        extra_buffers=True,
     )
     supervisor = Supervisor(load, paths.engine_memory)
     try:

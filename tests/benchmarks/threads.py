@@ -34,7 +34,7 @@ def measure(model: str, way: str, rounds: int) -> float:
 
     if way != "manners":
         Manners._look = _all_threads  # type: ignore[assignment]
-    engine = Engine(protocol.Load(model, "off", 0, 2048, True))
+    engine = Engine(protocol.Load(model, "off", 0, 2048))
     times = []
     for goal in fresh_goals(rounds, seed=1):
         engine.llama.forget()

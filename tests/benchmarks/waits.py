@@ -62,7 +62,7 @@ class Watched(EngineProcess):
 
 
 async def _cancel(model: Path, answers: int) -> dict[str, Any]:
-    engine = await Watched.spawn(protocol.Load(str(model), "off", 0, 2048, True))
+    engine = await Watched.spawn(protocol.Load(str(model), "off", 0, 2048))
     assert isinstance(engine, Watched)
     result: dict[str, Any] = {}
     try:

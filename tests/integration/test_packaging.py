@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.engine import kernels
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The files of the wheel that is made from the sdist that is made from this checkout."""
-    pytest.importorskip("setuptools")
+    # not imported here: it replaces distutils, which other tests may have loaded
+    if importlib.util.find_spec("setuptools") is None:
+        pytest.skip("needs setuptools")
     folder = tmp_path_factory.mktemp("packaging")
     source = folder / "source"
     ignored = shutil.ignore_patterns(
@@ -56,6 +61,15 @@ def test_the_wheel_has_all_that_the_package_needs(names: set[str]) -> None:
     assert "llmsuggestd/packaging/windows/llmsuggestd-task.xml" in checkout
     assert len(checkout) > 10
     assert (checkout | package) - names == set()
+
+
+def test_the_wheel_has_the_kernels_compiled(names: set[str]) -> None:
+    """Where they are here, they can be made from what the sdist has."""
+    if "not compiled" in kernels.why_not():
+        pytest.skip(kernels.why_not())
+    folder = "llmsuggestd/engine/kernels/"
+    found = {name.removeprefix(folder).split(".")[0] for name in names if name.startswith(folder)}
+    assert found == {"__init__", "_backend"}
 
 
 def test_the_wheel_has_nothing_that_only_a_checkout_needs(names: set[str]) -> None:

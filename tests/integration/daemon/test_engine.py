@@ -22,7 +22,7 @@ from llmsuggestd.daemon.engine import (
     LoadFailed,
     Supervisor,
     engine_environment,
-    recall_extra_buffers,
+    recall_crashed,
 )
 from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
@@ -88,7 +88,7 @@ engine.main()
 
 
 def load(path: Path = store.SHIPPED) -> protocol.Load:
-    return protocol.Load(str(path), "auto", 0, 1024, True)
+    return protocol.Load(str(path), "auto", 0, 1024)
 
 
 def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
@@ -105,27 +105,30 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to that")
 
 
-async def test_a_crash_at_the_first_decode_is_survived_and_remembered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["extra_buffers", "own_kernels"])
+async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
+    tmp_path: Path, path: str
+) -> None:
     memory = tmp_path / "engine.json"
-    command = (sys.executable, "-c", DIES_WITH_EXTRA_BUFFERS)
+    command = (sys.executable, "-c", DIES_WITH_EXTRA_BUFFERS.replace("extra_buffers", path))
     supervisor = Supervisor(load(), memory, command)
-    assert supervisor.extra_buffers
+    assert not supervisor.crashed
     assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert not supervisor.extra_buffers
+    assert supervisor.crashed == {path}
     await supervisor.close()
 
     # a new daemon on the same machine and build does not try again
-    assert not recall_extra_buffers(memory)
+    assert recall_crashed(memory) == {path}
     later = Supervisor(load(), memory, (*command, "unused"))
-    assert not later.extra_buffers
+    assert later.crashed == {path}
     await later.close()
 
     # another build or machine does
     record = json.loads(memory.read_text())
     memory.write_text(json.dumps(record | {"for": "another build"}))
-    assert recall_extra_buffers(memory)
+    assert not recall_crashed(memory)
     memory.write_text("not JSON")
-    assert recall_extra_buffers(memory)
+    assert not recall_crashed(memory)
 
 
 async def test_three_crashes_in_a_row_are_enough(tmp_path: Path) -> None:
@@ -241,7 +244,7 @@ async def test_a_long_answer_does_not_count_as_idle(tmp_path: Path) -> None:
 async def test_a_gpu_that_crashes_is_left_alone(tmp_path: Path) -> None:
     supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", DIES_WITH_A_GPU))
     assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert supervisor.extra_buffers  # they were not to blame
+    assert not supervisor.crashed  # they were not to blame
     await supervisor.close()
 
 
@@ -255,7 +258,7 @@ async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
         with pytest.raises(LoadFailed) as caught:
             await supervisor.ready()
         assert isinstance(caught.value, LlmsuggestdError)
-    assert supervisor.extra_buffers  # that was no crash
+    assert not supervisor.crashed  # that was no crash
 
 
 async def test_an_engine_that_talks_nonsense_is_ended(tmp_path: Path) -> None:

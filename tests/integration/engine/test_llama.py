@@ -171,7 +171,7 @@ def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
     monkeypatch.setattr(llama_cpp, "llama_model_free", lambda model: freed.append(free(model)))
     with pytest.raises(LlamaError, match="context"):
-        Llama(store.SHIPPED, gpu_layers=0, threads=1, context=1024, extra_buffers=False)
+        Llama(store.SHIPPED, gpu_layers=0, threads=1, context=1024, kernels="plain")
     assert len(freed) == 1
 
 

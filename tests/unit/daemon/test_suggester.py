@@ -36,7 +36,7 @@ class FakeSupervisor:
         self.engine: Any = None
         self.file: tuple[int, ...] = ()
         self.loading = False
-        self.extra_buffers = True
+        self.crashed: frozenset[str] = frozenset()
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[str] = []
@@ -70,7 +70,7 @@ class FakeSupervisor:
 
 
 def serving(name: str = "a", path: Path | None = None, **more: Any) -> tuple[Serving, Any]:
-    load = protocol.Load(str(path or "/nonexistent"), "auto", 0, 2048, True)
+    load = protocol.Load(str(path or "/nonexistent"), "auto", 0, 2048)
     supervisor = FakeSupervisor(name, load.path, **more)
     return Serving(name, load, cast(Supervisor, supervisor)), supervisor
 

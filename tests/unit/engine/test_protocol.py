@@ -24,7 +24,7 @@ def reply_from(data: bytes) -> protocol.Reply | None:
 
 
 def test_messages_survive_the_pipe_one_after_another() -> None:
-    load = protocol.Load("/m.gguf", "auto", 0, 2048, True)
+    load = protocol.Load("/m.gguf", "auto", 0, 2048)
     sent: list[protocol.Request] = [load, SUGGEST, protocol.Cancel(7)]
     stream = io.BytesIO(b"".join(map(protocol.frame, sent)))
     assert [protocol.read_request(stream) for _ in range(4)] == [*sent, None]

@@ -1,0 +1,348 @@
+// A ggml backend that multiplies by quantised weights, for llama.cpp to use beside its CPU backend.
+//
+// llama.cpp gives it the products that it says it can do, and does all else itself. Both work in the
+// main memory and on the same threads (libgomp keeps one pool), one after the other. See multiply.h
+// for the arithmetic, and __init__.py for how llama.cpp gets it. Where the compiler or the processor
+// has not what it takes, `ggml_backend_score` is 0 and nothing else may be called.
+
+#include "ggml.h"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+#if defined(__x86_64__) && defined(__GNUC__) && defined(_OPENMP)
+
+#include <initializer_list>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "attention.h"
+#include "multiply.h"
+
+namespace {
+
+using namespace llmsuggest;
+
+GgmlFunctions ggml;
+int op_mul_mat = -1, op_flash_attn_ext = -1;
+bool moves_nothing[128];  // operations that only look at a tensor in another way
+
+// Activations of some tokens for one product.
+struct Scratch {
+    std::unique_ptr<Activations[]> activations;
+    std::unique_ptr<float[]> scales;
+    size_t size = 0;
+
+    void reserve(size_t blocks) {
+        if (blocks <= size) return;
+        activations.reset(new Activations[blocks]);
+        scales.reset(new float[blocks]);
+        size = blocks;
+    }
+};
+
+// weights (rows, blocks * 256) times x (columns, blocks * 256): out (columns, rows)
+struct Product {
+    const char *weights;
+    size_t row_bytes;
+    int rows, blocks;
+    const char *x;
+    size_t x_stride;  // bytes
+    int columns;
+    float *out;
+    size_t out_stride;  // floats
+};
+
+template <class Format, int N = MAX_COLUMNS>
+void multiply_rows_of(int columns, const char *weights, size_t row_bytes, int rows, int blocks,
+                      const Activations *y, const float *scales, float *out, size_t stride) {
+    if constexpr (N > 0) {
+        if (columns == N)
+            multiply_rows<Format, N>(weights, row_bytes, rows, blocks, y, scales, out, stride);
+        else
+            multiply_rows_of<Format, N - 1>(columns, weights, row_bytes, rows, blocks, y, scales, out, stride);
+    }
+}
+
+template <class Format>
+void multiply(const Product &p, int threads, Scratch &scratch) {
+    scratch.reserve(size_t(p.columns) * p.blocks);
+    Activations *y = scratch.activations.get();
+    float *scales = scratch.scales.get();
+    const int groups = (p.columns + MAX_COLUMNS - 1) / MAX_COLUMNS;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int c = 0; c < p.columns; c++)
+            quantize<Format>((const float *)(p.x + c * p.x_stride), y + size_t(c) * p.blocks,
+                             scales + size_t(c) * p.blocks, p.blocks);
+        // a thread that has to share its core does less, and nobody waits for it
+#pragma omp for schedule(dynamic)
+        for (int row = 0; row < p.rows; row += ROWS)
+            for (int group = 0, c = 0; group < groups; group++) {
+                const int n = (p.columns - c + groups - group - 1) / (groups - group);
+                multiply_rows_of<Format>(n, p.weights + row * p.row_bytes, p.row_bytes,
+                                         std::min(ROWS, p.rows - row), p.blocks, y + size_t(c) * p.blocks,
+                                         scales + size_t(c) * p.blocks, p.out + c * p.out_stride + row,
+                                         p.out_stride);
+                c += n;
+            }
+    }
+}
+
+void multiply(int type, const Product &product, int threads, Scratch &scratch) {
+    switch (type) {
+        case GGML_TYPE_Q4_K: return multiply<Q4K>(product, threads, scratch);
+        case GGML_TYPE_Q5_K: return multiply<Q5K>(product, threads, scratch);
+        case GGML_TYPE_Q6_K: return multiply<Q6K>(product, threads, scratch);
+    }
+}
+
+size_t block_bytes(int type) {
+    switch (type) {
+        case GGML_TYPE_Q4_K: return sizeof(Q4K::Block);
+        case GGML_TYPE_Q5_K: return sizeof(Q5K::Block);
+        case GGML_TYPE_Q6_K: return sizeof(Q6K::Block);
+        default: return 0;
+    }
+}
+
+// The operation's parameters (ggml_flash_attn_ext in ggml.c)
+float parameter(const ggml_tensor *node, int index) {
+    float value;
+    std::memcpy(&value, &node->op_params[index], sizeof value);
+    return value;
+}
+
+// Calls `f` with the number of vectors of 16 that a head has, for the sizes of heads that models have;
+// whether it has one of these.
+template <class F>
+bool with_vectors(int64_t dimensions, F f) {
+    switch (dimensions) {
+        case 32: return f(std::integral_constant<int, 2>()), true;
+        case 64: return f(std::integral_constant<int, 4>()), true;
+        case 80: return f(std::integral_constant<int, 5>()), true;
+        case 96: return f(std::integral_constant<int, 6>()), true;
+        case 128: return f(std::integral_constant<int, 8>()), true;
+        default: return false;
+    }
+}
+
+// q (heads, tokens, dimensions), k and v (heads of the cache, cells, dimensions): out (tokens, heads,
+// dimensions). Several heads of q may share one of the cache.
+template <int D>
+void attend_all(const ggml_tensor *node, int threads) {
+    const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *mask = node->src[3];
+    const int tokens = int(q->ne[1]), heads = int(q->ne[2]), cells = int(k->ne[1]);
+    const int heads_each = heads / int(k->ne[2]);
+    const float scale = parameter(node, 0);
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<float> scores(cells + 16);
+        // one after the other of the same head, whose keys and values are then at hand
+#pragma omp for schedule(dynamic, std::max(1, std::min(tokens, 16)))
+        for (int task = 0; task < heads * tokens; task++) {
+            const int head = task / tokens, token = task % tokens;
+            const Head cache = {(const char *)k->data + head / heads_each * k->nb[2],
+                                (const char *)v->data + head / heads_each * v->nb[2], k->nb[1], v->nb[1], cells};
+            attend<D>(cache, (const float *)((const char *)q->data + token * q->nb[1] + head * q->nb[2]),
+                      (const uint16_t *)((const char *)mask->data + token * mask->nb[1]), scale, scores.data(),
+                      (float *)((char *)node->data + head * node->nb[1] + token * node->nb[2]));
+        }
+    }
+}
+
+struct Context {
+    int threads = 1;
+    bool (*abort)(void *) = nullptr;
+    void *abort_data = nullptr;
+    Scratch scratch;
+};
+
+constexpr const char *NAME = "llmsuggestd";
+const char *backend_name(ggml_backend *) { return NAME; }
+const char *device_name(ggml_backend_device *) { return NAME; }
+const char *registry_name(ggml_backend_reg *) { return NAME; }
+const char *description(ggml_backend_device *) { return "llmsuggestd's kernels (AVX-512 VNNI)"; }
+
+void free_backend(ggml_backend *backend) {
+    delete (Context *)backend->context;
+    delete backend;
+}
+
+void multiply(const ggml_tensor *node, Context &context) {
+    const ggml_tensor *weights = node->src[0], *x = node->src[1];
+    multiply(weights->type,
+             {(const char *)weights->data, weights->nb[1], int(weights->ne[1]), int(weights->ne[0] / BLOCK),
+              (const char *)x->data, x->nb[1], int(x->ne[1]), (float *)node->data, node->nb[1] / sizeof(float)},
+             context.threads, context.scratch);
+}
+
+ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
+    Context &context = *(Context *)backend->context;
+    for (int i = 0, count = ggml.ggml_graph_n_nodes(graph); i < count; i++) {
+        const ggml_tensor *node = ggml.ggml_graph_node(graph, i);
+        if (moves_nothing[node->op] || !(node->flags & GGML_TENSOR_FLAG_COMPUTE)) continue;
+        if (context.abort && context.abort(context.abort_data)) return GGML_STATUS_ABORTED;
+        if (node->op == op_mul_mat)
+            multiply(node, context);
+        else
+            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads); });
+    }
+    return GGML_STATUS_SUCCESS;
+}
+
+bool is_matrix(const ggml_tensor *t) { return t->ne[2] == 1 && t->ne[3] == 1; }
+
+bool supports_product(const ggml_tensor *node) {
+    const ggml_tensor *weights = node->src[0], *x = node->src[1];
+    const size_t bytes = block_bytes(weights->type);
+    return bytes && is_matrix(weights) && is_matrix(x) && weights->ne[0] % BLOCK == 0 && weights->nb[0] == bytes &&
+           weights->nb[1] == weights->ne[0] / BLOCK * bytes && x->type == GGML_TYPE_F32 &&
+           x->nb[0] == sizeof(float) && node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float);
+}
+
+bool supports_attention(const ggml_tensor *node) {
+    const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *mask = node->src[3];
+    const auto plain = [](const ggml_tensor *t, ggml_type type, size_t size) {
+        return t && t->type == type && t->nb[0] == size && t->ne[3] == 1;
+    };
+    const int64_t size = q->ne[0];
+    return plain(q, GGML_TYPE_F32, 4) && plain(k, GGML_TYPE_F16, 2) && plain(v, GGML_TYPE_F16, 2) &&
+           plain(mask, GGML_TYPE_F16, 2) && mask->ne[2] == 1 && mask->ne[0] >= k->ne[1] && !node->src[4] &&
+           plain(node, GGML_TYPE_F32, 4) && k->ne[0] == size && v->ne[0] == size && q->ne[2] % k->ne[2] == 0 &&
+           k->ne[2] == v->ne[2] && with_vectors(size, [](auto) {}) &&
+           parameter(node, 1) == 0 && parameter(node, 2) == 0;  // neither ALiBi nor a soft cap
+}
+
+bool supports(ggml_backend_device *, const ggml_tensor *node) {
+    if (node->op < 0 || node->op >= int(sizeof moves_nothing)) return false;
+    return moves_nothing[node->op] || (node->op == op_mul_mat && supports_product(node)) ||
+           (node->op == op_flash_attn_ext && supports_attention(node));
+}
+
+void memory(ggml_backend_device *, size_t *free, size_t *total) { *free = *total = 0; }
+ggml_backend_dev_type type(ggml_backend_device *) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
+
+void properties(ggml_backend_device *device, ggml_backend_dev_props *out) {
+    *out = {};
+    out->name = device_name(device);
+    out->description = description(device);
+    out->type = type(device);
+    out->caps.buffer_from_host_ptr = out->caps.mmap_support = true;
+}
+
+ggml_backend *new_backend(ggml_backend_device *device, const char *) {
+    static uint8_t guid[16] = {0x6c, 0x6c, 0x6d, 0x73, 0x75, 0x67, 0x67, 0x65, 0x73, 0x74, 0x64, 0, 0, 0, 0, 1};
+    ggml_backend_i iface = {};
+    iface.get_name = backend_name;
+    iface.free = free_backend;
+    iface.graph_compute = compute;
+    return new ggml_backend{&guid, iface, device, new Context};
+}
+
+ggml_backend_buffer_type *buffer_type(ggml_backend_device *) { return ggml.ggml_backend_cpu_buffer_type(); }
+ggml_backend_buffer *buffer_at(ggml_backend_device *, void *start, size_t size, size_t) {
+    return ggml.ggml_backend_cpu_buffer_from_ptr(start, size);
+}
+bool supports_buffers(ggml_backend_device *, ggml_backend_buffer_type *type) {
+    return ggml.ggml_backend_buft_is_host(type);
+}
+
+void set_threads(ggml_backend *backend, int threads) { ((Context *)backend->context)->threads = threads; }
+void set_abort(ggml_backend *backend, bool (*abort)(void *), void *data) {
+    Context &context = *(Context *)backend->context;
+    context.abort = abort;
+    context.abort_data = data;
+}
+
+size_t device_count(ggml_backend_reg *) { return 1; }
+
+ggml_backend_device *device(ggml_backend_reg *registry, size_t) {
+    static ggml_backend_device only = [registry] {
+        ggml_backend_device_i iface = {};
+        iface.get_name = device_name;
+        iface.get_description = description;
+        iface.get_memory = memory;
+        iface.get_type = type;
+        iface.get_props = properties;
+        iface.init_backend = new_backend;
+        iface.get_buffer_type = buffer_type;
+        iface.buffer_from_host_ptr = buffer_at;
+        iface.supports_op = supports;
+        iface.supports_buft = supports_buffers;
+        return ggml_backend_device{iface, registry, nullptr};
+    }();
+    return &only;
+}
+
+void *procedure(ggml_backend_reg *, const char *name) {
+    if (!std::strcmp(name, "ggml_backend_set_n_threads")) return (void *)set_threads;
+    if (!std::strcmp(name, "ggml_backend_set_abort_callback")) return (void *)set_abort;
+    return nullptr;
+}
+
+}  // namespace
+
+// 0 where this processor cannot run it: ggml asks before it takes a backend.
+EXPORT int ggml_backend_score() {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
+}
+
+// ggml's functions, before ggml takes the backend.
+EXPORT void llmsuggest_connect(const GgmlFunctions *functions) {
+    ggml = *functions;
+    // ggml does not say how many operations it has, but all of these are among them
+    int missing = 7;
+    for (int op = 0; missing && op < int(sizeof moves_nothing); op++) {
+        const char *name = ggml.ggml_op_name(op);
+        for (const char *view : {"NONE", "RESHAPE", "VIEW", "PERMUTE", "TRANSPOSE"})
+            if (!std::strcmp(name, view)) moves_nothing[op] = true;
+        if (!std::strcmp(name, "MUL_MAT")) op_mul_mat = op;
+        if (!std::strcmp(name, "FLASH_ATTN_EXT")) op_flash_attn_ext = op;
+        missing -= moves_nothing[op] || op == op_mul_mat || op == op_flash_attn_ext;
+    }
+}
+
+EXPORT ggml_backend_reg *ggml_backend_init() {
+    static ggml_backend_reg registry = {
+        GGML_BACKEND_API_VERSION, {registry_name, device_count, device, procedure}, nullptr};
+    return &registry;
+}
+
+// For tests: weights (rows, columns of 256) of a ggml type times x, shape (tokens, weights a row).
+// Returns 0, or -1 for a type that is not done here.
+EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_weights, const float *x, int tokens,
+                               float *out, int threads) {
+    const int blocks = row_weights / BLOCK;
+    const size_t bytes = block_bytes(type);
+    if (!bytes || row_weights % BLOCK) return -1;
+    Scratch scratch;
+    multiply(type,
+             {(const char *)weights, blocks * bytes, rows, blocks, (const char *)x, row_weights * sizeof(float),
+              tokens, out, size_t(rows)},
+             threads, scratch);
+    return 0;
+}
+
+// For tests: one token's attention to `cells` keys and values of so many float16 numbers; `mask` is
+// float16 too. Returns 0, or -1 for a size of heads that is not done here.
+EXPORT int llmsuggest_attend(int dimensions, const void *query, const void *keys, const void *values, int cells,
+                             const void *mask, float scale, float *out) {
+    const size_t stride = size_t(dimensions) * sizeof(uint16_t);
+    const Head head = {(const char *)keys, (const char *)values, stride, stride, cells};
+    std::vector<float> scores(cells + 16);
+    const bool done = with_vectors(dimensions, [&](auto d) {
+        attend<d>(head, (const float *)query, (const uint16_t *)mask, scale, scores.data(), out);
+    });
+    return done ? 0 : -1;
+}
+
+#else
+
+EXPORT int ggml_backend_score() { return 0; }
+
+#endif

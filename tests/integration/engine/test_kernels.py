@@ -1,0 +1,69 @@
+"""llama.cpp with our kernels, beside llama.cpp with its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from llmsuggestd.engine import kernels, protocol
+from llmsuggestd.engine.__main__ import choose_kernels
+from llmsuggestd.models import store
+
+# Kernels that a process has once registered stay: so each kind has a process of its own.
+FIRST_TOKENS = """
+import json, sys
+from llmsuggestd.engine import protocol
+from llmsuggestd.engine.__main__ import Engine
+
+path, own = sys.argv[1:]
+engine = Engine(protocol.Load(path, "off", 2, 1024, extra_buffers=False, own_kernels=own == "own"))
+model = engine.llama
+short = model.tokenize("[GOAL]p q : Prop\\nh : p ∧ q\\n⊢ q ∧ p[PROOFSTEP]")
+rows = [model.start(short), *model.step([0] * 5, short[:5]), model.start(short * 15)]
+print(json.dumps([engine.loaded.kernels, [row.tolist() for row in rows]]))
+"""
+
+needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
+
+
+def log_probabilities(own: str) -> tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    result = subprocess.run(
+        [sys.executable, "-c", FIRST_TOKENS, str(store.SHIPPED), own],
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    used, rows = json.loads(result.stdout)
+    return used, np.array(rows)
+
+
+@needs_kernels
+def test_a_model_says_the_same_with_either() -> None:
+    """A prompt of one batch, one of some batches, and a step of five candidates."""
+    used, ours = log_probabilities("own")
+    assert used == "own"
+    used, theirs = log_probabilities("not")
+    assert used == "plain"
+    likely = theirs > np.log(0.01)
+    assert likely.sum() > len(theirs)
+    # what they round differs, and nothing else
+    assert 0 < np.abs(ours - theirs)[likely].max() < 0.15
+    assert np.abs(ours - theirs)[likely].mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("file_type", "extra_buffers", "chosen"),
+    [(1, True, "repacked"), (2, False, "plain"), (None, True, "repacked"), (15, True, "own")],
+)
+def test_they_are_taken_for_the_types_that_they_know(
+    file_type: int | None, extra_buffers: bool, chosen: str
+) -> None:
+    if chosen == "own" and kernels.why_not():
+        chosen = "repacked"
+    load = protocol.Load("", "off", 1, 1024, extra_buffers)
+    assert choose_kernels(load, file_type, 0) == chosen
+    assert choose_kernels(load, file_type, 1) != "own"
+    load.own_kernels = False
+    assert choose_kernels(load, file_type, 0) == ("repacked" if extra_buffers else "plain")
