@@ -413,7 +413,7 @@ def file_identity(path: Path) -> tuple[int, ...]:
 
 
 def engine_environment() -> dict[str, str]:
-    """The environment of an engine: what its libraries need of the daemon's, and two settings."""
+    """The environment of an engine: what its libraries need of the daemon's, and some settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -424,6 +424,8 @@ def engine_environment() -> dict[str, str]:
         # and do not at all while others want the cores: see engine/threads.py
         "OMP_WAIT_POLICY": "passive",
         "GOMP_SPINCOUNT": "10000",
+        # numpy's library for matrices, of which the engine has none, would start threads that spin
+        "OPENBLAS_NUM_THREADS": "1",
         # an abort is for the daemon to handle, not for a debugger
         "GGML_NO_BACKTRACE": "1",
         **kept,

@@ -52,7 +52,9 @@ class Engine:
         ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
         self.llama, device = _load(load)
         threads = load.threads or threads_to_use(physical_cores(), self.llama.parameters)
-        crowded = threads_in_a_crowd(threads, self.llama.parameters)
+        crowded = threads_in_a_crowd(
+            threads, self.llama.parameters, own_kernels=self.llama.kernels == "own"
+        )
         self.manners = Manners(
             threads, self.llama.use_threads, crowded=None if load.threads else crowded
         )

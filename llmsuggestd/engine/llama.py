@@ -25,6 +25,7 @@ from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.offload import Size
 from llmsuggestd.engine.protocol import Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
+from llmsuggestd.engine.threads import Threads
 
 MAX_WIDTH = 32
 """Candidates at a time; the daemon allows no more."""
@@ -199,9 +200,11 @@ class Llama:
         # it knows the names of the sizes that it has met in papers
         return buffer.value.decode().replace("?B", f"{self.parameters / 1e6:.3g}M")
 
-    def use_threads(self, count: int) -> None:
+    def use_threads(self, threads: Threads) -> None:
         """Decode with so many threads from now on."""
-        C.llama_set_n_threads(self._context, count, count)
+        C.llama_set_n_threads(self._context, threads.llama, threads.llama)
+        if self.kernels == "own":
+            own_kernels.use_threads(threads.kernels)
 
     def tokenize(self, text: str) -> list[int]:
         """The tokens of a text, in which special tokens are plain text."""

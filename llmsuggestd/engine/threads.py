@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 SLICE: Final = 100_000
 """Nanoseconds of a time slice, the shortest that Linux allows. About as long as an operation."""
@@ -53,13 +53,27 @@ def threads_to_use(cores: int, parameters: int) -> int:
     return min(cores, 2 + parameters // 20_000_000)
 
 
-def threads_in_a_crowd(threads: int, parameters: int) -> int:
+class Threads(NamedTuple):
+    """Threads to decode with."""
+
+    llama: int
+    """For llama.cpp, which has hundreds of short operations a step."""
+    kernels: int
+    """For our own kernels, where they are used: nearly all of the work in a few long operations."""
+
+
+def threads_in_a_crowd(threads: int, parameters: int, *, own_kernels: bool) -> Threads:
     """Threads for a model where no core is free, of the number it has otherwise.
 
     To sleep and be woken takes about 0.1 ms, so only what computes for longer than that between two
-    meetings gains by a second thread. One thread meets nobody.
+    meetings gains by a second thread. One thread meets nobody. Our kernels leave so little to
+    llama.cpp that it needs no second one; and two threads of theirs wait for each other's turns on
+    two processors, which a model has to be large for.
     """
-    return min(threads, 1 + parameters // 100_000_000)
+    if own_kernels:
+        return Threads(1, min(threads, 2) if parameters >= 1_000_000_000 else 1)
+    enough = min(threads, 1 + parameters // 100_000_000)
+    return Threads(enough, enough)
 
 
 def runnable_elsewhere() -> int:
@@ -150,7 +164,7 @@ class Manners:
     """Takes as many threads as there are free cores, and has them spin only there."""
 
     def __init__(
-        self, threads: int, use_threads: Callable[[int], None], *, crowded: int | None
+        self, threads: int, use_threads: Callable[[Threads], None], *, crowded: Threads | None
     ) -> None:
         """`threads` are the most to use, and `crowded` those to use where no core is free.
 
@@ -180,11 +194,12 @@ class Manners:
         # twice in a row, or it is only passing
         free = free_cores(min(others, self._others))
         self._others, self._looked = others, time.monotonic()
-        count = self._threads
-        if self._crowded is not None:
-            count = min(count, free) if free > 1 else self._crowded
-        self._spinning.set(count <= free)
-        self._use_threads(count)
+        count = self._threads if self._crowded is None else min(self._threads, free)
+        threads = Threads(count, count)
+        if self._crowded is not None and free <= 1:
+            threads = self._crowded
+        self._spinning.set(max(threads) <= free)
+        self._use_threads(threads)
 
 
 def free_cores(others: int) -> int:

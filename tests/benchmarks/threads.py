@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from llmsuggestd.engine.threads import Manners
+from llmsuggestd.engine.threads import Manners, Threads
 from llmsuggestd.models import store
 from tests.benchmarks.engine import busy, fresh_goals
 
@@ -45,7 +45,7 @@ def measure(model: str, way: str, rounds: int) -> float:
 
 
 def _all_threads(manners: Manners) -> None:
-    manners._use_threads(manners._threads)
+    manners._use_threads(Threads(manners._threads, manners._threads))
 
 
 def in_a_process(model: str, way: str, rounds: int) -> float:

@@ -68,6 +68,11 @@ def register() -> None:
         raise KernelsUnavailable("this llama.cpp wants another version of them")
 
 
+def use_threads(count: int) -> None:
+    """Have them use so many threads from now on, rather than as many as llama.cpp."""
+    library().llmsuggest_use_threads(count)
+
+
 def why_not() -> str:
     """Why they cannot be used here; empty if they can, and then they are registered."""
     try:

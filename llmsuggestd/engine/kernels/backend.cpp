@@ -69,25 +69,23 @@ void multiply(const Product &p, int threads, Scratch &scratch) {
     scratch.reserve(size_t(p.columns) * p.blocks);
     Activations *y = scratch.activations.get();
     float *scales = scratch.scales.get();
+    // for a few tokens it is not worth a meeting of the threads
+#pragma omp parallel for num_threads(threads) if (p.columns > MAX_COLUMNS)
+    for (int c = 0; c < p.columns; c++)
+        quantize<Format>((const float *)(p.x + c * p.x_stride), y + size_t(c) * p.blocks,
+                         scales + size_t(c) * p.blocks, p.blocks);
+
     const int groups = (p.columns + MAX_COLUMNS - 1) / MAX_COLUMNS;
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for schedule(static)
-        for (int c = 0; c < p.columns; c++)
-            quantize<Format>((const float *)(p.x + c * p.x_stride), y + size_t(c) * p.blocks,
-                             scales + size_t(c) * p.blocks, p.blocks);
-        // a thread that has to share its core does less, and nobody waits for it
-#pragma omp for schedule(dynamic)
-        for (int row = 0; row < p.rows; row += ROWS)
-            for (int group = 0, c = 0; group < groups; group++) {
-                const int n = (p.columns - c + groups - group - 1) / (groups - group);
-                multiply_rows_of<Format>(n, p.weights + row * p.row_bytes, p.row_bytes,
-                                         std::min(ROWS, p.rows - row), p.blocks, y + size_t(c) * p.blocks,
-                                         scales + size_t(c) * p.blocks, p.out + c * p.out_stride + row,
-                                         p.out_stride);
-                c += n;
-            }
-    }
+    // dynamic: a thread that has to share its core with others does less
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (int row = 0; row < p.rows; row += ROWS)
+        for (int group = 0, c = 0; group < groups; group++) {
+            const int n = (p.columns - c + groups - group - 1) / (groups - group);
+            multiply_rows_of<Format>(n, p.weights + row * p.row_bytes, p.row_bytes, std::min(ROWS, p.rows - row),
+                                     p.blocks, y + size_t(c) * p.blocks, scales + size_t(c) * p.blocks,
+                                     p.out + c * p.out_stride + row, p.out_stride);
+            c += n;
+        }
 }
 
 void multiply(int type, const Product &product, int threads, Scratch &scratch) {
@@ -152,8 +150,11 @@ void attend_all(const ggml_tensor *node, int threads) {
     }
 }
 
+int threads_asked_for = 0;  // 0: as many as llama.cpp's
+
 struct Context {
-    int threads = 1;
+    int llama_threads = 1;
+    int threads() const { return threads_asked_for ? threads_asked_for : llama_threads; }
     bool (*abort)(void *) = nullptr;
     void *abort_data = nullptr;
     Scratch scratch;
@@ -175,7 +176,7 @@ void multiply(const ggml_tensor *node, Context &context) {
     multiply(weights->type,
              {(const char *)weights->data, weights->nb[1], int(weights->ne[1]), int(weights->ne[0] / BLOCK),
               (const char *)x->data, x->nb[1], int(x->ne[1]), (float *)node->data, node->nb[1] / sizeof(float)},
-             context.threads, context.scratch);
+             context.threads(), context.scratch);
 }
 
 ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
@@ -187,7 +188,7 @@ ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
         if (node->op == op_mul_mat)
             multiply(node, context);
         else
-            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads); });
+            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads()); });
     }
     return GGML_STATUS_SUCCESS;
 }
@@ -249,7 +250,7 @@ bool supports_buffers(ggml_backend_device *, ggml_backend_buffer_type *type) {
     return ggml.ggml_backend_buft_is_host(type);
 }
 
-void set_threads(ggml_backend *backend, int threads) { ((Context *)backend->context)->threads = threads; }
+void set_threads(ggml_backend *backend, int threads) { ((Context *)backend->context)->llama_threads = threads; }
 void set_abort(ggml_backend *backend, bool (*abort)(void *), void *data) {
     Context &context = *(Context *)backend->context;
     context.abort = abort;
@@ -306,6 +307,9 @@ EXPORT void llmsuggest_connect(const GgmlFunctions *functions) {
         missing -= moves_nothing[op] || op == op_mul_mat || op == op_flash_attn_ext;
     }
 }
+
+// From now on, in place of as many threads as llama.cpp has.
+EXPORT void llmsuggest_use_threads(int count) { threads_asked_for = count; }
 
 EXPORT ggml_backend_reg *ggml_backend_init() {
     static ggml_backend_reg registry = {

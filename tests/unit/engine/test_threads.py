@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from llmsuggestd.engine import threads
-from llmsuggestd.engine.threads import Manners, free_cores, threads_in_a_crowd, threads_to_use
+from llmsuggestd.engine.threads import (
+    Manners,
+    Threads,
+    free_cores,
+    threads_in_a_crowd,
+    threads_to_use,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,12 +31,19 @@ def test_small_models_get_few_threads(cores: int, parameters: int, threads: int)
 
 
 @pytest.mark.parametrize(
-    ("threads", "parameters", "crowded"), [(2, 5_700_000, 1), (4, 410_000_000, 4), (2, 10**10, 2)]
+    ("threads", "parameters", "own", "theirs"),
+    [
+        (2, 5_700_000, Threads(1, 1), Threads(1, 1)),
+        (4, 410_000_000, Threads(1, 1), Threads(4, 4)),
+        (2, 10**10, Threads(1, 2), Threads(2, 2)),
+        (1, 10**10, Threads(1, 1), Threads(1, 1)),
+    ],
 )
-def test_small_models_get_one_thread_in_a_crowd(
-    threads: int, parameters: int, crowded: int
+def test_few_threads_in_a_crowd(
+    threads: int, parameters: int, own: Threads, theirs: Threads
 ) -> None:
-    assert threads_in_a_crowd(threads, parameters) == crowded
+    assert threads_in_a_crowd(threads, parameters, own_kernels=True) == own
+    assert threads_in_a_crowd(threads, parameters, own_kernels=False) == theirs
 
 
 class Machine:
@@ -40,7 +53,7 @@ class Machine:
         self.others = [0]
         self.now = 0.0
         self.spinning = True
-        self.threads = 0
+        self.threads: int | Threads = 0
         monkeypatch.setattr(os, "cpu_count", lambda: 4)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
         monkeypatch.setattr(threads, "runnable_elsewhere", self._others)
@@ -54,14 +67,17 @@ class Machine:
     def _set(self, on: bool) -> None:
         self.spinning = on
 
-    def _use(self, count: int) -> None:
-        self.threads = count
+    def _use(self, threads: Threads) -> None:
+        """Keep the number, if it is the same for both."""
+        self.threads = threads.llama if threads.llama == threads.kernels else threads
 
-    def manners(self, threads: int, crowded: int | None) -> Manners:
+    def manners(self, threads: int, crowded: int | Threads | None) -> Manners:
+        if isinstance(crowded, int):
+            crowded = Threads(crowded, crowded)
         return Manners(threads, self._use, crowded=crowded)
 
     @property
-    def state(self) -> tuple[int, bool]:
+    def state(self) -> tuple[int | Threads, bool]:
         """Threads, and whether they spin."""
         return self.threads, self.spinning
 
@@ -87,6 +103,9 @@ def test_as_many_threads_as_free_cores(
     for (most, crowded), state in (((4, 4), large), ((2, 1), small)):
         machine.manners(most, crowded).before_request()
         assert machine.state == state
+    ours = machine.manners(4, Threads(1, 2))
+    ours.before_request()
+    assert machine.state == (large if others < 3 else (Threads(1, 2), False))
 
 
 @pytest.mark.parametrize(("others", "spinning"), [(0, True), (1, False), (9, False)])
