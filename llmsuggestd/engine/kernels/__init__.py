@@ -46,6 +46,8 @@ def library() -> ctypes.CDLL:
         loaded = ctypes.CDLL(found.origin)
     except OSError as error:
         raise KernelsUnavailable(str(error)) from error
+    if not hasattr(loaded, "llmsuggest_use_threads"):  # in a checkout that has been updated
+        raise KernelsUnavailable("they are older than this llmsuggestd: install it again")
     if not loaded.ggml_backend_score():
         raise KernelsUnavailable("this processor has no AVX-512 VNNI")
     return loaded

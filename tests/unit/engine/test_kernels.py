@@ -6,6 +6,7 @@ import ctypes
 import platform
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -27,6 +28,25 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
     if platform.machine() != "x86_64" or not cpu.exists() or "avx512_vnni" not in cpu.read_text():
         pytest.skip("this processor cannot")
     assert kernels.why_not() == ""
+
+
+@pytest.mark.parametrize(
+    ("patch", "value", "reason"),
+    [
+        ("platform.machine", lambda: "aarch64", "for x86-64"),
+        ("importlib.util.find_spec", lambda _: None, "were not compiled"),
+        ("ctypes.CDLL", lambda _: object(), "install it again"),
+        ("ctypes.CDLL", lambda _: Mock(ggml_backend_score=lambda: 0), "has no AVX-512"),
+    ],
+)
+def test_why_they_are_not_used(
+    patch: str, value: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: Mock(origin="there"))
+    monkeypatch.setattr(patch, value)
+    with pytest.raises(kernels.KernelsUnavailable, match=reason):
+        kernels.library.__wrapped__()
 
 
 def random_weights(rows: int, blocks: int, name: str) -> np.ndarray[Any, Any]:

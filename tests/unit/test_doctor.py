@@ -1,0 +1,49 @@
+"""What `doctor` says of the kernels: which are used, and why not faster ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd import accelerators, doctor
+from llmsuggestd.accelerators import Describe
+from llmsuggestd.daemon.engine import _remember_crashed
+from llmsuggestd.paths import Paths
+
+CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
+
+
+@pytest.mark.parametrize(
+    ("missing", "crashed", "expected"),
+    [
+        ("", set(), [("ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")]),
+        ("they are for x86-64", set(), [("ok", "llama.cpp's; of ours: they are for x86-64")]),
+        ("", {"own_kernels"}, [("warning", "ours crashed here: llama.cpp's are used")]),
+        (
+            "",
+            {"own_kernels", "extra_buffers"},
+            [
+                ("warning", "ours crashed here: llama.cpp's are used"),
+                (
+                    "warning",
+                    "llama.cpp's fastest (extra buffer types) crashed here, and are left out",
+                ),
+            ],
+        ),
+    ],
+)
+def test_kernels(
+    missing: str,
+    crashed: set[str],
+    expected: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(accelerators, "describe", lambda: Describe([CPU], "", "1.0", 4, missing))
+    paths = Paths(*[tmp_path] * 5)
+    if crashed:
+        _remember_crashed(paths.engine_memory, frozenset(crashed))
+    found = [finding for finding in doctor._llama_cpp(paths) if finding.part == "kernels"]
+    assert [(finding.level, finding.message) for finding in found] == expected
+    assert all(str(paths.engine_memory) in f.remedy for f in found if f.level == "warning")
