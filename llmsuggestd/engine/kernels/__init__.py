@@ -2,7 +2,7 @@
 
 `multiply.h` has the arithmetic and why it is ours, `backend.cpp` what ggml asks of a backend, and
 `ggml.h` what a backend has to know of ggml. They are compiled where llmsuggestd is installed
-(pyproject.toml), for x86-64 processors with AVX-512 VNNI; anywhere else llama.cpp's own kernels do
+(setup.py), for x86-64 processors with AVX-512 VNNI; anywhere else llama.cpp's own kernels do
 the work.
 """
 
