@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -27,6 +28,8 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
     cpu = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpu.exists() or "avx512_vnni" not in cpu.read_text():
         pytest.skip("this processor cannot")
+    if shutil.which("g++") is None:
+        pytest.skip("they want GCC, or a Clang that has OpenMP")
     assert kernels.why_not() == ""
 
 
