@@ -91,6 +91,9 @@ class Engine:
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
+        if request.mode == "sample" and request.seed is not None:
+            # what earlier prompts have left is rounded a little differently, and draws differently
+            llama.forget()
         healing = Healing(llama.step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))
         prompt_ms = _ms_since(began)

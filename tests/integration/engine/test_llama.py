@@ -133,14 +133,17 @@ def test_llama_cpp_itself_stops_a_decode(
 
 
 def test_a_seed_draws_the_same_again(engine: Engine) -> None:
-    def draw(seed: int) -> list[tuple[str, float]]:
-        engine.llama.forget()  # the same arithmetic, to the last bit
-        request = protocol.Suggest(1, "⊢ 2 + 2 = 4", "", 5, 32, "sample", 1.0, seed)
+    """To the last bit, whatever was asked before, of which an answer may reuse some."""
+
+    def draw(seed: int | None, goal: str = "⊢ 2 + 2 = 4") -> list[tuple[str, float]]:
+        request = protocol.Suggest(1, goal, "", 5, 32, "sample", 1.0, seed)
         return [(s.text, s.score) for s in engine.suggest(request).suggestions]
 
     first = draw(1)
     assert draw(2) != first
-    assert draw(1) == first
+    for goal in ("n : Nat\n⊢ n = n", "⊢ 2 + 2 = 5", "⊢ 2 + 2 = 4 ∧ 1 = 1"):
+        draw(None, goal)
+        assert draw(1) == first
 
 
 def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
