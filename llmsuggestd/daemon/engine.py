@@ -46,10 +46,8 @@ STRIKES: Final = 3
 
 CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
 
-FAST_PATHS: Final = (frozenset({"extra_buffers"}), frozenset({"own_kernels"}))
-"""What an engine does without, one after the other, where it crashes: fields of `protocol.Load`."""
-
-ALL_FAST_PATHS: Final = FAST_PATHS[0] | FAST_PATHS[1]
+FAST_PATHS: Final = ("extra_buffers", "own_kernels")
+"""What an engine does without where it crashes, first by one alone: fields of `protocol.Load`."""
 
 # What an engine may see of the environment: its libraries and its accelerators, no secrets.
 ENVIRONMENT: Final = (
@@ -367,7 +365,8 @@ class Supervisor:
 
     async def _spawn(self) -> EngineProcess:
         """Start an engine; one that a crash ends is tried with less of what may have crashed."""
-        left_out = [self.crashed, *(self.crashed | path for path in FAST_PATHS), ALL_FAST_PATHS]
+        left_out = [self.crashed, *(self.crashed | {path} for path in FAST_PATHS),
+                    frozenset(FAST_PATHS)]  # fmt: skip
         attempts = [(gpu, paths) for gpu in (self._load.gpu, "off") for paths in left_out]
         last: EngineDied | None = None
         for gpu, without in dict.fromkeys(attempts):
@@ -449,12 +448,12 @@ def machine_and_build() -> str:
 
 
 def recall_crashed(memory: Path) -> frozenset[str]:
-    """Those of ALL_FAST_PATHS that crashed on this machine and build before."""
+    """Those of FAST_PATHS that crashed on this machine and build before."""
     try:
         remembered = json.loads(memory.read_text())
         if remembered["for"] != machine_and_build():
             return frozenset()
-        return ALL_FAST_PATHS.intersection(remembered["crashed"])
+        return frozenset(FAST_PATHS).intersection(remembered["crashed"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 

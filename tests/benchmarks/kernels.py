@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from llmsuggestd.daemon.engine import engine_environment
+from llmsuggestd.engine.kernels import why_not
 from llmsuggestd.engine.protocol import Kernels
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 16, 32)
@@ -63,7 +64,9 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(options.model, options.measure, options.threads)))
         return
-    kinds = get_args(Kernels)
+    kinds = get_args(Kernels)[bool(why_not()) :]
+    if why_not():
+        print(f"without ours: {why_not()}", file=sys.stderr)
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(options.rounds):
         for kind in kinds:

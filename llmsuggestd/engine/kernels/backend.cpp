@@ -1,7 +1,8 @@
 // A ggml backend that multiplies by quantised weights, for llama.cpp to use beside its CPU backend.
 //
 // llama.cpp gives it the products that it says it can do, and does all else itself. Both work in the
-// main memory and on the same threads (libgomp keeps one pool), one after the other. See multiply.h
+// main memory and on the same threads (libgomp keeps one pool), one after the other; whether to abort,
+// llama.cpp's CPU backend looks between two products. See multiply.h
 // for the arithmetic, and __init__.py for how llama.cpp gets it. Where the compiler or the processor
 // has not what it takes, `ggml_backend_score` is 0 and nothing else may be called.
 
@@ -155,8 +156,6 @@ int threads_asked_for = 0;  // 0: as many as llama.cpp's
 struct Context {
     int llama_threads = 1;
     int threads() const { return threads_asked_for ? threads_asked_for : llama_threads; }
-    bool (*abort)(void *) = nullptr;
-    void *abort_data = nullptr;
     Scratch scratch;
 };
 
@@ -184,7 +183,6 @@ ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
     for (int i = 0, count = ggml.ggml_graph_n_nodes(graph); i < count; i++) {
         const ggml_tensor *node = ggml.ggml_graph_node(graph, i);
         if (moves_nothing[node->op] || !(node->flags & GGML_TENSOR_FLAG_COMPUTE)) continue;
-        if (context.abort && context.abort(context.abort_data)) return GGML_STATUS_ABORTED;
         if (node->op == op_mul_mat)
             multiply(node, context);
         else
@@ -251,11 +249,6 @@ bool supports_buffers(ggml_backend_device *, ggml_backend_buffer_type *type) {
 }
 
 void set_threads(ggml_backend *backend, int threads) { ((Context *)backend->context)->llama_threads = threads; }
-void set_abort(ggml_backend *backend, bool (*abort)(void *), void *data) {
-    Context &context = *(Context *)backend->context;
-    context.abort = abort;
-    context.abort_data = data;
-}
 
 size_t device_count(ggml_backend_reg *) { return 1; }
 
@@ -278,9 +271,7 @@ ggml_backend_device *device(ggml_backend_reg *registry, size_t) {
 }
 
 void *procedure(ggml_backend_reg *, const char *name) {
-    if (!std::strcmp(name, "ggml_backend_set_n_threads")) return (void *)set_threads;
-    if (!std::strcmp(name, "ggml_backend_set_abort_callback")) return (void *)set_abort;
-    return nullptr;
+    return std::strcmp(name, "ggml_backend_set_n_threads") ? nullptr : (void *)set_threads;
 }
 
 }  // namespace

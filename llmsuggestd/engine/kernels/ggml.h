@@ -11,7 +11,7 @@
 constexpr int GGML_BACKEND_API_VERSION = 2;
 
 enum ggml_type : int { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_Q4_K = 12, GGML_TYPE_Q5_K = 13, GGML_TYPE_Q6_K = 14 };
-enum ggml_status : int { GGML_STATUS_SUCCESS = 0, GGML_STATUS_ABORTED = 1 };
+enum ggml_status : int { GGML_STATUS_SUCCESS = 0 };
 enum ggml_backend_dev_type : int { GGML_BACKEND_DEVICE_TYPE_ACCEL = 3 };
 
 constexpr int32_t GGML_TENSOR_FLAG_COMPUTE = 16;
