@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -73,14 +75,20 @@ def catalogue(as_json: bool) -> None:
     if as_json:
         print_json({"models": [asdict(entry) for entry in CATALOGUE.values()]})
         return
-    for entry in CATALOGUE.values():
-        sizes = size_text(entry.bytes)
-        if entry.repo:
-            sizes += f" as Q4_K_M, {size_text(entry.download_bytes)} to fetch"
-        click.echo(f"{click.style(entry.id, bold=True)}  ({sizes}; {entry.licence})")
-        click.echo(f"    {entry.good_for}")
-        if entry.repo:
-            click.echo(f"    {entry.repo}")
+    _print_table(
+        ("id", "size", "download", "licence", "good for"),
+        [
+            (
+                entry.id,
+                size_text(entry.bytes),
+                size_text(entry.download_bytes) if entry.repo else "",
+                entry.licence,
+                entry.good_for,
+            )
+            for entry in CATALOGUE.values()
+        ],
+    )
+    click.echo("\n`llmsuggestd models pull ID` fetches one and converts it to 4 bits (Q4_K_M).")
 
 
 @command.command("pull")
@@ -365,8 +373,12 @@ def _short(source: str) -> str:
 
 
 def _print_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Print columns as wide as their widest entry."""
+    """Print columns as wide as their widest entry; a terminal gets each row on one line."""
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for number, row in enumerate([headings, *rows]):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(click.style(line.rstrip(), bold=number == 0))
+        line = line.rstrip()
+        if room is not None and len(line) > room:
+            line = line[: room - 1] + "…"
+        click.echo(click.style(line, bold=number == 0))

@@ -25,9 +25,10 @@ class Entry:
     licence: str
     suggests_tactics: bool
     good_for: str
+    """In a few words: `models catalogue` gives each model one line of 80 columns."""
 
 
-_PLAIN: Final = "not a tactic model: plain text; a base for training, and to try sizes and speed"
+_PLAIN: Final = "no tactics: a base for training"
 
 
 def _pythia(size: str, download: float, converted: float) -> Entry:
@@ -46,22 +47,22 @@ CATALOGUE: Final = {
     entry.id: entry
     for entry in (
         Entry(
-            "starter",
-            None,
-            0,
-            Path(__file__).with_name("starter.gguf").stat().st_size,
-            "apache-2.0",
-            True,
-            "ships with llmsuggestd: goals of core Lean, answers at once",
-        ),
-        Entry(
             "llmstep-2.8b",
             "wellecks/llmstep-mathlib4-pythia2.8b",
             5_690_000_000,
             1_790_000_000,
             "mit",
             True,
-            "Mathlib: llmstep's own model, trained on its proofs; needs 3 GB of memory",
+            "Mathlib; needs 3 GB of memory",
+        ),
+        Entry(
+            "starter",
+            None,
+            0,
+            Path(__file__).with_name("starter.gguf").stat().st_size,
+            "apache-2.0",
+            True,
+            "core Lean; ships, answers at once",
         ),
         _pythia("70m", 168, 51),
         _pythia("160m", 377, 111),
@@ -71,4 +72,4 @@ CATALOGUE: Final = {
         _pythia("2.8b", 5_687, 1_791),
     )
 }
-"""By id."""
+"""By id, the most useful first: a list in a terminal begins with what to take."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from llmsuggestd.cli import models as cli_models
 from llmsuggestd.cli.models import QUANTS
 from llmsuggestd.convert import RECIPES
 from llmsuggestd.errors import InputError, UsageError
@@ -53,10 +55,18 @@ def test_the_catalogue_has_what_the_documents_promise() -> None:
     for entry in CATALOGUE.values():
         store.check_id(entry.id)
         assert (entry.repo is None) == (entry.id == store.STARTER)
-        assert entry.suggests_tactics != ("not a tactic model" in entry.good_for)
+        assert entry.suggests_tactics != ("no tactics" in entry.good_for)
         if entry.repo:
             assert hub.REPO.fullmatch(entry.repo)
             assert 0 < entry.bytes < entry.download_bytes
+
+
+def test_the_catalogue_fits_a_terminal_with_the_most_useful_model_first() -> None:
+    lines = CliRunner().invoke(cli_models.command, ["catalogue"]).output.splitlines()
+    assert len(lines) < 24  # and a line for the prompt
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("llmstep-2.8b ")
+    assert [line.split(" ")[0] for line in lines[1 : 1 + len(CATALOGUE)]] == list(CATALOGUE)
 
 
 def test_the_quantisations_are_the_converters() -> None:
