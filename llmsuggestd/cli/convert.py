@@ -2,6 +2,170 @@
 
 from __future__ import annotations
 
-from llmsuggestd.convert.command import command
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-__all__ = ["command"]
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from llmsuggestd.cli import print_json
+from llmsuggestd.cli.signals import terminating
+from llmsuggestd.convert import DEFAULT_QUANT, RECIPES, Summary, convert
+from llmsuggestd.convert import check as checking
+from llmsuggestd.convert.check import CheckReport
+from llmsuggestd.convert.hub import find_checkpoint
+from llmsuggestd.convert.samples import BUILT_IN, read_samples
+from llmsuggestd.errors import ModelError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("checkpoint")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write.  [default: NAME-QUANT.gguf in this folder]",
+)
+@click.option(
+    "-q",
+    "--quant",
+    type=click.Choice(list(RECIPES), case_sensitive=False),
+    default=DEFAULT_QUANT,
+    show_default=True,
+    help="How many bits a weight gets, and how they are laid out.",
+)
+@click.option("--revision", help="Branch, tag or commit, if CHECKPOINT is a repository.")
+@click.option("--name", help="The model's name in the file.  [default: the checkpoint's]")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="How many quantise.  [default: all cores]"
+)
+@click.option(
+    "--check", is_flag=True, help="Then compare the file with the checkpoint on sample goals."
+)
+@click.option(
+    "--goals",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The goals for --check: text with blank lines between, or .jsonl.  [default: built in]",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    checkpoint: str,
+    output: Path | None,
+    quant: str,
+    revision: str | None,
+    name: str | None,
+    threads: int | None,
+    goals: Path | None,
+    *,
+    check: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Convert a GPT-NeoX checkpoint (Pythia and its fine-tunes) to a GGUF file.
+
+    CHECKPOINT is a folder in Hugging Face layout (config.json, tokenizer.json, and safetensors
+    or pytorch_model.bin files), or a repository of the hub such as EleutherAI/pythia-2.8b.
+    """
+    samples = read_samples(goals) if goals else BUILT_IN
+    report = None
+    with terminating():
+        folder, source, found_name = find_checkpoint(checkpoint, revision, quiet=quiet)
+        target = output or Path(f"{found_name}-{quant}.gguf")
+        with _progress_bar("converting", shown=not quiet) as progress:
+            summary = convert(
+                folder,
+                target,
+                quant,
+                name=name or found_name,
+                source=source,
+                threads=threads,
+                progress=progress,
+            )
+        for warning in summary.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        if not quiet and not as_json:
+            click.echo(_sentence(summary))
+        if check or goals:
+            with _progress_bar("F16 to compare with", shown=not quiet) as progress:
+                report = checking.check(
+                    folder,
+                    target,
+                    samples,
+                    is_f16=summary.quant == "F16",
+                    threads=threads,
+                    progress=progress,
+                )
+    if as_json:
+        result = summary.to_dict() | ({"check": report.to_dict()} if report else {})
+        print_json(result)
+    elif report and not quiet:
+        _print_report(report)
+    if report and report.tokenisation and report.tokenisation.different:
+        raise ModelError(
+            f"{target}: llama.cpp tokenises {len(report.tokenisation.different)} of"
+            f" {report.tokenisation.texts} goals otherwise than the checkpoint's tokenizer",
+            "Please report this, with the checkpoint's name.",
+        )
+
+
+def _sentence(summary: Summary) -> str:
+    return (
+        f"{summary.output}: {summary.bytes / 1e6:,.1f} MB,"
+        f" {summary.parameters / 1e6:,.1f} million weights as {summary.quant},"
+        f" {summary.bytes * 8 / summary.parameters:.2f} bits each,"
+        f" in {summary.seconds:.1f} s"
+    )
+
+
+def _print_report(report: CheckReport) -> None:
+    table = Table(title=f"Against F16, on {report.goals} goals", title_justify="left")
+    for heading in ("", "positions", "same top token", "mean KL (nats)", "largest KL"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for label, distance in (("everywhere", report.everywhere), ("in tactics", report.tactics)):
+        if distance:
+            table.add_row(
+                label,
+                f"{distance.positions:,}",
+                f"{distance.top1_agreement:.1%}",
+                f"{distance.mean_kl:.5f}",
+                f"{distance.max_kl:.5f}",
+            )
+    if table.row_count:
+        Console().print(table)
+    if report.tokenisation is None:
+        click.echo("Tokenisation was not checked: pip install tokenizers.")
+    else:
+        click.echo(
+            f"Tokenised as the checkpoint's tokenizer does: {report.tokenisation.equal} of"
+            f" {report.tokenisation.texts} goals."
+        )
+
+
+@contextlib.contextmanager
+def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
+    """Give a function that takes the weights done and all weights, and draws a bar of them."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    # On a pipe there is nothing to draw on: rich would print the last state only.
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmsuggestd.cli import print_json
+from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
 from llmsuggestd.models.store import size_text
@@ -124,7 +125,6 @@ def pull(
     Face hub (owner/name), or a GGUF file of one (owner/name/file.gguf), each with @REVISION if
     need be. Whatever interrupts it, the same command continues where it stopped.
     """
-    from llmsuggestd.convert.command import terminating
     from llmsuggestd.models import pull as pulling
     from llmsuggestd.models import store
 
@@ -152,7 +152,6 @@ def import_(
     file: Path, name: str | None, link: bool, any_architecture: bool, as_json: bool
 ) -> None:
     """Check the GGUF file FILE, try it, and make a copy of it available. FILE stays as it is."""
-    from llmsuggestd.convert.command import terminating
     from llmsuggestd.models.local import import_file
 
     with terminating(), Display(quiet=as_json) as display:

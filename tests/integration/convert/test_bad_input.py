@@ -22,7 +22,7 @@ from llmsuggestd.errors import ExitCode, InputError, LlmsuggestdError, UsageErro
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import Tensors, config, make_checkpoint, random_weights
 
-COMMAND = (sys.executable, "-m", "llmsuggestd.convert")
+COMMAND = (sys.executable, "-m", "llmsuggestd", "convert")
 EMBEDDING = "gpt_neox.embed_in.weight"
 MATRIX = "gpt_neox.layers.1.mlp.dense_h_to_4h.weight"
 VECTOR = "gpt_neox.layers.0.input_layernorm.bias"
@@ -269,9 +269,9 @@ LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-sys.argv[0] = "convert"
+sys.argv.insert(1, "convert")
 import runpy
-runpy.run_module("llmsuggestd.convert", run_name="__main__")
+runpy.run_module("llmsuggestd", run_name="__main__")
 """
 
 

@@ -17,7 +17,7 @@ from tests.unit.convert.checkpoints import config, make_checkpoint, neox_tokeniz
 
 ROOT = Path(__file__).parents[3]
 INSTALLED = (sys.executable, "-P", "-m", "llmsuggestd", "convert")
-CHECKOUT = (sys.executable, "-m", "convert")
+SCRIPT = (sys.executable, "convert/checkpoint_to_gguf.py")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def run(
 
 
 def test_both_ways_make_the_same_file(checkpoint: Path, tmp_path: Path) -> None:
-    from_checkout = run(CHECKOUT, checkpoint, "-o", tmp_path / "a.gguf", cwd=ROOT)
+    from_checkout = run(SCRIPT, checkpoint, "-o", tmp_path / "a.gguf", cwd=ROOT)
     installed = run(INSTALLED, checkpoint, "-o", tmp_path / "b.gguf", cwd=tmp_path)
     assert from_checkout.returncode == installed.returncode == 0, installed.stderr
     assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
@@ -137,7 +137,7 @@ def test_a_wrong_command_line(tmp_path: Path, arguments: tuple[str, ...]) -> Non
 def test_help_is_quick_and_imports_little(tmp_path: Path) -> None:
     script = (
         "import sys; sys.argv = ['convert', '--help']\n"
-        "from llmsuggestd.convert.command import command\n"
+        "from llmsuggestd.cli.convert import command\n"
         "try: command()\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'transformers', 'llama_cpp', 'huggingface_hub'} & set(sys.modules)"

@@ -37,7 +37,7 @@ def convert(
     variables = os.environ | hub.environment(folder / "hf") | environment
     del variables["HF_HUB_DISABLE_PROGRESS_BARS"]  # --quiet has that effect
     return subprocess.run(
-        [sys.executable, "-m", "llmsuggestd.convert", *(arguments or [REPO]), "--quiet"],
+        [sys.executable, "-m", "llmsuggestd", "convert", *(arguments or [REPO]), "--quiet"],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
         env=variables,
     )  # fmt: skip

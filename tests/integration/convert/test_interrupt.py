@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd.convert.command import terminating
+from llmsuggestd.cli.signals import terminating
 from tests.unit.convert.checkpoints import config, make_checkpoint, random_weights
 
-COMMAND = (sys.executable, "-m", "llmsuggestd.convert")
+COMMAND = (sys.executable, "-m", "llmsuggestd", "convert")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,11 @@ from llmsuggestd.convert import conversion
 from llmsuggestd.errors import InputError
 
 
+def numbers(count: int) -> Iterator[Any]:
+    """Stand-ins for runs of weights."""
+    return ((n,) for n in range(count))
+
+
 def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     barrier = threading.Barrier(3)
 
@@ -22,7 +27,7 @@ def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(conversion, "encode_rows", meet)
     with conversion._Workers(3) as workers:
-        found = [int(part[0]) for part in workers.encode((n,) for n in range(9))]
+        found = [int(part[0]) for part in workers.encode(numbers(9))]
     assert found == list(range(9))
 
 
@@ -30,7 +35,7 @@ def test_what_is_in_memory_does_not_grow_with_the_model(monkeypatch: pytest.Monk
     monkeypatch.setattr(conversion, "encode_rows", lambda number: np.array([number]))
     begun = 0
 
-    def runs() -> Iterator[tuple[int]]:
+    def runs() -> Iterator[Any]:
         nonlocal begun
         for number in range(1000):
             begun += 1
@@ -55,7 +60,7 @@ def test_after_a_failure_no_other_run_begins(monkeypatch: pytest.MonkeyPatch) ->
     def convert() -> None:
         with conversion._Workers(2) as workers:
             try:
-                list(workers.encode((n,) for n in range(100)))
+                list(workers.encode(numbers(100)))
             finally:
                 threading.Timer(0.2, failed.set).start()
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.convert.config import NeoXConfig, read_config
+from llmsuggestd.convert.jsonfile import read_json_object
+from llmsuggestd.convert.safetensors_file import read_safetensors
+from llmsuggestd.convert.stored import StoredTensor
+from llmsuggestd.convert.unpickle import read_pickle
 from llmsuggestd.errors import InputError
-
-from .config import NeoXConfig, read_config
-from .jsonfile import read_json_object
-from .safetensors_file import read_safetensors
-from .stored import StoredTensor
-from .unpickle import read_pickle
 
 # In the order transformers prefers them.
 WEIGHTS = (("model.safetensors", read_safetensors), ("pytorch_model.bin", read_pickle))

@@ -13,9 +13,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
 from llmsuggestd.errors import InputError
-
-from .stored import StoredTensor, contiguous_strides
 
 # Bits of every type that safetensors names and a checkpoint may hold beside the weights.
 TYPE_BITS = {

@@ -10,10 +10,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmsuggestd.convert.metadata import Source, find_source
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.models.hub import REPO, DownloadError, hub_errors, look_up
-
-from .metadata import Source, find_source
 
 SMALL_FILES = (
     "config.json",

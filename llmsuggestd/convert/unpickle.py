@@ -20,9 +20,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
-
-from .stored import StoredTensor
 
 # torch's storage classes: safetensors' name for the type, bytes an element.
 STORAGES = {

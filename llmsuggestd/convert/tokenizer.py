@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 from gguf import TokenType
 
+from llmsuggestd.convert.jsonfile import read_json_object, read_optional_json_object
 from llmsuggestd.errors import InputError
-
-from .jsonfile import read_json_object, read_optional_json_object
 
 # What ByteLevel splits by; some tokenizer.json files spell it out.
 GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

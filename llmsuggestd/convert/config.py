@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.convert.jsonfile import read_json_object
 from llmsuggestd.errors import InputError
-
-from .jsonfile import read_json_object
 
 ARCHITECTURE = "GPTNeoXForCausalLM"
 

@@ -20,12 +20,11 @@ from gguf import (
     RopeScalingType,
 )
 
+from llmsuggestd.convert.checkpoint import Checkpoint
+from llmsuggestd.convert.config import NeoXConfig
+from llmsuggestd.convert.recipe import Recipe
+from llmsuggestd.convert.tokenizer import PRE_TYPE, Tokenizer
 from llmsuggestd.version import __version__
-
-from .checkpoint import Checkpoint
-from .config import NeoXConfig
-from .recipe import Recipe
-from .tokenizer import PRE_TYPE, Tokenizer
 
 PROMPT_TEMPLATE = "[GOAL]{goal}[PROOFSTEP]{prefix}"
 

@@ -24,16 +24,21 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFWriter
 
+from llmsuggestd.convert.checkpoint import Checkpoint, open_checkpoint
+from llmsuggestd.convert.config import read_config
+from llmsuggestd.convert.gguf_file import (
+    TensorInfo,
+    padded_size,
+    replacing,
+    write_header,
+    write_tensor,
+)
+from llmsuggestd.convert.layout import ModelTensor, model_tensors, slots
+from llmsuggestd.convert.metadata import Source, find_source, make_writer
+from llmsuggestd.convert.quantize import library, quantize_rows, row_bytes
+from llmsuggestd.convert.recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
+from llmsuggestd.convert.tokenizer import Tokenizer, read_tokenizer
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
-
-from .checkpoint import Checkpoint, open_checkpoint
-from .config import read_config
-from .gguf_file import TensorInfo, padded_size, replacing, write_header, write_tensor
-from .layout import ModelTensor, model_tensors, slots
-from .metadata import Source, find_source, make_writer
-from .quantize import library, quantize_rows, row_bytes
-from .recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
-from .tokenizer import Tokenizer, read_tokenizer
 
 # Elements of one run: large enough that starting it costs nothing next to quantising it, small
 # enough that a few of them (4 bytes each, and copies) stay far below a hundred megabytes.

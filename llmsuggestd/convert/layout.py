@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from llmsuggestd.convert.config import NeoXConfig
+from llmsuggestd.convert.stored import FLOAT_TYPES, StoredTensor
 from llmsuggestd.errors import InputError
-
-from .config import NeoXConfig
-from .stored import FLOAT_TYPES, StoredTensor
 
 # Buffers that old checkpoints carry along and that are computed anew.
 BUFFERS = (".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
