@@ -47,7 +47,6 @@ def test_the_wheel_has_all_that_the_package_needs(names: set[str]) -> None:
         for folder, patterns in {
             "lean": ["*.lean", "LlmSuggest/*.lean", "lakefile.toml", "lean-toolchain"],
             "packaging": ["icons/*", "linux/*.service", "macos/*.plist", "windows/*.xml"],
-            "convert": ["*.py"],
         }.items()
         for pattern in patterns
         for path in (ROOT / folder).glob(pattern)
