@@ -252,7 +252,7 @@ def describe(first: Path | None = None) -> Describe:
     It is asked in the environment that the daemon gives it, and in a process of its own: a broken
     build or driver can end it.
     """
-    from llmsuggestd.daemon.engine import COMMAND, engine_environment
+    from llmsuggestd.engine.host import COMMAND, engine_environment
 
     environment = engine_environment()
     if service.detect()[0] is not None:  # which has none of a shell's variables

@@ -57,7 +57,7 @@ def _python() -> Finding:
 
 
 def _llama_cpp(paths: Paths) -> Iterator[Finding]:
-    from llmsuggestd.daemon.engine import recall_crashed
+    from llmsuggestd.engine.host import recall_crashed
 
     part = "llama.cpp"
     found = accelerators.describe()

@@ -23,10 +23,9 @@ from typing import Any, Final
 
 import msgspec
 
-from llmsuggestd import accelerators, resources, service
+from llmsuggestd import accelerators, control, resources, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client, Discovery
-from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder
 from llmsuggestd.models import store

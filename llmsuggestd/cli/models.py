@@ -41,7 +41,7 @@ def list_models(as_json: bool) -> None:
 
     Where no daemon runs, the mark is at the one that would be served.
     """
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control
     from llmsuggestd.models import manage
 
     paths = get_paths()
@@ -152,7 +152,7 @@ def import_(
     file: Path, name: str | None, link: bool, any_architecture: bool, as_json: bool
 ) -> None:
     """Check the GGUF file FILE, try it, and make a copy of it available. FILE stays as it is."""
-    from llmsuggestd.models.local import import_file
+    from llmsuggestd.models.import_file import import_file
 
     with terminating(), Display(quiet=as_json) as display:
         imported = import_file(
@@ -178,7 +178,7 @@ def use(model_id: str, as_json: bool) -> None:
     A running daemon loads it beside the present model and changes over without a failed request;
     the choice is kept in config.toml. If the model cannot be loaded, all stays as it was.
     """
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control
 
     paths = get_paths()
     runs = control.use_model(paths, model_id)

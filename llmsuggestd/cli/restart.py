@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
 
     Nothing is stopped if the settings are wrong.
     """
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control
 
     paths, manager = get_paths(), service.registered()
     report(control.restart(paths, manager), manager, as_json)

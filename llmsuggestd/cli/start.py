@@ -20,7 +20,7 @@ def command(as_json: bool) -> None:
     Uses the service that `llmsuggestd install` registered, or a plain background process where
     there is no service manager.
     """
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control
 
     manager = service.registered()
     report(control.start(get_paths(), manager), manager, as_json)

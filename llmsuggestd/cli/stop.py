@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
 
     One that hangs is ended by force.
     """
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control
 
     stopped = control.stop(get_paths(), service.registered())
     if as_json:

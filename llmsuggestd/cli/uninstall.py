@@ -15,8 +15,7 @@ from llmsuggestd.paths import get_paths
 @click.option("--json", "as_json", is_flag=True, help="Print the removed paths as JSON.")
 def command(purge: bool, as_json: bool) -> None:
     """Stop the daemon and remove what `install` and the daemon have made."""
-    from llmsuggestd import installation
-    from llmsuggestd.daemon import control
+    from llmsuggestd import control, installation
 
     paths = get_paths()
     stopped = control.stop(paths, service.registered())

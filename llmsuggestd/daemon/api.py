@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmsuggestd.daemon.calls import NDJSON, Answer, Calls, json_response
+from llmsuggestd.daemon.daemon import DAEMON
 from llmsuggestd.daemon.schema import (
     Health,
     InstalledModel,
@@ -25,7 +26,6 @@ from llmsuggestd.daemon.schema import (
     SuggestRequest,
     SwitchRequest,
 )
-from llmsuggestd.daemon.state import DAEMON
 from llmsuggestd.daemon.suggester import Busy
 from llmsuggestd.engine.protocol import Suggestion
 from llmsuggestd.models import store

@@ -13,10 +13,10 @@ from aiohttp import web
 from llmsuggestd.daemon import access, api, compat, openapi
 from llmsuggestd.daemon.access import Door, Forbidden, Unauthorized
 from llmsuggestd.daemon.calls import Call, TooLarge, TooSlow, WrongType, json_response, refusal
-from llmsuggestd.daemon.engine import EngineError
+from llmsuggestd.daemon.daemon import DAEMON, Daemon, NotInstalled, Switching
 from llmsuggestd.daemon.schema import MAX_BODY
-from llmsuggestd.daemon.state import DAEMON, Daemon, NotInstalled, Switching
 from llmsuggestd.daemon.suggester import Busy, Overdue, ShuttingDown, Superseded
+from llmsuggestd.engine.host import EngineError
 from llmsuggestd.errors import LlmsuggestdError, ModelError, UsageError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ MAX_CHARACTERS: Final = 4 * 2**20
 """Of all suggestions together: what bounds the memory, 512 answers may have 8 million tokens."""
 
 
-class Answers:
+class AnswerCache:
     """The answers used last, each under a digest of all that determines it."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from msgspec import Meta, Struct, field
 
 from llmsuggestd.daemon.calls import Calls, invalid
+from llmsuggestd.daemon.daemon import DAEMON
 from llmsuggestd.daemon.schema import (
     MAX_COUNT,
     MAX_TOKENS,
@@ -26,7 +27,6 @@ from llmsuggestd.daemon.schema import (
     SuggestAnswer,
     SuggestRequest,
 )
-from llmsuggestd.daemon.state import DAEMON
 from llmsuggestd.errors import UsageError
 
 LLMSTEP: Final = Calls("llmstep")

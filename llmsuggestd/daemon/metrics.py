@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from llmsuggestd.daemon.schema import Timings
 
 if TYPE_CHECKING:
-    from llmsuggestd.daemon.state import Daemon
+    from llmsuggestd.daemon.daemon import Daemon
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 

@@ -26,6 +26,7 @@ from llmsuggestd.config import DEFAULT_PORT, Config
 from llmsuggestd.daemon import access, compat, notify
 from llmsuggestd.daemon.access import PORT, SOCKET, Door
 from llmsuggestd.daemon.app import make_app
+from llmsuggestd.daemon.daemon import Daemon
 from llmsuggestd.daemon.listeners import (
     PortTaken,
     Site,
@@ -33,7 +34,6 @@ from llmsuggestd.daemon.listeners import (
     port_listener,
     socket_listener,
 )
-from llmsuggestd.daemon.state import Daemon
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths, make_private, write_atomically

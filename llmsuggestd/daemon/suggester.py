@@ -20,11 +20,11 @@ from typing import Final
 
 import msgspec
 
-from llmsuggestd.daemon.cache import Answers
-from llmsuggestd.daemon.engine import EngineError, Supervisor, file_identity
+from llmsuggestd.daemon.cache import AnswerCache
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import State, SuggestAnswer, SuggestRequest, Timings
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import EngineError, Supervisor, file_identity
 from llmsuggestd.errors import LlmsuggestdError
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Suggester:
 
     def __init__(self, serving: Serving, metrics: Metrics) -> None:
         self.serving = serving
-        self.answers = Answers()
+        self.answers = AnswerCache()
         self._metrics = metrics
         self._ids = itertools.count(1)
         self._jobs: dict[object, _Job] = {}

@@ -16,8 +16,8 @@ import msgspec
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.lock import holder, only_one
 from llmsuggestd.models import hub
-from llmsuggestd.models.download import bytes_here, digest_of, partial_path
 from llmsuggestd.models.hub import RemoteFile, Repository
+from llmsuggestd.models.transfer import bytes_here, digest_of, partial_path
 from llmsuggestd.paths import Paths, make_private, write_atomically
 
 _LOCK = "lock"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from llmsuggestd import control
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config, write_model
-from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import downloads, store
 from llmsuggestd.models.store import Model

@@ -18,8 +18,8 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
 from llmsuggestd.models import downloads, gguf, hub, store
 from llmsuggestd.models.catalogue import CATALOGUE
-from llmsuggestd.models.download import bytes_here, fetch, partial_path, patiently
 from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
+from llmsuggestd.models.transfer import bytes_here, fetch, partial_path, retrying
 from llmsuggestd.models.trial import Trial, first_suggestion
 from llmsuggestd.paths import Paths, make_private
 
@@ -237,7 +237,7 @@ class _Job:
 def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
     """What the hub has, or, if it cannot be asked, what is here if that is whole."""
     try:
-        return patiently(lambda: hub.look_up(target.repo, target.revision), watcher.note)
+        return retrying(lambda: hub.look_up(target.repo, target.revision), watcher.note)
     except DownloadError as error:
         for download in downloads.listed(paths):
             manifest = downloads.read_manifest(download.folder)

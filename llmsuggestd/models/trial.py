@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from llmsuggestd.config import load_config
-from llmsuggestd.daemon.engine import Supervisor
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import Supervisor
 from llmsuggestd.errors import LlmsuggestdError, ModelError
 from llmsuggestd.paths import Paths, make_private
 

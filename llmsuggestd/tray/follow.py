@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from llmsuggestd import service
+from llmsuggestd import control, service
 from llmsuggestd.client import Client
-from llmsuggestd.daemon import control
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray.view import START, STOP, Problem, Status, Task, View, describe, use

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from llmsuggestd.daemon.engine import engine_environment
+from llmsuggestd.engine.host import engine_environment
 from llmsuggestd.engine.kernels import why_not
 from llmsuggestd.engine.protocol import Kernels
 

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llmsuggestd.daemon.engine import EngineProcess
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import EngineProcess
 from llmsuggestd.models import store
 from tests.conftest import make_home
 

@@ -171,7 +171,7 @@ def test_doctor_says_what_is_wrong_with_llama_cpp(
     says: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     command = (sys.executable, "-c", f"import sys; sys.exit({says!r} or chr(10))")
-    monkeypatch.setattr("llmsuggestd.daemon.engine.COMMAND", command)
+    monkeypatch.setattr("llmsuggestd.engine.host.COMMAND", command)
     (found,) = doctor._llama_cpp(Paths(*[tmp_path] * 5))
     assert found.level == "failed"
     assert found.message == f"it cannot be used: {problem}"
@@ -183,7 +183,7 @@ def test_llama_cpp_is_asked_in_the_environment_of_the_daemon(
 ) -> None:
     """Only a daemon that the shell starts gets the shell's libraries."""
     code = "import os, sys; sys.exit(os.environ.get('LD_LIBRARY_PATH', 'none'))"
-    monkeypatch.setattr("llmsuggestd.daemon.engine.COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr("llmsuggestd.engine.host.COMMAND", (sys.executable, "-c", code))
     monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/shell")
     manager = launchd.LaunchdService() if has_service else None
     monkeypatch.setattr(service, "detect", lambda: (manager, ""))

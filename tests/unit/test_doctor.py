@@ -8,7 +8,7 @@ import pytest
 
 from llmsuggestd import accelerators, doctor
 from llmsuggestd.accelerators import Describe
-from llmsuggestd.daemon.engine import _remember_crashed
+from llmsuggestd.engine.host import _remember_crashed
 from llmsuggestd.paths import Paths
 
 CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}

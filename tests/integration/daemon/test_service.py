@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import service
-from llmsuggestd.daemon import control
+from llmsuggestd import control, service
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
 from llmsuggestd.service import ServiceError
 from tests.conftest import Home

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmsuggestd.daemon import cache
-from llmsuggestd.daemon.cache import Answers
+from llmsuggestd.daemon.cache import AnswerCache
 from llmsuggestd.daemon.schema import SuggestAnswer, Timings
 from llmsuggestd.engine.protocol import Suggestion
 
@@ -17,7 +17,7 @@ def key(number: int) -> bytes:
 
 
 def test_the_number_of_answers_is_bounded() -> None:
-    answers = Answers()
+    answers = AnswerCache()
     for number in range(cache.MAX_ANSWERS + 10):
         answers.put(key(number), answer())
         answers.get(key(0))
@@ -28,7 +28,7 @@ def test_the_number_of_answers_is_bounded() -> None:
 
 
 def test_their_length_is_bounded() -> None:
-    answers = Answers()
+    answers = AnswerCache()
     half = cache.MAX_CHARACTERS // 2
     for number in range(5):
         answers.put(key(number), answer(half))
@@ -38,7 +38,7 @@ def test_their_length_is_bounded() -> None:
 
 
 def test_an_answer_takes_the_place_of_its_predecessor() -> None:
-    answers = Answers()
+    answers = AnswerCache()
     answers.put(key(1), answer(10))
     answers.put(key(1), answer(3))
     assert (len(answers), answers.characters) == (1, 3)

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 
 from llmsuggestd.daemon import suggester as module
-from llmsuggestd.daemon.engine import EngineError, LoadFailed, Supervisor, file_identity
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import (
@@ -23,6 +22,7 @@ from llmsuggestd.daemon.suggester import (
     Superseded,
 )
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import EngineError, LoadFailed, Supervisor, file_identity
 from llmsuggestd.errors import LlmsuggestdError
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from llmsuggestd import service
-from llmsuggestd.daemon import control
+from llmsuggestd import control, service
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray import follow

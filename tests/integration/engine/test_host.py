@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd.daemon import engine as module
-from llmsuggestd.daemon.engine import (
+from llmsuggestd.engine import host as module
+from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import (
     COMMAND,
     STRIKES,
     EngineDied,
@@ -24,7 +25,6 @@ from llmsuggestd.daemon.engine import (
     engine_environment,
     recall_crashed,
 )
-from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 

@@ -57,7 +57,7 @@ def digest_of(path: Path, file: RemoteFile) -> str:
     return f"{_kind(file)}:{digest.hexdigest()}"
 
 
-def patiently(action: Callable[[], T], note: Note) -> T:
+def retrying(action: Callable[[], T], note: Note) -> T:
     """Do something with the hub, more than once if it is interrupted."""
     delays = iter(DELAYS)
     while True:

@@ -13,11 +13,11 @@ import msgspec
 from aiohttp import web
 
 from llmsuggestd.config import Config
-from llmsuggestd.daemon.engine import Supervisor, take_note
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
 from llmsuggestd.daemon.suggester import Serving, ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import Supervisor, take_note
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
