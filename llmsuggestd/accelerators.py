@@ -30,7 +30,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from llmsuggestd import service
+from llmsuggestd import environment, service
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import Paths, make_private
 
@@ -252,20 +252,21 @@ def describe(first: Path | None = None) -> Describe:
     It is asked in the environment that the daemon gives it, and in a process of its own: a broken
     build or driver can end it.
     """
-    from llmsuggestd.engine.host import COMMAND, engine_environment
+    from llmsuggestd.engine.host import COMMAND
 
-    environment = engine_environment()
-    if service.detect()[0] is not None:  # which has none of a shell's variables
-        environment.pop("LD_LIBRARY_PATH", None)
+    variables = environment.for_engine()
+    if service.detect()[0] is not None:
+        for name in environment.LIBRARY_PATHS:
+            variables.pop(name, None)
     if first is not None:
-        environment["PYTHONPATH"] = str(first)
+        variables["PYTHONPATH"] = str(first)
     try:
         result = subprocess.run(
             (*COMMAND, "--describe"),
             capture_output=True,
             timeout=CHECK_TIMEOUT,
             check=True,
-            env=environment,
+            env=variables,
         )
         found = json.loads(result.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from llmsuggestd import environment
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config, write_model
 from llmsuggestd.errors import (
@@ -189,12 +190,12 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
         ) from error
     with os.fdopen(descriptor, "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "llmsuggestd", "serve"],
+            [sys.executable, *environment.PYTHON_OPTIONS, "-m", "llmsuggestd", "serve"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=Path.home() if Path.home().is_dir() else "/",
-            env=os.environ | places,
+            env=environment.for_daemon() | places,
             start_new_session=True,
         )
 

@@ -85,7 +85,7 @@ class Paths:
 
     @property
     def engine_memory(self) -> Path:
-        """What the daemon learnt about llama.cpp on this machine (see `daemon.engine`)."""
+        """What the daemon learnt about llama.cpp on this machine (see `engine.host`)."""
         return self.state / "engine.json"
 
     def directories(self) -> list[Path]:

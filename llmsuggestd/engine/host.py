@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import platform
 import signal
 import sys
@@ -25,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llmsuggestd import environment
 from llmsuggestd.engine import protocol
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import write_atomically
@@ -32,7 +32,7 @@ from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
-COMMAND: Final = (sys.executable, "-P", "-m", "llmsuggestd.engine")
+COMMAND: Final = (sys.executable, *environment.PYTHON_OPTIONS, "-m", "llmsuggestd.engine")
 
 LOAD_TIMEOUT: Final = 300.0
 """Seconds a model may take to load, from a slow disk say."""
@@ -48,14 +48,6 @@ CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIG
 
 FAST_PATHS: Final = ("extra_buffers", "own_kernels")
 """What an engine does without where it crashes, first by one alone: fields of `protocol.Load`."""
-
-# What an engine may see of the environment: its libraries and its accelerators, no secrets.
-ENVIRONMENT: Final = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "LOCALAPPDATA",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LLAMA_CPP_LIB_PATH", "XDG_CACHE_HOME",
-)  # fmt: skip
-ENVIRONMENT_PREFIXES: Final = ("CUDA_", "GGML_", "GOMP_", "GPU_", "HIP_", "HSA_", "NVIDIA_", "OMP_",
-                               "ROCR_", "SYCL_", "ONEAPI_", "VK_")  # fmt: skip
 
 
 class EngineError(LlmsuggestdError):
@@ -104,7 +96,7 @@ class EngineProcess:
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=engine_environment(),
+            env=environment.for_engine(),
             start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
         )
         engine = cls(process)
@@ -409,26 +401,6 @@ def file_identity(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (info.st_ino, info.st_size, info.st_mtime_ns)
-
-
-def engine_environment() -> dict[str, str]:
-    """The environment of an engine: what its libraries need of the daemon's, and some settings."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() in ENVIRONMENT or name.upper().startswith(ENVIRONMENT_PREFIXES)
-    }
-    return {
-        # Threads that wait for each other spin for a while (10,000 turns, less than a millisecond),
-        # and do not at all while others want the cores: see engine/threads.py
-        "OMP_WAIT_POLICY": "passive",
-        "GOMP_SPINCOUNT": "10000",
-        # numpy's library for matrices, of which the engine has none, would start threads that spin
-        "OPENBLAS_NUM_THREADS": "1",
-        # an abort is for the daemon to handle, not for a debugger
-        "GGML_NO_BACKTRACE": "1",
-        **kept,
-    }
 
 
 def machine_and_build() -> str:

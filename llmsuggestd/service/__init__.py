@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
+from llmsuggestd import environment
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import home_override
 
@@ -96,7 +97,7 @@ def registered() -> Service | None:
 
 def command_line() -> list[str]:
     """What a service manager runs."""
-    return [sys.executable, "-P", "-m", "llmsuggestd", "serve", "--log-file"]
+    return [*environment.python_of_service(), "-m", "llmsuggestd", "serve", "--log-file"]
 
 
 def run(*command: str, env: Mapping[str, str] | None = None) -> str:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from llmsuggestd.engine.host import engine_environment
+from llmsuggestd import environment
 from llmsuggestd.engine.kernels import why_not
 from llmsuggestd.engine.protocol import Kernels
 
@@ -73,7 +73,7 @@ def main() -> None:
             command = [sys.executable, "-m", "tests.benchmarks.kernels", str(options.model),
                        "--threads", str(options.threads), "--measure", kind]  # fmt: skip
             result = subprocess.run(
-                command, check=True, stdout=subprocess.PIPE, env=engine_environment()
+                command, check=True, stdout=subprocess.PIPE, env=environment.for_engine()
             )
             found[kind].append(json.loads(result.stdout))
     print("| ms | " + " | ".join(kinds) + " |\n|" + " --- |" * (1 + len(kinds)))

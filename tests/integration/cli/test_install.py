@@ -207,13 +207,11 @@ def test_a_manifest_that_cannot_be_read_is_written_anew(home: Home) -> None:
 
 def test_a_daemon_of_another_version_is_restarted(home: Home, tmp_path: Path) -> None:
     home.run("install")
-    pretend = tmp_path / "old"
-    pretend.mkdir()
     # a daemon that was started before the upgrade, as far as its status tells
-    (pretend / "sitecustomize.py").write_text(
+    (tmp_path / "sitecustomize.py").write_text(
         "import llmsuggestd.version\nllmsuggestd.version.__version__ = '0.0.1'\n"
     )
-    assert home.run("start", PYTHONPATH=str(pretend)).returncode == 0
+    home.serve(PYTHONPATH=str(tmp_path))
     before = json.loads(home.run("status", "--json").stdout)
     assert before["version"] == "0.0.1"
     home.paths.config_file.write_text("thread = 2\n")  # with which it would not start again

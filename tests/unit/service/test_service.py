@@ -53,7 +53,7 @@ def test_the_unit_runs_this_installation(
     unit = systemd.SystemdService()
     assert unit.file == tmp_path / "config" / "systemd" / "user" / "llmsuggestd.service"
     content = unit.content().decode()
-    assert f"ExecStart={quoted} -P -m llmsuggestd serve --log-file\n" in content
+    assert f"ExecStart={quoted} -E -P -X utf8 -m llmsuggestd serve --log-file\n" in content
     assert "@COMMAND@" not in content
 
 
@@ -208,7 +208,7 @@ def test_the_windows_task_runs_this_installation(
     }
     assert values == {
         "Command": str(tmp_path / "R&D" / "pythonw.exe"),
-        "Arguments": "-P -m llmsuggestd serve --log-file",
+        "Arguments": "-E -P -X utf8 -m llmsuggestd serve --log-file",
         "LogonType": "InteractiveToken",
         "RunLevel": "LeastPrivilege",
         "ExecutionTimeLimit": "PT0S",
