@@ -21,6 +21,9 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import NotRunningError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
+from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 DATA = Path(__file__).parent / "data"
 COMMAND = (sys.executable, "-P", "-m", "llmsuggestd")

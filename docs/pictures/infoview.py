@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.conftest import make_home  # noqa: E402
-from tests.end_to_end.infoview import chromium, packages  # noqa: E402
+from tests.end_to_end.infoview import packages  # noqa: E402
 from tests.end_to_end.infoview.editor import serve_editor  # noqa: E402
+from tests.support import chromium  # noqa: E402
 from tests.support.leanwasm import find_lean  # noqa: E402
 
 # For each picture its file, where the cursor stands in it (‸), and a link that has to be there.

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.infoview import chromium, packages
+from tests.end_to_end.infoview import packages
 from tests.end_to_end.lean.conftest import fake, lean
+from tests.support import chromium, programs
 
 __all__ = ["browser", "fake", "infoview", "lean"]
 
@@ -17,7 +18,7 @@ def browser() -> str:
     """The Chromium to run."""
     program = chromium.find()
     if program is None:
-        pytest.skip("Chromium is not installed")
+        pytest.skip(programs.missing("Chromium"))
     return program
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.infoview.chromium import open_page
 from tests.end_to_end.infoview.editor import serve_editor
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
+from tests.support.chromium import open_page
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.worker import Worker
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
-from tests.end_to_end.tray.desktop import PACKAGES, ROOT, Desktop, make_desktop
+from tests.end_to_end.tray.desktop import ROOT, Desktop, make_desktop
+from tests.support import programs
 
 PROBE = """
 import click, PIL, platformdirs
@@ -45,7 +46,7 @@ def python() -> tuple[str, dict[str, str]]:
             )
             if probe.returncode == 0:
                 return command, env
-    pytest.skip(f"no Python here can show a tray (Debian: apt install {PACKAGES})")
+    pytest.skip(programs.missing("a Python that can show a tray"))
 
 
 @pytest.fixture

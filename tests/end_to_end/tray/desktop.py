@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +15,9 @@ from typing import Any, Final
 import pytest
 from PIL import Image, ImageColor, ImageGrab
 
+from tests.support import programs
+
 ROOT: Final = Path(__file__).parents[3]
-PACKAGES: Final = "python3-gi gir1.2-ayatanaappindicator3-0.1 xvfb dbus"
-PANEL_PACKAGES: Final = "xfce4-panel xfconf xdotool"
 PANEL_HEIGHT: Final = 28
 
 PANEL: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -74,9 +73,7 @@ class Desktop:
 
     def run_panel(self, *, dark: bool = False) -> None:
         """Run Xfce's panel. Skips the test where it is missing."""
-        for program in ("xfce4-panel", "xdotool"):
-            if shutil.which(program) is None:
-                pytest.skip(f"{program} is missing (Debian: apt install {PANEL_PACKAGES})")
+        programs.need("xfce4-panel", "xdotool")
         file = Path(self.env["XDG_CONFIG_HOME"], "xfce4/xfconf/xfce-perchannel-xml/xfce4-panel.xml")
         file.parent.mkdir(parents=True)
         mode = '<property name="dark-mode" type="bool" value="true"/>' if dark else ""
@@ -128,9 +125,7 @@ def make_desktop(folder: Path) -> Iterator[Desktop]:
     """
     if sys.platform != "linux":
         pytest.skip("D-Bus and X are Linux's")
-    for program in ("Xvfb", "dbus-daemon"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing (Debian: apt install {PACKAGES})")
+    programs.need("Xvfb", "dbus-daemon")
     desktop = Desktop({})
     quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     settings = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +20,7 @@ from tests.conftest import Home
 from tests.end_to_end.tray.conftest import PanelClient, RunTray, python
 from tests.end_to_end.tray.desktop import Desktop
 from tests.end_to_end.tray.scripted import ScriptedDaemon
+from tests.support import programs
 
 
 def labels(menu: list[Any]) -> dict[str, bool]:
@@ -336,7 +336,7 @@ def wait_for_words(file: Path, words: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(shutil.which("gio") is None, reason="gio is missing (Debian: libglib2.0-bin)")
+@programs.needs("gio")
 def test_starts_at_login(
     desktop: Desktop, home: Home, panel: PanelClient, run_tray: RunTray, tmp_path: Path
 ) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
-from tests.support import raw
+from tests.support import chromium, programs, raw
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium to be a web page in")
+CHROMIUM = chromium.find()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=programs.missing("Chromium"))
 
 # What a page can do without asking: each attempt tells what it got.
 PAGE = """<!doctype html><title>attack</title><body><script>

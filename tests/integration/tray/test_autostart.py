@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from llmsuggestd.tray import autostart
+from tests.support import programs
 
 
-@pytest.mark.skipif(shutil.which("gio") is None, reason="gio is missing (Debian: libglib2.0-bin)")
+@programs.needs("gio")
 @pytest.mark.parametrize("folder", ["plain", "a b", "$HOME", 'q"`\\', "ü=;&'"])
 def test_glib_runs_what_is_meant(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

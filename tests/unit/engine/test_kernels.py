@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,6 +13,7 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from llmsuggestd.engine import kernels
+from tests.support import programs
 
 BLOCK = 256
 BLOCK_BYTES = {"Q4_K": 144, "Q5_K": 176, "Q6_K": 210}
@@ -27,9 +27,8 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
     """Or all the tests below would be skipped, and nobody would know why it is slow."""
     cpu = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpu.exists() or "avx512_vnni" not in cpu.read_text():
-        pytest.skip("this processor cannot")
-    if shutil.which("g++") is None:
-        pytest.skip("they want GCC, or a Clang that has OpenMP")
+        pytest.skip("this processor has no AVX-512 VNNI")
+    programs.need("g++")
     assert kernels.why_not() == ""
 
 

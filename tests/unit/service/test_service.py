@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import plistlib
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -15,6 +14,7 @@ import pytest
 
 from llmsuggestd import service
 from llmsuggestd.service import launchd, systemd, windows
+from tests.support import programs
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_each_line_of_the_unit_is_explained(tmp_path: Path) -> None:
             assert before.startswith("#"), line
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@programs.needs("systemd-analyze")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     file = tmp_path / "llmsuggestd.service"
     file.write_bytes(systemd.SystemdService().content())
