@@ -85,6 +85,8 @@ class Describe(NamedTuple):
     physical_cores: int = 0
     no_own_kernels: str = ""
     """Why our own kernels cannot be used with it; empty if they can."""
+    cpu_quota: float | None = None
+    """How many processors' time the control group has; None without a limit."""
 
     def sees(self, accelerator: Accelerator) -> bool:
         """Whether it works, and offers that accelerator."""
@@ -273,7 +275,12 @@ def describe(first: Path | None = None) -> Describe:
         words = (getattr(error, "stderr", None) or str(error).encode()).decode(errors="replace")
         return Describe([], (words.strip().splitlines() or ["it says nothing"])[-1])
     return Describe(
-        found["devices"], "", found["build"], found["physical_cores"], found["no_own_kernels"]
+        found["devices"],
+        "",
+        found["build"],
+        found["physical_cores"],
+        found["no_own_kernels"],
+        found["cpu_quota"],
     )
 
 

@@ -69,7 +69,8 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
             "`llmsuggestd install --accelerator cpu` builds it again",
         )
         return
-    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores")
+    quota = "" if found.cpu_quota is None else f", limited to {found.cpu_quota:g} CPUs (cgroup)"
+    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores{quota}")
     gpus = [device for device in found.devices if device["is_gpu"]]
     for device in gpus:
         free, total = device["free"] / 2**30, device["total"] / 2**30

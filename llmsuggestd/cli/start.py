@@ -38,7 +38,11 @@ def report(status: dict[str, Any], manager: service.Service | None, as_json: boo
             about = status["model"]["description"] if loaded else "still being loaded"
             click.echo(f"  model   {status['model']['id']}: {about}")
             if loaded:
-                click.echo(f"  device  {status['device']}, {status['threads']} threads")
+                click.echo(f"  device  {status['device']}, {_threads(status['threads'])}")
             click.echo(f"  socket  {status['socket']}")
     if status["state"] == "failed":
         raise ModelError(status["reason"], status["hint"])
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -38,6 +38,7 @@ from llmsuggestd.convert.metadata import Source, find_source, make_writer
 from llmsuggestd.convert.quantize import library, quantize_rows, row_bytes
 from llmsuggestd.convert.recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
 from llmsuggestd.convert.tokenizer import Tokenizer, read_tokenizer
+from llmsuggestd.engine.threads import granted_processors
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 
 # Elements of one run: large enough that starting it costs nothing next to quantising it, small
@@ -169,10 +170,8 @@ def _write_tensors(
 
 
 def default_threads() -> int:
-    """Return the number of processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of processors this process may use, by its control group too."""
+    return max(1, granted_processors())
 
 
 def _recipe(quant: str) -> Recipe:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from llmsuggestd.engine import kernels, protocol
+from llmsuggestd.engine import cgroup, kernels, protocol
 from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import (
     MAX_WIDTH,
@@ -41,6 +41,7 @@ from llmsuggestd.engine.threads import (
     physical_cores,
     threads_in_a_crowd,
     threads_to_use,
+    usable_cores,
 )
 
 
@@ -51,7 +52,7 @@ class Engine:
         began = time.monotonic()
         ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
         self.llama, device = _load(load)
-        threads = load.threads or threads_to_use(physical_cores(), self.llama.parameters)
+        threads = load.threads or threads_to_use(usable_cores(), self.llama.parameters)
         crowded = threads_in_a_crowd(
             threads, self.llama.parameters, own_kernels=self.llama.kernels == "own"
         )
@@ -151,7 +152,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
             llama = Llama(
                 path,
                 gpu_layers=layers,
-                threads=load.threads or physical_cores(),
+                threads=load.threads or usable_cores(),
                 context=load.context,
                 kernels=choose_kernels(load, file_type, layers),
             )
@@ -255,6 +256,7 @@ def describe() -> dict[str, object]:
         "build": build(),
         "system": system_info(),
         "physical_cores": physical_cores(),
+        "cpu_quota": cgroup.cpu_quota(),
         "no_own_kernels": kernels.why_not(),
         "devices": [device._asdict() for device in devices()],
     }

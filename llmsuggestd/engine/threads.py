@@ -23,11 +23,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from llmsuggestd.engine import cgroup
+
 SLICE: Final = 100_000
 """Nanoseconds of a time slice, the shortest that Linux allows. About as long as an operation."""
 
 SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 """Numbers of the system call, for which older C libraries have no function."""
+
+
+def usable_cores() -> int:
+    """The physical cores that this process may run on, and has processor time for; at least 1."""
+    return max(1, min(physical_cores(), granted_processors()))
+
+
+def granted_processors() -> int:
+    """The processors that this process may run on, or its control group's quota of their time.
+
+    Of a quota such as Docker's `--cpus 1.5` the part is left out: with a thread for it, all threads
+    would wait for that one while the group is stopped. So this may be 0.
+    """
+    quota = cgroup.cpu_quota()
+    allowed = allowed_processors()
+    return allowed if quota is None else min(allowed, math.floor(quota))
+
+
+def allowed_processors() -> int:
+    """The processors that this process may run on (cpusets, `taskset`)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def physical_cores() -> int:
@@ -203,11 +229,8 @@ class Manners:
 
 
 def free_cores(others: int) -> int:
-    """The processors that this process may run on, less those that others want."""
-    processors = os.cpu_count() or 1
-    try:
-        allowed = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        allowed = processors
+    """The processors granted to this process, less those that others want."""
+    processors, allowed = os.cpu_count() or 1, allowed_processors()
     # of those that want to run somewhere, about so many want to run where we may
-    return max(0, allowed - math.ceil(others * allowed / processors))
+    unwanted = allowed - math.ceil(others * allowed / processors)
+    return max(0, min(granted_processors(), unwanted))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from llmsuggestd.convert import conversion
+from llmsuggestd.engine import cgroup
 from llmsuggestd.errors import InputError
 
 
@@ -68,3 +69,10 @@ def test_after_a_failure_no_other_run_begins(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InputError, match="damaged"):
         convert()
     assert len(begun) <= 3  # the one that failed, and those that were under way
+
+
+def test_a_quota_of_the_control_group_holds_for_the_converter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 0.5)
+    assert conversion.default_threads() == 1

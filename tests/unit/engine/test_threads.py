@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd.engine import threads
+from llmsuggestd.engine import cgroup, threads
 from llmsuggestd.engine.threads import (
     Manners,
     Threads,
@@ -56,6 +56,7 @@ class Machine:
         self.threads: int | Threads = 0
         monkeypatch.setattr(os, "cpu_count", lambda: 4)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+        monkeypatch.setattr(cgroup, "cpu_quota", lambda: None)
         monkeypatch.setattr(threads, "runnable_elsewhere", self._others)
         monkeypatch.setattr("llmsuggestd.engine.threads.time.monotonic", lambda: self.now)
         monkeypatch.setattr("llmsuggestd.engine.threads.time.sleep", lambda _: None)
@@ -143,9 +144,33 @@ def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_process_held_to_some_processors_counts_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
     assert [free_cores(others) for others in (0, 1, 4, 20)] == [4, 3, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("quota", "usable", "free"),
+    [(None, 4, 4), (0.5, 1, 0), (1.0, 1, 1), (1.5, 1, 1), (2.0, 2, 2), (3.99, 3, 3), (64.0, 4, 4)],
+)
+def test_no_more_threads_than_processors_granted(
+    quota: float | None, usable: int, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine(monkeypatch)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(threads, "physical_cores", lambda: 4)
+    assert threads.usable_cores() == usable
+    assert free_cores(0) == free
+    assert free_cores(3) == min(free, 1)  # on cores that others want, a quota is no help
+
+
+def test_threads_of_half_a_processor_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To spin would use up the quota."""
+    machine = Machine(monkeypatch)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 0.5)
+    machine.manners(1, 1).before_request()
+    assert machine.state == (1, False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
