@@ -79,7 +79,8 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._waiting: dict[int, asyncio.Future[protocol.Result]] = {}
-        self._cancelled: dict[int, asyncio.TimerHandle] = {}
+        self._unanswered: dict[int, asyncio.TimerHandle | None] = {}
+        """Requests without a reply so far; a cancelled one has the timer that kills the engine."""
         self._closing = False
         self._loaded: asyncio.Future[protocol.Loaded] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -134,11 +135,13 @@ class EngineProcess:
             raise EngineDied("gone", self._activity)
         future: asyncio.Future[protocol.Result] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = future
+        self._unanswered[request.id] = None
         self._send(request)
         try:
             return await future
         except asyncio.CancelledError:
-            if future.cancelled():  # else the answer has just come, and nothing is left to cancel
+            # the reply may have come just before or after the caller left: then none is due
+            if request.id in self._unanswered:
                 self._cancel(request.id)
             raise
         finally:
@@ -148,7 +151,7 @@ class EngineProcess:
         """Have a request given up, or the engine ended: one that hangs would hang for everyone."""
         self._send(protocol.Cancel(request_id))
         loop = asyncio.get_running_loop()
-        self._cancelled[request_id] = loop.call_later(CANCEL_TIMEOUT, self._kill_hung)
+        self._unanswered[request_id] = loop.call_later(CANCEL_TIMEOUT, self._kill_hung)
 
     def _kill_hung(self) -> None:
         log.error("the engine (pid %d) hangs, and is killed", self.pid)
@@ -184,8 +187,10 @@ class EngineProcess:
             log.error("the engine sent something else than an answer: %s", error)
             self._process.kill()
         died = EngineDied(_exit_cause(await self._process.wait()), self._activity)
-        for timer in self._cancelled.values():
-            timer.cancel()
+        for timer in self._unanswered.values():
+            if timer is not None:
+                timer.cancel()
+        self._unanswered.clear()
         if not self._loaded.done():
             self._loaded.set_exception(died)
         elif not self._closing and not self._waiting:
@@ -195,8 +200,6 @@ class EngineProcess:
                 future.set_exception(died)
 
     def _deliver(self, reply: protocol.Reply) -> None:
-        if not isinstance(reply, protocol.Loaded) and reply.id in self._cancelled:
-            self._cancelled.pop(reply.id).cancel()
         if isinstance(reply, protocol.Loaded):
             self._loaded.set_result(reply)
         elif reply.id is None:
@@ -206,7 +209,14 @@ class EngineProcess:
                     "`llmsuggestd install` puts a sound starter model in place",
                 )
             )
-        elif (future := self._waiting.get(reply.id)) and not future.done():
+        else:
+            self._settle(reply.id, reply)
+
+    def _settle(self, request_id: int, reply: protocol.Result | protocol.Failed) -> None:
+        """Hand a reply to its request, if somebody still waits for it."""
+        if (timer := self._unanswered.pop(request_id, None)) is not None:
+            timer.cancel()
+        if (future := self._waiting.get(request_id)) and not future.done():
             if isinstance(reply, protocol.Result):
                 future.set_result(reply)
             else:

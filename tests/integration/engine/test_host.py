@@ -202,17 +202,22 @@ async def test_an_engine_that_hangs_is_killed(
     await supervisor.close()
 
 
+@pytest.mark.parametrize("leaves", ["before", "after"])
 async def test_who_leaves_as_the_answer_comes_does_no_harm(
-    monkeypatch: pytest.MonkeyPatch,
+    leaves: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In one turn of the event loop with it; no reply to the cancellation will follow."""
     monkeypatch.setattr(module, "CANCEL_TIMEOUT", 0.2)
     engine = await EngineProcess.spawn(load())
     task = asyncio.create_task(engine.ask(suggest(1)))
     deliver = engine._deliver
 
     def deliver_and_leave(reply: protocol.Reply) -> None:
+        if leaves == "before":
+            task.cancel()
         deliver(reply)
-        task.cancel()
+        if leaves == "after":
+            task.cancel()
 
     monkeypatch.setattr(engine, "_deliver", deliver_and_leave)
     with pytest.raises(asyncio.CancelledError):
