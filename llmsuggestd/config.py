@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -65,10 +66,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 _EXPECTED: Final = {
     "model": "the id of a model: letters, digits, `.`, `_` and `-`",
+    "port": "a number from 0 (any free port) to 65535",
+    "socket": "a path, in quotes",
     "compat": f"a list of {', '.join(COMPAT_PORTS)}, each perhaps with a port as in `llmstep:6001`",
     "gpu": '"auto", "off" or a number of layers',
+    "threads": "a number from 0 (as suits the machine) to 1024",
+    "context": "a number of tokens from 256 to 131072",
+    "idle_unload": "a number of seconds; 0: never",
+    "log_goals": "true or false",
 }
-"""What a value must be, where its type does not say it in words."""
+"""What each value must be, for people."""
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
@@ -133,15 +140,16 @@ def _checked(name: str, value: object, source: str) -> object:
         near = difflib.get_close_matches(name, _TYPES, n=1)
         raise ConfigError(
             f"{source}: there is no setting `{name}`",
-            f"did you mean `{near[0]}`?" if near else "docs/reference/config.md has all of them",
+            f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_TYPES)}",
         )
     try:
         return msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
-        words = str(error).partition(" - at ")[0]
-        if name in _EXPECTED:
-            words = f"Expected {_EXPECTED[name]}, got {value!r}"
-        raise ConfigError(f"{source}: `{name}`: {words}", "see docs/reference/config.md") from error
+        default = json.dumps(msgspec.to_builtins(getattr(Config(), name)))
+        raise ConfigError(
+            f"{source}: `{name}` must be {_EXPECTED[name]}, not {value!r}",
+            f"correct it, or leave it out for the default, {default}",
+        ) from error
 
 
 def _line_of(name: str, text: str) -> int:

@@ -139,6 +139,7 @@ def make_home() -> Iterator[Home]:
     root = Path(tempfile.mkdtemp(prefix="llms-"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("LLMSUGGESTD_")}
     env |= {"LLMSUGGESTD_HOME": str(root), "LLMSUGGESTD_PORT": "0"}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     home = Home(root, env)
     try:
         yield home

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from llmsuggestd.commands import runnable
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
 from llmsuggestd.version import __version__
 
@@ -48,6 +49,9 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def get_help(self, ctx: click.Context) -> str:
+        return runnable(super().get_help(ctx))
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
@@ -61,6 +65,11 @@ def cli() -> None:
     First `llmsuggestd install`, then `llmsuggestd start`; `llmsuggestd doctor` says what is
     missing.
     """
+
+
+def say(message: str, *, err: bool = False) -> None:
+    """Print a message in which commands are named, so that they run as they stand."""
+    click.echo(runnable(message), err=err)
 
 
 def print_json(value: Any) -> None:
@@ -92,6 +101,6 @@ def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
 
 
 def _print_error(message: str, hint: str) -> None:
-    click.echo(f"llmsuggestd: {message}", err=True)
+    say(f"llmsuggestd: {message}", err=True)
     if hint:
-        click.echo(f"  → {hint}", err=True)
+        say(f"  → {hint}", err=True)

@@ -145,7 +145,7 @@ def _print_report(report: CheckReport) -> None:
     if table.row_count:
         Console().print(table)
     if report.tokenisation is None:
-        click.echo("Tokenisation was not checked: pip install tokenizers.")
+        click.echo("Tokenisation was not checked: the package tokenizers is not installed.")
     else:
         click.echo(
             f"Tokenised as the checkpoint's tokenizer does: {report.tokenisation.equal} of"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from llmsuggestd.cli import print_json
+from llmsuggestd.commands import runnable
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.paths import get_paths
 
@@ -22,7 +23,8 @@ def command(context: click.Context, as_json: bool) -> None:
     from llmsuggestd import doctor
 
     findings = []
-    for finding in doctor.examine(get_paths()):
+    for found in doctor.examine(get_paths()):
+        finding = found._replace(remedy=runnable(found.remedy))
         findings.append(finding)
         if not as_json:
             level = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])

@@ -10,8 +10,9 @@ import click
 
 from llmsuggestd import accelerators, lake
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
-from llmsuggestd.cli import print_json
+from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.lean import require_lines
+from llmsuggestd.commands import program
 from llmsuggestd.paths import get_paths
 
 if TYPE_CHECKING:
@@ -69,19 +70,22 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         return
     runs = installation.running(paths) is not None
+    llmsuggestd = program()
     click.echo(f"""
 Next:
-  {"llmsuggestd status" if runs else "llmsuggestd start"}
+  {llmsuggestd} {"status" if runs else "start"}
 
 In a Lean project's folder:
-  llmsuggestd lean add      (puts the package into its lakefile)
+  {llmsuggestd} lean add      (puts the package into its lakefile)
   {lake.UPDATE}
 
 and in a Lean file:
   import LlmSuggest
   example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by llmsuggest
 
-`llmsuggestd doctor` checks every part; `llmsuggestd tray` shows an icon.""")
+At any time:
+  {llmsuggestd} doctor        (checks every part)
+  {llmsuggestd} tray          (shows an icon)""")
 
 
 def _report(step: Step, dry_run: bool) -> None:
@@ -97,42 +101,44 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
     """Build llama.cpp for `target`, or say what could be built; what is the case, for JSON."""
     from llmsuggestd import installation
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not quiet:
-            click.echo(line)
+            say(line)
 
     wanted = target or accelerators.best()
     result = {"name": wanted.name, "device": wanted.device, "built": False, "command": None}
     if target is None and wanted.name == "cpu":
         return result
     if accelerators.describe().sees(wanted):
-        say(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
+        tell(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
         return result
     if target is None:
-        say(
+        tell(
             f"· {wanted.device} is here, and llama.cpp is not built for it:\n"
             f"  → `llmsuggestd install --accelerator {wanted.name}` builds it "
             f"({wanted.duration})"
         )
-        return result | {"command": f"llmsuggestd install --accelerator {wanted.name}"}
+        return result | {"command": f"{program()} install --accelerator {wanted.name}"}
     try:
         accelerators.check_possible(wanted, asked_for=False)
     except AcceleratorError as error:  # of auto only, which does what it can
-        say(f"· {error.message}\n  → {error.hint}")
+        tell(f"· {error.message}\n  → {error.hint}")
         return result
     if dry_run:
-        say(f"would build llama.cpp for {wanted.name}, {wanted.device}, as by")
-        say(f"      {accelerators.command(wanted)}")
+        tell(f"would build llama.cpp for {wanted.name}, {wanted.device}, as by")
+        tell(f"      {accelerators.command(wanted)}")
         return result | {"command": accelerators.command(wanted)}
-    say(
+    tell(
         f"Building llama.cpp for {wanted.name}, {wanted.device}. That takes {wanted.duration};\n"
         "what works now stays in place until the new one has shown that it works.\n"
         "Ctrl-C gives it up."
     )
     with _clock(quiet) as tick:
         before = installation.accelerate(get_paths(), wanted, tick)
-    say(f"✓ llama.cpp is built for {wanted.name}")
-    say(f"· the one before is kept; to put it back:\n      {accelerators.put_back_command(before)}")
+    tell(f"✓ llama.cpp is built for {wanted.name}")
+    tell(
+        f"· the one before is kept; to put it back:\n      {accelerators.put_back_command(before)}"
+    )
     return result | {"built": True}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmsuggestd.cli import print_json
+from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
@@ -49,6 +49,9 @@ def list_models(as_json: bool) -> None:
     rows = manage.rows(paths, status)
     if as_json:
         print_json({"models": [asdict(row) for row in rows]})
+        return
+    if not rows:
+        say("no model is installed; `llmsuggestd install` puts the starter model in place")
         return
     _print_table(
         ("", "id", "size", "quantisation", "state", "licence", "source"),
@@ -89,7 +92,7 @@ def catalogue(as_json: bool) -> None:
             for entry in CATALOGUE.values()
         ],
     )
-    click.echo("\n`llmsuggestd models pull ID` fetches one and converts it to 4 bits (Q4_K_M).")
+    say("\n`llmsuggestd models pull ID` fetches one and converts it to 4 bits (Q4_K_M).")
 
 
 @command.command("pull")
@@ -356,7 +359,7 @@ def _print_pulled(pulled: Pulled) -> None:
     click.echo(
         f"for `p ∧ q` it suggests: {first}  ({trial.answer_ms / 1000:.1f} s on {trial.device})"
     )
-    click.echo(f"`llmsuggestd models use {model.id}` serves it")
+    say(f"`llmsuggestd models use {model.id}` serves it")
 
 
 def _state(state: str, done: int, total: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from llmsuggestd import service
-from llmsuggestd.cli import print_json
+from llmsuggestd.cli import print_json, say
 from llmsuggestd.errors import ModelError
 from llmsuggestd.paths import get_paths
 
@@ -24,6 +24,8 @@ def command(as_json: bool) -> None:
 
     manager = service.registered()
     report(control.start(get_paths(), manager), manager, as_json)
+    if manager is None and not as_json and service.detect()[0] is not None:
+        say("`llmsuggestd install` has it start when you log in")
 
 
 def report(status: dict[str, Any], manager: service.Service | None, as_json: bool) -> None:

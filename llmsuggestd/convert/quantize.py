@@ -56,7 +56,7 @@ def library() -> ctypes.CDLL:
 
     Raises `LlmsuggestdError` when llama-cpp-python is missing or is not one we know.
     """
-    hint = "Install llama-cpp-python again: pip install --force-reinstall llama-cpp-python"
+    hint = "`llmsuggestd install --accelerator cpu` builds llama-cpp-python again"
     for path in _candidates():
         if path.exists():
             try:

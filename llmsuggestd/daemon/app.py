@@ -12,7 +12,15 @@ from aiohttp import web
 
 from llmsuggestd.daemon import access, api, compat, openapi
 from llmsuggestd.daemon.access import Door, Forbidden, Unauthorized
-from llmsuggestd.daemon.calls import Call, TooLarge, TooSlow, WrongType, json_response, refusal
+from llmsuggestd.daemon.calls import (
+    API_HINT,
+    Call,
+    TooLarge,
+    TooSlow,
+    WrongType,
+    json_response,
+    refusal,
+)
 from llmsuggestd.daemon.daemon import DAEMON, Daemon, NotInstalled, Switching
 from llmsuggestd.daemon.schema import MAX_BODY
 from llmsuggestd.daemon.suggester import Busy, Overdue, ShuttingDown, Superseded
@@ -113,7 +121,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         message = f"{request.method} {request.path[:200]}: {error.reason}"
         response = refusal(error.status, error.reason.lower().replace(" ", "_"), message,
-                           "see docs/reference/http-api.md")  # fmt: skip
+                           API_HINT)  # fmt: skip
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
@@ -121,7 +129,12 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise  # the client is gone
     except Exception:
         log.exception("%s %s failed", request.method, request.path[:200])
-        return refusal(500, "internal", "a fault in llmsuggestd", "please report it with the log")
+        return refusal(
+            500,
+            "internal",
+            "a fault in llmsuggestd",
+            "report it with what `llmsuggestd logs` shows",
+        )
 
 
 @web.middleware

@@ -20,6 +20,7 @@ from llmsuggestd.errors import LlmsuggestdError, UsageError
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+API_HINT: Final = "`GET /openapi.json` on the daemon's socket describes every call"
 """One JSON object a line."""
 
 BODY_TIMEOUT: Final = 10.0
@@ -128,7 +129,7 @@ async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the body is not JSON: {error}", 'send {"goal": "⊢ ..."}') from None
     except RecursionError:
-        raise UsageError("the body is nested too deep", "see docs/reference/http-api.md") from None
+        raise UsageError("the body is nested too deep", API_HINT) from None
 
 
 def _decode(data: bytes, type_: type[Struct]) -> Struct:
@@ -156,7 +157,7 @@ def invalid(error: msgspec.ValidationError) -> UsageError:
     text = str(error)
     for pattern, words in PATTERNS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
-    return UsageError(f"invalid request: {text}", "see docs/reference/http-api.md")
+    return UsageError(f"invalid request: {text}", API_HINT)
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:

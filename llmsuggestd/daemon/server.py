@@ -34,8 +34,9 @@ from llmsuggestd.daemon.listeners import (
     port_listener,
     socket_listener,
 )
-from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError, ModelError
 from llmsuggestd.lock import only_one
+from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private, write_atomically
 from llmsuggestd.version import __version__
 
@@ -61,6 +62,9 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     config = read_config()
     for directory in paths.directories():
         make_private(directory)
+    if config.model == store.STARTER and not store.starter_path(paths).exists():
+        with contextlib.suppress(ModelError):  # loading it says what is the matter
+            store.place_starter(paths)  # nobody has run `install` yet
     with only_one(paths.lock_file, _runs_already):
         asyncio.run(_serve(paths, config, read_config))
 

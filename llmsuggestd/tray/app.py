@@ -138,7 +138,6 @@ class Tray:
     def _show_catalogue(self) -> None:
         desktop.run_in_terminal(
             [sys.executable, "-P", "-m", "llmsuggestd", "models", "catalogue"],
-            "To get one: llmsuggestd models pull ID",
             self._paths.runtime / "tray",
         )
 

@@ -67,18 +67,18 @@ def open_file(path: Path) -> None:
         raise TrayError("xdg-open is missing", f"install xdg-utils; the file is {path}")
 
 
-def run_in_terminal(command: list[str], advice: str, folder: Path) -> None:
-    """Run a command in a terminal window, print `advice`, and leave its user a shell.
+def run_in_terminal(command: list[str], folder: Path) -> None:
+    """Run a command in a terminal window, and leave its user a shell.
 
     `folder` is one of ours for a script, where the system wants one. Raises TrayError.
     """
     if sys.platform == "win32":
         subprocess.Popen(
-            f'cmd /k "{subprocess.list2cmdline(command)} & echo. & echo {advice}"',
+            f'cmd /k "{subprocess.list2cmdline(command)}"',
             creationflags=subprocess.CREATE_NEW_CONSOLE,  # type: ignore[attr-defined, unused-ignore]
         )
         return
-    script = f'{shlex.join(command)}\necho; echo {shlex.quote(advice)}\nexec "${{SHELL:-/bin/sh}}"'
+    script = f'{shlex.join(command)}\necho\nexec "${{SHELL:-/bin/sh}}"'
     if sys.platform == "darwin":
         file = folder / "llmsuggestd.command"
         file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

@@ -38,7 +38,7 @@ class Account:
         kept = {"LANG", "LD_LIBRARY_PATH", "TMPDIR"}
         self.env = {name: value for name, value in os.environ.items() if name in kept} | {
             "HOME": str(self.home),
-            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "PATH": f"{self.bin}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "XDG_RUNTIME_DIR": str(self.runtime),
             "LLMSUGGESTD_PORT": "0",
         }

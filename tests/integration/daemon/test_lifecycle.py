@@ -336,10 +336,22 @@ def test_the_variable_moves_the_socket_for_daemon_and_clients(
     assert home.run("suggest", GOAL).returncode == 0
 
 
+def test_start_before_install(home: Home) -> None:
+    asked = home.run("suggest", GOAL)
+    assert asked.returncode == ExitCode.NOT_RUNNING
+    assert asked.stderr.endswith("  → start it with `llmsuggestd start`\n")
+    started = home.run("start")  # the remedy that is named works
+    assert started.returncode == 0, started.stderr
+    assert home.run("suggest", GOAL).returncode == 0
+
+
 def test_no_model_at_all(home: Home) -> None:
+    home.paths.models.mkdir(parents=True)
+    home.paths.config.mkdir()
+    home.paths.config_file.write_text('model = "absent"\n')
     started = home.run("start")
     assert started.returncode == ExitCode.MODEL
-    assert "'starter' is not installed" in started.stderr
+    assert "'absent' is not installed" in started.stderr
     assert "llmsuggestd install" in started.stderr
     code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
     assert code == 503
@@ -350,6 +362,7 @@ def test_no_model_at_all(home: Home) -> None:
     assert home.run("status").returncode == ExitCode.MODEL
     # and the remedy that is named works
     assert home.run("install").returncode == 0
+    assert home.run("models", "use", "starter").returncode == 0
     assert home.run("suggest", GOAL).returncode == 0
 
 

@@ -50,6 +50,6 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     quantize.library.cache_clear()
     with pytest.raises(LlmsuggestdError) as caught:
         quantize.library()
-    assert "pip install" in caught.value.hint
+    assert "`llmsuggestd install --accelerator cpu`" in caught.value.hint
     monkeypatch.undo()
     assert quantize.library()

@@ -105,15 +105,15 @@ def test_says_where_the_file_is_when_nothing_opens_it(programs: Path, tmp_path: 
 @pytest.mark.parametrize("terminal", desktop.TERMINALS)
 def test_runs_a_command_in_each_terminal(terminal: str, programs: Path, tmp_path: Path) -> None:
     put(programs, terminal, keeps_arguments(tmp_path / "seen"))
-    desktop.run_in_terminal(["a b", "c"], "do so", tmp_path)
+    desktop.run_in_terminal(["a b", "c"], tmp_path)
     option = "".join(f"{word}|" for word in desktop.TERMINALS[terminal])
-    script = "'a b' c\necho; echo 'do so'\nexec \"${SHELL:-/bin/sh}\""
+    script = "'a b' c\necho\nexec \"${SHELL:-/bin/sh}\""
     assert content(tmp_path / "seen") == f"{option}/bin/sh|-c|{script}|"
 
 
 def test_says_what_to_type_where_there_is_no_terminal(programs: Path, tmp_path: Path) -> None:
     with pytest.raises(TrayError, match="no terminal program") as caught:
-        desktop.run_in_terminal(["llmsuggestd", "models"], "", tmp_path)
+        desktop.run_in_terminal(["llmsuggestd", "models"], tmp_path)
     assert caught.value.hint == "run in one: llmsuggestd models"
 
 
@@ -121,7 +121,7 @@ def test_on_macos(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "platform", "darwin")
     put(programs, "open", keeps_arguments(tmp_path / "seen"))
     put(programs, "pbcopy", f"/bin/cat > '{tmp_path}/text'")
-    desktop.run_in_terminal(["a b", "c"], "do so", tmp_path)
+    desktop.run_in_terminal(["a b", "c"], tmp_path)
     script = tmp_path / "llmsuggestd.command"
     assert content(tmp_path / "seen") == f"{script}|"
     assert script.read_text().startswith("#!/bin/sh\n'a b' c\n")

@@ -1,0 +1,40 @@
+"""How the commands that a message names are typed here.
+
+Messages name commands as `llmsuggestd start`. Where that name leads to another installation or to
+none, as in a virtual environment that is not on the PATH, what is shown has the whole path.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+NAME = "llmsuggestd"
+
+
+@cache
+def program() -> str:
+    """What a user types to run this installation, quoted for a shell."""
+    script = Path(sys.executable).with_name(f"{NAME}.exe" if sys.platform == "win32" else NAME)
+    found = shutil.which(NAME)
+    if found is not None and any(_same(found, own) for own in (script, sys.argv[0])):
+        return NAME
+    words = [str(script)] if script.exists() else [sys.executable, "-P", "-m", NAME]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
+def runnable(message: str) -> str:
+    """A message in which the commands of ours that it names, in backquotes, run as they stand."""
+    return re.sub(rf"`{NAME}(?=[ `])", lambda _: f"`{program()}", message)
+
+
+def _same(path: str, other: str | Path) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:
+        return False
