@@ -75,9 +75,11 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
             raise DownloadError(f"{repo}: no such folder; {error.message}", error.hint) from None
         return cached
     except OSError as error:
+        from huggingface_hub import constants
+
         raise LlmsuggestdError(
-            f"{repo}: the download cannot be written: {error.strerror or error}",
-            "Make room, or set HF_HOME to a folder on a larger disk.",
+            f"{constants.HF_HUB_CACHE}: the download cannot be written: {error.strerror or error}",
+            "Make room there, or set HF_HOME to a folder of yours on a larger disk.",
         ) from None
 
 

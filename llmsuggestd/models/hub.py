@@ -1,8 +1,7 @@
 """The Hugging Face hub: what a repository holds, and its files' bytes from any position on.
 
-All of it goes through huggingface_hub, and so through its variables: HF_ENDPOINT (a mirror),
-HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and the usual HTTPS_PROXY. It is imported when
-it is used: it takes half a second, and reads its variables then.
+All of it goes through huggingface_hub, and so through the variables of `hub_variables`. It is
+imported when it is used: it takes half a second, and reads its variables then.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from llmsuggestd.errors import ConfigError, ExitCode, InputError, LlmsuggestdError
+from llmsuggestd.models import hub_variables
 
 REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """What a repository's name may be. (The hub allows less.)"""
@@ -68,27 +69,25 @@ class Repository:
     files: tuple[RemoteFile, ...]
 
 
-def offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids the network."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
-
-
 def look_up(repo: str, revision: str | None) -> Repository:
     """Ask the hub what a repository holds.
 
     Files with names that could lead out of a folder are left out. Raises InputError if there is no
-    such repository or it may not be read, Interrupted if the hub cannot be asked, ConfigError if a
-    variable of its cannot be used.
+    such repository or it may not be read, Interrupted if the hub cannot be asked, DownloadError if
+    it must not be asked or is not trusted, ConfigError if a variable of its cannot be used.
     """
+    hub_variables.prepare()
+    if variable := hub_variables.offline_variable():
+        raise _offline(repo, variable)
     try:
         import huggingface_hub
         from huggingface_hub import constants, errors
-    except ValueError as error:  # it reads its variables then
+
+        huggingface_hub.get_session()
+    except Exception as error:  # of a variable that `hub_variables` does not know
         raise ConfigError(
-            f"a variable of the Hugging Face hub cannot be used: {error}",
-            "look at HF_ENDPOINT, HF_HUB_DOWNLOAD_TIMEOUT and what else begins with HF_",
+            f"the hub's client cannot be set up: {_line(error)}",
+            "look at the variables that begin with HF_, SSL_ or end with _PROXY",
         ) from None
 
     with hub_errors(repo, revision):
@@ -196,23 +195,89 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
 @contextlib.contextmanager
 def hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) -> Iterator[None]:
     """Turn what the client raises into errors with a remedy: those that `look_up` raises."""
-    from huggingface_hub import constants, errors
+    import socksio
+    from huggingface_hub import errors
 
     # of httpx or its successor, whichever this version of the client uses
     transport_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
     try:
         yield
     except errors.OfflineModeIsEnabled:
-        raise DownloadError(
-            f"{repo} is not here, and HF_HUB_OFFLINE is set", "unset it to download"
-        ) from None
+        raise _offline(repo, hub_variables.offline_variable() or "HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:
         raise _explained(error, repo, revision, file) from None
-    except (transport_error, errors.LocalEntryNotFoundError) as error:
-        raise Interrupted(
-            f"{constants.ENDPOINT}: {_line(error.__cause__ or error)}",
-            "is the network there? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT",
-        ) from None
+    except (transport_error, errors.LocalEntryNotFoundError, socksio.SOCKSError) as error:
+        raise _unreached(error) from None
+
+
+def _offline(repo: str, variable: str) -> DownloadError:
+    return DownloadError(f"{repo} is not here, and {variable} is set", "unset it to download")
+
+
+def _unreached(error: BaseException) -> DownloadError:
+    """What a request that got no answer failed of, and what to do about it."""
+    import socksio
+    from huggingface_hub import constants
+
+    proxy = hub_variables.proxy_of(constants.ENDPOINT)
+    causes = list(_causes(error))
+    where = f"{constants.ENDPOINT} (through {proxy})" if proxy else constants.ENDPOINT
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _untrusted(cause)
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            at_fault = proxy.variable if proxy else "HF_ENDPOINT"
+            return DownloadError(
+                f"{where}: the other end does not speak TLS",
+                f"does the address in {at_fault} have to begin with http://?",
+            )
+    words = _line(error.__cause__ or error)
+    if proxy is None:
+        hint = "is the network there? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT"
+        return Interrupted(f"{where}: {words}", hint)
+    if isinstance(error, socksio.SOCKSError):
+        return DownloadError(f"{where}: the proxy does not speak SOCKS 5", "try http:// there")
+    passing = "could not connect" in words and "not allowed" not in words  # a SOCKS proxy's words
+    if any(type(cause).__name__ == "ProxyError" for cause in causes) and not passing:
+        return _refused_by(proxy, where, words)
+    return Interrupted(
+        f"{where}: {words}", f"is the proxy there? {proxy.variable} names it; NO_PROXY avoids it"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refused_by(proxy: hub_variables.Proxy, where: str, words: str) -> DownloadError:
+    if "407" in words or "auth" in words.lower() or "password" in words:
+        scheme = proxy.address.partition("://")[0] if "://" in proxy.address else "http"
+        hint = (
+            f"it wants a name and a password: {proxy.variable}={scheme}://NAME:PASSWORD@HOST:PORT"
+        )
+    else:
+        hint = f"may it be used for that? {proxy.variable} names it; NO_PROXY avoids it"
+    return DownloadError(f"{where}: the proxy refuses: {words}", hint)
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> DownloadError:
+    """What is wrong with a server's certificate; the numbers are OpenSSL's X509_V_ERR_…"""
+    from huggingface_hub import constants
+
+    message = f"the certificate of {constants.ENDPOINT} is not trusted: {error.verify_message}"
+    if error.verify_code in (9, 10):  # not yet valid, or expired
+        return DownloadError(message, "is this machine's clock right?")
+    if error.verify_code in (62, 64):  # of another host, or another address
+        return DownloadError(message, "is HF_ENDPOINT right? a network's login page may be between")
+    hint = (
+        "if a company's proxy signs it, set SSL_CERT_FILE to a file with the company's certificate"
+        " (PEM)"
+    )
+    if variable := hub_variables.certificates_variable():
+        hint += f"; {variable} is set, and that certificate is not in it"
+    return DownloadError(message, hint)
 
 
 def _explained(
@@ -224,6 +289,8 @@ def _explained(
     status = error.response.status_code
     page = f"{constants.ENDPOINT}/{repo}"
     login = "`hf auth login`, or set HF_TOKEN"
+    if status == 407 and (proxy := hub_variables.proxy_of(constants.ENDPOINT)):
+        return _refused_by(proxy, f"{constants.ENDPOINT} (through {proxy})", "407")
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return InputError(
             f"{repo}: its authors want to be asked first (the hub answers {status})",
@@ -235,7 +302,10 @@ def _explained(
         return InputError(f"{repo} has no file {file.name} any more", f"see {page}")
     if status in (401, 404):
         if status == 401 and get_token():
-            return InputError(f"{repo}: the hub refuses your token (401)", f"a new one: {login}")
+            return InputError(
+                f"{repo}: the hub refuses your token (401)",
+                f"a new one: {login}; a public model needs none: unset HF_TOKEN",
+            )
         return InputError(
             f"{repo}: the hub knows no such repository, or it is private (it answers {status})",
             f"is the name right? for a private or gated one, log in: {login}",

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from llmsuggestd.client import Client
 from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
-from llmsuggestd.models import downloads, gguf, hub, store
+from llmsuggestd.models import downloads, gguf, hub, hub_variables, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, fetch, partial_path, retrying
@@ -250,7 +250,9 @@ def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
             ):
                 watcher.note(f"{error.message}; but all of it is here")
                 return manifest.repository
-        if hub.offline() and (found := hub.cached_repository(target.repo, target.revision)):
+        if hub_variables.offline_variable() and (
+            found := hub.cached_repository(target.repo, target.revision)
+        ):
             watcher.note(f"{target.repo} is taken from the Hugging Face cache")
             return found
         raise

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 from collections import Counter
@@ -78,10 +79,13 @@ class Hub:
 
 
 @contextlib.contextmanager
-def serving(repos: dict[str, Path]) -> Iterator[Hub]:
-    """Serve folders as repositories, by name, while the block runs."""
+def serving(repos: dict[str, Path], tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
+    """Serve folders as repositories, by name, while the block runs; over TLS with that context."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    hub = Hub(f"http://127.0.0.1:{server.server_port}", repos)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    hub = Hub(f"{scheme}://127.0.0.1:{server.server_port}", repos)
     server.hub = hub  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

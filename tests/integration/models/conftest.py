@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -91,9 +92,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def pulling_from(folder: Path) -> Iterator[Puller]:
+def pulling_from(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Puller]:
     """A home, and a hub with that folder as a repository."""
-    with serving({REPO: folder}) as hub, contextlib.contextmanager(make_home)() as home:
+    with serving({REPO: folder}, tls) as hub, contextlib.contextmanager(make_home)() as home:
         yield Puller(home, hub)
 
 

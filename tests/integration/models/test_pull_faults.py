@@ -279,10 +279,10 @@ def test_an_id_cannot_be_a_path(puller: Puller, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", [{"HF_HUB_DOWNLOAD_TIMEOUT": "abc"}, {"HF_ENDPOINT": "http://[bad"}]
+    ("variable", "value"), [("HF_HUB_DOWNLOAD_TIMEOUT", "abc"), ("HF_ENDPOINT", "http://[bad")]
 )
-def test_a_variable_that_cannot_be_used(puller: Puller, variable: dict[str, str]) -> None:
-    result = puller.run("pull", REPO, **variable)
+def test_a_variable_that_cannot_be_used(puller: Puller, variable: str, value: str) -> None:
+    result = puller.run("pull", REPO, **{variable: value})
     assert result.returncode == ExitCode.CONFIG
-    assert "HF_HUB_DOWNLOAD_TIMEOUT" in result.stderr
+    assert result.stderr.startswith(f"llmsuggestd: {variable}={value}: ")
     assert "Traceback" not in result.stderr
