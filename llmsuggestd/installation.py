@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmsuggestd import accelerators, control, resources, service
+from llmsuggestd import accelerators, control, lean_package, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client, Discovery
 from llmsuggestd.errors import LlmsuggestdError
@@ -123,15 +123,14 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
             partial(store.place_starter, paths),
         )
     )
-    if resources.wants_lean_copy(paths):
-        steps.append(
-            Step(
-                "put the Lean package where Lake can build it",
-                (resources.lean_copy(paths),),
-                True,
-                partial(resources.place_lean_copy, paths),
-            )
+    steps.append(
+        Step(
+            "put the Lean package in place",
+            (lean_package.folder(paths),),
+            not lean_package.is_current(paths),
+            partial(lean_package.place, paths),
         )
+    )
     if manager is not None:
         current = manager.is_current() and now.service == before.service
         steps.append(
@@ -204,7 +203,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
             autostart.disable()
         elif entry.exists():
             there.append(entry)
-    trees = [resources.lean_copy(paths), accelerators.old_wheels(paths), paths.runtime / "tray"]
+    trees = [lean_package.folder(paths), accelerators.old_wheels(paths), paths.runtime / "tray"]
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
     there += [tree for tree in trees if _is_there(tree)]
     for path in there:
@@ -272,6 +271,7 @@ def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
         *(Path(file) for file in manifest.files if Path(file) not in kept),
         *map(Path, manifest.service),
         manifest_file(paths),
+        *([lean_package.record_file(paths)] if purge or not lean_package.projects(paths) else []),
         paths.client_file,
         paths.token_file,
         paths.log_file,

@@ -1,13 +1,15 @@
 """Lake projects: the `require` that lets one import the Lean package.
 
-A lakefile belongs to its author. An entry is put at its end, or the path in the entry that is there
-is changed; every other byte stays. Lake does not mind the order of entries.
+A lakefile belongs to its author. An entry is put at its end or taken out again, or the path in the
+entry that is there is changed; every other byte stays. Lake does not mind the order of entries.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import re
 import stat
 import tomllib
@@ -26,16 +28,18 @@ MODULE = "LlmSuggest"
 UPDATE = f"lake update --keep-toolchain {NAME}"
 """Tells Lake of the package. Without the option, Lake writes the Lean version in the package's
 `lean-toolchain` into the project's, if it is newer."""
+LOCAL = "of this machine only"
+"""What is written behind a path that others do not have."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What there is to do to a lakefile."""
+    """What there is to do to a lakefile or a manifest."""
 
     file: Path
-    action: Literal["add", "update", "none"]
+    action: Literal["add", "update", "remove", "none"]
     entry: str
-    """The `require` as it stands in the file afterwards, without the line's end."""
+    """The `require` that is added, changed or taken out, without the line's end."""
     content: bytes
     """The whole file afterwards."""
 
@@ -49,44 +53,118 @@ class Change:
         except OSError as error:
             raise InputError(
                 f"{self.file} cannot be written: {error.strerror}",
-                "make it and its folder writable, or add the entry that `--dry-run` prints",
+                "make it and its folder writable, or make the change that `--dry-run` prints",
             ) from error
+
+
+Span = tuple[int, int]
+"""Where a part of a text begins and ends."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The `require` of the package in the text of a lakefile."""
+
+    path: str
+    """The package's folder as Lake reads it, perhaps relative."""
+    path_at: Span
+    """The string that says so, with its quotes."""
+    lines: Span | None
+    """The lines that are the entry and nothing else; None: it cannot be taken out by lines."""
 
 
 def toml_entry(package: Path) -> str:
     """The entry of a lakefile.toml that requires the package in this folder."""
-    path = json.dumps(package.as_posix(), ensure_ascii=False)  # also a string of TOML
-    return f'[[require]]\nname = "{NAME}"\npath = {path}'
+    comment = f" # {LOCAL}" if package.is_absolute() else ""
+    return f'[[require]]\nname = "{NAME}"\npath = {_toml_string(package)}{comment}'
 
 
 def lean_entry(package: Path) -> str:
     """The command of a lakefile.lean that requires the package in this folder."""
-    return f"require {NAME} from {_lean_string(package.as_posix())}"
+    comment = f" -- {LOCAL}" if package.is_absolute() else ""
+    return f"require {NAME} from {_lean_string(package)}{comment}"
 
 
 def plan_require(project: Path, package: Path) -> Change:
     """How a Lake project comes to require the package in the folder `package`.
 
-    Raises InputError if `project` is no Lake project, or its lakefile cannot be read, or has an
-    entry for the package that nobody but its author should change.
+    A path that is not absolute is one below the project. Raises InputError if `project` is no Lake
+    project, or its lakefile cannot be read, or has an entry for the package that nobody but its
+    author should change.
     """
-    file = _lakefile(project)
-    if project.resolve() == package.resolve():
+    file, text, found = _find(project)
+    wanted = (project / package).resolve()
+    if project.resolve() == wanted:
         raise InputError(
             f"{project} is the Lean package itself", "give the folder of the project that uses it"
         )
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read: {error.strerror}", "make it readable, and run this again"
-        ) from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text", "save it as UTF-8") from error
-    edit = _edit_toml if file.suffix == ".toml" else _edit_lean
-    return edit(file, text, package)
+    is_toml = file.suffix == ".toml"
+    entry = (toml_entry if is_toml else lean_entry)(package)
+    if found is None:
+        change = _appended(file, text, entry)
+        if is_toml:
+            _check_appended(change, text, package)
+        return change
+    if (project / found.path).resolve() == wanted:
+        return Change(file, "none", entry, text.encode())
+    string = (_toml_string if is_toml else _lean_string)(package)
+    start, end = found.path_at
+    return Change(file, "update", entry, (text[:start] + string + text[end:]).encode())
+
+
+def plan_removal(project: Path) -> list[Change]:
+    """How a Lake project comes to require the package no more: its lakefile, then its manifest.
+
+    Raises InputError if `project` is no Lake project, or one of the files cannot be read, or has an
+    entry for the package that nobody but its author should change.
+    """
+    file, text, found = _find(project)
+    if found is None:
+        changes = [Change(file, "none", "", text.encode())]
+    elif found.lines is None:
+        raise _by_hand(file, f"requires {NAME} in a form that cannot be taken out")
+    else:
+        entry = text[slice(*found.lines)].strip()
+        changes = [Change(file, "remove", entry, _cut(text, found.lines).encode())]
+    manifest = project / "lake-manifest.json"
+    if manifest.is_file():
+        changes.append(_without_manifest(manifest, _read(manifest)))
+    return changes
+
+
+def required_path(project: Path) -> Path | None:
+    """The folder that a Lake project requires the package from; None if it does not."""
+    with contextlib.suppress(InputError):
+        _, _, found = _find(project)
+        return None if found is None else (project / found.path).resolve()
+    return None
+
+
+def importing_files(project: Path) -> Iterator[Path]:
+    """The Lean files of a project that import the package."""
+    statement = re.compile(rf"^\s*(?:public\s+|meta\s+)*import\s+{MODULE}\b", re.MULTILINE)
+    for folder, directories, names in os.walk(project):
+        directories[:] = [d for d in directories if not d.startswith(".") and d != NAME]
+        for file in (Path(folder, name) for name in names if name.endswith(".lean")):
+            with contextlib.suppress(OSError):
+                if statement.search(file.read_text(encoding="utf-8", errors="replace")):
+                    yield file
+
+
+def package_version(package: Path) -> str | None:
+    """The version that the lakefile in the Lean package's folder gives."""
+    with contextlib.suppress(OSError, ValueError):
+        data = tomllib.loads((package / "lakefile.toml").read_text(encoding="utf-8"))
+        if data.get("name") == NAME and isinstance(data.get("version"), str):
+            return str(data["version"])
+    return None
+
+
+def _find(project: Path) -> tuple[Path, str, Entry | None]:
+    """A project's lakefile, its text, and the package's entry in it."""
+    file = _lakefile(project)
+    text = _read(file)
+    return file, text, (_find_toml if file.suffix == ".toml" else _find_lean)(file, text)
 
 
 def _lakefile(project: Path) -> Path:
@@ -102,11 +180,22 @@ def _lakefile(project: Path) -> Path:
         return found[0]
     for parent in project.resolve().parents:
         if any((parent / file.name).is_file() for file in files):
-            hint = f"the project's folder is above it: `llmsuggestd lean add {parent}`"
+            hint = f"the project's folder is above it: give {parent}"
             break
     else:
         hint = "give the folder of one; `lake init` makes one"
     raise InputError(f"{project} is no Lake project: it has no lakefile", hint)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}", "make it readable, and run this again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text", "save it as UTF-8") from error
 
 
 def _appended(file: Path, text: str, entry: str) -> Change:
@@ -117,64 +206,88 @@ def _appended(file: Path, text: str, entry: str) -> Change:
     return Change(file, "add", entry, after.encode())
 
 
-def _same_folder(project: Path, path: str, package: Path) -> bool:
-    """Whether a path in a lakefile, which may be relative, leads to the package."""
-    return (project / path).resolve() == package.resolve()
+def _cut(text: str, lines: Span) -> str:
+    """A text without these lines, nor the empty line before them if what follows needs none."""
+    before, after = text[: lines[0]], text[lines[1] :]
+    if not after.strip() or after.lstrip(" \t").startswith(("\n", "\r\n")):
+        before = re.sub(r"(?<=\n)[ \t]*\r?\n\Z", "", before)
+    return before + after
 
 
 def _by_hand(file: Path, why: str) -> InputError:
     """The error for an entry that is left alone."""
     return InputError(
-        f"{file} {why}", f"remove its `require` of {NAME}, and run `llmsuggestd lean add` again"
+        f"{file} {why}",
+        f"take its `require` of {NAME} out by hand; `llmsuggestd lean add` adds one",
     )
 
 
 # --- lakefile.toml
 
 
-def _edit_toml(file: Path, text: str, package: Path) -> Change:
+def _find_toml(file: Path, text: str) -> Entry | None:
     data = _parse_toml(file, text)
     required = data.get("require", [])
     if not isinstance(required, list) or not all(isinstance(item, dict) for item in required):
         raise InputError(f"{file}: `require` is no list of tables", "write it as `[[require]]`")
     ours = [index for index, item in enumerate(required) if item.get("name") == NAME]
-    entry = toml_entry(package)
     if not ours:
-        change = _appended(file, text, entry)
-        expected = {**data, "require": [*required, tomllib.loads(entry)["require"][0]]}
-        if _loads(change.content) != expected:
-            raise InputError(
-                f"{file} has its `require` in a form that cannot be added to",
-                f"write each as `[[require]]`, or add {{name = {NAME!r}, "
-                f"path = {package.as_posix()!r}}} to the list",
-            )
-        return change
+        return None
     if len(ours) > 1:
         raise _by_hand(file, f"requires {NAME} more than once")
     (index,) = ours
     path = required[index].get("path")
     if not isinstance(path, str):
         raise _by_hand(file, f"requires {NAME} from another source")
-    if _same_folder(file.parent, path, package):
-        return Change(file, "none", entry, text.encode())
+    path_at = _toml_path(text, data, index)
+    if path_at is None:
+        raise _by_hand(file, f"requires {NAME} in a form that cannot be changed")
+    return Entry(path, path_at, _toml_lines(text, data, index))
+
+
+def _toml_path(text: str, data: dict[str, Any], index: int) -> Span | None:
+    """Where the `path` of a `require` stands: of all places that may be it, the parser tells."""
     expected = copy.deepcopy(data)
-    expected["require"][index]["path"] = package.as_posix()
-    for start, end in _toml_paths(text):
-        after = text[:start] + json.dumps(package.as_posix(), ensure_ascii=False) + text[end:]
-        if _loads(after.encode()) == expected:
-            return Change(file, "update", entry, after.encode())
-    raise _by_hand(file, f"requires {NAME} in a form that cannot be changed")
-
-
-def _toml_paths(text: str) -> Iterator[tuple[int, int]]:
-    """Where the text may have the value of a `path`; which one it is, the parser decides."""
+    expected["require"][index]["path"] = "?"
     for match in re.finditer(r"""\bpath\b["']?\s*=\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", text):
-        yield match.span(1)
+        start, end = match.span(1)
+        if _loads(text[:start] + '"?"' + text[end:]) == expected:
+            return start, end
+    return None
 
 
-def _loads(content: bytes) -> dict[str, Any] | None:
+def _toml_lines(text: str, data: dict[str, Any], index: int) -> Span | None:
+    """The lines of a `[[require]]`: without them, the parser reads all the rest as before."""
+    expected = copy.deepcopy(data)
+    del expected["require"][index]
+    if not expected["require"]:
+        del expected["require"]
+    for header in re.finditer(r"""^[ \t]*\[\[[ \t]*["']?require["']?[ \t]*\]\]""", text, re.M):
+        for line in re.finditer(r"[^\n]*(?:\n|\Z)", text[header.end() :]):
+            end = header.end() + line.end()
+            if _loads(text[: header.start()] + text[end:]) == expected:
+                return header.start(), end
+            # where another table begins, and not one of its own
+            if re.match(r"""\s*\[(?!\s*["']?require["']?\s*\.)""", text[end:]):
+                break
+    return None
+
+
+def _check_appended(change: Change, text: str, package: Path) -> None:
+    """Raise InputError unless a lakefile.toml has one entry more, as TOML reads it."""
+    data = tomllib.loads(text)
+    new = tomllib.loads(change.entry)["require"]
+    if _loads(change.content.decode()) != {**data, "require": [*data.get("require", []), *new]}:
+        raise InputError(
+            f"{change.file} has its `require` in a form that cannot be added to",
+            f"write each as `[[require]]`, or add {{name = {NAME!r}, "
+            f"path = {package.as_posix()!r}}} to the list",
+        )
+
+
+def _loads(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(content.decode())
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None
 
@@ -188,6 +301,10 @@ def _parse_toml(file: Path, text: str) -> dict[str, Any]:
         ) from error
 
 
+def _toml_string(package: Path) -> str:
+    return json.dumps(package.as_posix(), ensure_ascii=False)  # JSON's strings are TOML's
+
+
 # --- lakefile.lean
 
 _LEAN_TOKEN = re.compile(
@@ -199,17 +316,16 @@ _COMMENT_EDGE = re.compile(r"/-|-/")
 _NAMES = (NAME, f"«{NAME}»", f'"{NAME}"')
 
 
-def _edit_lean(file: Path, text: str, package: Path) -> Change:
+def _find_lean(file: Path, text: str) -> Entry | None:
     spans = list(_lean_tokens(file, text))
     words = [text[start:end] for start, end in spans]
-    entry = lean_entry(package)
     ours = [
         index
         for index, word in enumerate(words)
         if word == "require" and _names_ours(words[index + 1 : index + 4])
     ]
     if not ours:
-        return _appended(file, text, entry)
+        return None
     if len(ours) > 1:
         raise _by_hand(file, f"requires {NAME} more than once")
     at = ours[0] + 3
@@ -218,11 +334,18 @@ def _edit_lean(file: Path, text: str, package: Path) -> Change:
             pass
         case _:
             raise _by_hand(file, f"requires {NAME} from another source")
-    if _same_folder(file.parent, re.sub(r"\\(.)", r"\1", path[1:-1]), package):
-        return Change(file, "none", entry, text.encode())
-    start, end = spans[at]
-    changed = text[:start] + _lean_string(package.as_posix()) + text[end:]
-    return Change(file, "update", entry, changed.encode())
+    lines = None if after == ["with"] else _lean_lines(text, spans[ours[0]][0], spans[at][1])
+    return Entry(re.sub(r"\\(.)", r"\1", path[1:-1]), spans[at], lines)
+
+
+def _lean_lines(text: str, start: int, end: int) -> Span | None:
+    """The lines of a command, if nothing but a comment behind it shares them with it."""
+    first = text.rfind("\n", 0, start) + 1
+    rest = re.compile(r"[ \t]*(?:--[^\n]*?)?\r?(?:\n|\Z)").match(text, end)
+    documented = text[:first].rstrip().endswith("-/")
+    if text[first:start].strip() or rest is None or documented:
+        return None
+    return first, rest.end()
 
 
 def _names_ours(words: list[str]) -> bool:
@@ -232,7 +355,7 @@ def _names_ours(words: list[str]) -> bool:
     return words[:1] != [] and words[0] in _NAMES and words[1:2] != ["."]
 
 
-def _lean_tokens(file: Path, text: str) -> Iterator[tuple[int, int]]:
+def _lean_tokens(file: Path, text: str) -> Iterator[Span]:
     """Where the words, strings and signs of a Lean text are, without comments and whitespace."""
     at = 0
     while match := _LEAN_TOKEN.match(text, at):
@@ -253,5 +376,51 @@ def _comment_end(file: Path, text: str, at: int) -> int:
     raise InputError(f"{file} has a comment without an end", "end it, and run this again")
 
 
-def _lean_string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _lean_string(package: Path) -> str:
+    return '"' + package.as_posix().replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# --- lake-manifest.json, which `lake update` writes
+
+
+def _without_manifest(file: Path, text: str) -> Change:
+    """The manifest without the package, as far as the project itself requires it by a path."""
+    try:
+        data = json.loads(text)
+        packages = list(data["packages"])
+        ours = [
+            index
+            for index, package in enumerate(packages)
+            if package["name"] == NAME and package["type"] == "path" and not package["inherited"]
+        ]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{file} is no manifest of Lake's", "remove it; `lake update` makes it anew"
+        ) from error
+    if not ours:
+        return Change(file, "none", "", text.encode())
+    (index, *_) = ours
+    del packages[index]
+    for start, end in _json_elements(text, index):
+        after = text[:start] + text[end:]
+        with contextlib.suppress(ValueError):
+            if json.loads(after) == {**data, "packages": packages}:
+                return Change(file, "remove", text[start:end].strip(" \n,"), after.encode())
+    raise InputError(
+        f"{file} has {NAME} in a form that cannot be taken out",
+        "remove the file; `lake update` makes it anew",
+    )
+
+
+def _json_elements(text: str, index: int) -> Iterator[Span]:
+    """Where an element of the list `packages` may stand, with one of the commas beside it."""
+    decoder = json.JSONDecoder()
+    for opening in re.finditer(r'"packages"\s*:\s*\[\s*', text):
+        ends, at = [opening.end()], opening.end()
+        with contextlib.suppress(ValueError):
+            while len(ends) < index + 2:
+                _, end = decoder.raw_decode(text, at)
+                ends.append(end)
+                at = re.compile(r"\s*,?\s*").match(text, end).end()  # type: ignore[union-attr]
+        if len(ends) == index + 2:
+            yield (ends[index], ends[index + 1]) if index else (opening.end(), at)

@@ -2,42 +2,73 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from llmsuggestd.cli import print_json
-from llmsuggestd.resources import resource
+from llmsuggestd.cli import print_json, say
+from llmsuggestd.paths import get_paths
+
+if TYPE_CHECKING:
+    from llmsuggestd import lake
+
+DIR = click.argument("project", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+
+LOCAL = """\
+Only this machine has that path. Where others use the lakefile or lake-manifest.json too,
+`llmsuggestd lean remove` takes it out of both before you share them, or
+`llmsuggestd lean add --copy` gives the project a copy of the package to share.
+"""
 
 
 @click.group("lean")
 def command() -> None:
-    """The Lean package: where it is, how to require it."""
+    """The Lean package: where it is, which projects require it."""
 
 
 @command.command("path")
 def path() -> None:
-    """Print the folder of the Lean package, for a `require` in a lakefile."""
-    click.echo(resource("lean"))
+    """Print the folder of the Lean package, for a `require` in a lakefile.
+
+    It is the same after an upgrade. The package is put there if it is not there yet.
+    """
+    from llmsuggestd import lean_package
+
+    click.echo(lean_package.place(get_paths()))
 
 
 @command.command("add")
-@click.argument("project", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
-def add(project: Path, dry_run: bool, as_json: bool) -> None:
+@DIR
+@click.option("--copy", is_flag=True, help="Put a copy of the package into the project.")
+@DRY_RUN
+@JSON
+def add(project: Path, copy: bool, dry_run: bool, as_json: bool) -> None:
     """Let the Lake project in DIR (the current folder) import the Lean package.
 
     Puts a `require` into its lakefile.toml or lakefile.lean, or mends the path in the one that is
     there, and leaves everything else as it is. Safe to repeat.
-    """
-    from llmsuggestd import lake
 
-    package = resource("lean")
-    change = lake.plan_require(project, package)
+    The `require` has a path that only this machine has: `llmsuggestd lean remove` takes it out
+    before you share the lakefile. With --copy, the project gets a copy of the package, llmsuggest/,
+    which can be shared with it; run it again after an upgrade.
+    """
+    from llmsuggestd import lake, lean_package
+
+    paths = get_paths()
+    copy = copy or lean_package.has_copy(project)
+    folder = lean_package.COPY if copy else lean_package.folder(paths)
+    change = lake.plan_require(project, folder)
     if not dry_run:
+        if copy:
+            lean_package.copy_into(project)
+        else:
+            lean_package.place(paths)
         change.write()
+        lean_package.note_project(paths, project)
+    warning = lean_package.too_old(project)
     if as_json:
         print_json(
             {
@@ -46,26 +77,66 @@ def add(project: Path, dry_run: bool, as_json: bool) -> None:
                 "action": change.action,
                 "entry": change.entry,
                 "import": lake.MODULE,
+                "warning": warning or None,
             }
         )
         return
+    if copy:
+        click.echo(f"{'would' if dry_run else '✓'} put the package into {project / folder}")
     if change.action == "none":
         click.echo(f"· {change.file} requires it already; nothing was changed")
     else:
-        did = {"add": "add to", "update": "change the path in"}[change.action]
-        click.echo(f"{'would' if dry_run else '✓'} {did} {change.file}:\n")
-        click.echo("".join(f"    {line}\n" for line in change.entry.splitlines()))
+        _report({"add": "add to", "update": "change the path in"}[change.action], change, dry_run)
+        if not copy:
+            say(LOCAL)
         click.echo(f"Next, in {project}:\n\n    {lake.UPDATE}\n")
         click.echo(f"and in a Lean file:\n\n    import {lake.MODULE}")
-    if not os.access(package, os.W_OK):
-        click.echo(
-            f"· Lake builds the package where it is, and {package} is not writable for you",
-            err=True,
-        )
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+        click.echo("  → write a newer version into the project's lean-toolchain", err=True)
+
+
+@command.command("remove")
+@DIR
+@DRY_RUN
+@JSON
+def remove(project: Path, dry_run: bool, as_json: bool) -> None:
+    """Take the Lean package out of the Lake project in DIR (the current folder) again.
+
+    Removes the `require` from its lakefile, and from lake-manifest.json what `lake update` has
+    written there of it, and leaves everything else as it is. Safe to repeat.
+    """
+    from llmsuggestd import lake, lean_package
+
+    changes = [c for c in lake.plan_removal(project) if c.action != "none"]
+    if not dry_run:
+        for change in changes:
+            change.write()
+        lean_package.forget_project(get_paths(), project)
+    copy = project / lean_package.COPY
+    importing = [str(file) for file in lake.importing_files(project)]
+    if as_json:
+        files = [str(change.file) for change in changes]
+        print_json({"dry_run": dry_run, "files": files, "still_imported_in": importing})
+        return
+    for change in changes:
+        _report("remove from", change, dry_run)
+    if not changes:
+        click.echo(f"· {project} does not require it; nothing was changed")
+    if changes and copy.exists():
+        click.echo(f"· the copy of the package is left in {copy}")
+    if importing:
+        click.echo(f"· these files still import {lake.MODULE}: {', '.join(importing)}")
+
+
+def _report(did: str, change: lake.Change, dry_run: bool) -> None:
+    """Say what a change does to a file."""
+    click.echo(f"{'would' if dry_run else '✓'} {did} {change.file}:\n")
+    click.echo("".join(f"    {line}\n" for line in change.entry.splitlines()))
 
 
 def require_lines() -> str:
     """What a user adds to a project's lakefile.toml."""
-    from llmsuggestd import lake
+    from llmsuggestd import lake, lean_package
 
-    return f"{lake.toml_entry(resource('lean'))}\n"
+    return f"{lake.toml_entry(lean_package.folder(get_paths()))}\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from llmsuggestd import service
 from llmsuggestd.cli import print_json
+from llmsuggestd.commands import program
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
@@ -15,13 +18,19 @@ from llmsuggestd.paths import get_paths
 @click.option("--json", "as_json", is_flag=True, help="Print the removed paths as JSON.")
 def command(purge: bool, as_json: bool) -> None:
     """Stop the daemon and remove what `install` and the daemon have made."""
-    from llmsuggestd import control, installation
+    from llmsuggestd import control, installation, lean_package
 
     paths = get_paths()
+    projects = lean_package.projects(paths)
     stopped = control.stop(paths, service.registered())
     removed, left = installation.uninstall(paths, purge=purge)
     if as_json:
-        print_json({"removed": [str(path) for path in removed]})
+        print_json(
+            {
+                "removed": [str(path) for path in removed],
+                "projects": [str(project) for project in projects],
+            }
+        )
     else:
         if stopped.pid is not None:
             click.echo("✓ stopped the daemon")
@@ -29,6 +38,12 @@ def command(purge: bool, as_json: bool) -> None:
             click.echo(f"✓ removed {path}")
         if not purge and paths.models.exists():
             click.echo(f"· kept the models in {paths.models}; --purge removes them")
+        if stopped.pid is None and not removed:
+            click.echo("· nothing of it was here")
+        if projects:
+            click.echo("· these projects still require the Lean package; to take it out of them:\n")
+            for project in projects:
+                click.echo(f"    {program()} lean remove {shlex.quote(str(project))}")
     if left:
         raise LlmsuggestdError(
             f"could not remove {', '.join(map(str, left))}",

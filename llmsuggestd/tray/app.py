@@ -15,11 +15,10 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
-from llmsuggestd import lake
+from llmsuggestd import lake, lean_package
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths, make_private
-from llmsuggestd.resources import resource
 from llmsuggestd.tray import autostart, backend, desktop, icon
 from llmsuggestd.tray.follow import Follower
 from llmsuggestd.tray.view import ModelItem, Problem, View
@@ -127,7 +126,7 @@ class Tray:
         return lambda: self._follower.attempt(what, act)
 
     def _copy_lean_setup(self) -> None:
-        desktop.copy(f"{lake.toml_entry(resource('lean'))}\n")
+        desktop.copy(f"{lake.toml_entry(lean_package.place(self._paths))}\n")
         self._notify("Copied", "Put it into the lakefile.toml of your Lean project")
 
     def _show_log(self) -> None:

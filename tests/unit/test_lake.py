@@ -84,6 +84,121 @@ def test_an_entry_is_added_once_and_nothing_else_changes(
     change.write()
     again = lake.plan_require(tmp_path, PACKAGE)
     assert (again.action, again.content) == ("none", change.content)
+    assert lake.required_path(tmp_path) == PACKAGE
+    (removal,) = lake.plan_removal(tmp_path)
+    assert removal.action == "remove"
+    assert removal.entry.replace("\r\n", "\n") == change.entry
+    newline = "\r\n" if "\r\n" in text else "\n"
+    complete = text if not text or text.endswith("\n") else text + newline
+    assert removal.content.decode() == complete
+    removal.write()
+    assert lake.required_path(tmp_path) is None
+    assert [change.action for change in lake.plan_removal(tmp_path)] == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "entry", "after"),
+    [
+        ("lakefile.toml", TOML + "\n\n", "[[require]]\nname = 'llmsuggest'\npath = 'x' # mine\n",
+         "\n# of the next\n[[lean_exe]]\nname = 'x'\n"),
+        ("lakefile.toml", "", "[[require]]\npath = 'x'\n# why\nname = 'llmsuggest'\n",
+         "[[require]]\nname = 'other'\npath = 'x'\n"),
+        ("lakefile.toml", "",
+         "[[require]]\npath = 'x'\nname = 'llmsuggest'\n[require.options]\na = 1\n",
+         "[leanOptions]\na = true\n"),
+        ("lakefile.lean", LEAN, 'require llmsuggest from "x" -- mine\n', "-- the next\nopen A\n"),
+        ("lakefile.lean", "", 'require\n  "llmsuggest" from\n  "x"\n', ""),
+    ],
+)  # fmt: skip
+def test_an_entry_is_taken_out_and_nothing_else_changes(
+    tmp_path: Path, name: str, before: str, entry: str, after: str
+) -> None:
+    (tmp_path / name).write_text(before + entry + after)
+    (change,) = lake.plan_removal(tmp_path)
+    assert change.action == "remove"
+    assert change.content.decode() in (before + after, before.removesuffix("\n") + after)
+    assert change.entry == entry.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lakefile.toml", "require = [{name = 'llmsuggest', path = 'x'}]"),
+        ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\ngit = 'x'"),
+        ("lakefile.lean", 'package p; require llmsuggest from "x"'),
+        ("lakefile.lean", 'require llmsuggest from "x" with NameMap.empty'),
+        ("lakefile.lean", '/-- why -/\nrequire llmsuggest from "x"'),
+    ],
+)
+def test_what_cannot_be_taken_out_is_left_to_the_author(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="requires llmsuggest") as caught:
+        lake.plan_removal(tmp_path)
+    assert "by hand" in caught.value.hint
+    assert (tmp_path / name).read_text() == text
+
+
+MANIFEST = """{"version": "1.1.0",
+ "packagesDir": ".lake/packages",
+ "packages":
+ [{"url": "https://example.org/b", "type": "git", "name": "b", "inherited": false},
+  {"type": "path", "scope": "", "name": "llmsuggest", "inherited": false,
+   "dir": "/opt/lean", "configFile": "lakefile.toml"},
+  {"url": "https://example.org/c", "type": "git", "name": "c", "inherited": true}],
+ "name": "demo",
+ "lakeDir": ".lake"}
+"""
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (1,)])
+def test_what_lake_has_noted_is_taken_out_too(tmp_path: Path, order: tuple[int, ...]) -> None:
+    start, end = MANIFEST.index("[{") + 1, MANIFEST.index("}],") + 1
+    entries = MANIFEST[start:end].split(",\n  {")
+    entries = [entries[0], *("{" + entry for entry in entries[1:])]
+
+    def manifest(order: tuple[int, ...]) -> str:
+        return MANIFEST[:start] + ",\n  ".join(entries[i] for i in order) + MANIFEST[end:]
+
+    (tmp_path / "lakefile.toml").write_text(TOML)
+    (tmp_path / "lake-manifest.json").write_text(manifest(order))
+    _, change = lake.plan_removal(tmp_path)
+    assert change.action == "remove"
+    assert change.content.decode() == manifest(tuple(i for i in order if i != 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "no manifest"), ('{"packages": 1}', "no manifest"), ("[]", "no manifest")],
+)
+def test_a_broken_manifest_is_named_before_anything_is_changed(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "lakefile.toml").write_text(TOML)
+    (tmp_path / "lake-manifest.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        lake.plan_removal(tmp_path)
+
+
+def test_a_package_of_that_name_that_another_requires_stays(tmp_path: Path) -> None:
+    (tmp_path / "lakefile.toml").write_text(TOML)
+    text = MANIFEST.replace('"llmsuggest", "inherited": false', '"llmsuggest", "inherited": true')
+    (tmp_path / "lake-manifest.json").write_text(text)
+    assert [change.action for change in lake.plan_removal(tmp_path)] == ["none", "none"]
+
+
+def test_files_that_import_the_package(tmp_path: Path) -> None:
+    for name, text in {
+        "A.lean": "import Lean\nimport LlmSuggest\n",
+        "B/C.lean": "module\npublic meta import LlmSuggest.Panel\n",
+        "D.lean": "import LlmSuggestion\n-- import LlmSuggest\n",
+        ".lake/packages/x/E.lean": "import LlmSuggest\n",
+        "llmsuggest/LlmSuggest.lean": "public meta import LlmSuggest.Tactic\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert set(lake.importing_files(tmp_path)) == {tmp_path / "A.lean", tmp_path / "B" / "C.lean"}
 
 
 def test_lake_sees_the_new_entry_among_the_others(tmp_path: Path) -> None:
@@ -94,7 +209,9 @@ def test_lake_sees_the_new_entry_among_the_others(tmp_path: Path) -> None:
         {"name": "llmsuggest", "path": PACKAGE.as_posix()},
     ]
     assert after == before
-    assert lake.lean_entry(Path('/a "b"/\\c')) == r'require llmsuggest from "/a \"b\"/\\c"'
+    assert lake.lean_entry(Path('/a "b"/\\c')) == (
+        r'require llmsuggest from "/a \"b\"/\\c" -- of this machine only'
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +305,7 @@ def test_folders_that_are_no_project(tmp_path: Path) -> None:
     inside.mkdir()
     with pytest.raises(InputError, match="no Lake project") as caught:
         lake.plan_require(inside, PACKAGE)
-    assert f"lean add {tmp_path}" in caught.value.hint
+    assert f"give {tmp_path}" in caught.value.hint
     (tmp_path / "lakefile.lean").write_text("")
     with pytest.raises(InputError, match=r"a lakefile\.toml and a lakefile\.lean"):
         lake.plan_require(tmp_path, PACKAGE)

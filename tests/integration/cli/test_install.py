@@ -28,16 +28,18 @@ def test_a_dry_run_names_everything_and_writes_nothing(home: Home) -> None:
 def test_install_says_what_it_did_and_what_is_next(home: Home) -> None:
     result = home.run("install")
     assert result.returncode == 0, result.stderr
-    assert files(home.root) == {"data/models/starter.gguf", "data/install.json"}
+    lean = home.paths.data / "lean"
     made = {str(home.root / name) for name in files(home.root)}
-    assert all(name in result.stdout for name in made)
+    others = {name for name in made if not name.startswith(f"{lean}/")}
+    assert others == {str(store.starter_path(home.paths)), str(home.paths.data / "install.json")}
+    assert all(name in result.stdout for name in {*others, str(lean)})
     assert store.starter_path(home.paths).read_bytes() == store.SHIPPED.read_bytes()
     assert "llmsuggestd start" in result.stdout
     assert "llmsuggestd lean add" in result.stdout
-    lean = home.run("lean", "path").stdout.strip()
-    assert lean in json.loads(home.run("install", "--json").stdout)["lean_require"]
-    assert (Path(lean) / "lakefile.toml").is_file()
-    assert (Path(lean) / "LlmSuggest.lean").is_file()
+    assert home.run("lean", "path").stdout == f"{lean}\n"
+    assert str(lean) in json.loads(home.run("install", "--json").stdout)["lean_require"]
+    assert (lean / "lakefile.toml").is_file()
+    assert (lean / "LlmSuggest.lean").is_file()
 
 
 def test_a_second_install_changes_nothing(home: Home) -> None:

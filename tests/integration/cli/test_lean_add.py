@@ -1,4 +1,4 @@
-"""`lean add`: a Lake project comes to require the Lean package."""
+"""`lean add` and `lean remove`: a Lake project comes to require the Lean package, and no more."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def test_add_after_an_upgrade(home: Home, tmp_path: Path) -> None:
     file.write_text('[[require]]\nname = "llmsuggest"\npath = "/gone/lean" # ours\n')
     answer = json.loads(home.run("lean", "add", "--json", str(tmp_path)).stdout)
     assert answer["action"] == "update"
+    assert answer["warning"] is None
     assert answer["import"] == "LlmSuggest"
     package = home.run("lean", "path").stdout.strip()
     assert file.read_text() == f'[[require]]\nname = "llmsuggest"\npath = "{package}" # ours\n'
@@ -70,3 +71,70 @@ def test_a_folder_that_is_not_there(home: Home, tmp_path: Path) -> None:
     missing = home.run("lean", "add", str(tmp_path / "missing"))
     assert missing.returncode == 6
     assert "no Lake project" in missing.stderr
+
+
+def test_add_in_a_project_of_an_old_lean(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "lakefile.toml").write_text('name = "old"\n')
+    (tmp_path / "lean-toolchain").write_text("leanprover/lean4:v4.9.0\n")
+    added = home.run("lean", "add", str(tmp_path))
+    assert added.returncode == 0
+    warning, hint = added.stderr.splitlines()
+    assert warning.startswith("warning: this project's Lean, leanprover/lean4:v4.9.0, cannot")
+    assert "4.27.0 or newer" in warning
+    assert hint.startswith("  → ")
+
+
+@pytest.mark.parametrize("name", LAKEFILES)
+def test_remove_leaves_the_project_as_it_was(home: Home, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(LAKEFILES[name])
+    (tmp_path / "Demo.lean").write_text("import LlmSuggest\n")
+    home.run("lean", "add", str(tmp_path))
+    added = (tmp_path / name).read_text()
+    would = home.run("lean", "remove", "--dry-run", str(tmp_path))
+    assert "would remove from" in would.stdout
+    assert (tmp_path / name).read_text() == added
+    removed = home.run("lean", "remove", str(tmp_path))
+    assert removed.returncode == 0, removed.stderr
+    assert str(tmp_path / "Demo.lean") in removed.stdout  # which still imports it
+    assert (tmp_path / name).read_text() == LAKEFILES[name]
+    again = home.run("lean", "remove", str(tmp_path))
+    assert again.returncode == 0
+    assert "nothing was changed" in again.stdout
+
+
+def test_uninstall_names_the_projects_that_still_require_the_package(
+    home: Home, tmp_path: Path
+) -> None:
+    kept, undone = tmp_path / "a project", tmp_path / "undone"
+    for project in (kept, undone):
+        project.mkdir()
+        (project / "lakefile.toml").write_text(LAKEFILES["lakefile.toml"])
+        home.run("lean", "add", str(project))
+    home.run("lean", "remove", str(undone))
+    for arguments in ((), ("--purge",)):
+        said = home.run("uninstall", *arguments).stdout
+        assert f"    llmsuggestd lean remove '{kept}'\n" in said
+        assert str(undone) not in said
+    assert list(home.root.iterdir()) == []
+    assert "nothing of it was here" in home.run("uninstall", "--purge").stdout
+    # which works when everything else is gone
+    assert home.run("lean", "remove", str(kept)).returncode == 0
+    assert (kept / "lakefile.toml").read_text() == LAKEFILES["lakefile.toml"]
+    assert list(home.root.iterdir()) == []
+
+
+def test_a_copy_for_a_project_that_is_shared(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "lakefile.toml"
+    file.write_text(LAKEFILES["lakefile.toml"])
+    assert home.run("lean", "add", "--copy", str(tmp_path)).returncode == 0
+    assert tomllib.loads(file.read_text())["require"] == [
+        {"name": "llmsuggest", "path": "llmsuggest"}
+    ]
+    old = tmp_path / "llmsuggest/LlmSuggest.lean"
+    old.write_text("of an older version")
+    home.run("lean", "add", str(tmp_path))  # renews the copy that is there
+    assert "import LlmSuggest.Tactic" in old.read_text()
+    assert "lean remove" not in home.run("uninstall").stdout
+    removed = home.run("lean", "remove", str(tmp_path))
+    assert str(tmp_path / "llmsuggest") in removed.stdout
+    assert file.read_text() == LAKEFILES["lakefile.toml"]
