@@ -18,16 +18,15 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from llmsuggestd import environment
-from llmsuggestd.engine import protocol
+from llmsuggestd.engine import builds, protocol
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import write_atomically
+from llmsuggestd.paths import Paths, write_atomically
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
@@ -88,8 +87,10 @@ class EngineProcess:
         self.info: protocol.Loaded
 
     @classmethod
-    async def spawn(cls, load: protocol.Load, command: Sequence[str] = COMMAND) -> EngineProcess:
-        """Start an engine and load a model.
+    async def spawn(
+        cls, load: protocol.Load, command: Sequence[str] = COMMAND, build: Path | None = None
+    ) -> EngineProcess:
+        """Start an engine with a llama.cpp (see `engine.builds`), and load a model.
 
         Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends.
         """
@@ -97,7 +98,7 @@ class EngineProcess:
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=environment.for_engine(),
+            env=environment.for_engine(build=build),
             start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
         )
         engine = cls(process)
@@ -233,7 +234,7 @@ class Supervisor:
     def __init__(
         self,
         load: protocol.Load,
-        memory: Path,
+        paths: Paths,
         command: Sequence[str] = COMMAND,
         *,
         idle: float = 0.0,
@@ -242,7 +243,7 @@ class Supervisor:
         self._idle = idle
         self._users = 0
         self._retirement: asyncio.Task[None] | None = None
-        self._memory = memory
+        self._paths = paths
         self._command = command
         self._lock = asyncio.Lock()
         self._strikes = 0
@@ -254,7 +255,7 @@ class Supervisor:
         """Why there is no engine, and none will be started."""
         self.retired = False
         """Whether there is no engine because nobody needed it."""
-        self.crashed = recall_crashed(memory)
+        self.crashed = recall_crashed(paths)
         """The fast paths that crash on this machine, and are left out."""
 
     @property
@@ -366,6 +367,19 @@ class Supervisor:
             )
 
     async def _spawn(self) -> EngineProcess:
+        """Start an engine, with the installed llama.cpp where the chosen build does not work.
+
+        A home may be shared with a machine that lacks the build's GPU or libraries.
+        """
+        build = builds.chosen(self._paths)
+        if build is not None:
+            try:
+                return await self._spawn_with(build)
+            except EngineDied as error:
+                log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
+        return await self._spawn_with(None)
+
+    async def _spawn_with(self, build: Path | None) -> EngineProcess:
         """Start an engine; one that a crash ends is tried with less of what may have crashed."""
         left_out = [self.crashed, *(self.crashed | {path} for path in FAST_PATHS),
                     frozenset(FAST_PATHS)]  # fmt: skip
@@ -384,7 +398,7 @@ class Supervisor:
                     last.cause, gpu, " or ".join(sorted(without)) or "nothing less",
                 )  # fmt: skip
             try:
-                engine = await EngineProcess.spawn(load, self._command)
+                engine = await EngineProcess.spawn(load, self._command, build)
             except EngineDied as error:
                 if error.cause not in CRASH_SIGNALS:
                     raise
@@ -392,7 +406,7 @@ class Supervisor:
                 continue
             if gpu == self._load.gpu and without != self.crashed:
                 self.crashed = without
-                _remember_crashed(self._memory, without)
+                _remember_crashed(self._paths, without)
             return engine
         assert last is not None
         raise last
@@ -413,7 +427,7 @@ def file_identity(path: Path) -> tuple[int, ...]:
     return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
-def machine_and_build() -> str:
+def machine_and_build(paths: Paths) -> str:
     """A word that changes when the CPU's features, the build of llama.cpp or our own version do."""
     try:
         cpu = next(
@@ -422,34 +436,33 @@ def machine_and_build() -> str:
         )  # fmt: skip
     except (OSError, StopIteration):
         cpu = platform.processor()
-    distribution = metadata.distribution("llama-cpp-python")
-    library = Path(str(distribution.locate_file("llama_cpp/lib")))
+    library = builds.library(builds.chosen(paths))
     built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
-    text = f"{cpu} {distribution.version} {built} {__version__}"
+    text = f"{cpu} {builds.version()} {library} {built} {__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recall_crashed(memory: Path) -> frozenset[str]:
+def recall_crashed(paths: Paths) -> frozenset[str]:
     """Those of FAST_PATHS that crashed on this machine and build before."""
     try:
-        remembered = json.loads(memory.read_text())
-        if remembered["for"] != machine_and_build():
+        remembered = json.loads(paths.engine_memory.read_text())
+        if remembered["for"] != machine_and_build(paths):
             return frozenset()
         return frozenset(FAST_PATHS).intersection(remembered["crashed"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 
 
-def _remember_crashed(memory: Path, paths: frozenset[str]) -> None:
+def _remember_crashed(paths: Paths, crashed: frozenset[str]) -> None:
     record = {
-        "for": machine_and_build(),
-        "crashed": sorted(paths),
+        "for": machine_and_build(paths),
+        "crashed": sorted(crashed),
         "when": time.strftime("%Y-%m-%d"),
     }
     try:
-        write_atomically(memory, json.dumps(record).encode())
+        write_atomically(paths.engine_memory, json.dumps(record).encode())
     except OSError as error:
-        log.warning("cannot write %s: %s", memory, error)
+        log.warning("cannot write %s: %s", paths.engine_memory, error)
 
 
 def _exit_cause(code: int) -> str:
