@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from llmsuggestd import environment
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config, write_model
+from llmsuggestd.engine.postmortem import out_of_memory
 from llmsuggestd.errors import (
     AlreadyRunningError,
     ConfigError,
@@ -85,7 +86,13 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     else:
         process = _spawn(paths.log_file)
     _wait_until_up(client, process, log)
-    return _wait_until_loaded(client)
+    try:
+        return _wait_until_loaded(client)
+    except NotRunningError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if process is not None:
+                raise log.start_failed(process.wait(timeout=1)) from None
+        raise
 
 
 def stop(paths: Paths, service: Service | None) -> Stopped:
@@ -228,6 +235,8 @@ class _Log:
         if (words := self.last_words()) is None and fallback is not None:
             return fallback
         message, hint = words or ("the daemon ended at once", "see `llmsuggestd logs`")
+        if words is None and code == -9:  # killed
+            message, hint = out_of_memory("the daemon was killed (SIGKILL), probably out of memory")
         if code == ExitCode.ALREADY_RUNNING:
             return AlreadyRunningError(message, hint)
         error = StartFailed(message, hint)

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from llmsuggestd import accelerators, building, service
+from llmsuggestd import accelerators, service
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
-from llmsuggestd.engine import builds
-from llmsuggestd.engine.host import recall_crashed
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
@@ -59,28 +57,20 @@ def _python() -> Finding:
 
 
 def _llama_cpp(paths: Paths) -> Iterator[Finding]:
+    from llmsuggestd.engine.host import recall_crashed
+
     part = "llama.cpp"
-    build = builds.chosen(paths)
-    found = building.describe(build)
+    found = accelerators.describe()
     if found.problem:
         yield Finding(
             part,
             "failed",
-            f"{build or 'the installed one'} cannot be used: {found.problem}",
-            "`llmsuggestd install --accelerator cpu` builds another",
+            found.problem,
+            found.remedy or "`llmsuggestd install --accelerator cpu` builds it again",
         )
         return
     quota = "" if found.cpu_quota is None else f", limited to {found.cpu_quota:g} CPUs (cgroup)"
-    where = f", built in {build}" if build else ""
-    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores{quota}{where}")
-    for old in builds.outdated(paths):
-        name = old.name.partition("-")[0]
-        yield Finding(
-            part,
-            "warning",
-            f"{old} is not used: llama-cpp-python is at version {builds.version()} now",
-            f"`llmsuggestd install --accelerator {name}` builds it again",
-        )
+    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores{quota}")
     gpus = [device for device in found.devices if device["is_gpu"]]
     for device in gpus:
         free, total = device["free"] / 2**30, device["total"] / 2**30
@@ -89,7 +79,7 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
         )
     if not gpus:
         yield _no_gpu(next((d["description"] for d in found.devices), "unknown"))
-    crashed = recall_crashed(paths)
+    crashed = recall_crashed(paths.engine_memory)
     again = f"to try again, remove {paths.engine_memory}"
     if "own_kernels" in crashed:
         yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)

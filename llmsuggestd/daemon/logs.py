@@ -2,8 +2,8 @@
 
 `start` and every service manager let standard error be `daemon.log`, so that `llmsuggestd logs`
 shows the same on every system; only `serve` in a terminal or a container writes where it is told.
-The engine writes there too, through a descriptor of its own, so that the file is copied and emptied
-rather than renamed.
+What the engine writes comes there too, past the logging module, so that the file is copied and
+emptied rather than renamed.
 """
 
 from __future__ import annotations

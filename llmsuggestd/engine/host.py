@@ -13,20 +13,23 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
+import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from llmsuggestd import environment
-from llmsuggestd.engine import builds, protocol
+from llmsuggestd.engine import postmortem, protocol
+from llmsuggestd.engine.postmortem import Death
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import Paths, write_atomically
+from llmsuggestd.paths import write_atomically
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,11 @@ takes milliseconds; on a machine that has run out of memory, perhaps seconds."""
 STRIKES: Final = 3
 """Crashes in a row after which the engine is not started again by itself."""
 
-CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
+PAUSE: Final = 30.0
+"""Seconds until another try where an engine has died STRIKES times for a reason that may pass."""
+
+TAIL: Final = 4096
+"""Bytes of what an engine has written last, for a message in case it dies."""
 
 FAST_PATHS: Final = ("extra_buffers", "own_kernels")
 """What an engine does without where it crashes, first by one alone: fields of `protocol.Load`."""
@@ -53,17 +60,19 @@ class EngineError(LlmsuggestdError):
     """The engine could not answer; asking again may work."""
 
     code = "engine_failed"
+    passing = False
+    """Of an engine that could not start: whether another try may work."""
 
 
 class EngineDied(EngineError):
-    """The engine's process ended; `cause` is a signal's name or an exit code."""
+    """The engine's process ended."""
 
-    def __init__(self, cause: str, during: str) -> None:
-        super().__init__(
-            f"the engine died while {during} ({cause})",
-            "ask again; `llmsuggestd logs` and `llmsuggestd doctor` say more",
-        )
-        self.cause = cause
+    def __init__(self, death: Death) -> None:
+        hint = death.hint or "ask again; `llmsuggestd logs` and `llmsuggestd doctor` say more"
+        super().__init__(death.message, hint)
+        self.cause = death.cause
+        self.passing = death.passing
+        self.crash = death.crash
 
 
 class LoadFailed(EngineError):
@@ -71,26 +80,32 @@ class LoadFailed(EngineError):
 
     code = "model_failed"
 
+    def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
+        super().__init__(message, hint)
+        self.passing = passing
+
 
 class EngineProcess:
     """One running engine with its model loaded. Make it with `spawn`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, model_bytes: int | None = None) -> None:
         self._process = process
+        self._model_bytes = model_bytes
+        self._words = b""  # the end of what it has written since it began what it is at
+        self._hung = False
         self._waiting: dict[int, asyncio.Future[protocol.Result]] = {}
         self._unanswered: dict[int, asyncio.TimerHandle | None] = {}
         """Requests without a reply so far; a cancelled one has the timer that kills the engine."""
         self._closing = False
         self._loaded: asyncio.Future[protocol.Loaded] = asyncio.get_running_loop().create_future()
+        self._listener = asyncio.create_task(self._listen())
         self._reader = asyncio.create_task(self._read())
         self._activity = "loading"
         self.info: protocol.Loaded
 
     @classmethod
-    async def spawn(
-        cls, load: protocol.Load, command: Sequence[str] = COMMAND, build: Path | None = None
-    ) -> EngineProcess:
-        """Start an engine with a llama.cpp (see `engine.builds`), and load a model.
+    async def spawn(cls, load: protocol.Load, command: Sequence[str] = COMMAND) -> EngineProcess:
+        """Start an engine and load a model.
 
         Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends.
         """
@@ -98,10 +113,11 @@ class EngineProcess:
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=environment.for_engine(build=build),
+            stderr=asyncio.subprocess.PIPE,
+            env=environment.for_engine(),
             start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
         )
-        engine = cls(process)
+        engine = cls(process, file_size(Path(load.path)))
         try:
             engine._send(load)
             async with asyncio.timeout(LOAD_TIMEOUT):
@@ -109,7 +125,9 @@ class EngineProcess:
         except TimeoutError:
             await engine.close()
             raise LoadFailed(
-                f"loading took more than {LOAD_TIMEOUT:.0f} s", "try a smaller model"
+                f"loading took more than {LOAD_TIMEOUT:.0f} s",
+                "ask again, or try a smaller model",
+                passing=True,
             ) from None
         except BaseException:
             await engine.close()
@@ -133,7 +151,9 @@ class EngineProcess:
         Raises EngineDied if the process ends meanwhile, EngineError if llama.cpp fails.
         """
         if not self.alive:
-            raise EngineDied("gone", self._activity)
+            raise EngineDied(self._death())
+        if not self._waiting:
+            self._words = b""
         future: asyncio.Future[protocol.Result] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = future
         self._unanswered[request.id] = None
@@ -156,6 +176,7 @@ class EngineProcess:
 
     def _kill_hung(self) -> None:
         log.error("the engine (pid %d) hangs, and is killed", self.pid)
+        self._hung = True
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
@@ -187,7 +208,9 @@ class EngineProcess:
         except protocol.ProtocolError as error:
             log.error("the engine sent something else than an answer: %s", error)
             self._process.kill()
-        died = EngineDied(_exit_cause(await self._process.wait()), self._activity)
+        await self._process.wait()
+        await self._listener
+        died = EngineDied(self._death())
         for timer in self._unanswered.values():
             if timer is not None:
                 timer.cancel()
@@ -200,16 +223,28 @@ class EngineProcess:
             if not future.done():
                 future.set_exception(died)
 
+    async def _listen(self) -> None:
+        """Pass on what the engine writes to our standard error, the log, and keep the end of it."""
+        assert self._process.stderr is not None
+        while piece := await self._process.stderr.read(TAIL):
+            self._words = (self._words + piece)[-TAIL:]
+            with contextlib.suppress(OSError):  # a full disk, or no standard error
+                os.write(2, piece)
+
+    def _death(self) -> Death:
+        """Why the process has ended, and what to do."""
+        code = self._process.returncode
+        if self._hung:
+            cause = postmortem.cause_of(code or 0)
+            return Death(cause, f"the engine hung, and was killed ({cause})", "ask again", True)
+        words = self._words.decode(errors="replace")
+        return postmortem.examine(code or 0, words, self._activity, self._model_bytes)
+
     def _deliver(self, reply: protocol.Reply) -> None:
         if isinstance(reply, protocol.Loaded):
             self._loaded.set_result(reply)
         elif reply.id is None:
-            self._loaded.set_exception(
-                LoadFailed(
-                    f"the model could not be loaded: {reply.message}",
-                    "`llmsuggestd install` puts a sound starter model in place",
-                )
-            )
+            self._loaded.set_exception(self._load_failed(reply.message))
         else:
             self._settle(reply.id, reply)
 
@@ -223,6 +258,12 @@ class EngineProcess:
             else:
                 future.set_exception(EngineError(f"llama.cpp: {reply.message}", "ask again"))
 
+    def _load_failed(self, words: str) -> LoadFailed:
+        message = f"the model could not be loaded: {words}"
+        if postmortem.is_out_of_memory(words):
+            return LoadFailed(*postmortem.out_of_memory(message, self._model_bytes), passing=True)
+        return LoadFailed(message, "`llmsuggestd install` puts a sound starter model in place")
+
 
 class Supervisor:
     """Keeps an engine for one model: starts it when needed, again after a crash, thrice at most.
@@ -234,7 +275,7 @@ class Supervisor:
     def __init__(
         self,
         load: protocol.Load,
-        paths: Paths,
+        memory: Path,
         command: Sequence[str] = COMMAND,
         *,
         idle: float = 0.0,
@@ -243,7 +284,7 @@ class Supervisor:
         self._idle = idle
         self._users = 0
         self._retirement: asyncio.Task[None] | None = None
-        self._paths = paths
+        self._memory = memory
         self._command = command
         self._lock = asyncio.Lock()
         self._strikes = 0
@@ -252,10 +293,12 @@ class Supervisor:
         self.file: tuple[int, ...] = ()
         """The identity that the model's file had when the engine read it."""
         self.failure: LlmsuggestdError | None = None
-        """Why there is no engine, and none will be started."""
+        """Why there is no engine; unless it may pass, none will be started."""
+        self._try_at = math.inf
+        """When a request tries again in spite of the failure."""
         self.retired = False
         """Whether there is no engine because nobody needed it."""
-        self.crashed = recall_crashed(paths)
+        self.crashed = recall_crashed(memory)
         """The fast paths that crash on this machine, and are left out."""
 
     @property
@@ -273,12 +316,12 @@ class Supervisor:
 
         Who gives up waiting does not stop the start: while somebody types, each request is given
         up for the next, and none would live to see a large model loaded. Raises LoadFailed or
-        EngineDied, and from then on the same again.
+        EngineDied, and from then on the same again, unless the reason may have passed.
         """
         async with self._in_use():
             if self.engine is not None:
                 return self.engine
-            if self.failure is not None:
+            if self.failure is not None and time.monotonic() < self._try_at:
                 raise self.failure
             if self._loading is None:
                 self._loading = asyncio.create_task(self._start())
@@ -289,18 +332,20 @@ class Supervisor:
         try:
             async with self._in_use(), self._lock:
                 if self._strikes:
-                    await asyncio.sleep(0.1 * 2**self._strikes)
+                    await asyncio.sleep(0.1 * 2 ** min(self._strikes, STRIKES))
                 file = file_identity(Path(self._load.path))
                 self._engine = engine = await self._spawn()
                 self.file = file
-        except LlmsuggestdError as error:
+        except EngineError as error:
             self._engine = None
-            self.failure = error
+            self._strikes += 1
+            self._give_up(error)
             log.error("%s", error.message)
             raise
         finally:
             self._loading = None
         self.retired = False
+        self.failure = None
         info = engine.info
         log.info(
             "loaded %s on %s, %d threads, %s kernels, in %.0f ms (engine pid %d)",
@@ -361,25 +406,22 @@ class Supervisor:
         self._strikes += 1
         log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
         if self._strikes >= STRIKES:
-            self.failure = EngineError(
-                f"the engine died {STRIKES} times in a row, last of {error.cause}",
-                "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
+            self._give_up(
+                error
+                if error.passing
+                else EngineError(
+                    f"the engine died {STRIKES} times in a row, last of {error.cause}",
+                    "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
+                )
             )
 
+    def _give_up(self, error: EngineError) -> None:
+        """Keep why there is no engine, and until when none is started."""
+        self.failure = error
+        pause = PAUSE if self._strikes >= STRIKES else 0.0
+        self._try_at = time.monotonic() + pause if error.passing else math.inf
+
     async def _spawn(self) -> EngineProcess:
-        """Start an engine, with the installed llama.cpp where the chosen build does not work.
-
-        A home may be shared with a machine that lacks the build's GPU or libraries.
-        """
-        build = builds.chosen(self._paths)
-        if build is not None:
-            try:
-                return await self._spawn_with(build)
-            except EngineDied as error:
-                log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
-        return await self._spawn_with(None)
-
-    async def _spawn_with(self, build: Path | None) -> EngineProcess:
         """Start an engine; one that a crash ends is tried with less of what may have crashed."""
         left_out = [self.crashed, *(self.crashed | {path} for path in FAST_PATHS),
                     frozenset(FAST_PATHS)]  # fmt: skip
@@ -398,15 +440,15 @@ class Supervisor:
                     last.cause, gpu, " or ".join(sorted(without)) or "nothing less",
                 )  # fmt: skip
             try:
-                engine = await EngineProcess.spawn(load, self._command, build)
+                engine = await EngineProcess.spawn(load, self._command)
             except EngineDied as error:
-                if error.cause not in CRASH_SIGNALS:
+                if not error.crash:
                     raise
                 last = error
                 continue
             if gpu == self._load.gpu and without != self.crashed:
                 self.crashed = without
-                _remember_crashed(self._paths, without)
+                _remember_crashed(self._memory, without)
             return engine
         assert last is not None
         raise last
@@ -418,6 +460,14 @@ def take_note(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
+def file_size(path: Path) -> int | None:
+    """The bytes of a file; None if it cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 def file_identity(path: Path) -> tuple[int, ...]:
     """What changes when a file is replaced; empty if there is none."""
     try:
@@ -427,7 +477,7 @@ def file_identity(path: Path) -> tuple[int, ...]:
     return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
-def machine_and_build(paths: Paths) -> str:
+def machine_and_build() -> str:
     """A word that changes when the CPU's features, the build of llama.cpp or our own version do."""
     try:
         cpu = next(
@@ -436,41 +486,31 @@ def machine_and_build(paths: Paths) -> str:
         )  # fmt: skip
     except (OSError, StopIteration):
         cpu = platform.processor()
-    library = builds.library(builds.chosen(paths))
+    distribution = metadata.distribution("llama-cpp-python")
+    library = Path(str(distribution.locate_file("llama_cpp/lib")))
     built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
-    text = f"{cpu} {builds.version()} {library} {built} {__version__}"
+    text = f"{cpu} {distribution.version} {built} {__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recall_crashed(paths: Paths) -> frozenset[str]:
+def recall_crashed(memory: Path) -> frozenset[str]:
     """Those of FAST_PATHS that crashed on this machine and build before."""
     try:
-        remembered = json.loads(paths.engine_memory.read_text())
-        if remembered["for"] != machine_and_build(paths):
+        remembered = json.loads(memory.read_text())
+        if remembered["for"] != machine_and_build():
             return frozenset()
         return frozenset(FAST_PATHS).intersection(remembered["crashed"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 
 
-def _remember_crashed(paths: Paths, crashed: frozenset[str]) -> None:
+def _remember_crashed(memory: Path, paths: frozenset[str]) -> None:
     record = {
-        "for": machine_and_build(paths),
-        "crashed": sorted(crashed),
+        "for": machine_and_build(),
+        "crashed": sorted(paths),
         "when": time.strftime("%Y-%m-%d"),
     }
     try:
-        write_atomically(paths.engine_memory, json.dumps(record).encode())
+        write_atomically(memory, json.dumps(record).encode())
     except OSError as error:
-        log.warning("cannot write %s: %s", paths.engine_memory, error)
-
-
-def _exit_cause(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    if code == 0xC0000005:  # Windows: access violation
-        return "SIGSEGV"
-    if code == 0xC000001D:  # Windows: illegal instruction
-        return "SIGILL"
-    return f"exit code {code}"
+        log.warning("cannot write %s: %s", memory, error)

@@ -43,7 +43,7 @@ def first_suggestion(paths: Paths, file: Path) -> Trial:
     except LlmsuggestdError as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"it does not work here: {error.message}") from None
+        raise ModelError(f"it does not work here: {error.message}", error.hint) from None
 
 
 async def _ask(paths: Paths, file: Path) -> Trial:
@@ -54,7 +54,7 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         threads=config.threads,
         context=CONTEXT,
     )
-    supervisor = Supervisor(load, paths)
+    supervisor = Supervisor(load, paths.engine_memory)
     try:
         engine = await supervisor.ready()
         began = time.monotonic()
