@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from llmsuggestd import accelerators, service
+from llmsuggestd import accelerators, building, service
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
+from llmsuggestd.engine import builds
+from llmsuggestd.engine.host import recall_crashed
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
@@ -57,20 +59,28 @@ def _python() -> Finding:
 
 
 def _llama_cpp(paths: Paths) -> Iterator[Finding]:
-    from llmsuggestd.engine.host import recall_crashed
-
     part = "llama.cpp"
-    found = accelerators.describe()
+    build = builds.chosen(paths)
+    found = building.describe(build)
     if found.problem:
         yield Finding(
             part,
             "failed",
-            found.problem,
-            found.remedy or "`llmsuggestd install --accelerator cpu` builds it again",
+            f"{build}: {found.problem}" if build else found.problem,
+            found.remedy or "`llmsuggestd install --accelerator cpu` builds another",
         )
         return
     quota = "" if found.cpu_quota is None else f", limited to {found.cpu_quota:g} CPUs (cgroup)"
-    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores{quota}")
+    where = f", built in {build}" if build else ""
+    yield Finding(part, "ok", f"{found.build}, {found.physical_cores} physical cores{quota}{where}")
+    for old in builds.outdated(paths):
+        name = old.name.partition("-")[0]
+        yield Finding(
+            part,
+            "warning",
+            f"{old} is not used: llama-cpp-python is at version {builds.version()} now",
+            f"`llmsuggestd install --accelerator {name}` builds it again",
+        )
     gpus = [device for device in found.devices if device["is_gpu"]]
     for device in gpus:
         free, total = device["free"] / 2**30, device["total"] / 2**30
@@ -79,7 +89,7 @@ def _llama_cpp(paths: Paths) -> Iterator[Finding]:
         )
     if not gpus:
         yield _no_gpu(next((d["description"] for d in found.devices), "unknown"))
-    crashed = recall_crashed(paths.engine_memory)
+    crashed = recall_crashed(paths)
     again = f"to try again, remove {paths.engine_memory}"
     if "own_kernels" in crashed:
         yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)

@@ -138,9 +138,13 @@ def for_service(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
     return _that_reach(Reach.SERVICE, shell) | _ways_to_us(shell)
 
 
-def for_engine(daemon: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of an engine, from its daemon's."""
-    return _that_reach(Reach.ENGINE, daemon) | _ways_to_us(daemon) | ENGINE_SETTINGS
+def for_engine(daemon: Mapping[str, str] = os.environ, build: Path | None = None) -> dict[str, str]:
+    """The environment of an engine, from its daemon's; `build` is the llama.cpp that it runs."""
+    variables = _that_reach(Reach.ENGINE, daemon) | _ways_to_us(daemon) | ENGINE_SETTINGS
+    if build is not None:
+        ours = variables.get("PYTHONPATH")
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(build), ours]))
+    return variables
 
 
 def python_of_service() -> list[str]:

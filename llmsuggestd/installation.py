@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmsuggestd import accelerators, control, lean_package, service
+from llmsuggestd import building, control, lean_package, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client, Discovery
 from llmsuggestd.errors import LlmsuggestdError
@@ -160,24 +160,22 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     return steps, reason
 
 
-def accelerate(paths: Paths, accelerator: Accelerator, tick: Callable[[float], None]) -> Path:
-    """Build llama.cpp for an accelerator, and have the daemon, if it runs, use it from now on.
+def accelerate(
+    paths: Paths, accelerator: Accelerator, tick: Callable[[float], None]
+) -> Path | None:
+    """Have engines run a llama.cpp for an accelerator, and restart the daemon if it runs.
 
-    Returns the wheel of the llama.cpp before. Raises AcceleratorError with that still in place.
+    For the CPU, the installed llama.cpp serves unless it is broken; otherwise one is built. Returns
+    the build's folder, None for the installed one. Raises AcceleratorError; then nothing changed.
     """
-    manager = service.registered()
-    runs = running(paths) is not None
-    if runs and sys.platform == "win32":  # which does not replace a file that is in use
-        control.stop(paths, manager)
-    try:
-        before = accelerators.rebuild(accelerator, paths, tick)
-    except BaseException:
-        if runs and sys.platform == "win32":
-            control.start(paths, manager)
-        raise
-    if runs:
-        control.restart(paths, manager)
-    return before
+    if accelerator.name == "cpu" and building.describe(None).sees(accelerator):
+        build = None
+        building.remove_builds(paths)
+    else:
+        build = building.build(accelerator, paths, tick)
+    if running(paths) is not None:
+        control.restart(paths, service.registered())
+    return build
 
 
 def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
@@ -203,7 +201,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
             autostart.disable()
         elif entry.exists():
             there.append(entry)
-    trees = [lean_package.folder(paths), accelerators.old_wheels(paths), paths.runtime / "tray"]
+    trees = [lean_package.folder(paths), paths.builds, paths.runtime / "tray"]
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
     there += [tree for tree in trees if _is_there(tree)]
     for path in there:
@@ -277,7 +275,7 @@ def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
         paths.log_file,
         *paths.old_logs,
         paths.engine_memory,
-        accelerators.build_log(paths),
+        building.build_log(paths),
         *paths.state.glob("tray.log*"),
         paths.lock_file,
         paths.tray_lock_file,

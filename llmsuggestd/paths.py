@@ -54,6 +54,11 @@ class Paths:
         return self.data / "downloads"
 
     @property
+    def builds(self) -> Path:
+        """llama.cpp built for an accelerator, one folder per build (see `engine.builds`)."""
+        return self.data / "builds"
+
+    @property
     def socket(self) -> Path:
         """The Unix socket, unless the configuration names another."""
         return self.runtime / "daemon.sock"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmsuggestd import accelerators, lake
+from llmsuggestd import accelerators, building, lake
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
 from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.lean import require_lines
 from llmsuggestd.commands import program
+from llmsuggestd.engine import builds
 from llmsuggestd.paths import get_paths
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     if accelerator is not None:
         target = accelerators.best() if accelerator == "auto" else accelerators.find(accelerator)
         if accelerator != "auto":
-            accelerators.check_possible(target, asked_for=True)
+            accelerators.check_possible(target, named=True)
     steps, why_no_service = installation.plan(paths)
     for step in steps:
         if step.needed and not dry_run:
@@ -109,7 +110,7 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
     result = {"name": wanted.name, "device": wanted.device, "built": False, "command": None}
     if target is None and wanted.name == "cpu":
         return result
-    if accelerators.describe().sees(wanted):
+    if building.describe(builds.chosen(get_paths())).sees(wanted):
         tell(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
         return result
     if target is None:
@@ -120,25 +121,26 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
         )
         return result | {"command": f"{program()} install --accelerator {wanted.name}"}
     try:
-        accelerators.check_possible(wanted, asked_for=False)
+        accelerators.check_possible(wanted, named=False)
     except AcceleratorError as error:  # of auto only, which does what it can
         tell(f"· {error.message}\n  → {error.hint}")
         return result
     if dry_run:
-        tell(f"would build llama.cpp for {wanted.name}, {wanted.device}, as by")
-        tell(f"      {accelerators.command(wanted)}")
-        return result | {"command": accelerators.command(wanted)}
+        tell(f"would build llama.cpp for {wanted.name}, {wanted.device}, with")
+        tell(f"      {building.command(wanted)}")
+        return result | {"command": building.command(wanted)}
     tell(
-        f"Building llama.cpp for {wanted.name}, {wanted.device}. That takes {wanted.duration};\n"
-        "what works now stays in place until the new one has shown that it works.\n"
-        "Ctrl-C gives it up."
+        f"Building llama.cpp for {wanted.name}, {wanted.device}. This takes {wanted.duration}.\n"
+        "The present llama.cpp is used until the new one has shown that it works.\n"
+        "Press Ctrl-C to give up."
     )
     with _clock(quiet) as tick:
-        before = installation.accelerate(get_paths(), wanted, tick)
-    tell(f"✓ llama.cpp is built for {wanted.name}")
-    tell(
-        f"· the one before is kept; to put it back:\n      {accelerators.put_back_command(before)}"
-    )
+        build = installation.accelerate(get_paths(), wanted, tick)
+    if build is None:
+        tell("✓ the installed llama.cpp is used again")
+        return result
+    tell(f"✓ llama.cpp for {wanted.name} is in {build}")
+    tell("· `llmsuggestd install --accelerator cpu` goes back to the installed one")
     return result | {"built": True}
 
 

@@ -190,7 +190,7 @@ class Daemon:
             threads=config.threads,
             context=config.context,
         )
-        supervisor = Supervisor(load, self.paths.engine_memory, idle=config.idle_unload)
+        supervisor = Supervisor(load, self.paths, idle=config.idle_unload)
         try:
             load.path = str(store.find(self.paths, model_id).path)
         except LlmsuggestdError as error:

@@ -19,17 +19,16 @@ import platform
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from llmsuggestd import environment
-from llmsuggestd.engine import postmortem, protocol
+from llmsuggestd.engine import builds, postmortem, protocol
 from llmsuggestd.engine.postmortem import Death
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import write_atomically
+from llmsuggestd.paths import Paths, write_atomically
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
@@ -104,8 +103,10 @@ class EngineProcess:
         self.info: protocol.Loaded
 
     @classmethod
-    async def spawn(cls, load: protocol.Load, command: Sequence[str] = COMMAND) -> EngineProcess:
-        """Start an engine and load a model.
+    async def spawn(
+        cls, load: protocol.Load, command: Sequence[str] = COMMAND, build: Path | None = None
+    ) -> EngineProcess:
+        """Start an engine with a llama.cpp (see `engine.builds`), and load a model.
 
         Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends.
         """
@@ -114,7 +115,7 @@ class EngineProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=environment.for_engine(),
+            env=environment.for_engine(build=build),
             start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
         )
         engine = cls(process, file_size(Path(load.path)))
@@ -275,7 +276,7 @@ class Supervisor:
     def __init__(
         self,
         load: protocol.Load,
-        memory: Path,
+        paths: Paths,
         command: Sequence[str] = COMMAND,
         *,
         idle: float = 0.0,
@@ -284,7 +285,7 @@ class Supervisor:
         self._idle = idle
         self._users = 0
         self._retirement: asyncio.Task[None] | None = None
-        self._memory = memory
+        self._paths = paths
         self._command = command
         self._lock = asyncio.Lock()
         self._strikes = 0
@@ -298,7 +299,7 @@ class Supervisor:
         """When a request tries again in spite of the failure."""
         self.retired = False
         """Whether there is no engine because nobody needed it."""
-        self.crashed = recall_crashed(memory)
+        self.crashed = recall_crashed(paths)
         """The fast paths that crash on this machine, and are left out."""
 
     @property
@@ -422,6 +423,19 @@ class Supervisor:
         self._try_at = time.monotonic() + pause if error.passing else math.inf
 
     async def _spawn(self) -> EngineProcess:
+        """Start an engine, with the installed llama.cpp where the chosen build does not work.
+
+        A home may be shared with a machine that lacks the build's GPU or libraries.
+        """
+        build = builds.chosen(self._paths)
+        if build is not None:
+            try:
+                return await self._spawn_with(build)
+            except EngineDied as error:
+                log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
+        return await self._spawn_with(None)
+
+    async def _spawn_with(self, build: Path | None) -> EngineProcess:
         """Start an engine; one that a crash ends is tried with less of what may have crashed."""
         left_out = [self.crashed, *(self.crashed | {path} for path in FAST_PATHS),
                     frozenset(FAST_PATHS)]  # fmt: skip
@@ -440,7 +454,7 @@ class Supervisor:
                     last.cause, gpu, " or ".join(sorted(without)) or "nothing less",
                 )  # fmt: skip
             try:
-                engine = await EngineProcess.spawn(load, self._command)
+                engine = await EngineProcess.spawn(load, self._command, build)
             except EngineDied as error:
                 if not error.crash:
                     raise
@@ -448,7 +462,7 @@ class Supervisor:
                 continue
             if gpu == self._load.gpu and without != self.crashed:
                 self.crashed = without
-                _remember_crashed(self._memory, without)
+                _remember_crashed(self._paths, without)
             return engine
         assert last is not None
         raise last
@@ -477,7 +491,7 @@ def file_identity(path: Path) -> tuple[int, ...]:
     return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
-def machine_and_build() -> str:
+def machine_and_build(paths: Paths) -> str:
     """A word that changes when the CPU's features, the build of llama.cpp or our own version do."""
     try:
         cpu = next(
@@ -486,31 +500,30 @@ def machine_and_build() -> str:
         )  # fmt: skip
     except (OSError, StopIteration):
         cpu = platform.processor()
-    distribution = metadata.distribution("llama-cpp-python")
-    library = Path(str(distribution.locate_file("llama_cpp/lib")))
+    library = builds.library(builds.chosen(paths))
     built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
-    text = f"{cpu} {distribution.version} {built} {__version__}"
+    text = f"{cpu} {builds.version()} {library} {built} {__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recall_crashed(memory: Path) -> frozenset[str]:
+def recall_crashed(paths: Paths) -> frozenset[str]:
     """Those of FAST_PATHS that crashed on this machine and build before."""
     try:
-        remembered = json.loads(memory.read_text())
-        if remembered["for"] != machine_and_build():
+        remembered = json.loads(paths.engine_memory.read_text())
+        if remembered["for"] != machine_and_build(paths):
             return frozenset()
         return frozenset(FAST_PATHS).intersection(remembered["crashed"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 
 
-def _remember_crashed(memory: Path, paths: frozenset[str]) -> None:
+def _remember_crashed(paths: Paths, crashed: frozenset[str]) -> None:
     record = {
-        "for": machine_and_build(),
-        "crashed": sorted(paths),
+        "for": machine_and_build(paths),
+        "crashed": sorted(crashed),
         "when": time.strftime("%Y-%m-%d"),
     }
     try:
-        write_atomically(memory, json.dumps(record).encode())
+        write_atomically(paths.engine_memory, json.dumps(record).encode())
     except OSError as error:
-        log.warning("cannot write %s: %s", memory, error)
+        log.warning("cannot write %s: %s", paths.engine_memory, error)

@@ -54,7 +54,7 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         threads=config.threads,
         context=CONTEXT,
     )
-    supervisor = Supervisor(load, paths.engine_memory)
+    supervisor = Supervisor(load, paths)
     try:
         engine = await supervisor.ready()
         began = time.monotonic()

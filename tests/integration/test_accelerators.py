@@ -1,13 +1,13 @@
-"""Building llama.cpp anew: real pip, in a throwaway environment, with a llama-cpp-python that is
-quick to build and does what its flags say."""
+"""Building llama.cpp beside the installed one: real pip, in a throwaway environment, with a
+llama-cpp-python that is quick to build and does what its flags say."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import sysconfig
 import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +29,8 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         raise SystemExit(1)
     devices = ["CPU"] + (["CUDA0"] if "GGML_CUDA=on" in flags and "BLIND" not in flags else [])
     module = f"DEVICES = {devices!r}\\n"
-    if "MOVED" in flags:  # works where it was built, and not where it is installed
-        module += "assert 'site-packages' not in __file__, 'it cannot be loaded here'\\n"
+    if "UNLOADABLE" in flags:
+        module += "raise ImportError('it cannot be loaded here')\\n"
     name = "llama_cpp_python-0.3.36-py3-none-any.whl"
     files = {
         "llama_cpp/__init__.py": module,
@@ -49,30 +49,33 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 DRIVER = """
 import json, os, subprocess, sys
 sys.path.insert(0, sys.argv[1])
-from llmsuggestd import accelerators
+from llmsuggestd import accelerators, building
+from llmsuggestd.engine import builds
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
-def describe(first=None):
+def describe(build):
     code = "import json, llama_cpp; print(json.dumps(llama_cpp.DEVICES))"
-    env = os.environ | ({"PYTHONPATH": str(first)} if first else {})
+    env = os.environ | ({"PYTHONPATH": str(build)} if build else {})
     result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     if result.returncode:
-        return accelerators.Describe([], result.stderr.strip().splitlines()[-1])
+        return building.Description([], result.stderr.strip().splitlines()[-1])
     names = json.loads(result.stdout)
     devices = [{"name": name, "is_gpu": name != "CPU"} for name in names]
-    return accelerators.Describe(devices, "")
+    return building.Description(devices, "")
 
-accelerators.describe = describe
+building.describe = describe
 cuda = accelerators.Accelerator(
     "cuda", "a GPU", "", "", ("-DGGML_CUDA=on",), {"CUDACXX": "nvcc"}, "CUDA", "a moment"
 )
 answer = {"ticks": []}
 try:
-    answer["before"] = str(accelerators.rebuild(cuda, get_paths(), answer["ticks"].append))
+    building.build(cuda, get_paths(), answer["ticks"].append)
 except LlmsuggestdError as error:
     answer |= {"error": error.message, "hint": error.hint}
-answer["devices"] = [d["name"] for d in describe().devices]
+chosen = builds.chosen(get_paths())
+answer["devices"] = [d["name"] for d in describe(chosen).devices]
+answer["folders"] = sorted(path.name for path in get_paths().builds.iterdir())
 print(json.dumps(answer))
 """
 
@@ -83,7 +86,7 @@ class Environment(NamedTuple):
     python: Path
     root: Path
 
-    def rebuild(self, flags: str = "") -> dict[str, Any]:
+    def build(self, flags: str = "") -> dict[str, Any]:
         """Have llama-cpp-python built for CUDA, with further flags of the user's."""
         result = subprocess.run(
             [str(self.python), str(self.root / "driver.py"), str(ROOT)],
@@ -145,23 +148,23 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
         pytest.skip("python -m venv makes no pip here (python3-venv)")
     found = Environment(root / "venv" / "bin" / "python", root)
     found.pip("install", "llama-cpp-python")
+    packages = next(root.glob("venv/lib/*/site-packages"))
+    # what llmsuggestd imports besides comes from here, after what the environment has itself
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     return found
 
 
-def test_a_build_that_shows_the_gpu_takes_the_place_of_the_old_and_can_be_taken_back(
+def test_a_build_that_shows_the_gpu_is_chosen_and_the_installed_one_stays(
     environment: Environment,
 ) -> None:
-    environment.pip("install", "--force-reinstall", "llama-cpp-python")
-    answer = environment.rebuild("-DOF_THE_USER=1")
+    answer = environment.build("-DOF_THE_USER=1")
     assert "error" not in answer
     assert answer["devices"] == ["CPU", "CUDA0"]
-    assert environment.library == "built -DGGML_CUDA=on -DOF_THE_USER=1"
+    assert answer["folders"] == ["cuda-0.3.36"]
     assert answer["ticks"]
-    # the one before is whole, and pip takes it
-    before = Path(answer["before"])
-    assert zipfile.ZipFile(before).testzip() is None
-    environment.pip("install", "--force-reinstall", "--no-deps", str(before))
     assert environment.library == "built "
+    built = environment.root / "home/data/builds/cuda-0.3.36/llama_cpp/lib/libllama.so"
+    assert built.read_text() == "built -DGGML_CUDA=on -DOF_THE_USER=1"
 
 
 @pytest.mark.parametrize(
@@ -169,16 +172,17 @@ def test_a_build_that_shows_the_gpu_takes_the_place_of_the_old_and_can_be_taken_
     [
         ("BROKEN", "CMake Error at CMakeLists.txt:7: no such compiler"),
         ("BLIND", "does not work here: it sees only CPU"),
-        ("MOVED", "does not work here: AssertionError: it cannot be loaded here"),
+        ("UNLOADABLE", "does not work here: ImportError: it cannot be loaded here"),
     ],
-    ids=["does not build", "does not see the GPU", "works only until it is installed"],
+    ids=["does not build", "does not see the GPU", "cannot be loaded"],
 )
-def test_a_build_that_fails_leaves_the_working_one_in_place(
+def test_a_build_that_fails_leaves_the_one_before(
     environment: Environment, flags: str, words: str
 ) -> None:
-    environment.pip("install", "--force-reinstall", "llama-cpp-python")
-    answer = environment.rebuild(flags)
+    environment.build()
+    answer = environment.build(flags)
     assert words in answer["error"]
-    assert "in place" in answer["hint"]
-    assert answer["devices"] == ["CPU"]
+    assert "still used" in answer["hint"]
+    assert answer["devices"] == ["CPU", "CUDA0"]
+    assert answer["folders"] == ["cuda-0.3.36"]
     assert environment.library == "built "

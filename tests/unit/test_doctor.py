@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import accelerators, doctor
-from llmsuggestd.accelerators import Describe
+from llmsuggestd import building, doctor
+from llmsuggestd.building import Description
 from llmsuggestd.engine.host import _remember_crashed
 from llmsuggestd.paths import Paths
 
@@ -40,11 +40,11 @@ def test_kernels(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    found = Describe([CPU], build="1.0", physical_cores=4, no_own_kernels=missing)
-    monkeypatch.setattr(accelerators, "describe", lambda: found)
+    found = Description([CPU], build="1.0", physical_cores=4, no_own_kernels=missing)
+    monkeypatch.setattr(building, "describe", lambda build: found)
     paths = Paths(*[tmp_path] * 5)
     if crashed:
-        _remember_crashed(paths.engine_memory, frozenset(crashed))
+        _remember_crashed(paths, frozenset(crashed))
     said = [finding for finding in doctor._llama_cpp(paths) if finding.part == "kernels"]
     assert [(finding.level, finding.message) for finding in said] == expected
     assert all(str(paths.engine_memory) in f.remedy for f in said if f.level == "warning")

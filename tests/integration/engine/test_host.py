@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.engine import builds, protocol
 from llmsuggestd.engine import host as module
-from llmsuggestd.engine import protocol
 from llmsuggestd.engine.host import (
     COMMAND,
     STRIKES,
@@ -27,6 +27,7 @@ from llmsuggestd.engine.host import (
 )
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
+from llmsuggestd.paths import Paths
 
 # Stands where the real engine stands, and dies the way llama.cpp does on some CPUs: at the first
 # decode with extra buffers, before it says that it has loaded.
@@ -112,6 +113,17 @@ def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
     return protocol.Suggest(id=id_, **fields)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(*[tmp_path] * 5)
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """A process's environment (Linux)."""
+    rows = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(row.split("=", 1) for row in rows if row)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     for _ in range(400):
         if condition():
@@ -120,34 +132,56 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to that")
 
 
+async def test_a_build_runs_in_place_of_the_installed_llama_cpp(paths: Paths) -> None:
+    build = builds.folder(paths, "cuda")
+    installed = builds.library(None).parent
+    build.mkdir(parents=True)
+    (build / "llama_cpp").symlink_to(installed)
+    supervisor = Supervisor(load(), paths)
+    engine = await supervisor.ready()
+    assert str(build) in environment_of(engine.pid)["PYTHONPATH"].split(os.pathsep)
+    await supervisor.close()
+
+
+async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
+    paths: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = builds.folder(paths, "cuda") / "llama_cpp"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise OSError('libcudart.so.12: cannot open')")
+    supervisor = Supervisor(load(), paths)
+    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    assert "trying the installed llama.cpp" in caplog.text
+    await supervisor.close()
+
+
 @pytest.mark.parametrize("path", ["extra_buffers", "own_kernels"])
 async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
-    tmp_path: Path, path: str
+    paths: Paths, path: str
 ) -> None:
-    memory = tmp_path / "engine.json"
     command = (sys.executable, "-c", DIES_WITH_EXTRA_BUFFERS.replace("extra_buffers", path))
-    supervisor = Supervisor(load(), memory, command)
+    supervisor = Supervisor(load(), paths, command)
     assert not supervisor.crashed
     assert len((await supervisor.ask(suggest())).suggestions) == 3
     assert supervisor.crashed == {path}
     await supervisor.close()
 
     # a new daemon on the same machine and build does not try again
-    assert recall_crashed(memory) == {path}
-    later = Supervisor(load(), memory, (*command, "unused"))
+    assert recall_crashed(paths) == {path}
+    later = Supervisor(load(), paths, (*command, "unused"))
     assert later.crashed == {path}
     await later.close()
 
     # another build or machine does
-    record = json.loads(memory.read_text())
-    memory.write_text(json.dumps(record | {"for": "another build"}))
-    assert not recall_crashed(memory)
-    memory.write_text("not JSON")
-    assert not recall_crashed(memory)
+    record = json.loads(paths.engine_memory.read_text())
+    paths.engine_memory.write_text(json.dumps(record | {"for": "another build"}))
+    assert not recall_crashed(paths)
+    paths.engine_memory.write_text("not JSON")
+    assert not recall_crashed(paths)
 
 
-async def test_three_crashes_in_a_row_are_enough(tmp_path: Path) -> None:
-    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", DIES_WHEN_ASKED))
+async def test_three_crashes_in_a_row_are_enough(paths: Paths) -> None:
+    supervisor = Supervisor(load(), paths, (sys.executable, "-c", DIES_WHEN_ASKED))
     for id_ in range(STRIKES):
         with pytest.raises(EngineDied, match="SIGABRT"):
             await supervisor.ask(suggest(id_))
@@ -159,11 +193,13 @@ async def test_three_crashes_in_a_row_are_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-async def test_an_engine_that_is_killed_while_loading_is_tried_again(tmp_path: Path) -> None:
+async def test_an_engine_that_is_killed_while_loading_is_tried_again(
+    paths: Paths, tmp_path: Path
+) -> None:
     """By the kernel, say, where memory is short."""
     (tmp_path / "short of memory").touch()
     command = (sys.executable, "-c", KILLED_WHILE_LOADING, str(tmp_path / "short of memory"))
-    supervisor = Supervisor(load(), tmp_path / "m", command)
+    supervisor = Supervisor(load(), paths, command)
     for _ in range(2):
         with pytest.raises(EngineDied, match=r"SIGKILL.*probably out of memory \(.*3\.9 MB"):
             await supervisor.ready()
@@ -177,11 +213,11 @@ async def test_an_engine_that_is_killed_while_loading_is_tried_again(tmp_path: P
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE", 2.0)
     killed = DIES_WHEN_ASKED.replace("os.abort()", "os.kill(os.getpid(), signal.SIGKILL)")
-    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", killed))
+    supervisor = Supervisor(load(), paths, (sys.executable, "-c", killed))
     for id_ in range(STRIKES):
         with pytest.raises(EngineDied, match="died while answering: killed"):
             await supervisor.ask(suggest(id_))
@@ -196,10 +232,10 @@ async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
 
 
 async def test_an_engines_last_words_reach_the_message(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    paths: Paths, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = "import sys; print('x' * 9000, file=sys.stderr); sys.exit('a.c:7: GGML_ASSERT failed')"
-    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", code))
+    supervisor = Supervisor(load(), paths, (sys.executable, "-c", code))
     with pytest.raises(EngineDied, match=r"exit code 1.: a.c:7: GGML_ASSERT failed"):
         await supervisor.ready()
     assert "x" * 9000 in capfd.readouterr().err  # and all of them the log
@@ -207,12 +243,12 @@ async def test_an_engines_last_words_reach_the_message(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="LD_LIBRARY_PATH is Linux's")
 async def test_another_library_in_front_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an activated Conda or MATLAB has it; here it is no library at all."""
     (tmp_path / "libstdc++.so.6").write_text("no library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    supervisor = Supervisor(load(), tmp_path / "m")
+    supervisor = Supervisor(load(), paths)
     with pytest.raises(EngineDied, match=r"llama\.cpp cannot be loaded") as caught:
         await supervisor.ready()
     assert str(tmp_path / "libstdc++.so.6") in caught.value.message
@@ -241,8 +277,8 @@ async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyP
         await engine.close()
 
 
-async def test_an_idle_engine_is_ended_and_comes_back(tmp_path: Path) -> None:
-    supervisor = Supervisor(load(), tmp_path / "m", idle=0.3)
+async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
+    supervisor = Supervisor(load(), paths, idle=0.3)
     first = await supervisor.ready()
     for id_ in range(5):  # in use, it stays
         await asyncio.sleep(0.15)
@@ -257,10 +293,10 @@ async def test_an_idle_engine_is_ended_and_comes_back(tmp_path: Path) -> None:
     await supervisor.close()
 
 
-async def test_a_start_outlives_those_who_wait_for_it(tmp_path: Path) -> None:
+async def test_a_start_outlives_those_who_wait_for_it(paths: Paths) -> None:
     """While somebody types, each request gives way to the next, sooner than a model is loaded."""
     slow = (sys.executable, "-c", LOADS_SLOWLY)
-    supervisor = Supervisor(load(), tmp_path / "m", slow, idle=60)
+    supervisor = Supervisor(load(), paths, slow, idle=60)
     for id_ in range(3):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -268,7 +304,7 @@ async def test_a_start_outlives_those_who_wait_for_it(tmp_path: Path) -> None:
         assert supervisor.loading
     await until(lambda: supervisor.engine is not None)
     # one that is not loaded yet ends with the daemon, too
-    closing = Supervisor(load(), tmp_path / "m", slow)
+    closing = Supervisor(load(), paths, slow)
     task = asyncio.create_task(closing.ready())
     await asyncio.sleep(0.1)
     await closing.close()
@@ -279,10 +315,10 @@ async def test_a_start_outlives_those_who_wait_for_it(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_hangs_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CANCEL_TIMEOUT", 2.0)
-    supervisor = Supervisor(load(), tmp_path / "m")
+    supervisor = Supervisor(load(), paths)
     engine = await supervisor.ready()
     for id_ in range(3):  # one that gives up its requests is left alone
         with pytest.raises(TimeoutError):
@@ -327,9 +363,9 @@ async def test_who_leaves_as_the_answer_comes_does_no_harm(
 
 
 async def test_an_engine_that_dies_unasked_is_no_engine(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    paths: Paths, caplog: pytest.LogCaptureFixture
 ) -> None:
-    supervisor = Supervisor(load(), tmp_path / "m")
+    supervisor = Supervisor(load(), paths)
     os.kill((await supervisor.ready()).pid, signal.SIGKILL)
     await until(lambda: supervisor.engine is None)
     assert "the engine died while it had nothing to do (SIGKILL)" in caplog.text
@@ -337,26 +373,27 @@ async def test_an_engine_that_dies_unasked_is_no_engine(
     await supervisor.close()
 
 
-async def test_a_long_answer_does_not_count_as_idle(tmp_path: Path) -> None:
+async def test_a_long_answer_does_not_count_as_idle(paths: Paths) -> None:
     slow = (sys.executable, "-c", ANSWERS_SLOWLY)
-    supervisor = Supervisor(load(), tmp_path / "m", slow, idle=0.2)
+    supervisor = Supervisor(load(), paths, slow, idle=0.2)
     assert len((await supervisor.ask(suggest())).suggestions) == 3
     await supervisor.close()
 
 
-async def test_a_gpu_that_crashes_is_left_alone(tmp_path: Path) -> None:
-    supervisor = Supervisor(load(), tmp_path / "m", (sys.executable, "-c", DIES_WITH_A_GPU))
+async def test_a_gpu_that_crashes_is_left_alone(paths: Paths) -> None:
+    supervisor = Supervisor(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
     assert len((await supervisor.ask(suggest())).suggestions) == 3
     assert not supervisor.crashed  # they were not to blame
     await supervisor.close()
 
 
 async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
+    paths: Paths,
     tmp_path: Path,
 ) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(store.SHIPPED.read_bytes()[:100_000])
-    supervisor = Supervisor(load(broken), tmp_path / "m")
+    supervisor = Supervisor(load(broken), paths)
     for _ in range(2):
         with pytest.raises(LoadFailed) as caught:
             await supervisor.ready()
@@ -364,9 +401,9 @@ async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
     assert not supervisor.crashed  # that was no crash
 
 
-async def test_an_engine_that_talks_nonsense_is_ended(tmp_path: Path) -> None:
+async def test_an_engine_that_talks_nonsense_is_ended(paths: Paths) -> None:
     nonsense = (sys.executable, "-c", "print('hello, I am not an engine at all')")
-    supervisor = Supervisor(load(), tmp_path / "m", nonsense)
+    supervisor = Supervisor(load(), paths, nonsense)
     with pytest.raises(EngineDied):
         await supervisor.ready()
 

@@ -1,0 +1,215 @@
+"""Building llama.cpp for an accelerator, beside the one that is installed.
+
+llama-cpp-python comes from PyPI as source, and is built for the CPU unless it is told otherwise.
+pip makes the wheel in a temporary folder. The build has to show the accelerator, in a process of
+its own, before it moves to `Paths.builds`, where engines find it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from llmsuggestd import environment, service
+from llmsuggestd.accelerators import Accelerator, AcceleratorError
+from llmsuggestd.engine import builds, host, postmortem
+from llmsuggestd.paths import Paths, make_private
+
+BUILD_TIMEOUT: Final = 2 * 60 * 60
+"""Seconds that a build may take; CUDA's on two slow cores takes the better part of an hour."""
+
+CHECK_TIMEOUT: Final = 120
+"""Seconds in which a build must say which devices it sees; the first time, drivers are slow."""
+
+
+class Description(NamedTuple):
+    """What a llama.cpp says of itself."""
+
+    devices: list[dict[str, Any]]
+    problem: str = ""
+    """Why it cannot be used; empty if it can."""
+    remedy: str = ""
+    """How to mend that."""
+    build: str = ""
+    """Its version and how it was compiled."""
+    physical_cores: int = 0
+    no_own_kernels: str = ""
+    """Why our own kernels cannot be used with it; empty if they can."""
+    cpu_quota: float | None = None
+    """How many processors' time the control group has; None without a limit."""
+
+    def sees(self, accelerator: Accelerator) -> bool:
+        """Whether it works, and offers that accelerator."""
+        if self.problem:
+            return False
+        if accelerator.name == "cpu":
+            return not any(device["is_gpu"] for device in self.devices)
+        return any(device["name"].startswith(accelerator.prefix) for device in self.devices)
+
+
+def describe(build: Path | None) -> Description:
+    """Ask a build, or the installed llama.cpp, what it is.
+
+    It is asked in the environment that the daemon gives it, and in a process of its own, which a
+    broken build or driver can end.
+    """
+    variables = environment.for_engine(build=build)
+    if service.detect()[0] is not None:
+        for name in environment.LIBRARY_PATHS:
+            variables.pop(name, None)
+    try:
+        result = subprocess.run(
+            (*host.COMMAND, "--describe"),
+            capture_output=True,
+            timeout=CHECK_TIMEOUT,
+            check=False,
+            env=variables,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Description([], f"the engine does not run: {error}")
+    if result.returncode != 0:
+        words = result.stderr.decode(errors="replace")
+        death = postmortem.examine(
+            result.returncode, words, "looking for devices", variables=variables
+        )
+        return Description([], death.message, death.hint)
+    found = json.loads(result.stdout)
+    return Description(
+        found["devices"],
+        build=found["build"],
+        physical_cores=found["physical_cores"],
+        no_own_kernels=found["no_own_kernels"],
+        cpu_quota=found["cpu_quota"],
+    )
+
+
+def command(accelerator: Accelerator) -> str:
+    """The command that makes the wheel, for a shell."""
+    values = _build_variables(accelerator)
+    words = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
+    return " ".join([*words, shlex.join(_wheel_command([sys.executable, "-m", "pip"]))])
+
+
+def build(accelerator: Accelerator, paths: Paths, tick: Callable[[float], None]) -> Path:
+    """Build llama.cpp for an accelerator, check it, and have engines run it from their next start.
+
+    `tick` is called every second while it builds, with the seconds so far. Returns the build's
+    folder. Raises AcceleratorError; then the llama.cpp of before is still the one that runs.
+    """
+    for directory in (paths.state, paths.data, paths.builds):
+        make_private(directory)
+    log = build_log(paths)
+    target = builds.folder(paths, accelerator.name)
+    # beside its place, so that it takes it in one step; the dot keeps it from being chosen
+    with tempfile.TemporaryDirectory(prefix=".", dir=paths.builds) as name:
+        temporary = Path(name)
+        wheel = _make_wheel(accelerator, temporary, log, tick)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(temporary / "new")
+        _demand(describe(temporary / "new"), accelerator, log)
+        remove_builds(paths)
+        (temporary / "new").replace(target)
+    log.unlink(missing_ok=True)
+    return target
+
+
+def remove_builds(paths: Paths) -> None:
+    """Go back to the installed llama.cpp: remove every build."""
+    for found in paths.builds.glob("[a-z]*"):
+        shutil.rmtree(found, ignore_errors=True)
+
+
+def build_log(paths: Paths) -> Path:
+    """Where a build that failed has left its output."""
+    return paths.state / "build.log"
+
+
+def _make_wheel(
+    accelerator: Accelerator, folder: Path, log: Path, tick: Callable[[float], None]
+) -> Path:
+    command = [*_wheel_command(_pip(folder)), "--wheel-dir", str(folder)]
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | _build_variables(accelerator),
+        )
+        try:
+            while process.poll() is None:
+                if time.monotonic() - began > BUILD_TIMEOUT:
+                    raise AcceleratorError(
+                        f"building took more than {BUILD_TIMEOUT // 60} minutes", f"see {log}"
+                    )
+                tick(time.monotonic() - began)
+                time.sleep(1 if process.poll() is None else 0)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    wheels = list(folder.glob("*.whl"))
+    if process.returncode != 0 or not wheels:
+        raise AcceleratorError(
+            f"llama.cpp could not be built for {accelerator.name}: {_reason(log)}",
+            f"{log} has the whole output; the llama.cpp that worked is still used",
+        )
+    return wheels[0]
+
+
+def _wheel_command(pip: Sequence[str]) -> list[str]:
+    return [*pip, "wheel", "--verbose", "--no-deps", "--no-cache-dir", "--no-binary",
+            builds.PACKAGE, f"{builds.PACKAGE}=={builds.version()}"]  # fmt: skip
+
+
+def _build_variables(accelerator: Accelerator) -> dict[str, str]:
+    """What the build is told through its environment; the user's own CMAKE_ARGS come last."""
+    flags = [*accelerator.flags, os.environ.get("CMAKE_ARGS", "")]
+    given = {name: os.environ.get(name, value) for name, value in accelerator.environment.items()}
+    return given | {"CMAKE_ARGS": " ".join(filter(None, flags))}
+
+
+def _pip(folder: Path) -> list[str]:
+    """This environment's pip; uv's environments have none, so one is made for the occasion."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "venv", str(folder / "pip")], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise AcceleratorError("there is no pip", "python -m ensurepip") from error
+    bin_ = "Scripts" if sys.platform == "win32" else "bin"
+    return [str(folder / "pip" / bin_ / "python"), "-m", "pip"]
+
+
+def _reason(log: Path) -> str:
+    """The line of a build's output that says best why it failed."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    for index, line in enumerate(lines):
+        if line.startswith("CMake Error"):  # its words come below
+            return " ".join(lines[index : index + 2])
+    told = [line for line in lines if "error:" in line.lower()]
+    return told[0] if told else (lines or ["it says nothing"])[-1]
+
+
+def _demand(found: Description, accelerator: Accelerator, log: Path) -> None:
+    if found.sees(accelerator):
+        return
+    what = found.problem or f"it sees only {', '.join(d['name'] for d in found.devices)}"
+    raise AcceleratorError(
+        f"the llama.cpp built for {accelerator.name} does not work here: {what}",
+        f"{log} has the build's output; the llama.cpp that worked is still used",
+    )
