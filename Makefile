@@ -39,10 +39,11 @@ starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training
 eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
 	$(VENV)/bin/python -m convert.starter evaluate --baselines
 
-lint:                         ## formatting, lint and types
+lint:                         ## formatting, lint, types and the direction of imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 format:
 	$(VENV)/bin/ruff format .

@@ -93,6 +93,13 @@ class Client:
             raise NotRunningError("the daemon does not answer", REMEDY) from error
         return _accepted(response.status, answer)
 
+    def status(self) -> dict[str, Any] | None:
+        """The daemon's status, or None if none answers."""
+        try:
+            return self.request("GET", "/v1/status")
+        except NotRunningError:
+            return None
+
     def events(self, *, timeout: float = 30.0) -> Generator[dict[str, Any]]:
         """The daemon's status now and whenever it changes, until the daemon ends.
 

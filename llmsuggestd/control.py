@@ -16,17 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from llmsuggestd import environment
 from llmsuggestd.client import Client
-from llmsuggestd.config import load_config, write_model
+from llmsuggestd.config import load_config
 from llmsuggestd.engine.postmortem import out_of_memory
 from llmsuggestd.errors import (
     AlreadyRunningError,
     ConfigError,
     ExitCode,
     LlmsuggestdError,
-    NotRunningError,
 )
 from llmsuggestd.lock import holder
-from llmsuggestd.models import store
 from llmsuggestd.paths import Paths, make_private
 from llmsuggestd.service import Service, ServiceError
 
@@ -35,9 +33,6 @@ START_TIMEOUT: Final = 20.0
 
 LOAD_TIMEOUT: Final = 120.0
 """Seconds that `start` waits for the model to be loaded."""
-
-SWITCH_TIMEOUT: Final = 310.0
-"""Seconds in which another model serves, or the daemon says why not: it gives a load 300."""
 
 STOP_TIMEOUT: Final = 10.0
 """Seconds until a stopped daemon must be gone: what it grants its requests, and a margin."""
@@ -71,7 +66,7 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
     """
     client = Client(paths)
-    if status := running(client):
+    if status := client.status():
         raise AlreadyRunningError(
             f"the daemon runs already (pid {status['pid']})", "`llmsuggestd restart` starts it anew"
         )
@@ -104,7 +99,7 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     """
     client = Client(paths)
     pid = holder(paths.lock_file)
-    if pid is None and (status := running(client)) is not None:
+    if pid is None and (status := client.status()) is not None:
         pid = status["pid"]  # a full disk kept it from writing its pid into the lock
     asked = pid is not None and _ask_to_stop(client, pid) and _gone(pid, STOP_TIMEOUT)
     if service is not None:
@@ -154,32 +149,6 @@ def _gone(pid: int, timeout: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def use_model(paths: Paths, model_id: str) -> bool:
-    """Have a model served from now on: by the running daemon, and by every later one.
-
-    Whether a daemon runs. Raises ModelError or Refused if it is not installed or cannot be loaded,
-    and then changes nothing; ConfigError if `config.toml` is wrong or cannot be written.
-    """
-    store.find(paths, model_id)
-    load_config(
-        paths
-    )  # a file with a fault in it could not be written, when the daemon has changed
-    client = Client(paths)
-    runs = running(client) is not None
-    if runs:
-        client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
-    write_model(paths, model_id)
-    return runs
-
-
-def running(client: Client) -> dict[str, Any] | None:
-    """The daemon's status, or None if none answers."""
-    try:
-        return client.request("GET", "/v1/status")
-    except NotRunningError:
-        return None
 
 
 def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
@@ -248,7 +217,7 @@ def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log:
     """Wait until the daemon that we have started answers, and not one that somebody else has."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
-        status = running(client)
+        status = client.status()
         if process is None or sys.platform == "win32":  # there, the pid is that of a launcher
             if status is not None:
                 return

@@ -230,7 +230,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
 def running(paths: Paths) -> dict[str, Any] | None:
     """The status of the daemon that runs; None if none does, or it is too busy to say."""
     try:
-        return control.running(Client(paths))
+        return Client(paths).status()
     except LlmsuggestdError:
         return None
 

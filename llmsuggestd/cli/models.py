@@ -41,11 +41,10 @@ def list_models(as_json: bool) -> None:
 
     Where no daemon runs, the mark is at the one that would be served.
     """
-    from llmsuggestd import control
     from llmsuggestd.models import manage
 
     paths = get_paths()
-    status = control.running(Client(paths))
+    status = Client(paths).status()
     rows = manage.rows(paths, status)
     if as_json:
         print_json({"models": [asdict(row) for row in rows]})
@@ -181,10 +180,10 @@ def use(model_id: str, as_json: bool) -> None:
     A running daemon loads it beside the present model and changes over without a failed request;
     the choice is kept in config.toml. If the model cannot be loaded, all stays as it was.
     """
-    from llmsuggestd import control
+    from llmsuggestd.models import manage
 
     paths = get_paths()
-    runs = control.use_model(paths, model_id)
+    runs = manage.use(paths, model_id)
     overruled = os.environ.get("LLMSUGGESTD_MODEL")
     if as_json:
         print_json({"model": model_id, "running": runs, "config": str(paths.config_file)})

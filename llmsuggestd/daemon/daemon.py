@@ -67,7 +67,7 @@ class Daemon:
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
         self._switch: tuple[str, asyncio.Task[None]] | None = None
-        self.metrics.watch(self)
+        self.metrics.watch(self.status, self.suggester.answers)
 
     def status(self) -> Status:
         """The whole state, for people, the tray and `doctor`. Wakes nothing."""

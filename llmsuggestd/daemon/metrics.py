@@ -5,8 +5,7 @@ The registry is our own: prometheus-client's global one counts Python's garbage 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,16 +17,14 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from llmsuggestd.daemon.schema import Timings
-
-if TYPE_CHECKING:
-    from llmsuggestd.daemon.daemon import Daemon
+from llmsuggestd.daemon.cache import AnswerCache
+from llmsuggestd.daemon.schema import Status, Timings
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
 class Metrics:
-    """What is counted as it happens. What can be read off the daemon is in `_State`."""
+    """Counters, which calls advance as they happen. `_Gauges` holds what is read at a scrape."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -72,25 +69,25 @@ class Metrics:
         self._prompt_tokens.labels("reused").inc(reused)
         self._prompt_tokens.labels("decoded").inc(timings.prompt_tokens - reused)
 
-    def watch(self, daemon: Daemon) -> None:
-        """Include what can be read off the daemon."""
-        self._registry.register(_State(daemon))
+    def watch(self, status: Callable[[], Status], answers: AnswerCache) -> None:
+        """Include gauges of the daemon's status and of its cache."""
+        self._registry.register(_Gauges(status, answers))
 
     def text(self) -> bytes:
-        """All of it, as a scrape gets it."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _State(Collector):
-    """Gauges that are read when they are asked for."""
+class _Gauges(Collector):
+    """Gauges, read at each scrape."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, status: Callable[[], Status], answers: AnswerCache) -> None:
+        self._status = status
+        self._answers = answers
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges of this moment."""
-        status = self._daemon.status()
-        answers = self._daemon.suggester.answers
+        """The present values."""
+        status, answers = self._status(), self._answers
         yield GaugeMetricFamily("llmsuggestd_queue", "Questions waiting or being answered.",
                                 status.queue)  # fmt: skip
         yield GaugeMetricFamily("llmsuggestd_cached_answers", "Answers in the cache.",

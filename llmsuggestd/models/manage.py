@@ -1,17 +1,19 @@
-"""Which models there are, in what state; and taking one away again."""
+"""The installed models and their states; choosing one, and removing one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from llmsuggestd import control
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config, write_model
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import downloads, store
 from llmsuggestd.models.store import Model
 from llmsuggestd.paths import Paths
+
+SWITCH_TIMEOUT: Final = 310.0
+"""Timeout for switching models, in seconds. The daemon's own timeout for a load is 300."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
         )
         for download in downloads.listed(paths)
     ]
+
+
+def use(paths: Paths, model_id: str) -> bool:
+    """Have the running daemon, and every later one, serve a model; whether a daemon runs.
+
+    Raises ModelError or Refused if the model is not installed or cannot be loaded, ConfigError if
+    `config.toml` is wrong or cannot be written; then nothing has changed.
+    """
+    store.find(paths, model_id)
+    load_config(paths)  # before the daemon changes: a file with a mistake could not be written
+    client = Client(paths)
+    runs = client.status() is not None
+    if runs:
+        client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
+    write_model(paths, model_id)
+    return runs
 
 
 def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
@@ -103,7 +121,7 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
 
 def _give_up(paths: Paths, model_id: str) -> bool:
     """Have the starter served where this model was, or was going to be; whether it was."""
-    status = control.running(Client(paths))
+    status = Client(paths).status()
     if status is not None and status["switching_to"] == model_id:
         raise LlmsuggestdError(f"{model_id} is being loaded", "try again in a moment")
     served = status is not None and status["model"]["id"] == model_id
@@ -112,7 +130,7 @@ def _give_up(paths: Paths, model_id: str) -> bool:
     if not store.starter_path(paths).exists():
         store.place_starter(paths)
     if served:
-        control.use_model(paths, store.STARTER)
+        use(paths, store.STARTER)
     else:
         write_model(paths, store.STARTER)
     return True

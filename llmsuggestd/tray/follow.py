@@ -19,6 +19,7 @@ from typing import Any, Final
 from llmsuggestd import control, service
 from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.models import manage
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray.view import START, STOP, Problem, Status, Task, View, describe, use
 
@@ -103,7 +104,7 @@ class Follower:
         """Have a model served from now on; loaded in the background if it is another."""
         task = use(model_id)
         if not task.done(self._status):
-            self._begin(task, lambda: control.use_model(self._paths, model_id))
+            self._begin(task, lambda: manage.use(self._paths, model_id))
 
     def attempt(self, what: str, act: Callable[[], object]) -> None:
         """Do something else in the background; only its failure is shown."""

@@ -16,6 +16,7 @@ import pytest
 
 from llmsuggestd import control, service
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.models import manage
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray import follow
 from llmsuggestd.tray.follow import Follower
@@ -39,7 +40,7 @@ class Desk:
         self.stream: Callable[[], Iterator[Any]] = lambda: iter(())
         monkeypatch.setattr("llmsuggestd.client.Client.request", self._request)
         monkeypatch.setattr("llmsuggestd.client.Client.events", lambda *_, **__: self.stream())
-        monkeypatch.setattr(control, "use_model", lambda paths, model: self.use(model))
+        monkeypatch.setattr(manage, "use", lambda paths, model: self.use(model))
         monkeypatch.setattr(service, "registered", lambda: None)
         monkeypatch.setattr(control, "start", lambda paths, manager: self.start())
         monkeypatch.setattr(control, "stop", lambda paths, manager: self.stop())
