@@ -23,6 +23,7 @@ from llmsuggestd.errors import (
     ConfigError,
     ExitCode,
     LlmsuggestdError,
+    NotRunningError,
 )
 from llmsuggestd.lock import holder
 from llmsuggestd.paths import Paths, make_private

@@ -24,9 +24,9 @@ from llmsuggestd.cli.signals import terminating
 from llmsuggestd.convert import DEFAULT_QUANT, RECIPES, Summary, convert
 from llmsuggestd.convert import check as checking
 from llmsuggestd.convert.check import CheckReport
-from llmsuggestd.convert.hub import find_checkpoint
 from llmsuggestd.convert.samples import BUILT_IN, read_samples
 from llmsuggestd.errors import ModelError
+from llmsuggestd.models.checkpoints import find_checkpoint
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

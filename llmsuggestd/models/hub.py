@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,16 @@ REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILE_NAME: Final = re.compile(r"[\w+][\w.+ -]*(/[\w+][\w.+ -]*)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
+
+
+SMALL_FILES: Final = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "README.md",  # the licence and the base model stand there
+)
 
 
 class DownloadError(LlmsuggestdError):
@@ -332,13 +342,33 @@ def cached_file(repo: str, commit: str, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
+    """Return the Hugging Face cache's folder of a repository, if it has all that is needed."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
+        try:
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    repo,
+                    revision=revision,
+                    allow_patterns=[*SMALL_FILES, pattern, f"{pattern}.index.json"],
+                    local_files_only=True,
+                )
+            )
+        except LocalEntryNotFoundError:
+            continue
+        if any(folder.glob(pattern)):
+            return folder
+    return None
+
+
 def cached_repository(repo: str, revision: str | None) -> Repository | None:
     """A checkpoint that another program has fetched into the Hugging Face cache, if it has all.
 
     Its files count as right: the digests are those that they have.
     """
-    from llmsuggestd.convert.hub import cached_checkpoint
-
     folder = cached_checkpoint(repo, revision)
     if folder is None:
         return None
@@ -348,6 +378,19 @@ def cached_repository(repo: str, revision: str | None) -> Repository | None:
         if file.is_file() and _FILE_NAME.fullmatch(file.name)
     )
     return Repository(repo, folder.name, None, files)
+
+
+def wanted_files(files: Sequence[str]) -> list[str]:
+    """Choose the files of a repository that a conversion reads; safetensors before pickles.
+
+    Only files at its top: what is called `model/../../x.safetensors` is no file to take.
+    """
+    for name in (r"model{}\.safetensors", r"pytorch_model{}\.bin"):
+        pattern = re.compile(name.format(r"(-\d+-of-\d+)?") + r"(\.index\.json)?")
+        weights = [f for f in files if pattern.fullmatch(f)]
+        if not all(f.endswith(".index.json") for f in weights):
+            break
+    return [f for f in files if f in SMALL_FILES] + weights
 
 
 def _sha256(file: Path) -> str:

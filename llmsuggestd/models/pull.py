@@ -271,10 +271,7 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
             )
         chosen = ready_made[target.file]
     else:
-        # Here: it takes a while, and one who has mistyped a name need not wait for it.
-        from llmsuggestd.convert.hub import wanted_files
-
-        wanted = wanted_files([file.name for file in repository.files])
+        wanted = hub.wanted_files([file.name for file in repository.files])
         files = tuple(file for file in repository.files if file.name in wanted)
         if any(_is_weights(file) for file in files):
             for needed in ("config.json", "tokenizer.json"):

@@ -1,26 +1,22 @@
-"""A checkpoint by name: a local folder, or a repository of the Hugging Face hub.
+"""A checkpoint by name: a local folder, a repository of the Hugging Face hub, or its cache's copy.
 
-Only here, and only for a repository, does a conversion use the network.
+A conversion uses the network only here, and only for a repository.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from llmsuggestd.convert.metadata import Source, find_source
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
-from llmsuggestd.models.hub import REPO, DownloadError, hub_errors, look_up
-
-SMALL_FILES = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "README.md",  # the licence and the base model stand there
+from llmsuggestd.models.hub import (
+    REPO,
+    DownloadError,
+    cached_checkpoint,
+    hub_errors,
+    look_up,
+    wanted_files,
 )
 
 
@@ -81,38 +77,3 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
             f"{constants.HF_HUB_CACHE}: the download cannot be written: {error.strerror or error}",
             "Make room there, or set HF_HOME to a folder of yours on a larger disk.",
         ) from None
-
-
-def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
-    """Return the Hugging Face cache's folder of a repository, if it has all that is needed."""
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
-        try:
-            folder = Path(
-                huggingface_hub.snapshot_download(
-                    repo,
-                    revision=revision,
-                    allow_patterns=[*SMALL_FILES, pattern, f"{pattern}.index.json"],
-                    local_files_only=True,
-                )
-            )
-        except LocalEntryNotFoundError:
-            continue
-        if any(folder.glob(pattern)):
-            return folder
-    return None
-
-
-def wanted_files(files: Sequence[str]) -> list[str]:
-    """Choose the files of a repository that a conversion reads; safetensors before pickles.
-
-    Only files at its top: what is called `model/../../x.safetensors` is no file to take.
-    """
-    for name in (r"model{}\.safetensors", r"pytorch_model{}\.bin"):
-        pattern = re.compile(name.format(r"(-\d+-of-\d+)?") + r"(\.index\.json)?")
-        weights = [f for f in files if pattern.fullmatch(f)]
-        if not all(f.endswith(".index.json") for f in weights):
-            break
-    return [f for f in files if f in SMALL_FILES] + weights

@@ -11,10 +11,10 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from llmsuggestd.convert.hub import find_checkpoint, wanted_files
 from llmsuggestd.convert.metadata import Source
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
-from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
+from llmsuggestd.models.checkpoints import find_checkpoint
+from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository, wanted_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -57,7 +57,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
-    monkeypatch.setattr("llmsuggestd.convert.hub.look_up", look_up)
+    monkeypatch.setattr("llmsuggestd.models.checkpoints.look_up", look_up)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.chdir(tmp_path)
     return seen
@@ -89,7 +89,7 @@ def offline(hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleName
     def fail(*_: Any, **__: Any) -> Any:
         raise Interrupted("https://huggingface.co: Name or service not known", "is it there?")
 
-    monkeypatch.setattr("llmsuggestd.convert.hub.look_up", fail)
+    monkeypatch.setattr("llmsuggestd.models.checkpoints.look_up", fail)
     return hub
 
 
