@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import platform
-import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from llmsuggestd import accelerators, building, service
+from llmsuggestd import accelerators, building, lake, lean_package, service, tactic
+from llmsuggestd.building import Description
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds
 from llmsuggestd.engine.host import recall_crashed
-from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 from llmsuggestd.version import __version__
 
 Level = Literal["ok", "warning", "failed"]
-
-CURL_MINIMUM: Final = (7, 40)
-"""The first curl with --unix-socket."""
 
 
 class Finding(NamedTuple):
@@ -41,11 +41,19 @@ class Finding(NamedTuple):
 def examine(paths: Paths) -> Iterator[Finding]:
     """Look at each part in turn. Starts nothing and changes nothing."""
     yield _python()
-    yield from _llama_cpp(paths)
+    found = building.describe(builds.chosen(paths))
+    yield from _llama_cpp(paths, found)
     yield from _settings(paths)
-    yield _daemon(paths)
-    yield _curl()
+    curl = _curl()
+    yield curl
+    yield from _daemon(
+        paths,
+        has_curl=curl.level == "ok",
+        sees_gpu=any(device["is_gpu"] for device in found.devices),
+    )
     yield _lean()
+    yield _package(paths)
+    yield from _projects(paths)
     yield _service()
 
 
@@ -58,10 +66,9 @@ def _python() -> Finding:
     return Finding("python", "ok", where)
 
 
-def _llama_cpp(paths: Paths) -> Iterator[Finding]:
+def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:
     part = "llama.cpp"
     build = builds.chosen(paths)
-    found = building.describe(build)
     if found.problem:
         yield Finding(
             part,
@@ -147,34 +154,73 @@ def _model(paths: Paths, model_id: str) -> Finding:
     return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
 
 
-def _daemon(paths: Paths) -> Finding:
+def _curl() -> Finding:
+    try:
+        curl = tactic.find_curl()
+    except LlmsuggestdError as error:
+        return Finding("curl", "failed", error.message, error.hint)
+    words = _first_line(curl, "--version")
+    return Finding("curl", "ok", f"{curl}, {' '.join(words.split()[:2]) or 'of unknown version'}")
+
+
+def _daemon(paths: Paths, *, has_curl: bool, sees_gpu: bool) -> Iterator[Finding]:
+    """What the tactic gets when it asks, and then what the daemon says of itself."""
+    if has_curl:
+        yield _tactic(paths)
+    try:  # by now the model is loaded
+        status = Client(paths).request("GET", "/v1/status", timeout=5)
+    except LlmsuggestdError as error:
+        if not has_curl:  # or this has been said
+            yield Finding("socket", "failed", error.message, error.hint)
+        return
+    yield _socket(status)
+    if status["device"] is not None:
+        yield _engine(paths, status, sees_gpu=sees_gpu)
+
+
+def _tactic(paths: Paths) -> Finding:
+    try:
+        reply = tactic.ask(paths)
+    except NotRunningError as error:
+        return _unreached(paths, error)
+    except LlmsuggestdError as error:
+        return Finding("tactic", "failed", error.message, error.hint)
+    first = reply.suggestions[0].splitlines()[0] if reply.suggestions else "nothing"
+    message = f"its call is answered in {reply.seconds:.2f} s; for `q ∧ p` it gets: {first}"
+    return Finding("tactic", "ok", message)
+
+
+def _unreached(paths: Paths, error: LlmsuggestdError) -> Finding:
+    """What it means that nothing listens where the tactic looks."""
     try:
         status = Client(paths).request("GET", "/v1/status", timeout=5)
-    except LlmsuggestdError as error:  # it does not run, or is too busy to say
+    except LlmsuggestdError:
         return Finding("socket", "failed", error.message, error.hint)
-    if status["state"] == "failed":
-        return Finding("socket", "failed", status["reason"], status["hint"])
+    message = f"the daemon runs (pid {status['pid']}), but curl does not reach it: {error.message}"
+    if "snap" in Path(tactic.find_curl()).resolve().parts:
+        remedy = "install curl from the distribution: one from a snap may not use the socket"
+        return Finding("socket", "failed", message, remedy)
+    return Finding("socket", "failed", message, "`llmsuggestd restart`")
+
+
+def _socket(status: dict[str, Any]) -> Finding:
     if status["version"] != __version__:
         return Finding(
             "socket",
             "warning",
             f"the daemon is of version {status['version']}, this is {__version__}",
-            "`llmsuggestd restart`",
+            "`llmsuggestd install` finishes an upgrade",
         )
-    where = status["socket"] or status["url"]
-    return Finding("socket", "ok", f"{where}, {status['state']}, on {status['device']}")
+    return Finding("socket", "ok", f"{status['socket'] or status['url']}, pid {status['pid']}")
 
 
-def _curl() -> Finding:
-    remedy = "install curl: the Lean tactic asks through it"
-    curl = shutil.which("curl")
-    if curl is None:
-        return Finding("curl", "failed", "there is no curl", remedy)
-    words = _first_line(curl, "--version")
-    version = re.search(r"curl (\d+)\.(\d+)", words)
-    if version is None or tuple(map(int, version.groups())) < CURL_MINIMUM:
-        return Finding("curl", "failed", f"{curl}: {words or 'does not run'}", remedy)
-    return Finding("curl", "ok", f"{curl}, {version.group(0)}")
+def _engine(paths: Paths, status: dict[str, Any], *, sees_gpu: bool) -> Finding:
+    """What the engine that has just answered runs on."""
+    message = f"{status['model']['id']} runs on {status['device']}, {status['threads']} threads"
+    if sees_gpu and status["device"] == "CPU" and load_config(paths).gpu != "off":
+        remedy = "`llmsuggestd restart` tries the GPU again, `llmsuggestd logs` says what failed"
+        return Finding("engine", "warning", f"{message}, though llama.cpp sees a GPU", remedy)
+    return Finding("engine", "ok", message)
 
 
 def _lean() -> Finding:
@@ -189,6 +235,48 @@ def _lean() -> Finding:
     if not words.startswith("Lean"):
         return Finding("lean", "warning", f"{lean} does not run", "try `elan default stable`")
     return Finding("lean", "ok", f"{words.split(',')[0]} (the package is made for {wanted})")
+
+
+def _package(paths: Paths) -> Finding:
+    folder = lean_package.folder(paths)
+    if not folder.exists():
+        message, remedy = f"it is not in {folder} yet", "`llmsuggestd install` puts it there"
+    elif not lean_package.is_current(paths):
+        version = lake.package_version(folder)
+        which = "damaged" if version == __version__ else f"of version {version or 'unknown'}"
+        message = f"{folder} is {which}, this is {__version__}"
+        remedy = "`llmsuggestd install` renews it"
+    else:
+        return Finding("package", "ok", f"{folder}, version {__version__}")
+    return Finding("package", "warning", message, remedy)
+
+
+def _projects(paths: Paths) -> Iterator[Finding]:
+    """The Lake projects that are known to require the package, and the one in this folder."""
+    known = lean_package.projects(paths)
+    with contextlib.suppress(OSError):  # the current folder is gone
+        here = Path.cwd()
+        around = (d for d in (here, *here.parents) if lake.required_path(d) is not None)
+        known = [*itertools.islice(around, 1), *known]
+    for project in dict.fromkeys(known):
+        yield _project(paths, project)
+
+
+def _project(paths: Paths, project: Path) -> Finding:
+    part, add = "project", f"`llmsuggestd lean add {shlex.quote(str(project))}`"
+    package = lake.required_path(project)
+    assert package is not None
+    version = lake.package_version(package)
+    if version is None:
+        message = f"{project} requires the package in {package}, where it is not"
+        return Finding(part, "warning", message, f"{add} mends it")
+    if version != __version__ and package != lean_package.folder(paths).resolve():
+        message = f"{project} requires the package in {package}, which is of version {version}"
+        return Finding(part, "warning", f"{message}, not {__version__}", f"{add} mends it")
+    if warning := lean_package.too_old(project):
+        remedy = "write a newer version into its lean-toolchain"
+        return Finding(part, "warning", f"{project}: {warning}", remedy)
+    return Finding(part, "ok", f"{project} requires the package")
 
 
 def _service() -> Finding:
@@ -218,7 +306,15 @@ def _service() -> Finding:
 
 def _first_line(*command: str) -> str:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=20,
+            check=False,
+            cwd=sys.prefix,  # in a project, elan would fetch the Lean that it names
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return (result.stdout.splitlines() or [""])[0]

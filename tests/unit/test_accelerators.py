@@ -171,7 +171,7 @@ def test_doctor_says_what_is_wrong_with_llama_cpp(
     monkeypatch.setenv("LD_LIBRARY_PATH", "/a")
     command = (sys.executable, "-c", f"import sys; {code}")
     monkeypatch.setattr("llmsuggestd.engine.host.COMMAND", command)
-    (found,) = doctor._llama_cpp(Paths(*[tmp_path] * 5))
+    (found,) = doctor._llama_cpp(Paths(*[tmp_path] * 5), building.describe(None))
     assert found.level == "failed"
     assert found.message.endswith(message)
     assert remedy in found.remedy

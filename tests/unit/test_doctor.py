@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import building, doctor
+from llmsuggestd import doctor
 from llmsuggestd.building import Description
 from llmsuggestd.engine.host import _remember_crashed
 from llmsuggestd.paths import Paths
@@ -37,14 +37,12 @@ def test_kernels(
     missing: str,
     crashed: set[str],
     expected: list[tuple[str, str]],
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     found = Description([CPU], build="1.0", physical_cores=4, no_own_kernels=missing)
-    monkeypatch.setattr(building, "describe", lambda build: found)
     paths = Paths(*[tmp_path] * 5)
     if crashed:
         _remember_crashed(paths, frozenset(crashed))
-    said = [finding for finding in doctor._llama_cpp(paths) if finding.part == "kernels"]
+    said = [finding for finding in doctor._llama_cpp(paths, found) if finding.part == "kernels"]
     assert [(finding.level, finding.message) for finding in said] == expected
     assert all(str(paths.engine_memory) in f.remedy for f in said if f.level == "warning")

@@ -198,7 +198,7 @@ def test_a_service_goes_although_its_manager_does_not_answer_any_more(account: A
     account.service_manager(answers=True)
     account.run("install")
     unit = account.home / ".config" / "systemd" / "user" / "llmsuggestd.service"
-    assert f"ExecStart={sys.executable} -P" in unit.read_text()
+    assert f"ExecStart={sys.executable} " in unit.read_text()
     account.service_manager(answers=False)
     account.run("install")  # from cron, say: the service stays
     assert unit.exists()
@@ -246,7 +246,7 @@ def test_a_service_follows_an_installation_that_has_moved(account: Account) -> N
     findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
     assert findings["service"]["level"] == "warning"
     account.run("install")
-    assert f"ExecStart={sys.executable} -P" in unit.read_text()
+    assert f"ExecStart={sys.executable} " in unit.read_text()
     # and one whose configuration is elsewhere now
     account.env["XDG_CONFIG_HOME"] = str(account.home / "elsewhere")
     said = account.run("install")

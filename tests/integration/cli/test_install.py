@@ -95,7 +95,7 @@ def test_every_file_that_we_write_is_removed(home: Home) -> None:
         *("data/lean/LlmSuggest.lean", "data/downloads/owner--name/model.safetensors"),
         *("state/token", "state/tray.log", "state/tray.log.1", "state/build.log"),
         *("state/daemon.log", *(f"state/daemon.log.{n}" for n in (1, 2, 3)), "state/engine.json"),
-        *("cache/llama-cpp-python/old.whl", "cache/of-a-command/answers.json"),
+        *("data/builds/vulkan-0.3.36/llama.so", "cache/of-a-command/answers.json"),
         *("runtime/daemon.sock", "runtime/daemon.lock", "runtime/tray.lock", "runtime/tray/i.png"),
     ]:
         (home.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,8 @@ def test_doctor_finds_everything_in_order(home: Home) -> None:
     assert "Next:\n  llmsuggestd status\n" in home.run("install").stdout
     findings = {f["part"]: f for f in json.loads(home.run("doctor", "--json").stdout)}
     assert set(findings) >= {
-        "python", "llama.cpp", "device", "settings", "model", "socket", "curl", "lean", "service",
+        "python", "llama.cpp", "device", "settings", "model", "curl", "tactic", "socket",
+        "engine", "lean", "package", "service",
     }  # fmt: skip
     failed = {part: f for part, f in findings.items() if f["level"] == "failed"}
     assert failed == {}
@@ -273,6 +274,7 @@ def test_doctor_looks_at_the_rest_where_the_daemon_is_too_busy_to_answer(home: H
     for connection in idle:
         connection.close()
     findings = {f["part"]: f for f in json.loads(result.stdout)}
-    assert findings["socket"]["level"] == "failed"
+    assert findings["tactic"]["level"] == "failed"
+    assert "too many connections" in findings["tactic"]["message"]
     assert "curl" in findings
     assert "service" in findings

@@ -1,0 +1,215 @@
+"""The way that the Lean tactic takes to the daemon, for `doctor` to try.
+
+The tactic runs `curl`. What keeps it from an answer can be in `curl`, in the socket, in what
+listens there or in the engine, and only the same call finds all of it. The call is that of
+lean/LlmSuggest/Client.lean, and the daemon is looked for as in Discovery.lean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.paths import Paths
+
+TIMEOUT: Final = 60
+"""Seconds for an answer, loading a model included: the default of `llmsuggest.timeout`."""
+
+NEWER_CURL: Final = "install curl 7.40 or newer, built for Unix sockets"
+
+_CANNOT_CONNECT: Final = 7
+_TIMED_OUT: Final = 28
+_UNKNOWN_OPTION: Final = (2, 4)
+"""curl's exit codes for an option that it, or the library that it uses, does not have."""
+
+
+class TacticError(LlmsuggestdError):
+    """The tactic would get no answer."""
+
+    code = "tactic"
+
+
+class Door(NamedTuple):
+    """A place where the tactic may ask the daemon."""
+
+    where: str
+    """The path of a Unix socket, or the URL of a port."""
+    token_file: str | None
+    """The file with the port's token; None: a Unix socket."""
+    source: str
+    """What names the place."""
+
+
+class Reply(NamedTuple):
+    """What the tactic would get."""
+
+    door: Door
+    suggestions: list[str]
+    seconds: float
+
+
+class _Suggestion(msgspec.Struct):
+    text: str
+    score: float
+
+
+class _Answer(msgspec.Struct):
+    """What the tactic understands as an answer."""
+
+    suggestions: list[_Suggestion]
+
+
+class _Refusal(msgspec.Struct):
+    """What it understands as a refusal."""
+
+    error: dict[str, str]
+
+
+def find_curl() -> str:
+    """The `curl` that the tactic would run. Raises TacticError if there is none."""
+    if (curl := shutil.which("curl")) is None:
+        raise TacticError("there is no curl, which the Lean tactic asks through", "install curl")
+    return curl
+
+
+def doors(paths: Paths) -> Iterator[Door]:
+    """Every place where the tactic looks for the daemon, in its order."""
+    if path := os.environ.get("LLMSUGGESTD_SOCKET"):
+        yield Door(path, None, "$LLMSUGGESTD_SOCKET")
+        return
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        record = json.loads(paths.client_file.read_bytes())
+        if isinstance(record.get("socket"), str):
+            yield Door(record["socket"], None, str(paths.client_file))
+        else:
+            yield Door(record["url"], record["token_file"], str(paths.client_file))
+    if paths.socket.is_socket():
+        yield Door(str(paths.socket), None, "the usual place")
+
+
+def ask(paths: Paths, timeout: int = TIMEOUT) -> Reply:
+    """Ask for suggestions as the tactic does, for a goal that nobody has asked for before.
+
+    So the answer comes from the engine, not from the daemon's cache. Raises TacticError with what
+    is in the way, NotRunningError if nothing listens anywhere, or what the daemon answers.
+    """
+    curl = find_curl()
+    hypothesis = f"h{secrets.token_hex(3)}"
+    goal = f"p q : Prop\n{hypothesis} : p ∧ q\n⊢ q ∧ p"
+    body = json.dumps({"goal": goal, "prefix": "", "n": 5, "client": "doctor"}, ensure_ascii=False)
+    tried = []
+    for door in doors(paths):
+        if door in tried:
+            continue
+        started = time.monotonic()
+        result = _run(curl, door, "/v1/suggest", body, timeout)
+        if result.returncode != _CANNOT_CONNECT:
+            suggestions = _suggestions(door, result, timeout)
+            return Reply(door, suggestions, time.monotonic() - started)
+        tried.append(door)
+    raise _nobody_listens(tried)
+
+
+def curl_arguments(door: Door, path: str, body: str, timeout: int) -> tuple[list[str], str]:
+    """The arguments and the standard input of the `curl` that posts `body` to the daemon."""
+    arguments = [
+        *("-q", "--silent", "--show-error", "--noproxy", "*", "--connect-timeout", "2"),
+        *("--max-time", str(timeout), "--max-filesize", "1048576", "--write-out", "\n%{http_code}"),
+        *("--header", "Content-Type: application/json"),
+    ]
+    if door.token_file is None:
+        arguments += ["--unix-socket", door.where, "--data-binary", "@-"]
+        return [*arguments, f"http://localhost{path}"], body
+    try:
+        token = Path(door.token_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TacticError(
+            f"{door.token_file} cannot be read, which {door.source} names",
+            "`llmsuggestd restart` makes another",
+        ) from error
+    words = (
+        f"header = {_quoted(f'Authorization: Bearer {token}')}",
+        f"data-binary = {_quoted(body)}",
+    )
+    return [*arguments, "--config", "-", door.where + path], "".join(f"{word}\n" for word in words)
+
+
+def _run(
+    curl: str, door: Door, path: str, body: str, timeout: int
+) -> subprocess.CompletedProcess[str]:
+    arguments, text = curl_arguments(door, path, body, timeout)
+    try:
+        return subprocess.run(
+            [curl, *arguments],
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout + 10,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TacticError(f"{curl} does not end", "install another curl") from error
+    except OSError as error:
+        raise TacticError(f"{curl} cannot be run: {error.strerror}", "install curl") from error
+
+
+def _suggestions(door: Door, result: subprocess.CompletedProcess[str], timeout: int) -> list[str]:
+    """What a `curl` that has reached something has brought. Raises TacticError."""
+    words = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
+    if result.returncode in _UNKNOWN_OPTION:
+        raise TacticError(f"curl cannot ask the daemon: {words}", NEWER_CURL)
+    if result.returncode == _TIMED_OUT:
+        raise TacticError(
+            f"no answer from {door.where} within {timeout} s",
+            "`llmsuggestd status` shows what the daemon does, `llmsuggestd restart` ends it",
+        )
+    if result.returncode < 0 or result.returncode > 100:
+        raise TacticError(f"curl ended with exit code {result.returncode}", NEWER_CURL)
+    body, _, status = result.stdout.rpartition("\n")
+    with contextlib.suppress(msgspec.DecodeError):
+        if result.returncode == 0 and status == "200":
+            answer = msgspec.json.decode(body, type=_Answer)
+            return [suggestion.text for suggestion in answer.suggestions]
+        if result.returncode == 0:
+            error = msgspec.json.decode(body, type=_Refusal).error
+            raise TacticError(error["message"], error.get("hint", ""))
+    how = words if result.returncode else f"status {status}"
+    raise TacticError(f"another program answers at {door.where} ({how})", _make_way(door))
+
+
+def _make_way(door: Door) -> str:
+    """What to do where another program is in the daemon's place."""
+    if door.source.startswith("$"):
+        return f"unset {door.source.removeprefix('$')}, or have it name the daemon's socket"
+    if door.token_file is not None:  # a port that a dead daemon had, and another program has now
+        return "`llmsuggestd restart` takes another port"
+    return f"end the program that listens on {door.where}, then `llmsuggestd restart`"
+
+
+def _nobody_listens(tried: list[Door]) -> LlmsuggestdError:
+    """The error where every door is closed."""
+    start = "start it with `llmsuggestd start`"
+    if not tried:
+        return NotRunningError("the daemon does not run", start)
+    door = tried[0]
+    message = f"nothing listens on {door.where}, which {door.source} names"
+    if door.source.startswith("$"):
+        return NotRunningError(message, f"unset {door.source.removeprefix('$')}, or {start}")
+    return NotRunningError(f"the daemon does not run: {message}", start)
+
+
+def _quoted(text: str) -> str:
+    """A text as a value in curl's configuration."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
