@@ -25,7 +25,7 @@ class Refused(LlmsuggestdError):
         super().__init__(message, hint)
         self.status = status
         self.code = code
-        if status in (400, 413):
+        if status in (400, 413, 422):
             self.exit_code = ExitCode.USAGE
         elif code.startswith("model"):
             self.exit_code = ExitCode.MODEL

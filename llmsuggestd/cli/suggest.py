@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 
 import click
 
+from llmsuggestd import goals
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
 from llmsuggestd.errors import UsageError
@@ -15,9 +17,16 @@ TIMEOUT = 130.0
 """Seconds: more than the 120 in which the daemon answers, if only to say that it cannot."""
 
 
+def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001
+    """An argument for the model, which must be UTF-8, whatever else a shell lets one type."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise click.BadParameter("it is not UTF-8 text")
+    return value
+
+
 @click.command("suggest")
-@click.argument("goal")
-@click.option("--prefix", default="", help="How the tactic must begin.")
+@click.argument("goal", callback=_text)
+@click.option("--prefix", callback=_text, default="", help="How the tactic must begin.")
 @click.option(
     "-n",
     "count",
@@ -55,17 +64,12 @@ def command(
 ) -> None:
     """Print suggestions for GOAL, best first, each with its score.
 
-    GOAL is what Lean shows: hypotheses, one a line, then `⊢ target`; `-` reads it from standard
-    input. The score is the mean log probability of a token: 0 would be certainty.
+    GOAL is what Lean shows: hypotheses, one a line, then `⊢ target`; of several goals, the first
+    counts. `-` reads it from standard input. The score is the mean log probability of a token: 0
+    would be certainty.
     """
-    if goal == "-":
-        data = sys.stdin.buffer.read()
-        try:
-            goal = data.decode().rstrip("\n")
-        except UnicodeDecodeError:
-            raise UsageError("standard input is not UTF-8 text", "pipe in a goal") from None
     request = {
-        "goal": goal,
+        "goal": goals.normalise(_read_standard_input() if goal == "-" else goal),
         "prefix": prefix,
         "n": count,
         "max_tokens": max_tokens,
@@ -83,3 +87,21 @@ def command(
         tactic = suggestion["text"].replace("\n", "\n" + " " * 12)
         more = "" if suggestion["finished"] else " …"
         click.echo(f"{rank:>3} {suggestion['score']:>7.3f} {tactic}{more}")
+
+
+def _read_standard_input() -> str:
+    """What is piped in: UTF-8, or UTF-16 with its mark, which is what PowerShell makes of a file.
+
+    Raises UsageError if it cannot be read, or is no text.
+    """
+    try:
+        data = sys.stdin.buffer.read()
+        is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_utf_16 else "utf-8")
+    except OSError as error:
+        raise UsageError(f"standard input cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not UTF-8 text", "pipe in a goal") from None
+    if "\0" in text:
+        raise UsageError("standard input is not text", "pipe in a goal")
+    return text

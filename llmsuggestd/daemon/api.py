@@ -54,7 +54,7 @@ MAX_STREAMS: Final = 16
     body=SuggestRequest,
     answer=SuggestAnswer,
     media={NDJSON: (Suggestion, StreamEnd)},
-    errors=(409, 503, 504),
+    errors=(409, 422, 503, 504),
 )
 async def suggest(request: web.Request, body: SuggestRequest) -> Answer:
     """Suggestions for a goal."""

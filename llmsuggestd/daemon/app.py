@@ -26,6 +26,7 @@ from llmsuggestd.daemon.schema import MAX_BODY
 from llmsuggestd.daemon.suggester import Busy, Overdue, ShuttingDown, Superseded
 from llmsuggestd.engine.host import EngineError
 from llmsuggestd.errors import LlmsuggestdError, ModelError, UsageError
+from llmsuggestd.goals import NotAGoal
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ WRITE_TIMEOUT: Final = 10.0
 """Seconds in which a client must have taken its answer."""
 
 STATUS_OF: Final[dict[type[LlmsuggestdError], int]] = {
+    NotAGoal: 422,
     UsageError: 400,
     Unauthorized: 401,
     Forbidden: 403,

@@ -28,6 +28,7 @@ from llmsuggestd.daemon.schema import (
     SuggestRequest,
 )
 from llmsuggestd.errors import UsageError
+from llmsuggestd.goals import TARGET, plain
 
 LLMSTEP: Final = Calls("llmstep")
 LEANCOPILOT: Final = Calls("leancopilot")
@@ -67,7 +68,7 @@ class StateAnswer(Struct):
     suggestions: list[str]
 
 
-@LLMSTEP.declare("POST", "/", body=StateRequest, answer=StateAnswer, errors=(503, 504))
+@LLMSTEP.declare("POST", "/", body=StateRequest, answer=StateAnswer, errors=(422, 503, 504))
 async def llmstep(request: web.Request, body: StateRequest) -> StateAnswer:
     """Suggestions for llmstep (with a prefix) and the tutorial's llmsuggest (without).
 
@@ -108,7 +109,7 @@ class GenerateAnswer(Struct):
 
 
 @LEANCOPILOT.declare(
-    "POST", "/generate", body=GenerateRequest, answer=GenerateAnswer, errors=(503, 504)
+    "POST", "/generate", body=GenerateRequest, answer=GenerateAnswer, errors=(422, 503, 504)
 )
 async def leancopilot(request: web.Request, body: GenerateRequest) -> GenerateAnswer:
     """Suggestions for LeanCopilot's external generator."""
@@ -152,6 +153,7 @@ def recover(prompt: str) -> Question | None:
     The file above the tactic is part of some prompts, so that what counts is what stands last.
     Raises UsageError for a prompt that asks for a whole proof.
     """
+    prompt = plain(prompt)
     found: list[tuple[int, Question]] = []
     for opening, closing in PROMPTS:
         end = prompt.rfind(closing)
@@ -174,7 +176,7 @@ def recover(prompt: str) -> Question | None:
             "the prompt asks for a whole proof, and this model suggests one tactic",
             "use LLMLean's `llmstep` instead of `llmqed`",
         )
-    if prompt.startswith("⊢") or "\n⊢" in prompt:
+    if any(line.lstrip().startswith(TARGET) for line in prompt.split("\n")):
         return Question(prompt, "")
     return None
 
@@ -232,7 +234,7 @@ class OllamaAnswer(Struct):
 
 
 @LLMLEAN.declare(
-    "POST", "/api/generate", body=OllamaRequest, answer=OllamaAnswer, errors=(503, 504)
+    "POST", "/api/generate", body=OllamaRequest, answer=OllamaAnswer, errors=(422, 503, 504)
 )
 async def ollama(request: web.Request, body: OllamaRequest) -> OllamaAnswer:
     """One continuation, for LLMLean through Ollama's API."""
@@ -307,7 +309,11 @@ class ChatAnswer(Struct):
 
 
 @LLMLEAN.declare(
-    "POST", "/v1/completions", body=CompletionRequest, answer=CompletionAnswer, errors=(503, 504)
+    "POST",
+    "/v1/completions",
+    body=CompletionRequest,
+    answer=CompletionAnswer,
+    errors=(422, 503, 504),
 )
 async def completions(request: web.Request, body: CompletionRequest) -> CompletionAnswer:
     """Continuations of a prompt, as OpenAI's completions."""
@@ -319,7 +325,7 @@ async def completions(request: web.Request, body: CompletionRequest) -> Completi
 
 
 @LLMLEAN.declare(
-    "POST", "/v1/chat/completions", body=ChatRequest, answer=ChatAnswer, errors=(503, 504)
+    "POST", "/v1/chat/completions", body=ChatRequest, answer=ChatAnswer, errors=(422, 503, 504)
 )
 async def chat(request: web.Request, body: ChatRequest) -> ChatAnswer:
     """Continuations of a prompt, for LLMLean through OpenAI's chat completions."""

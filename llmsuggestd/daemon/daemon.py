@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from llmsuggestd import goals
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
@@ -103,7 +104,12 @@ class Daemon:
         )
 
     async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
-        """Answer a request, as `Suggester.suggest`; its goal is logged if the user wants that."""
+        """Answer a request, as `Suggester.suggest`, for the first goal of its state.
+
+        The one place where a goal gets its one spelling, for every call. Raises NotAGoal, too. The
+        goal is logged if the user wants that.
+        """
+        request = msgspec.structs.replace(request, goal=goals.first_goal(request.goal))
         if self.config.log_goals:
             log.info("asked: %s", {"goal": request.goal, "prefix": request.prefix})
         self._stir()

@@ -39,7 +39,9 @@ Goal = Annotated[
     Meta(
         max_length=100_000,
         pattern=_GOAL,
-        description="The goal as Lean prints it: hypotheses, one a line, then `⊢ target`.",
+        description="The goal as Lean prints it: hypotheses, one a line, then `⊢ target`."
+        " Of several goals, the first counts.",
+        examples=["p q : Prop\nh : p ∧ q\n⊢ q ∧ p"],
     ),
 ]
 Prefix = Annotated[

@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Callable
 from itertools import accumulate
 
+from llmsuggestd.goals import split_target
+
 GOAL_MARK = "[GOAL]"
-TARGET = "⊢"
 
 
 def build_prompt(goal: str, prefix: str) -> str:
@@ -39,7 +40,7 @@ def fit_prompt(
     tokens = tokenize(build_prompt(goal, prefix))
     if len(tokens) <= limit:
         return tokens, False
-    hypotheses, target = split_goal(goal)
+    hypotheses, target = split_target(goal)
     counts = [len(tokenize(hypothesis)) for hypothesis in hypotheses]
     kept = sum(1 for total in accumulate(reversed(counts)) if total <= limit)
     # counted apart, hypotheses can come out a token or two longer or shorter than together
@@ -52,23 +53,6 @@ def fit_prompt(
             head = tokenize(GOAL_MARK)
             return head + tokens[len(tokens) - limit + len(head) :], True
         kept -= 1
-
-
-def split_goal(goal: str) -> tuple[list[str], str]:
-    """A goal as Lean prints it, split into its hypotheses and its target.
-
-    A hypothesis is a line with the indented lines that continue it; the target is the line that
-    starts with `⊢` and everything after. A text without such a line is all target.
-    """
-    lines = goal.split("\n")
-    start = next((i for i, line in enumerate(lines) if line.startswith(TARGET)), 0)
-    hypotheses: list[str] = []
-    for line in lines[:start]:
-        if hypotheses and line.startswith(" "):
-            hypotheses[-1] += "\n" + line
-        else:
-            hypotheses.append(line)
-    return hypotheses, "\n".join(lines[start:])
 
 
 def suggestion_text(prefix: str, continuation: bytes) -> str | None:

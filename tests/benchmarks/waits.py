@@ -69,7 +69,7 @@ async def _cancel(model: Path, answers: int) -> dict[str, Any]:
         for phase, words in (("inside a long prompt", 900), ("between decode steps", 8)):
             waits = []
             for number in range(answers):
-                goal = f"{number} {phase} ⊢" + " x" * words
+                goal = f"{number} {phase}\n⊢" + " x" * words
                 request = protocol.Suggest(number, goal, "", 5, 64, "beam", 0.5, None)
                 engine.cancelled = asyncio.get_running_loop().create_future()
                 task = asyncio.create_task(engine.ask(request))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.goals import normalise
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.end_to_end.lean.offers import check_offers, offers
 from tests.support.leanwasm import Lean
@@ -36,6 +37,8 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     assert all(request["path"] == "/v1/suggest" for request in fake.requests)
     clients = {request["client"] for request in fake.requests}
     assert len(clients) == len(fake.requests), "each place in a file is a client of its own"
+    asked = [request["goal"] for request in fake.requests]
+    assert [normalise(goal) for goal in asked] == asked, "Lean's own spelling is the one we keep"
 
 
 def test_checks(lean: Lean, fake: FakeDaemon) -> None:

@@ -153,7 +153,7 @@ def test_a_newer_request_of_a_client_supersedes_the_older(served: Home) -> None:
     long = {"n": 32, "max_tokens": 512, "client": "editor"}
 
     def ask_older() -> None:
-        body = {"goal": "x" * 3000 + " ⊢ False", **long}
+        body = {"goal": "x" * 3000 + "\n⊢ False", **long}
         answers.append(served.curl("/v1/suggest", body=body))
 
     older = threading.Thread(target=ask_older)
@@ -170,7 +170,7 @@ def test_a_newer_request_of_a_client_supersedes_the_older(served: Home) -> None:
 
 
 def test_who_hangs_up_is_no_longer_worked_for(served: Home) -> None:
-    body = {"goal": "y" * 3000 + " ⊢ False", "n": 32, "max_tokens": 512}
+    body = {"goal": "y" * 3000 + "\n⊢ False", "n": 32, "max_tokens": 512}
     with pytest.raises(Exception, match="28"):  # curl: operation timed out
         served.curl("/v1/suggest", "--max-time", "0.3", body=body)
     served.wait_until(lambda status: status["queue"] == 0, timeout=5)

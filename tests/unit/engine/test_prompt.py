@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsuggestd.engine.prompt import build_prompt, fit_prompt, split_goal, suggestion_text
+from llmsuggestd.engine.prompt import build_prompt, fit_prompt, suggestion_text
 
 GOAL = "case inl\nα : Type\nh : a ∧\n    b\nhp : p\n⊢ q\n  ∧ r"
 
@@ -21,11 +21,6 @@ def test_the_prompt_is_what_the_model_was_trained_on() -> None:
 def test_the_prompt_is_in_nfc() -> None:
     assert build_prompt("⊢ a\u0338=", "e\u0301") == "[GOAL]⊢ a̸=[PROOFSTEP]\u00e9"
     assert build_prompt("=\u0338", "") == "[GOAL]\u2260[PROOFSTEP]"
-
-
-def test_a_goal_is_split_into_hypotheses_and_target() -> None:
-    assert split_goal(GOAL) == (["case inl", "α : Type", "h : a ∧\n    b", "hp : p"], "⊢ q\n  ∧ r")
-    assert split_goal("no target at all") == ([], "no target at all")
 
 
 def test_a_goal_that_fits_is_left_alone() -> None:

@@ -1,0 +1,149 @@
+"""Goals as Lean prints them: one spelling, whatever door the text came through.
+
+A goal is its hypotheses, then its target behind `⊢`. Editors, shells, files and other projects'
+clients add to that: a byte order mark, other line ends, trailing white space, an indentation, a
+heading such as `2 goals`, further goals. A model answers each of these spellings differently, so
+all of them become one here before a prompt is built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from llmsuggestd.errors import UsageError
+
+TARGET: Final = "⊢"
+
+CONV_TARGET: Final = "| "
+"""Lean's sign for what is being rewritten in `conv` mode."""
+
+_HEADING: Final = re.compile(r"[▶▼]? ?(Tactic state|\d+ goals?):?|(.*\berror: )?unsolved goals")
+"""Lines that the infoview, the editors and Lean's messages put above the first hypothesis."""
+
+
+class NotAGoal(UsageError):
+    """A text has no line `⊢ …`."""
+
+    code = "not_a_goal"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a goal needs a line `⊢ …`: the hypotheses come first, one a line, then the target"
+        )
+
+
+def first_goal(state: str) -> str:
+    """The first goal of a tactic state, which is the one that the next tactic runs on.
+
+    Raises NotAGoal if the text has none.
+    """
+    return _at_least_one(state)[0]
+
+
+def normalise(state: str) -> str:
+    """A tactic state in its one spelling: every goal, with a blank line between two.
+
+    Raises NotAGoal if the text has none.
+    """
+    return "\n\n".join(_at_least_one(state))
+
+
+def split_goals(state: str) -> list[str]:
+    """The goals of a tactic state, each in its one spelling; none where no line begins with `⊢`.
+
+    A goal goes as far as its target: to a blank line, the next `case`, or, where another target
+    follows without a blank line, as far as its lines are indented.
+    """
+    return ["\n".join(goal) for goal in _goals(_dedent(_lines(state)))]
+
+
+def split_target(goal: str) -> tuple[list[str], str]:
+    """The hypotheses of a goal and its target.
+
+    A hypothesis is a line with the indented lines that continue it; the target is the line that
+    starts with `⊢` and everything after. A text without such a line is all target.
+    """
+    lines = goal.split("\n")
+    start = next((i for i, line in enumerate(lines) if line.startswith(TARGET)), None)
+    if start is None:
+        start = next((i for i, line in enumerate(lines) if line.startswith(CONV_TARGET)), 0)
+    hypotheses: list[str] = []
+    for line in lines[:start]:
+        if hypotheses and line.startswith(" "):
+            hypotheses[-1] += "\n" + line
+        else:
+            hypotheses.append(line)
+    return hypotheses, "\n".join(lines[start:])
+
+
+def plain(text: str) -> str:
+    """A text without byte order marks, its lines ended by `\\n` alone."""
+    text = text.replace("\ufeff", "").replace("\r\r\n", "\n")  # \r\r\n: made into CRLF twice
+    return "\n".join(f"{text}\n".splitlines())
+
+
+def _at_least_one(state: str) -> list[str]:
+    goals = split_goals(state)
+    if not goals or goals[0].splitlines()[-1] == TARGET:
+        raise NotAGoal
+    return goals
+
+
+def _lines(state: str) -> list[str]:
+    """The lines of a text without the white space at their ends, from the first that has any."""
+    return "\n".join(line.rstrip() for line in plain(state).split("\n")).strip("\n").split("\n")
+
+
+def _dedent(lines: list[str]) -> list[str]:
+    """The lines as far to the left as the target should be."""
+    targets = [
+        line for line in lines if line.startswith(CONV_TARGET) or line.lstrip().startswith(TARGET)
+    ]
+    margin = min(map(_indentation, targets or lines[:1]))
+    return [line[min(margin, _indentation(line)) :] for line in lines]
+
+
+def _goals(lines: list[str]) -> Iterator[list[str]]:
+    """The lines of each goal that has a target."""
+    goal: list[str] = []
+    complete = after_blank = False
+    for line, target_follows in zip(lines, _targets_follow(lines), strict=True):
+        if not line:
+            after_blank = True
+            continue
+        if complete and _begins_goal(line, after_blank, target_follows):
+            yield goal
+            goal, complete = [], False
+        after_blank = False
+        if not goal:
+            line = line.lstrip()  # the first line continues nothing
+            if _HEADING.fullmatch(line):
+                continue
+        goal.append(line)
+        complete = complete or line.startswith(TARGET)
+        complete = complete or (line.startswith(CONV_TARGET) and not target_follows)
+    if complete:
+        yield goal
+
+
+def _begins_goal(line: str, after_blank: bool, target_follows: bool) -> bool:
+    """Whether a line behind a target begins another goal, and does not continue the target."""
+    if line.startswith((TARGET, "case ")):
+        return True
+    return (after_blank or target_follows) and not line[0].isspace()
+
+
+def _targets_follow(lines: list[str]) -> list[bool]:
+    """Of each line, whether a line `⊢ …` comes after it and before the next blank line."""
+    follows = []
+    found = False
+    for line in reversed(lines):
+        follows.append(found and bool(line))
+        found = bool(line) and (found or line.startswith(TARGET))
+    return follows[::-1]
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())

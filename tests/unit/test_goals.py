@@ -1,0 +1,133 @@
+"""Every spelling of a goal becomes one, and what is no goal is told from what is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsuggestd.goals import (
+    NotAGoal,
+    first_goal,
+    normalise,
+    plain,
+    split_goals,
+    split_target,
+)
+from tests.conftest import runtime_cases
+from tests.support.spellings import NEXT_GOAL, SPELLINGS
+
+GOALS = [
+    "⊢ 2 = 2",
+    "case left\np q : Prop\nh : p ∧ q\n⊢ q ∧ p",
+    # lines that Lean breaks, a turnstile among the hypotheses, alternatives of a match
+    "α : Type\nh : Γ\n    ⊢ φ ∧\n    ψ\nf : ℕ → ℕ := fun n ↦\n  n + 1\nthis : Γ ⊢ φ\n"
+    "⊢ match n with\n  | 0 => p\n  | n.succ => Γ\n      ⊢ φ",
+]
+
+CONV_GOAL = "a b : Nat\nh : a = b\n| a + b"
+
+
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_a_goal_is_the_same_goal(spelling: str, goal: str) -> None:
+    assert first_goal(SPELLINGS[spelling](goal)) == goal
+
+
+@pytest.mark.parametrize("goal", [*GOALS, CONV_GOAL])
+def test_what_lean_prints_stays_as_it_is(goal: str) -> None:
+    assert normalise(goal) == goal
+    assert split_goals(goal) == [goal]
+
+
+def test_goals_of_mathlib_stay_as_they_are() -> None:
+    for row in runtime_cases():
+        assert normalise(row["tactic_state"]) == row["tactic_state"]
+
+
+def test_a_state_is_split_into_its_goals() -> None:
+    state = "\n\n".join([*GOALS, CONV_GOAL, NEXT_GOAL])
+    assert split_goals(state) == [*GOALS, CONV_GOAL, NEXT_GOAL]
+    assert split_goals(f"6 goals\r\n{state}\r\n") == [*GOALS, CONV_GOAL, NEXT_GOAL]
+    assert normalise(state) == state
+    assert first_goal(state) == GOALS[0]
+
+
+def test_goals_without_a_blank_line_between() -> None:
+    assert split_goals("p : Prop\n⊢ p ∧\n    q\nq : Prop\n⊢ q\ncase h\n⊢ r") == [
+        "p : Prop\n⊢ p ∧\n    q",
+        "q : Prop\n⊢ q",
+        "case h\n⊢ r",
+    ]
+
+
+def test_a_target_may_go_on_at_the_margin() -> None:
+    """As the infoview's text does when it is copied."""
+    goal = "n : Nat\n⊢ match n with\n| 0 => True\n| _ => False"
+    assert split_goals(f"{goal}\n\n{NEXT_GOAL}") == [goal, NEXT_GOAL]
+
+
+def test_in_conv_mode_the_target_stands_behind_a_bar() -> None:
+    assert first_goal(f"{CONV_GOAL} \r\n\r\ncase h\r\n⊢ p") == CONV_GOAL
+    assert first_goal("| a\n\n| b") == "| a"
+    assert split_goals("| a\ncase h\n| b") == ["| a", "case h\n| b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n", "\ufeff", "hello", "2 + 2 = 4", "p : Prop", "no goals", "⊢", "p : Prop\n⊢ \n",
+     "h : p ⊢ q", "induction n with\n  | zero => rfl"],
+)  # fmt: skip
+def test_what_is_no_goal(text: str) -> None:
+    for read in (first_goal, normalise):
+        with pytest.raises(NotAGoal, match="a goal needs a line `⊢ …`"):
+            read(text)
+
+
+def test_a_goal_is_split_into_hypotheses_and_target() -> None:
+    goal = "case inl\nα : Type\nh : a ∧\n    b\nhp : p\n⊢ q\n  ∧ r"
+    assert split_target(goal) == (
+        ["case inl", "α : Type", "h : a ∧\n    b", "hp : p"],
+        "⊢ q\n  ∧ r",
+    )
+    assert split_target(CONV_GOAL) == (["a b : Nat", "h : a = b"], "| a + b")
+    assert split_target("no target at all") == ([], "no target at all")
+
+
+def test_a_plain_text_keeps_its_line_ends_as_far_as_they_are_some() -> None:
+    assert plain("a\r\nb\rc\n") == "a\nb\nc\n"
+    assert plain("\ufeffa") == "a"
+    assert plain("") == ""
+
+
+PIECES = ["⊢", "⊢ p", "| a", "| ", " ", "  ", "\t", "\n", "\n\n", "\r\n", "\r", "\r\r\n",
+          "\ufeff", "h : p", "case x", "2 goals", "unsolved goals", "\u00a0", "\x85", "\u2028",
+          "x"]  # fmt: skip
+TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.text())
+
+
+@given(TEXTS)
+def test_a_normalised_state_is_normalised(text: str) -> None:
+    goals = split_goals(text)
+    assert split_goals("\n\n".join(goals)) == goals
+    for goal in goals:
+        assert split_goals(goal) == [goal]
+
+
+@given(TEXTS)
+def test_nothing_is_lost_but_white_space_and_headings(text: str) -> None:
+    """Of what stands before a target; behind the last one there may be words that are no goal."""
+    told = "".join("".join(split_goals(text)).split())
+    remaining = iter("".join(plain(text).split()))
+    assert all(character in remaining for character in told)
+
+
+@pytest.mark.parametrize(
+    "text", ["⊢\n" * 50_000, "\r" * 100_000, " " * 100_000, "| a\n" * 25_000, "error: " * 14_000]
+)
+def test_long_texts_take_no_long_time(text: str) -> None:
+    began = time.monotonic()
+    split_goals(text)
+    assert time.monotonic() - began < 5
