@@ -88,16 +88,10 @@ TABLE: Final = (
     ),
     # The network, of which only commands such as `models pull` make use.
     Row(
-        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR HF_* HUGGINGFACE_*"
-        " HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
+        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
+        " CURL_CA_BUNDLE HF_* HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
         Reach.COMMANDS,
-        "how the Hugging Face hub is reached",
-    ),
-    Row(
-        "REQUESTS_CA_BUNDLE CURL_CA_BUNDLE",
-        Reach.NONE,
-        "SSL_CERT_FILE is the variable for certificates",
-        reported=True,
+        "how the Hugging Face hub is reached (models/hub_variables.py)",
     ),
     # Dropped, and worth a word: somebody may have set them for us.
     Row(

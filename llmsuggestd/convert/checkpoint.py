@@ -8,64 +8,120 @@ tensors and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd import filekind
 from llmsuggestd.convert.config import NeoXConfig, read_config
+from llmsuggestd.convert.files import (
+    WEIGHTS,
+    adapter_refusal,
+    check_names,
+    unindexed_shards,
+    weights_of,
+)
 from llmsuggestd.convert.jsonfile import read_json_object
+from llmsuggestd.convert.names import plain_names
 from llmsuggestd.convert.safetensors_file import read_safetensors
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.convert.unpickle import read_pickle
 from llmsuggestd.errors import InputError
 
-# In the order transformers prefers them.
-WEIGHTS = (("model.safetensors", read_safetensors), ("pytorch_model.bin", read_pickle))
+Reader = Callable[[Path], dict[str, StoredTensor]]
+
+READERS: dict[str, Reader] = dict(zip(WEIGHTS, (read_safetensors, read_pickle), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration (parsed, and as it stands) and its tensors."""
+    """An opened checkpoint: its configuration (parsed, and as it stands) and its tensors.
+
+    Tensors have the names that transformers gives them; `warnings` are a line each.
+    """
 
     folder: Path
     config: NeoXConfig
     raw_config: Mapping[str, Any]
     tensors: dict[str, StoredTensor]
+    warnings: list[str]
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint folder: read its configuration and find its tensors.
 
-    Raises `InputError` when it is no GPT-NeoX checkpoint, when a file is missing, cut short or
-    names a file outside the folder, or when a pickle holds anything but tensors.
+    Raises `InputError` when it is no GPT-NeoX checkpoint, an adapter or quantised, when a file is
+    missing, cut short, something else, or names a file outside the folder, or when a pickle holds
+    anything but tensors.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 - which says no of what cannot be looked at
-        what = "not a folder" if os.path.exists(folder) else "no such folder"  # noqa: PTH110
-        raise InputError(f"{folder}: {what}", "Give the folder that has config.json.")
+        if os.path.exists(folder):  # noqa: PTH110
+            raise filekind.refusal(folder, "a folder with a config.json")
+        raise InputError(f"{folder}: no such folder", "Give the folder that has config.json.")
+    names = _names(folder)
+    if "adapter_config.json" in names and not weights_of(names):
+        raise _adapter(folder)
+    check_names(str(folder), names)
     config, raw = read_config(folder)
-    return Checkpoint(folder, config, raw, _find_tensors(folder))
+    tensors, warnings = plain_names(_find_tensors(folder, names), str(folder))
+    if "adapter_config.json" in names:
+        warnings.append("left out the adapter beside the weights (adapter_config.json)")
+    return Checkpoint(folder, config, raw, tensors, warnings)
 
 
-def _find_tensors(folder: Path) -> dict[str, StoredTensor]:
-    for name, read in WEIGHTS:
-        if (folder / name).exists():
+def _names(folder: Path) -> list[str]:
+    """The names of what is in a folder, and of the config.json files one level below."""
+    try:
+        below = [f"{path.parent.name}/{path.name}" for path in sorted(folder.glob("*/config.json"))]
+        return [*sorted(path.name for path in folder.iterdir()), *below]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from None
+
+
+def _adapter(folder: Path) -> InputError:
+    """The error about an adapter, with what its own file says of it."""
+    settings = read_json_object(folder / "adapter_config.json")
+    kind, base = settings.get("peft_type"), settings.get("base_model_name_or_path")
+    return adapter_refusal(
+        str(folder), str(kind) if kind else "LoRA", str(base) if base is not None else ""
+    )
+
+
+def _find_tensors(folder: Path, names: Sequence[str]) -> dict[str, StoredTensor]:
+    for name, read in READERS.items():
+        if name in names:
             return read(folder / name)
         index = folder / f"{name}.index.json"
-        if index.exists():
-            tensors: dict[str, StoredTensor] = {}
-            weight_map = _weight_map(index)
-            for shard in sorted(set(weight_map.values())):
-                held = read(folder / shard)
-                tensors |= {k: v for k, v in held.items() if weight_map.get(k) == shard}
-            for tensor, shard in weight_map.items():
-                if tensor not in tensors:
-                    raise InputError(f"{index}: {tensor} is said to be in {shard}, but is not")
-            return tensors
-    raise InputError(
-        f"{folder}: no weights (neither model.safetensors nor pytorch_model.bin, nor their shards)",
-        "Download the whole checkpoint.",
-    )
+        if index.name in names:
+            return _read_shards(index, read)
+        if shards := unindexed_shards(str(folder), names, name):
+            return _read_all(folder, shards, read)
+    raise AssertionError("check_names has found weights")
+
+
+def _read_shards(index: Path, read: Reader) -> dict[str, StoredTensor]:
+    tensors: dict[str, StoredTensor] = {}
+    weight_map = _weight_map(index)
+    for shard in sorted(set(weight_map.values())):
+        held = read(index.parent / shard)
+        tensors |= {k: v for k, v in held.items() if weight_map.get(k) == shard}
+    for tensor, shard in weight_map.items():
+        if tensor not in tensors:
+            raise InputError(f"{index}: {tensor} is said to be in {shard}, but is not")
+    return tensors
+
+
+def _read_all(folder: Path, shards: Sequence[str], read: Reader) -> dict[str, StoredTensor]:
+    """Read shards without an index, which says nothing but what they say themselves."""
+    tensors: dict[str, StoredTensor] = {}
+    for shard in shards:
+        held = read(folder / shard)
+        for name in held:
+            if name in tensors:
+                raise InputError(f"{folder / shard}: {name} is in {tensors[name].path.name}, too")
+        tensors |= held
+    return tensors
 
 
 def _weight_map(index: Path) -> dict[str, str]:

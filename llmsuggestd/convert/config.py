@@ -12,10 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.convert.files import quantised_refusal
 from llmsuggestd.convert.jsonfile import read_json_object
 from llmsuggestd.errors import InputError
 
 ARCHITECTURE = "GPTNeoXForCausalLM"
+
+OTHER_HEADS = {
+    "ForSequenceClassification": "it rates or sorts texts and writes none",
+    "ForTokenClassification": "it labels words and writes none",
+    "ForQuestionAnswering": "it marks a text's words and writes none",
+    "RewardModel": "it rates texts and writes none",
+    "GPTNeoXModel": "it has no output matrix",
+}
+"""Ends of architectures' names, and what such a model does instead of writing."""
+
+BIT_KEYS = ("bits", "w_bit", "num_bits", "nbits", "weight_bits")
+LOAD_KEYS = {"load_in_4bit": 4, "load_in_8bit": 8}
+"""What quantising tools call the number of bits, and bitsandbytes' own way to say it."""
 
 # llama.cpp computes every GPT-NeoX model with the tanh form of GELU. Next to the erf form that
 # Pythia was trained with, the difference stays below what float16 rounds away (docs/convert.md).
@@ -71,6 +85,7 @@ def read_config(folder: Path) -> tuple[NeoXConfig, Mapping[str, Any]]:
 def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
     """Read a GPT-NeoX configuration; `where` names it in errors (see `read_config`)."""
     _check_architecture(raw, where)
+    _check_not_quantised(raw, where)
     heads = _positive_int(raw, "num_attention_heads", where)
     hidden = _positive_int(raw, "hidden_size", where)
     if hidden % heads:
@@ -105,11 +120,33 @@ def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
 def _check_architecture(raw: Mapping[str, Any], where: str) -> None:
     named = raw.get("architectures")
     names = [str(name) for name in named] if isinstance(named, list) else []
-    if raw.get("model_type") != "gpt_neox" or (names and ARCHITECTURE not in names):
-        what = ", ".join(names) or f"model_type {raw.get('model_type')!r}"
+    kind = raw.get("model_type", "gpt_neox" if names else None)
+    if kind != "gpt_neox" or (names and ARCHITECTURE not in names):
+        what = ", ".join(names) or f"model_type {kind!r}"
+        why = next((words for end, words in OTHER_HEADS.items() if what.endswith(end)), "")
         raise InputError(
-            f"{where}: this is {what}, not a GPT-NeoX language model",
+            f"{where}: this is {what}, not a GPT-NeoX language model{why and f': {why}'}",
             f"Only {ARCHITECTURE} checkpoints (Pythia and its fine-tunes) can be converted.",
+        )
+
+
+def _check_not_quantised(raw: Mapping[str, Any], where: str) -> None:
+    """Refuse weights that are quantised, as transformers, older tools and MLX say it."""
+    for key in ("quantization_config", "compression_config", "quantization"):
+        found = raw.get(key)
+        if not isinstance(found, dict) or not found:
+            continue
+        loads = {name: found[name] for name in LOAD_KEYS if name in found}
+        method = found.get("quant_method") or ("bitsandbytes" if loads else "MLX")
+        if method == "bitsandbytes" and not any(loads.values()):
+            continue  # it says that nothing is quantised
+        bits = next((found[name] for name in BIT_KEYS if isinstance(found.get(name), int)), None)
+        bits = bits or next((LOAD_KEYS[name] for name, yes in loads.items() if yes), None)
+        made_from = raw.get("_name_or_path")
+        raise quantised_refusal(
+            f"{where}: {key}",
+            f"{method}, {bits} bits" if bits else str(method),
+            made_from if isinstance(made_from, str) and "/" in made_from else "",
         )
 
 

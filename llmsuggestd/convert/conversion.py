@@ -127,7 +127,7 @@ def convert(
         parameters=parameters,
         tensor_types=dict(Counter(info.kind.name for info in infos)),
         seconds=round(time.monotonic() - started, 3),
-        warnings=tokenizer.warnings,
+        warnings=opened.warnings + tokenizer.warnings,
     )
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
 
 # The largest of them, tokenizer.json, is a few megabytes; more than this is no such file.
@@ -21,14 +22,15 @@ def read_json_object(path: Path, missing_hint: str = "") -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path}: larger than {LARGEST >> 20} MiB, not a JSON file to read")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        filekind.check_text(path)
+        value = json.loads(path.read_bytes())  # UTF-8, -16 or -32, with or without a BOM
     except FileNotFoundError:
         hint = missing_hint[:1].upper() + missing_hint[1:] + "." if missing_hint else ""
         raise InputError(f"{path}: no such file", hint) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
+        raise InputError(f"{path}: not valid JSON: {error}", "Download it again.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object")
     return value

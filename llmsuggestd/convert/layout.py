@@ -120,7 +120,7 @@ def model_tensors(
         if name not in known and not name.endswith(BUFFERS):
             raise InputError(
                 f"{where}: {name} is not a tensor of a {config.layers}-layer GPT-NeoX",
-                "Adapters (LoRA) must be merged into the model first.",
+                "Is config.json that of this model?",
             )
     return result
 

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
 from llmsuggestd.errors import InputError
 
@@ -37,20 +38,18 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
-                raise InputError(
-                    f"{path}: cut short or not a safetensors file (header of {length} bytes in a"
-                    f" file of {size})",
-                    "Download it again.",
-                )
+                problem = f"cut short, or a header of {length} bytes in a file of {size}"
+                raise filekind.refusal(path, filekind.SAFETENSORS, problem)
             header = json.loads(file.read(length))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path}: not a safetensors file (its header is not JSON)") from None
+        problem = "its header is not JSON"
+        raise filekind.refusal(path, filekind.SAFETENSORS, problem) from None
     if not isinstance(header, dict):
-        raise InputError(f"{path}: not a safetensors file (its header is not an object)")
+        raise filekind.refusal(path, filekind.SAFETENSORS, "its header is not an object")
     return {
         name: _tensor(path, name, entry, 8 + length, size)
         for name, entry in header.items()

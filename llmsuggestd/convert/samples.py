@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
 
 
@@ -67,6 +68,8 @@ def read_samples(path: Path) -> list[Sample]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text") from None
+    if text.strip():
+        filekind.check_text(path)
     if path.suffix == ".jsonl":
         samples = [
             _sample(path, number, line)

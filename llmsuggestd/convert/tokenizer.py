@@ -25,6 +25,7 @@ GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(
 # at the last one for the GPT-NeoX vocabulary, and an equal file is easier to compare.
 PRE_TYPE = "olmo"
 
+END_ROLES = ("eot", "eom")  # what else ends a text, for llama.cpp: end of turn, end of message
 SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "mask")  # GGUF has no key for cls
 
 
@@ -105,6 +106,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
             types.append(TokenType.NORMAL)
 
     special = _special_tokens(ids, settings, folder, config, rows)
+    _more_ends(special, folder, config, rows, warnings)
     if "eos" not in special:
         raise InputError(
             f"{folder}: nothing names the end-of-text token",
@@ -272,12 +274,36 @@ def _special_tokens(
     for role in SPECIAL_ROLES:
         for number in (
             *(ids.get(_content(source.get(f"{role}_token"))) for source in (settings, named)),
-            config.get(f"{role}_token_id"),
+            *_numbers(config.get(f"{role}_token_id")),
         ):
-            if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < rows:
+            if number is not None and 0 <= number < rows:
                 result[role] = number
                 break
     return result
+
+
+def _more_ends(
+    special: dict[str, int], folder: Path, config: Mapping[str, Any], rows: int, warnings: list[str]
+) -> None:
+    """Add the other tokens that end a text, under the roles that llama.cpp knows for them.
+
+    transformers ends a text at each that generation_config.json names, or else config.json.
+    """
+    generation = read_optional_json_object(folder / "generation_config.json")
+    named = generation.get("eos_token_id", config.get("eos_token_id"))
+    ends = dict.fromkeys(number for number in _numbers(named) if 0 <= number < rows)
+    if "eos" not in special and ends:
+        special["eos"] = next(iter(ends))
+    others = [number for number in ends if number != special.get("eos")]
+    special |= dict(zip(END_ROLES, others, strict=False))
+    if left_out := others[len(END_ROLES) :]:
+        warnings.append(f"more end tokens than a GGUF file names; left out: {left_out}")
+
+
+def _numbers(value: Any) -> list[int]:
+    """The token numbers in a configuration's value: one, a list of them, or nothing."""
+    values = value if isinstance(value, list) else [value]
+    return [n for n in values if isinstance(n, int) and not isinstance(n, bool)]
 
 
 def _content(token: Any) -> str:

@@ -20,6 +20,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
 
@@ -36,6 +37,8 @@ STORAGES = {
     "ByteStorage": ("U8", 1),
     "BoolStorage": ("BOOL", 1),
 }
+# Where trainers put the weights in a pickle that also holds their own state.
+STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")
 # The pickle lists tensors, some 150 bytes each; a hundred thousand of them fit.
 LARGEST_PICKLE = 64 * 2**20
 
@@ -81,10 +84,7 @@ def read_pickle(path: Path) -> dict[str, StoredTensor]:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
-                raise InputError(
-                    f"{path}: not a file of torch.save, cut short, or older than torch 1.6",
-                    "Load it with a current torch and save it again, best as safetensors.",
-                )
+                raise filekind.refusal(path, filekind.TORCH)
             archive = zipfile.ZipFile(file)
             return _read_archive(path, archive)
     except FileNotFoundError:
@@ -117,6 +117,11 @@ def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTenso
     state = _TensorUnpickler(path, archive, root, archive.read(pickles[0])).read()
     if not isinstance(state, dict):
         raise _RefusedError("it is not a list of named tensors")
+    for key in STATE_KEYS:
+        inner = dict.get(state, key)
+        if isinstance(inner, dict) and inner:
+            state = inner
+            break
     result = {}
     # Not state.items(): a pickle may set attributes of an OrderedDict, as torch's own do.
     for name, value in dict.items(state):

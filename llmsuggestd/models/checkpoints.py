@@ -6,18 +6,14 @@ A conversion uses the network only here, and only for a repository.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from llmsuggestd.convert.conversion import expected_bytes
+from llmsuggestd.convert.files import check_names, wanted_files, weights_of
 from llmsuggestd.convert.metadata import Source, find_source
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
-from llmsuggestd.models.hub import (
-    REPO,
-    DownloadError,
-    cached_checkpoint,
-    hub_errors,
-    look_up,
-    wanted_files,
-)
+from llmsuggestd.models.hub import REPO, DownloadError, cached_checkpoint, hub_errors, look_up
 
 
 def find_checkpoint(
@@ -27,9 +23,10 @@ def find_checkpoint(
 
     `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
     the Hugging Face cache, without progress bars if `quiet`; `revision` is a branch, tag or commit
-    of it. Without a network, what the cache has is used. Raises `InputError` when there is neither
-    or the repository has no checkpoint, `UsageError` for a revision of a folder, `DownloadError`
-    when the download fails, `LlmsuggestdError` when it cannot be written.
+    of it. Without a network, what the cache has is used. Weights are downloaded last, and only if
+    the other files say that they can be converted. Raises `InputError` when there is neither, or
+    the repository has no checkpoint, or none that can be converted; `UsageError` for a revision of
+    a folder, `DownloadError` when the download fails, `LlmsuggestdError` when it cannot be written.
     """
     folder = Path(name)
     if os.path.exists(name):  # noqa: PTH110 - which says no of what cannot be looked at
@@ -48,23 +45,17 @@ def find_checkpoint(
 
 def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
     try:
-        files = wanted_files([file.name for file in look_up(repo, revision).files])
-        if not any(file.endswith((".safetensors", ".bin")) for file in files):
-            raise InputError(
-                f"{repo} has no checkpoint (neither model.safetensors nor pytorch_model.bin)",
-                "If it has a GGUF file, `llmsuggestd models pull` takes that as it is.",
-            )
+        names = [file.name for file in look_up(repo, revision).files]
+        check_names(repo, names)
         # Imported here: it takes half a second, and reads its settings from the environment then.
-        import huggingface_hub
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         if quiet:
             disable_progress_bars()
-        with hub_errors(repo, revision):
-            # By the branch's name and not its commit: only so the cache knows the name offline.
-            return Path(
-                huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=files)
-            )
+        files = wanted_files(names)
+        weights = weights_of(files)
+        expected_bytes(_fetch(repo, revision, [name for name in files if name not in weights]))
+        return _fetch(repo, revision, files)
     except DownloadError as error:
         cached = cached_checkpoint(repo, revision)
         if cached is None:
@@ -77,3 +68,14 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
             f"{constants.HF_HUB_CACHE}: the download cannot be written: {error.strerror or error}",
             "Make room there, or set HF_HOME to a folder of yours on a larger disk.",
         ) from None
+
+
+def _fetch(repo: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Download files into the Hugging Face cache; return the folder that has them."""
+    import huggingface_hub
+
+    with hub_errors(repo, revision):
+        # By the branch's name and not its commit: only so the cache knows the name offline.
+        return Path(
+            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(files))
+        )

@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
 
 MAGIC: Final = b"GGUF"
@@ -219,8 +220,8 @@ class _Reader:
 
     def _counts(self) -> tuple[int, int]:
         """Read how it begins: how many tensors and how many keys there are."""
-        if self._take(4) != MAGIC:
-            raise InputError(f"{self._path}: is no GGUF file")
+        if self._bytes < len(MAGIC) or self._take(len(MAGIC)) != MAGIC:
+            raise filekind.refusal(self._path, filekind.GGUF)
         version: int = self._number("<I")
         if version not in (2, 3):
             raise InputError(

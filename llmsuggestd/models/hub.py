@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,16 +24,6 @@ REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILE_NAME: Final = re.compile(r"[\w+][\w.+ -]*(/[\w+][\w.+ -]*)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
-
-
-SMALL_FILES: Final = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "README.md",  # the licence and the base model stand there
-)
 
 
 class DownloadError(LlmsuggestdError):
@@ -347,6 +337,8 @@ def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    from llmsuggestd.convert.files import SMALL_FILES  # with numpy, which a lookup does not need
+
     for pattern in ("model*.safetensors", "pytorch_model*.bin"):
         try:
             folder = Path(
@@ -378,19 +370,6 @@ def cached_repository(repo: str, revision: str | None) -> Repository | None:
         if file.is_file() and _FILE_NAME.fullmatch(file.name)
     )
     return Repository(repo, folder.name, None, files)
-
-
-def wanted_files(files: Sequence[str]) -> list[str]:
-    """Choose the files of a repository that a conversion reads; safetensors before pickles.
-
-    Only files at its top: what is called `model/../../x.safetensors` is no file to take.
-    """
-    for name in (r"model{}\.safetensors", r"pytorch_model{}\.bin"):
-        pattern = re.compile(name.format(r"(-\d+-of-\d+)?") + r"(\.index\.json)?")
-        weights = [f for f in files if pattern.fullmatch(f)]
-        if not all(f.endswith(".index.json") for f in weights):
-            break
-    return [f for f in files if f in SMALL_FILES] + weights
 
 
 def _sha256(file: Path) -> str:

@@ -271,21 +271,24 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
             )
         chosen = ready_made[target.file]
     else:
-        wanted = hub.wanted_files([file.name for file in repository.files])
-        files = tuple(file for file in repository.files if file.name in wanted)
-        if any(_is_weights(file) for file in files):
+        # Here: it takes a while, and one who has mistyped a name need not wait for it.
+        from llmsuggestd.convert.files import check_names, wanted_files, weights_of
+
+        names = [file.name for file in repository.files]
+        if weights_of(names) or not ready_made:
+            check_names(target.repo, names)
+            wanted = wanted_files(names)
             for needed in ("config.json", "tokenizer.json"):
                 if needed not in wanted:
                     raise InputError(
                         f"{target.repo} has weights, but no {needed}",
                         "without it they cannot be converted; has its base model one?",
                     )
+            files = tuple(file for file in repository.files if file.name in wanted)
             return replace(repository, files=files), None
         if len(ready_made) != 1:
             raise InputError(
-                f"{target.repo} has no checkpoint, but {len(ready_made)} GGUF files"
-                if ready_made
-                else f"{target.repo} has neither a checkpoint nor a GGUF file",
+                f"{target.repo} has no checkpoint, but {len(ready_made)} GGUF files",
                 _they_are(target.repo, ready_made),
             )
         (chosen,) = ready_made.values()
@@ -322,10 +325,12 @@ def _plan(paths: Paths, job: _Job) -> Plan:
         _fetch_all(job, [file for file in files if not _is_weights(file)])
         try:
             model_bytes = _converted_bytes(folder, job.options.quant)
-        except InputError:
-            if not any(_is_fetched(folder, file) for file in files if _is_weights(file)):
-                downloads.clear(folder)
-            raise
+        except InputError as error:
+            if any(_is_fetched(folder, file) for file in files if _is_weights(file)):
+                raise
+            downloads.clear(folder)  # a path into it would help nobody
+            where = error.message.replace(str(folder), job.repository.name)
+            raise InputError(where, error.hint) from None
     download_bytes = sum(file.bytes for file in files)
     here_bytes = sum(bytes_here(folder, file) for file in files)
     moved = job.ready_made is not None and not job.is_borrowed

@@ -162,12 +162,74 @@ def broken_json(name: str) -> Callable[[Path], None]:
     return make
 
 
+def holds(name: str, content: bytes) -> Callable[[Path], None]:
+    """A checkpoint that has something else in a file's place."""
+
+    def make(folder: Path) -> None:
+        (make_checkpoint(folder) / name).write_bytes(content)
+
+    return make
+
+
+def pointer_in_a_shard(folder: Path) -> None:
+    (sharded(folder) / SHARD).write_bytes(POINTER)
+
+
+def pointer_in_a_pickle(folder: Path) -> None:
+    make_checkpoint(folder, write=checkpoints.single_pickle)
+    (folder / "pytorch_model.bin").write_bytes(POINTER)
+
+
+def adapter(folder: Path) -> None:
+    folder.mkdir()
+    settings = {"peft_type": "LORA", "base_model_name_or_path": "EleutherAI/pythia-70m"}
+    checkpoints.write_json(folder / "adapter_config.json", settings)
+    (folder / "adapter_model.safetensors").write_bytes(b"weights of an adapter")
+
+
+def training_output(folder: Path) -> None:
+    make_checkpoint(folder / "checkpoint-500")
+
+
+def unindexed_shard(folder: Path) -> None:
+    sharded(folder)
+    (folder / "model.safetensors.index.json").unlink()
+    (folder / SHARD).unlink()
+
+
+def quantised(folder: Path) -> None:
+    make_checkpoint(folder, config(quantization_config={"quant_method": "gptq", "bits": 4}))
+
+
+def a_file(folder: Path) -> None:
+    folder.write_bytes(b"GGUF\3\0\0\0")
+
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345678\n"
+)
+PAGE = b"<!doctype html><title>Sign in</title>"
+
 BAD = {
+    "a pointer of git-lfs": (holds("model.safetensors", POINTER), "a pointer of git-lfs"),
+    "a pointer in a shard": (pointer_in_a_shard, f"{SHARD}: is a pointer of git-lfs"),
+    "a pointer in a pickle": (pointer_in_a_pickle, "pytorch_model.bin: is a pointer of git-lfs"),
+    "a pointer as tokenizer": (holds("tokenizer.json", POINTER), "tokenizer.json: is a pointer"),
+    "a pointer as config": (holds("config.json", POINTER), "config.json: is a pointer of git-lfs"),
+    "a page as weights": (holds("model.safetensors", PAGE), "is a web page (“Sign in”)"),
+    "a page as tokenizer": (holds("tokenizer.json", PAGE), "is a web page (“Sign in”)"),
+    "an error as config": (holds("config.json", b'{"error": "no"}'), "a server's error message"),
+    "an empty tokenizer": (holds("tokenizer.json", b""), "tokenizer.json: is empty"),
+    "an adapter": (adapter, "an adapter (LORA) of EleutherAI/pythia-70m, not a whole model"),
+    "a training's output": (training_output, "checkpoints in checkpoint-500"),
+    "a shard without index": (unindexed_shard, f"the shard {SHARD} is missing"),
+    "quantised weights": (quantised, "the weights are quantised already (gptq, 4 bits)"),
+    "a GGUF file": (a_file, "checkpoint: is a GGUF file"),
     "a pickle that would run code": (evil_pickle, "refused: its pickle names posix.mkdir"),
     "a truncated shard": (truncated_shard, f"{SHARD}: cut short"),
     "a truncated pickle": (truncated_pickle, "pytorch_model.bin: cut short"),
-    "a missing shard": (missing_shard, f"{SHARD}: the shard is missing"),
-    "a missing pickled shard": (missing_pickled_shard, f"{PICKLED_SHARD}: the shard is missing"),
+    "a missing shard": (missing_shard, f"the shard {SHARD} is missing"),
+    "a missing pickled shard": (missing_pickled_shard, f"the shard {PICKLED_SHARD} is missing"),
     "a tensor of the wrong shape": (wrong_shape, f"{MATRIX} has shape [256, 512], config.json"),
     "a missing tensor": (missing_tensor, f"the tensor {MATRIX} is missing"),
     "another vocabulary": (rows_and_vocabulary_differ, f"{EMBEDDING} has shape [320, 256]"),
@@ -189,7 +251,7 @@ BAD = {
     "another architecture": (another_architecture, "LlamaForCausalLM, not a GPT-NeoX"),
     "no tokenizer": (without("tokenizer.json"), "tokenizer.json: no such file"),
     "no config": (without("config.json"), "config.json: no such file"),
-    "no weights": (without("model.safetensors"), "no weights"),
+    "no weights": (without("model.safetensors"), "has no checkpoint"),
     "a broken config": (broken_json("config.json"), "config.json: not valid JSON"),
     "a broken tokenizer": (broken_json("tokenizer.json"), "tokenizer.json: not valid JSON"),
     "no folder": (lambda folder: folder.parent.mkdir(exist_ok=True), "no such folder"),

@@ -15,6 +15,7 @@ from gguf import GGUFReader, quants
 from llmsuggestd.convert import RECIPES, convert
 from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
 from llmsuggestd.convert.metadata import Source
+from llmsuggestd.engine.llama import Llama
 from tests.integration.convert.reference import log_probabilities
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import (
@@ -144,12 +145,39 @@ def test_llama_cpp_computes_what_transformers_does(tmp_path: Path, changes: dict
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
 
 
+def unindexed(folder: Path, tensors: Tensors, dtype: str) -> None:
+    """Shards without the file that says what is in which."""
+    checkpoints.sharded_safetensors(folder, tensors, dtype)
+    (folder / "model.safetensors.index.json").unlink()
+
+
+def compiled(folder: Path, tensors: Tensors, dtype: str) -> None:
+    """Names as of a compiled model in DistributedDataParallel."""
+    wrapped = {f"module._orig_mod.{name}": values for name, values in tensors.items()}
+    checkpoints.single_safetensors(folder, wrapped, dtype)
+
+
+def with_value_head(folder: Path, tensors: Tensors, dtype: str) -> None:
+    """What reinforcement learning saves."""
+    head = {"v_head.summary.weight": np.ones((1, 256), np.float32)}
+    checkpoints.single_safetensors(folder, {**tensors, **head}, dtype)
+
+
+def among_a_trainers_state(folder: Path, tensors: Tensors, dtype: str) -> None:
+    """What a trainer saves, under the usual name."""
+    checkpoints.save_pickle(folder / "pytorch_model.bin", tensors, dtype, inside="state_dict")
+
+
 @pytest.mark.parametrize(
     "write",
     [
         checkpoints.sharded_safetensors,
         checkpoints.single_pickle,
         checkpoints.sharded_pickle,
+        unindexed,
+        compiled,
+        with_value_head,
+        among_a_trainers_state,
     ],
 )
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
@@ -346,6 +374,17 @@ def test_a_checkpoint_of_links_converts(checkpoint: Path, tmp_path: Path) -> Non
     for blob in blobs.iterdir():
         (folder / blob.name).symlink_to(blob)
     assert convert(folder, tmp_path / "m.gguf").parameters
+
+
+def test_every_end_token_ends_a_text(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path / "c", config(eos_token_id=[0, 5, 7]))
+    convert(checkpoint, tmp_path / "m.gguf")
+    fields = GGUFReader(tmp_path / "m.gguf").fields
+    roles = {role: fields[f"tokenizer.ggml.{role}_token_id"].contents() for role in
+             ("eos", "eot", "eom")}  # fmt: skip
+    assert roles == {"eos": 0, "eot": 5, "eom": 7}
+    llama = Llama(tmp_path / "m.gguf", gpu_layers=0, threads=1, context=512, kernels="plain")
+    assert llama.ends == {0, 5, 7}
 
 
 def test_zeros_stand_for_a_bias_that_is_not_there(tmp_path: Path) -> None:

@@ -286,3 +286,28 @@ def test_a_variable_that_cannot_be_used(puller: Puller, variable: str, value: st
     assert result.returncode == ExitCode.CONFIG
     assert result.stderr.startswith(f"llmsuggestd: {variable}={value}: ")
     assert "Traceback" not in result.stderr
+
+
+def test_quantised_weights_are_refused_before_they_are_fetched(
+    tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
+) -> None:
+    settings = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    folder = write_checkpoint(tmp_path / "served", quantization_config=settings)
+    with pulling(folder) as puller:
+        result = puller.run("pull", REPO)
+        assert result.returncode == ExitCode.INPUT
+        assert f"llmsuggestd: {REPO}/config.json: quantization_config: the weights" in result.stderr
+        assert not set(SHARDS) & set(puller.hub.asked)
+        assert not puller.home.paths.downloads.exists()
+
+
+def test_what_is_no_whole_checkpoint_is_refused_before_anything_is_fetched(
+    tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
+) -> None:
+    folder = write_checkpoint(tmp_path / "served")
+    (folder / LAST).unlink()
+    with pulling(folder) as puller:
+        result = puller.run("pull", REPO)
+        assert result.returncode == ExitCode.INPUT
+        assert f"{REPO}: the shard {LAST} is missing" in result.stderr
+        assert puller.hub.asked == []

@@ -269,8 +269,9 @@ def save_pickle(
     views: Callable[[str, npt.NDArray[Any]], tuple[npt.NDArray[Any], int, tuple[int, ...]]]
     | None = None,
     compression: int = zipfile.ZIP_STORED,
+    inside: str | None = None,
 ) -> None:
-    """Write what torch.save writes for a state dict.
+    """Write what torch.save writes for a state dict, or for a trainer's state with it `inside`.
 
     `parameters` wraps tensors as torch.nn.Parameter pickles; `views` gives, for a tensor's name
     and values, the storage, the first element and the strides to store it with.
@@ -295,7 +296,8 @@ def save_pickle(
             )
         state._metadata = OrderedDict(version=1)  # type: ignore[attr-defined]  # as torch does
         data = io.BytesIO()
-        _Pickler(data, protocol=2).dump(state)
+        whole = state if inside is None else {"epoch": 3, "lr": [0.1, None], inside: state}
+        _Pickler(data, protocol=2).dump(whole)
     write_archive(path, data.getvalue(), storages, compression)
 
 

@@ -64,7 +64,9 @@ def test_linear_scaling_is_kept(key: str) -> None:
     ("changes", "message"),
     [
         ({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}, "LlamaForCausalLM"),
-        ({"architectures": ["GPTNeoXForSequenceClassification"]}, "SequenceClassification"),
+        ({"architectures": ["GPTNeoXForSequenceClassification"]}, "it rates or sorts texts"),
+        ({"architectures": ["GPTNeoXForTokenClassification"]}, "it labels words"),
+        ({"architectures": ["GPTNeoXModel"]}, "it has no output matrix"),
         ({"model_type": None, "architectures": None}, "not a GPT-NeoX"),
         ({"hidden_act": "relu"}, "relu"),
         ({"hidden_act": ["gelu"]}, "hidden_act"),
@@ -93,3 +95,42 @@ def test_what_cannot_be_converted_is_refused_by_name(changes: dict[str, Any], me
     assert message in caught.value.message
     assert caught.value.message.startswith("here/config.json: ")
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq, 4 bits"),
+        ({"quantization_config": {"quant_method": "awq", "w_bit": 4}}, "awq, 4 bits"),
+        ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+         "bitsandbytes, 4 bits"),
+        ({"quantization_config": {"load_in_8bit": True, "load_in_4bit": False}},
+         "bitsandbytes, 8 bits"),
+        ({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}, "fp8"),
+        ({"quantization_config": {"quant_method": "compressed-tensors"}}, "compressed-tensors"),
+        ({"compression_config": {"quant_method": "compressed-tensors"}}, "compressed-tensors"),
+        ({"quantization_config": {"quant_method": "eetq", "weights": "int8"}}, "eetq"),
+        ({"quantization_config": {"quant_method": "hqq", "nbits": 3}}, "hqq, 3 bits"),
+        ({"quantization_config": {"quant_method": "of-tomorrow"}}, "of-tomorrow"),
+        ({"quantization": {"group_size": 64, "bits": 4}}, "MLX, 4 bits"),
+        ({"quantization_config": {"group_size": 64, "bits": 8}}, "MLX, 8 bits"),
+    ],
+)  # fmt: skip
+def test_quantised_weights_are_refused(changes: dict[str, Any], how: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_config(config(**changes, _name_or_path="me/original"), "c")
+    assert f"the weights are quantised already ({how})" in caught.value.message
+    assert caught.value.hint.endswith("made from, me/original.")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantization_config": None},
+        {"quantization_config": {}},
+        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": False}},
+        {"model_type": None},
+    ],
+)
+def test_what_is_not_quantised_and_not_named_otherwise_passes(changes: dict[str, Any]) -> None:
+    assert parse_config(config(**changes), "c") == parse_config(config(), "c")

@@ -105,14 +105,6 @@ def test_old_buffers_are_passed_over() -> None:
     assert len(model_tensors(parse_config(config(), "c"), held, "c")) == 28
 
 
-def test_a_tensor_of_something_else_is_refused() -> None:
-    held = stored(config())
-    held["base_model.lora_A.weight"] = held["embed_out.weight"]
-    with pytest.raises(InputError, match=r"base_model\.lora_A\.weight is not a tensor") as caught:
-        model_tensors(parse_config(config(), "c"), held, "c")
-    assert "LoRA" in caught.value.hint
-
-
 def test_a_tensor_that_is_no_float_is_refused() -> None:
     held = stored(config())
     name = "gpt_neox.embed_in.weight"

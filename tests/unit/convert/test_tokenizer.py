@@ -136,7 +136,35 @@ def test_special_tokens_from_the_first_file_that_names_them(tmp_path: Path) -> N
     )
     config = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 299, "unk_token_id": 9999}
     tokenizer = read(tmp_path, config=config, added_tokens=tokens)
-    assert tokenizer.special == {"bos": 297, "eos": 298, "pad": 299}
+    assert tokenizer.special == {"bos": 297, "eos": 298, "pad": 299, "eot": 0}
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "ends"),
+    [
+        ({"eos_token_id": [0, 5]}, None, {"eos": 0, "eot": 5}),
+        ({"eos_token_id": [5, 0, 7]}, None, {"eos": 5, "eot": 0, "eom": 7}),
+        ({"eos_token_id": [9999, True, 6]}, None, {"eos": 6}),
+        ({"eos_token_id": 0}, {"eos_token_id": [0, 6]}, {"eos": 0, "eot": 6}),
+        ({}, {"eos_token_id": 6}, {"eos": 6}),
+        ({"eos_token_id": 0}, {"eos_token_id": 0}, {"eos": 0}),
+        ({"eos_token_id": 0}, {}, {"eos": 0}),
+    ],
+)
+def test_a_text_may_end_with_several_tokens(
+    tmp_path: Path, config: dict[str, Any], generation: Any, ends: dict[str, int]
+) -> None:
+    if generation is not None:
+        write_json(tmp_path / "generation_config.json", generation)
+    tokenizer = read(tmp_path, config=config)
+    assert tokenizer.special == ends
+    assert tokenizer.warnings == []
+
+
+def test_end_tokens_that_no_key_is_left_for_are_named(tmp_path: Path) -> None:
+    tokenizer = read(tmp_path, config={"eos_token_id": [0, 1, 2, 3, 4]})
+    assert tokenizer.special == {"eos": 0, "eot": 1, "eom": 2}
+    assert "left out: [3, 4]" in tokenizer.warnings[0]
 
 
 def test_a_template_that_begins_with_bos(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_references_to_anything_but_storages_are_refused(tmp_path: Path, pid: An
     [
         ([1, 2], "not a list of named tensors"),
         ({"w": 3}, "'w' is not a tensor"),
-        ({"model": {"w": 3}}, "'model' is not a tensor"),
+        ({"weights": {"w": 3}}, "'weights' is not a tensor"),
         ({3: 3}, "3 is not a tensor"),
     ],
 )
@@ -244,5 +244,11 @@ def test_a_big_endian_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_format_before_torch_1_6_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2))
-    with pytest.raises(InputError, match=r"older than torch 1\.6"):
+    with pytest.raises(InputError, match=r"a checkpoint of torch before 1\.6"):
         read_pickle(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "module"])
+def test_weights_among_a_trainers_state_are_found(tmp_path: Path, key: str) -> None:
+    save_pickle(tmp_path / "x.bin", {"m": VALUES}, inside=key)
+    assert list(read_pickle(tmp_path / "x.bin")) == ["m"]

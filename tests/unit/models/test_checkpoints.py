@@ -14,8 +14,10 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from llmsuggestd.convert.metadata import Source
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.models.checkpoints import find_checkpoint
-from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository, wanted_files
+from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
+from tests.unit.convert.checkpoints import config, make_checkpoint
 
+SMALL = ["config.json", "tokenizer.json"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -38,7 +40,8 @@ def test_a_folder_of_the_cache_tells_where_it_is_from(tmp_path: Path) -> None:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A hub with one repository, downloaded into a cache below `tmp_path`."""
     folder = tmp_path / "models--EleutherAI--pythia-70m" / "snapshots" / COMMIT
-    seen = SimpleNamespace(folder=folder, files=["config.json", "model.safetensors", "x.py"])
+    seen = SimpleNamespace(folder=folder, files=[*SMALL, "model.safetensors", "x.py"])
+    seen.downloaded, seen.config = [], config()
 
     def look_up(repo: str, revision: str | None) -> Repository:
         seen.asked = (repo, revision)
@@ -53,8 +56,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     ) -> str:
         if local_files_only and not folder.exists():
             raise LocalEntryNotFoundError("not in the cache")
-        seen.downloaded = (repo, revision, allow_patterns)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not local_files_only:
+            seen.downloaded.append((repo, revision, allow_patterns))
+            make_checkpoint(folder, seen.config)
         return str(folder)
 
     monkeypatch.setattr("llmsuggestd.models.checkpoints.look_up", look_up)
@@ -68,9 +72,17 @@ def test_a_repository_is_downloaded_at_its_commit(hub: SimpleNamespace) -> None:
     assert (folder, name) == (hub.folder, "pythia-70m")
     assert source == Source("EleutherAI/pythia-70m", COMMIT)
     assert hub.asked == ("EleutherAI/pythia-70m", "step3000")
-    assert hub.downloaded == (
-        "EleutherAI/pythia-70m", "step3000", ["config.json", "model.safetensors"]
-    )  # fmt: skip
+    assert hub.downloaded == [
+        ("EleutherAI/pythia-70m", "step3000", SMALL),
+        ("EleutherAI/pythia-70m", "step3000", [*SMALL, "model.safetensors"]),
+    ]
+
+
+def test_what_cannot_be_converted_is_refused_before_its_weights_come(hub: SimpleNamespace) -> None:
+    hub.config = config(quantization_config={"quant_method": "awq", "bits": 4})
+    with pytest.raises(InputError, match=r"quantised already \(awq, 4 bits\)"):
+        find_checkpoint("EleutherAI/pythia-70m")
+    assert [files for _, _, files in hub.downloaded] == [SMALL]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +131,7 @@ def test_a_repository_without_a_checkpoint_is_not_downloaded(hub: SimpleNamespac
     with pytest.raises(InputError, match="has no checkpoint") as caught:
         find_checkpoint("EleutherAI/pythia-70m")
     assert "models pull" in caught.value.hint
-    assert not hasattr(hub, "downloaded")
+    assert hub.downloaded == []
 
 
 def test_a_disk_that_is_full_is_not_taken_for_the_network(
@@ -133,18 +145,3 @@ def test_a_disk_that_is_full_is_not_taken_for_the_network(
         find_checkpoint("EleutherAI/pythia-70m")
     assert "HF_HOME" in caught.value.hint
     assert hub.asked
-
-
-def test_safetensors_are_preferred_to_pickles() -> None:
-    small = ["README.md", "config.json", "tokenizer.json"]
-    pickles = ["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"]
-    tensors = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
-    others = ["modeling_x.py", "flax_model.msgpack", "optimizer.bin", "onnx/model.safetensors"]
-    others += ["model_old.safetensors", "model.fp16.safetensors", "pytorch_model_ema.bin"]
-    assert wanted_files(small + pickles + tensors + others) == small + tensors
-    assert wanted_files(small + pickles + others) == small + pickles
-
-
-def test_names_that_lead_elsewhere_are_not_wanted() -> None:
-    files = ["model/../../x.safetensors", "model\\..\\x.safetensors", "pytorch_model/../x.bin"]
-    assert wanted_files(files) == []

@@ -136,7 +136,7 @@ def test_of_several_one_has_to_be_named() -> None:
 
 
 def test_nothing_to_be_had() -> None:
-    with pytest.raises(InputError, match="neither a checkpoint nor a GGUF file"):
+    with pytest.raises(InputError, match="a/b has no checkpoint"):
         _choose(files(README__md=1), Target("a/b"))
 
 

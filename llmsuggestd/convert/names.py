@@ -1,0 +1,111 @@
+"""Names of tensors as GPT-NeoX has them, whatever wrapped the model when it was saved.
+
+torch.compile, DistributedDataParallel, FSDP and trainers put parts of their own into the names.
+These are taken off where what is left is one whole model; what is no plain model (quantised
+weights, adapters, other heads) is refused by what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from llmsuggestd.convert.files import quantised_refusal
+from llmsuggestd.convert.stored import StoredTensor
+from llmsuggestd.errors import InputError
+
+_WRAPPERS: Final = {
+    "_orig_mod": "torch.compile",
+    "module": "DistributedDataParallel or DeepSpeed",
+    "_fsdp_wrapped_module": "FSDP",
+    "_checkpoint_wrapped_module": "activation checkpointing",
+}
+"""Parts that no GPT-NeoX name has, wherever they stand, and what puts them there."""
+
+_EMBEDDING: Final = "embed_in.weight"
+"""The tensor by which a model is found among others."""
+
+_BARE: Final = ("embed_in.", "layers.", "final_layer_norm.")
+"""How names begin where the model was saved without its head, and so without `gpt_neox.`."""
+
+_QUANTISED: Final = {
+    "qweight": "GPTQ or AWQ", "qzeros": "GPTQ or AWQ", "g_idx": "GPTQ",
+    "absmax": "bitsandbytes, 4 bits", "quant_map": "bitsandbytes, 4 bits",
+    "quant_state": "bitsandbytes, 4 bits", "SCB": "bitsandbytes, 8 bits", "W_q": "HQQ",
+    "weight_packed": "compressed-tensors", "weight_scale": "FP8 or compressed-tensors",
+    "weight_scale_inv": "FP8",
+    "weight_scales": "EETQ", "scales": "MLX, GPTQ or AWQ",
+}  # fmt: skip
+"""Last parts of the names of what quantisation stores beside the weights, and which one does."""
+
+_VALUE_HEAD: Final = "v_head."
+"""What reinforcement learning adds to a language model, which itself stays whole."""
+
+_HEADS: Final = re.compile(
+    r"(score|classifier|classification_head|qa_outputs|reward_head|value_head|regression_head)\b"
+)
+
+
+def plain_names(
+    stored: Mapping[str, StoredTensor], where: str
+) -> tuple[dict[str, StoredTensor], list[str]]:
+    """Return the tensors under the names that transformers gives them, and warnings.
+
+    Raises `InputError`, naming `where`, when they are quantised, hold an adapter that is not
+    merged, hold several models, or have a head that does not write text.
+    """
+    _check_kind(stored, where)
+    names, warnings = _unwrapped(stored, where)
+    result: dict[str, StoredTensor] = {}
+    for old, new in names.items():
+        if new.startswith(_VALUE_HEAD):
+            continue
+        if new in result:
+            raise InputError(f"{where}: {old} and {result[new].name} are the same tensor")
+        result[new] = stored[old]
+    if len(result) < len(names):
+        warnings.append(f"left out {_VALUE_HEAD}*: a value head, which only training uses")
+    if head := next(filter(_HEADS.match, result), None):
+        raise InputError(
+            f"{where}: {head} is the head of a classifier or reward model, which writes no text",
+            "Only language models can be converted.",
+        )
+    return result, warnings
+
+
+def _check_kind(names: Iterable[str], where: str) -> None:
+    for name in names:
+        parts = name.split(".")
+        if how := _QUANTISED.get(parts[-1]) or _QUANTISED.get(parts[-2] if parts[1:] else ""):
+            raise quantised_refusal(f"{where}: {name}", how)
+        if any(part.startswith("lora_") or part == "base_layer" for part in parts):
+            raise InputError(
+                f"{where}: {name} belongs to an adapter (LoRA) that is not merged",
+                "Merge it first: merge_and_unload() of peft, then save_pretrained().",
+            )
+
+
+def _unwrapped(stored: Iterable[str], where: str) -> tuple[dict[str, str], list[str]]:
+    """Map each name to the one it has without wrappers, and say which these were."""
+    parts = {name: [p for p in name.split(".") if p not in _WRAPPERS] for name in stored}
+    names = {name: ".".join(rest) for name, rest in parts.items()}
+    removed = {p for name in names for p in name.split(".") if p in _WRAPPERS}
+    warnings = [f"took {part}. off the names of tensors ({_WRAPPERS[part]})" for part in removed]
+    roots = {n.removesuffix(_EMBEDDING) for n in names.values() if n.endswith(_EMBEDDING)}
+    if len(roots) > 1:
+        found = ", ".join(sorted(root or "(none)" for root in roots))
+        raise InputError(
+            f"{where}: several models in one checkpoint, under {found}",
+            "Save the one you want by itself, with save_pretrained().",
+        )
+    if roots:
+        outer = roots.pop().removesuffix("gpt_neox.")
+        if outer:
+            warnings.append(f"took {outer} off the names of tensors")
+        names = {old: _inside(new.removeprefix(outer)) for old, new in names.items()}
+    return names, sorted(warnings)
+
+
+def _inside(name: str) -> str:
+    return f"gpt_neox.{name}" if name.startswith(_BARE) else name

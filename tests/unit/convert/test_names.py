@@ -1,0 +1,93 @@
+"""Names of tensors: wrappers come off, and what is no plain language model is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmsuggestd.convert.names import plain_names
+from llmsuggestd.convert.stored import StoredTensor
+from llmsuggestd.errors import InputError
+from tests.unit.convert.checkpoints import config, random_weights
+
+PLAIN = list(random_weights(config()))
+LAYER = "gpt_neox.layers.0.attention.dense"
+
+
+def stored(names: list[str]) -> dict[str, StoredTensor]:
+    """Tensors of these names, which lie nowhere."""
+    return {name: StoredTensor(name, Path("f"), 0, "F16", (2,), (1,)) for name in names}
+
+
+def before(prefix: str) -> Callable[[str], str]:
+    """A change of names that writes something before each."""
+    return lambda name: prefix + name
+
+
+def bare(name: str) -> str:
+    """The name in a model that was saved without its head."""
+    return name.removeprefix("gpt_neox.")
+
+
+def test_plain_names_stay() -> None:
+    assert plain_names(stored(PLAIN), "here") == (stored(PLAIN), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (before("_orig_mod."), "_orig_mod."),
+        (before("module."), "module."),
+        (before("module._orig_mod."), "module."),
+        (before("_fsdp_wrapped_module.module."), "FSDP"),
+        (before("model."), "took model. off"),
+        (before("base_model.model."), "took base_model.model. off"),
+        (before("module.pretrained_model."), "took pretrained_model. off"),
+        (lambda name: name.replace("layers.0.", "layers.0._checkpoint_wrapped_module."),
+         "activation checkpointing"),
+        (bare, ""),
+        (lambda name: "model." + bare(name), "took model. off"),
+    ],
+)  # fmt: skip
+def test_wrappers_come_off(change: Callable[[str], str], warning: str) -> None:
+    names = [change(name) for name in PLAIN]
+    found, warnings = plain_names(stored(names), "here")
+    assert list(found) == PLAIN
+    assert [tensor.name for tensor in found.values()] == names
+    assert warning in "\n".join(warnings)
+
+
+def test_a_value_head_is_left_out() -> None:
+    heads = ["v_head.summary.weight", "v_head.summary.bias"]
+    found, warnings = plain_names(stored([*PLAIN, *heads]), "here")
+    assert list(found) == PLAIN
+    assert warnings == ["left out v_head.*: a value head, which only training uses"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([*PLAIN, "score.weight"], "score.weight is the head of a classifier or reward model"),
+        ([*PLAIN, "classifier.weight"], "classifier.weight is the head of a classifier"),
+        ([*PLAIN, f"{LAYER}.qweight"], "quantised already (GPTQ or AWQ)"),
+        ([*PLAIN, f"{LAYER}.weight.absmax"], "quantised already (bitsandbytes, 4 bits)"),
+        ([*PLAIN, f"{LAYER}.weight.quant_state.bitsandbytes__nf4"], "bitsandbytes"),
+        ([*PLAIN, f"{LAYER}.SCB"], "quantised already (bitsandbytes, 8 bits)"),
+        ([*PLAIN, f"{LAYER}.weight_scale_inv"], "quantised already (FP8)"),
+        ([*PLAIN, f"{LAYER}.weight_packed"], "quantised already (compressed-tensors)"),
+        ([*PLAIN, f"{LAYER}.W_q"], "quantised already (HQQ)"),
+        ([*PLAIN, f"{LAYER}.scales"], "quantised already (MLX, GPTQ or AWQ)"),
+        ([*PLAIN, f"base_model.model.{LAYER}.lora_A.default.weight"], "adapter (LoRA) that is not"),
+        ([*PLAIN, f"{LAYER}.base_layer.weight"], "adapter (LoRA) that is not merged"),
+        ([*map(before("policy."), PLAIN), *map(before("reference."), PLAIN)],
+         "several models in one checkpoint, under policy.gpt_neox., reference.gpt_neox."),
+        ([*PLAIN, "module.embed_out.weight"], "are the same tensor"),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_language_model_is_named(names: list[str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plain_names(stored(names), "here")
+    assert words in caught.value.message
+    assert caught.value.message.startswith("here: ")
