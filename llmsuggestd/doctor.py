@@ -21,6 +21,7 @@ from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds
 from llmsuggestd.engine.host import recall_crashed
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.lock import holder
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
@@ -192,11 +193,9 @@ def _tactic(paths: Paths) -> Finding:
 
 def _unreached(paths: Paths, error: LlmsuggestdError) -> Finding:
     """What it means that nothing listens where the tactic looks."""
-    try:
-        status = Client(paths).request("GET", "/v1/status", timeout=5)
-    except LlmsuggestdError:
+    if holder(paths.lock_file) is None:
         return Finding("socket", "failed", error.message, error.hint)
-    message = f"the daemon runs (pid {status['pid']}), but curl does not reach it: {error.message}"
+    message = f"a daemon runs, but curl does not reach it: {error.message}"
     if "snap" in Path(tactic.find_curl()).resolve().parts:
         remedy = "install curl from the distribution: one from a snap may not use the socket"
         return Finding("socket", "failed", message, remedy)

@@ -207,7 +207,7 @@ def _nobody_listens(tried: list[Door]) -> LlmsuggestdError:
     message = f"nothing listens on {door.where}, which {door.source} names"
     if door.source.startswith("$"):
         return NotRunningError(message, f"unset {door.source.removeprefix('$')}, or {start}")
-    return NotRunningError(f"the daemon does not run: {message}", start)
+    return NotRunningError(message, start)
 
 
 def _quoted(text: str) -> str:
