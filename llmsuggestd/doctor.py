@@ -18,8 +18,7 @@ from llmsuggestd import accelerators, building, lake, lean_package, service, tac
 from llmsuggestd.building import Description
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
-from llmsuggestd.engine import builds
-from llmsuggestd.engine.host import recall_crashed
+from llmsuggestd.engine import builds, crashes
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
 from llmsuggestd.models import store
@@ -97,15 +96,15 @@ def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:
         )
     if not gpus:
         yield _no_gpu(next((d["description"] for d in found.devices), "unknown"))
-    crashed = recall_crashed(paths)
+    crashed = crashes.recall(paths)
     again = f"to try again, remove {paths.engine_memory}"
-    if "own_kernels" in crashed:
+    if "own" in crashed:
         yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)
     elif found.no_own_kernels:
         yield Finding("kernels", "ok", f"llama.cpp's; of ours: {found.no_own_kernels}")
     else:
         yield Finding("kernels", "ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")
-    if "extra_buffers" in crashed:
+    if "repacked" in crashed:
         yield Finding(
             "kernels",
             "warning",

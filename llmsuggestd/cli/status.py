@@ -39,8 +39,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("device", status["device"]),
             ("threads", status["threads"]),
             ("kernels", status["kernels"]),
-            ("note", None if status["extra_buffers"] else
-             "without llama.cpp's extra buffer types, which crash on this machine"),
+            ("crashed", ", ".join(f"{name} kernels" for name in status["crashed_kernels"]) or None),
             ("queue", status["queue"]),
             ("socket", status["socket"]),
             ("url", status["url"]),

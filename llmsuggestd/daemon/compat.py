@@ -190,7 +190,7 @@ async def continuations(
     """
     question = recover(prompt)
     if question is None:
-        return [""], request.app[DAEMON].suggester.serving.model
+        return [""], request.app[DAEMON].suggester.model.id
     answer = await ask(
         request,
         goal=question.goal,

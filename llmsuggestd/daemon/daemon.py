@@ -16,9 +16,9 @@ from llmsuggestd import goals
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
-from llmsuggestd.daemon.suggester import Serving, ShuttingDown, Suggester
+from llmsuggestd.daemon.suggester import ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.host import Supervisor, take_note
+from llmsuggestd.engine.served_model import ServedModel, retrieve_error
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
@@ -59,12 +59,12 @@ class Daemon:
         self.shut_down = shut_down
         self.stopping = asyncio.Event()
         self.metrics = Metrics()
-        self.suggester = Suggester(self._serving(config.model, config), self.metrics)
+        self.suggester = Suggester(self._served(config.model, config), self.metrics)
         self.socket: str | None = None
         self.url = ""
         self.listeners: dict[str, str] = {}
         self.streams: set[asyncio.Event] = set()
-        """Who listens to the state; each is set to have it look."""
+        """An event per stream of `GET /v1/events`. Setting it has the stream look at the status."""
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
         self._switch: tuple[str, asyncio.Task[None]] | None = None
@@ -72,16 +72,16 @@ class Daemon:
 
     def status(self) -> Status:
         """The whole state, for people, the tray and `doctor`. Wakes nothing."""
-        supervisor = self.suggester.serving.supervisor
-        engine = supervisor.engine
+        model = self.suggester.model
+        engine = model.engine
         info = engine.info if engine is not None else None
-        failure = supervisor.failure
+        failure = model.failure
         return Status(
             state=self.suggester.state,
             reason=failure.message if failure else None,
             hint=failure.hint if failure else None,
             model=ModelStatus(
-                id=self.suggester.serving.model,
+                id=model.id,
                 description=info.description if info else None,
                 parameters=info.parameters if info else None,
                 bytes=info.bytes if info else None,
@@ -91,7 +91,7 @@ class Daemon:
             device=info.device if info else None,
             threads=info.threads if info else None,
             kernels=info.kernels if info else None,
-            extra_buffers="extra_buffers" not in supervisor.crashed,
+            crashed_kernels=sorted(model.crashed),
             queue=self.suggester.queue,
             engine_pid=engine.pid if engine is not None else None,
             pid=os.getpid(),
@@ -112,7 +112,7 @@ class Daemon:
         request = msgspec.structs.replace(request, goal=goals.first_goal(request.goal))
         if self.config.log_goals:
             log.info("asked: %s", {"goal": request.goal, "prefix": request.prefix})
-        self._stir()
+        self._notify_streams()
         return await self.suggester.suggest(request)
 
     async def use_model(self, model_id: str) -> None:
@@ -131,7 +131,7 @@ class Daemon:
                 store.find(self.paths, model_id)
             except LlmsuggestdError as error:
                 raise NotInstalled(error.message, error.hint) from None
-            new = self._serving(model_id, self.config)
+            new = self._served(model_id, self.config)
             if self._serves_well(new):
                 return
             self._begin_switch(new, self.config)
@@ -163,8 +163,8 @@ class Daemon:
         if self._switch is not None:
             log.warning("a model is being loaded: reload once more when it is there")
             return
-        model = config.model if "model" in changed else self.suggester.serving.model
-        new = self._serving(model, config)
+        model = config.model if "model" in changed else self.suggester.model.id
+        new = self._served(model, config)
         if set(ENGINE_SETTINGS) & set(changed) == {"model"} and self._serves_well(new):
             self.config = config
         else:
@@ -173,14 +173,14 @@ class Daemon:
     async def load(self) -> None:
         """Load ahead of the first request; what goes wrong is kept for whoever asks."""
         try:
-            await self.suggester.serving.supervisor.ready()
+            await self.suggester.model.load()
         except LlmsuggestdError:
             log.debug("the model is not loaded", exc_info=True)
 
     async def close(self, grace: float) -> None:
         """Let requests in flight finish, for some seconds, and end a switch."""
         self.stopping.set()
-        self._stir()
+        self._notify_streams()
         switch = self._switch[1] if self._switch is not None else None
         if switch is not None:
             switch.cancel()
@@ -188,53 +188,50 @@ class Daemon:
         if switch is not None:
             await asyncio.gather(switch, return_exceptions=True)
 
-    def _serving(self, model_id: str, config: Config) -> Serving:
-        """A model with its engine's keeper; without that model, one that says so."""
-        load = protocol.Load(
-            path="",
-            gpu=config.gpu,
-            threads=config.threads,
-            context=config.context,
-        )
-        supervisor = Supervisor(load, self.paths, idle=config.idle_unload)
+    def _served(self, model_id: str, config: Config) -> ServedModel:
+        """A model with these settings; where it is not installed, one whose `failure` says so."""
+        path, failure = "", None
         try:
-            load.path = str(store.find(self.paths, model_id).path)
+            path = str(store.find(self.paths, model_id).path)
         except LlmsuggestdError as error:
             log.error("%s", error.message)
-            supervisor.failure = error
-        return Serving(model_id, load, supervisor)
+            failure = error
+        load = protocol.Load(path, config.gpu, config.threads, config.context)
+        model = ServedModel(model_id, load, self.paths, idle=config.idle_unload)
+        model.failure = failure
+        return model
 
-    def _serves_well(self, new: Serving) -> bool:
+    def _serves_well(self, new: ServedModel) -> bool:
         """Whether the present model is the new one already, from the same file, and works."""
-        old = self.suggester.serving
-        return old.supervisor.failure is None and old.identity == new.identity
+        old = self.suggester.model
+        return old.failure is None and old.identity == new.identity
 
-    def _stir(self) -> None:
-        """Have those who listen to the state look at it."""
+    def _notify_streams(self) -> None:
+        """Have each stream of `GET /v1/events` look at the status."""
         for stream in self.streams:
             stream.set()
 
-    def _begin_switch(self, new: Serving, config: Config) -> None:
+    def _begin_switch(self, new: ServedModel, config: Config) -> None:
         task = asyncio.create_task(self._do_switch(new, config))
-        task.add_done_callback(take_note)  # nobody awaits one that a reload began
-        self._switch = (new.model, task)
-        self._stir()
+        task.add_done_callback(retrieve_error)  # nobody awaits one that a reload began
+        self._switch = (new.id, task)
+        self._notify_streams()
 
-    async def _do_switch(self, new: Serving, config: Config) -> None:
+    async def _do_switch(self, new: ServedModel, config: Config) -> None:
         """Have a model take over, and with it those settings of `config` that need an engine."""
-        old = self.suggester.serving.model
-        log.info("loading %s while %s serves", new.model, old)
+        old = self.suggester.model.id
+        log.info("loading %s while %s serves", new.id, old)
         try:
             await self.suggester.switch(new)
         except LlmsuggestdError as error:
             self.metrics.switches.labels("failed").inc()
-            log.error("%s is not used, %s serves on: %s", new.model, old, error.message)
+            log.error("%s is not used, %s serves on: %s", new.id, old, error.message)
             raise
         finally:
             self._switch = None
         self.config = _with_engine_settings(self.config, config)
         self.metrics.switches.labels("done").inc()
-        log.info("%s serves", new.model)
+        log.info("%s serves", new.id)
 
 
 def _with_engine_settings(config: Config, other: Config) -> Config:

@@ -146,14 +146,14 @@ class Status(Struct):
     device: str | None
     threads: int | None
     kernels: Annotated[
-        Kernels | None,
+        Kernels | Literal["gpu"] | None,
         Meta(
-            description="Who multiplies by quantised weights on the CPU: `own` kernels, or"
-            " llama.cpp's with `repacked` weights or `plain` ones."
+            description="The code that multiplies by quantised weights: our `own` kernels,"
+            " llama.cpp's with `repacked` weights or with `plain` ones, or the `gpu`'s."
         ),
     ]
-    extra_buffers: Annotated[
-        bool, Meta(description="False where llama.cpp's extra buffer types crash on this machine.")
+    crashed_kernels: Annotated[
+        list[Kernels], Meta(description="Kernels that crash on this machine, and are not used.")
     ]
     queue: Annotated[
         int,

@@ -107,7 +107,7 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
         await asyncio.gather(*(runner.cleanup() for runner in runners))
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
-        await daemon.suggester.serving.supervisor.close()
+        await daemon.suggester.model.close()
 
 
 def _open_doors(

@@ -1,21 +1,18 @@
 """Answers for goals: a queue in front of the engine, and one computation for the same question.
 
-A `Serving` is one model with its engine; the `Suggester` has one at a time and can change it while
-requests go on: the new engine is loaded beside the old one, takes over in one step, and the old
-one ends when it has answered what it had been asked.
+The `Suggester` asks one model at a time. It can change the model while requests go on: the new one
+is loaded beside the old one and takes over in one step, and the old one ends when it has answered
+the questions it had been asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import itertools
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -24,7 +21,8 @@ from llmsuggestd.daemon.cache import AnswerCache
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import State, SuggestAnswer, SuggestRequest, Timings
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.host import EngineError, Supervisor, file_identity
+from llmsuggestd.engine.host import EngineError
+from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError
 
 log = logging.getLogger(__name__)
@@ -60,45 +58,6 @@ class Overdue(EngineError):
     code = "timeout"
 
 
-class Serving:
-    """One model, its engine and the requests that it answers, one at a time."""
-
-    def __init__(self, model: str, load: protocol.Load, supervisor: Supervisor) -> None:
-        self.model = model
-        self.load = load
-        self.supervisor = supervisor
-        self.turn = asyncio.Lock()
-        self._jobs = 0
-        self._drained = asyncio.Event()
-        self._drained.set()
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What tells this model from every other: its id, and its file as the engine read it.
-
-        A file that is replaced while its model is loaded changes nothing until it is loaded anew.
-        """
-        loaded = self.supervisor.engine is not None
-        file = self.supervisor.file if loaded else file_identity(Path(self.load.path))
-        return (self.model, *file, self.load.context)
-
-    @contextlib.contextmanager
-    def job(self) -> Iterator[None]:
-        """Keep the engine while the block runs, also after another model took over."""
-        self._jobs += 1
-        self._drained.clear()
-        try:
-            yield
-        finally:
-            self._jobs -= 1
-            if not self._jobs:
-                self._drained.set()
-
-    async def drained(self) -> None:
-        """Wait until nothing is asked of this model."""
-        await self._drained.wait()
-
-
 @dataclass
 class _Job:
     """One computation, and how many wait for it."""
@@ -124,8 +83,8 @@ class _Wait:
 class Suggester:
     """Answers requests for one model, in the order they came."""
 
-    def __init__(self, serving: Serving, metrics: Metrics) -> None:
-        self.serving = serving
+    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
+        self.model = model
         self.answers = AnswerCache()
         self._metrics = metrics
         self._ids = itertools.count(1)
@@ -143,29 +102,26 @@ class Suggester:
     @property
     def state(self) -> State:
         """What the daemon is doing, in a word."""
-        supervisor = self.serving.supervisor
-        if self.queue and supervisor.engine is not None:
+        if self.queue and self.model.engine is not None:
             return "busy"
-        if supervisor.loading:
+        if self.model.loading:
             return "loading"
-        if supervisor.failure is not None:
+        if self.model.failure is not None:
             return "failed"
-        if supervisor.engine is not None:
-            return "ready"
-        return "idle"
+        return "ready" if self.model.engine is not None else "idle"
 
     async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
         """Answer a request: from the cache, or together with others that ask the same.
 
         Cancelling the caller cancels the work, unless somebody else waits for it. Raises Busy when
         too many wait, Superseded when the same client asks again meanwhile, ShuttingDown, Overdue,
-        and what `Supervisor.ask` raises.
+        and what `ServedModel.ask` raises.
         """
         began = time.monotonic()
         if self._stopping:
             raise ShuttingDown("the daemon is stopping", "ask again when it runs")
-        serving = self.serving
-        key = _digest(serving, request)
+        model = self.model
+        key = _digest(model, request)
         older = None if request.client is None else self._by_client.pop(request.client, None)
         if older is not None and older.job.key != key:
             self._supersede(older)
@@ -173,7 +129,7 @@ class Suggester:
             self._metrics.answers.labels("cache").inc()
             timings = Timings(total_ms=_ms_since(began))
             return msgspec.structs.replace(answer, cached=True, timings=timings)
-        wait = self._wait(serving, request, key)
+        wait = self._wait(model, request, key)
         if older is not None:  # the same question: only now, so that its answer is not given up
             self._supersede(older)
         if request.client is not None:
@@ -192,26 +148,21 @@ class Suggester:
         timings = msgspec.structs.replace(answer.timings, total_ms=_ms_since(began))
         return msgspec.structs.replace(answer, timings=timings)
 
-    async def switch(self, new: Serving) -> None:
-        """Let another model take over, without a request that fails or waits for its loading.
+    async def switch(self, new: ServedModel) -> None:
+        """Let another model take over. No request fails or waits for its loading.
 
-        Returns when the new one serves. Raises what `Supervisor.ready` raises; the old model then
+        Returns when the new model serves. Raises what `ServedModel.load` raises; the old model then
         serves on.
         """
         try:
-            await new.supervisor.ready()
+            await new.load()
         except BaseException:
-            await new.supervisor.close()
+            await new.close()
             raise
-        old, self.serving = self.serving, new
-        end = asyncio.create_task(self._end_serving(old))
+        old, self.model = self.model, new
+        end = asyncio.create_task(old.drain())
         self._ending.add(end)
         end.add_done_callback(self._ending.discard)
-
-    async def _end_serving(self, old: Serving) -> None:
-        """End a model's engine when it has answered what it had been asked."""
-        await old.drained()
-        await old.supervisor.close()
 
     async def finish(self, grace: float) -> None:
         """Take no new requests; give those there are some seconds, then an error.
@@ -226,14 +177,14 @@ class Suggester:
             self._end(wait, ShuttingDown("the daemon is stopping", "ask again when it runs"))
         await asyncio.gather(*self._ending)
 
-    def _wait(self, serving: Serving, request: SuggestRequest, key: bytes | None) -> _Wait:
+    def _wait(self, model: ServedModel, request: SuggestRequest, key: bytes | None) -> _Wait:
         """Join the job that computes the same, or begin one."""
         job = self._jobs.get(key)
         if job is None:
             if self.queue >= MAX_QUEUE:
                 self._metrics.refused.inc()
                 raise Busy(f"{self.queue} questions are waiting", "try again in a moment")
-            task = asyncio.create_task(self._compute(serving, request))
+            task = asyncio.create_task(self._compute(model, request))
             job = _Job(key if key is not None else object(), task)
             self._jobs[job.key] = job
             task.add_done_callback(lambda _: self._forget(job))
@@ -269,50 +220,48 @@ class Suggester:
         if self._jobs.get(job.key) is job:
             del self._jobs[job.key]
 
-    async def _compute(self, serving: Serving, request: SuggestRequest) -> SuggestAnswer:
-        timings = Timings()
-        began = time.monotonic()
-        with serving.job():
-            try:
-                async with asyncio.timeout(ANSWER_TIMEOUT), serving.turn:
-                    timings.queue_ms = _ms_since(began)
-                    began = time.monotonic()
-                    await serving.supervisor.ready()
-                    timings.load_ms = _ms_since(began)
-                    result = await serving.supervisor.ask(
-                        protocol.Suggest(
-                            id=next(self._ids),
-                            goal=request.goal,
-                            prefix=request.prefix,
-                            n=request.n,
-                            max_tokens=request.max_tokens,
-                            mode=request.mode,
-                            temperature=request.temperature,
-                            seed=request.seed,
-                        )
-                    )
-            except TimeoutError:
-                raise Overdue(
-                    f"no answer within {ANSWER_TIMEOUT:.0f} s",
-                    "ask for fewer suggestions or tokens, or use a smaller model",
-                ) from None
-        timings.prompt_ms, timings.decode_ms = result.prompt_ms, result.decode_ms
-        timings.prompt_tokens, timings.reused_tokens = result.prompt_tokens, result.reused_tokens
+    async def _compute(self, model: ServedModel, request: SuggestRequest) -> SuggestAnswer:
+        question = protocol.Suggest(
+            id=next(self._ids),
+            goal=request.goal,
+            prefix=request.prefix,
+            n=request.n,
+            max_tokens=request.max_tokens,
+            mode=request.mode,
+            temperature=request.temperature,
+            seed=request.seed,
+        )
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                result, queue_ms, load_ms = await model.ask(question)
+        except TimeoutError:
+            raise Overdue(
+                f"no answer within {ANSWER_TIMEOUT:.0f} s",
+                "ask for fewer suggestions or tokens, or use a smaller model",
+            ) from None
+        timings = Timings(
+            queue_ms=queue_ms,
+            load_ms=load_ms,
+            prompt_ms=result.prompt_ms,
+            decode_ms=result.decode_ms,
+            prompt_tokens=result.prompt_tokens,
+            reused_tokens=result.reused_tokens,
+        )
         self._metrics.observe(timings)
         answer = SuggestAnswer(
             suggestions=result.suggestions,
-            model=serving.model,
+            model=model.id,
             cached=False,
             truncated=result.truncated,
             timings=timings,
         )
         # again, since the model may have been loaded from another file meanwhile
-        if (key := _digest(serving, request)) is not None:
+        if (key := _digest(model, request)) is not None:
             self.answers.put(key, answer)
         return answer
 
 
-def _digest(serving: Serving, request: SuggestRequest) -> bytes | None:
+def _digest(model: ServedModel, request: SuggestRequest) -> bytes | None:
     """A digest of all that determines an answer; None where chance has a part in it."""
     drawn: tuple[object, ...] = ()
     if request.mode == "sample":
@@ -320,7 +269,7 @@ def _digest(serving: Serving, request: SuggestRequest) -> bytes | None:
             return None
         drawn = (request.temperature, request.seed)
     asked = (request.goal, request.prefix, request.n, request.max_tokens, drawn)
-    return hashlib.sha256(msgspec.json.encode((serving.identity, asked))).digest()
+    return hashlib.sha256(msgspec.json.encode((model.identity, asked))).digest()
 
 
 def _ms_since(began: float) -> float:

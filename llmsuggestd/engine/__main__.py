@@ -68,7 +68,7 @@ class Engine:
             bytes=self.llama.bytes,
             context=self.llama.context,
             threads=threads,
-            kernels=self.llama.kernels,
+            kernels="gpu" if self.llama.gpu_layers else self.llama.kernels,
             load_ms=_ms_since(began),
         )
 
@@ -167,14 +167,12 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
 
 
 def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) -> protocol.Kernels:
-    """The fastest kernels of those that may be used, and can.
+    """The first kernels, in the order of preference, that can be used.
 
     Our own are for the CPU alone: beside a GPU they would take work from it.
     """
-    known = file_type in kernels.FILE_TYPES and not gpu_layers
-    if load.own_kernels and known and not kernels.why_not():
-        return "own"
-    return "repacked" if load.extra_buffers else "plain"
+    own = file_type in kernels.FILE_TYPES and not gpu_layers and not kernels.why_not()
+    return next(name for name in load.kernels if name != "own" or own)
 
 
 class Requests:

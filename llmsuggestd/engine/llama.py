@@ -118,6 +118,7 @@ class Llama:
         if kernels == "own":
             own_kernels.register()
         self.kernels = kernels
+        self.gpu_layers = gpu_layers
         self._model = _load_model(path, gpu_layers, extra_buffers=kernels == "repacked")
         self._context: Any = None
         try:

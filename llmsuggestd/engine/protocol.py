@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Final, Literal
 
 import msgspec
 
@@ -26,8 +26,11 @@ _LENGTH = struct.Struct(">I")
 
 
 Kernels = Literal["own", "repacked", "plain"]
-"""Who multiplies by quantised weights on the CPU: our kernels, llama.cpp's with its extra buffer
-types (repacked weights, AMX), or llama.cpp's without."""
+"""The code that multiplies by quantised weights on the CPU: our kernels, llama.cpp's with its extra
+buffer types (repacked weights, AMX), or llama.cpp's without."""
+
+KERNELS: Final[tuple[Kernels, ...]] = ("own", "repacked", "plain")
+"""The order of preference, fastest first. `plain` works everywhere."""
 
 
 class Load(msgspec.Struct, tag="load"):
@@ -37,10 +40,8 @@ class Load(msgspec.Struct, tag="load"):
     gpu: Literal["auto", "off"] | int
     threads: int
     context: int
-    extra_buffers: bool = True
-    """Whether llama.cpp may use its extra buffer types (repacked weights, AMX)."""
-    own_kernels: bool = True
-    """Whether our own kernels may be used (engine/kernels)."""
+    kernels: tuple[Kernels, ...] = KERNELS
+    """The kernels that may be used. The engine takes the first that can be used."""
 
 
 class Suggest(msgspec.Struct, tag="suggest"):
@@ -74,7 +75,8 @@ class Loaded(msgspec.Struct, tag="loaded"):
     context: int
     """Tokens of context, prompt and all candidates together."""
     threads: int
-    kernels: Kernels
+    kernels: Kernels | Literal["gpu"]
+    """The kernels in use; `gpu` where layers are offloaded."""
     load_ms: float
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.host import Supervisor
+from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError, ModelError
 from llmsuggestd.paths import Paths, make_private
 
@@ -54,23 +54,20 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         threads=config.threads,
         context=CONTEXT,
     )
-    supervisor = Supervisor(load, paths)
+    question = protocol.Suggest(
+        id=1, goal=GOAL, prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
+    )
+    model = ServedModel(file.stem, load, paths)
     try:
-        engine = await supervisor.ready()
+        loaded = await model.load()
         began = time.monotonic()
-        result = await supervisor.ask(
-            protocol.Suggest(
-                id=1, goal=GOAL, prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
-            )
-        )
+        result = (await model.ask(question)).result
         took = (time.monotonic() - began) * 1000
     finally:
-        await supervisor.close()
+        await model.close()
     if not result.suggestions:
         raise ModelError(
             "the model loads, but has nothing to suggest for ⊢ p ∧ q",
             "it is no model for Lean's goals",
         )
-    return Trial(
-        result.suggestions[0].text, engine.info.device, engine.info.load_ms, round(took, 1)
-    )
+    return Trial(result.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))

@@ -92,7 +92,7 @@ def ours(goals: list[str], kind: str) -> list[Ranked]:
         convert(STARTER / "checkpoint", model, quant="F16")
         if kind == "F32":
             widen(model, model := Path(directory) / "f32.gguf")
-        engine = Engine(protocol.Load(str(model), "off", 0, 2048, False))
+        engine = Engine(protocol.Load(str(model), "off", 0, 2048, ("plain",)))
         found = []
         for index, goal in enumerate(goals):
             request = protocol.Suggest(index, goal, "", WIDTH, MAX_TOKENS, "beam", 0.5, None)

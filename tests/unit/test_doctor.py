@@ -8,7 +8,8 @@ import pytest
 
 from llmsuggestd import doctor
 from llmsuggestd.building import Description
-from llmsuggestd.engine.host import _remember_crashed
+from llmsuggestd.engine import crashes
+from llmsuggestd.engine.protocol import Kernels
 from llmsuggestd.paths import Paths
 
 CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
@@ -19,10 +20,10 @@ CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
     [
         ("", set(), [("ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")]),
         ("they are for x86-64", set(), [("ok", "llama.cpp's; of ours: they are for x86-64")]),
-        ("", {"own_kernels"}, [("warning", "ours crashed here: llama.cpp's are used")]),
+        ("", {"own"}, [("warning", "ours crashed here: llama.cpp's are used")]),
         (
             "",
-            {"own_kernels", "extra_buffers"},
+            {"own", "repacked"},
             [
                 ("warning", "ours crashed here: llama.cpp's are used"),
                 (
@@ -35,14 +36,14 @@ CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
 )
 def test_kernels(
     missing: str,
-    crashed: set[str],
+    crashed: set[Kernels],
     expected: list[tuple[str, str]],
     tmp_path: Path,
 ) -> None:
     found = Description([CPU], build="1.0", physical_cores=4, no_own_kernels=missing)
     paths = Paths(*[tmp_path] * 5)
     if crashed:
-        _remember_crashed(paths, frozenset(crashed))
+        crashes.remember(paths, frozenset(crashed))
     said = [finding for finding in doctor._llama_cpp(paths, found) if finding.part == "kernels"]
     assert [(finding.level, finding.message) for finding in said] == expected
     assert all(str(paths.engine_memory) in f.remedy for f in said if f.level == "warning")

@@ -11,6 +11,7 @@ import pytest
 
 from llmsuggestd.engine import kernels, protocol
 from llmsuggestd.engine.__main__ import choose_kernels
+from llmsuggestd.engine.protocol import KERNELS, Kernels
 from llmsuggestd.models import store
 
 # Kernels that a process has once registered stay: so each kind has a process of its own.
@@ -20,7 +21,8 @@ from llmsuggestd.engine import protocol
 from llmsuggestd.engine.__main__ import Engine
 
 path, own = sys.argv[1:]
-engine = Engine(protocol.Load(path, "off", 2, 1024, extra_buffers=False, own_kernels=own == "own"))
+kernels = ("own", "plain") if own == "own" else ("plain",)
+engine = Engine(protocol.Load(path, "off", 2, 1024, kernels))
 model = engine.llama
 short = model.tokenize("[GOAL]p q : Prop\\nh : p ∧ q\\n⊢ q ∧ p[PROOFSTEP]")
 rows = [model.start(short), *model.step([0] * 5, short[:5]), model.start(short * 15)]
@@ -54,16 +56,20 @@ def test_a_model_says_the_same_with_either() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file_type", "extra_buffers", "chosen"),
-    [(1, True, "repacked"), (2, False, "plain"), (None, True, "repacked"), (15, True, "own")],
+    ("file_type", "allowed", "chosen"),
+    [
+        (1, KERNELS, "repacked"),
+        (2, ("own", "plain"), "plain"),
+        (None, KERNELS, "repacked"),
+        (15, KERNELS, "own"),
+        (15, ("repacked", "plain"), "repacked"),
+    ],
 )
 def test_they_are_taken_for_the_types_that_they_know(
-    file_type: int | None, extra_buffers: bool, chosen: str
+    file_type: int | None, allowed: tuple[Kernels, ...], chosen: str
 ) -> None:
     if chosen == "own" and kernels.why_not():
         chosen = "repacked"
-    load = protocol.Load("", "off", 1, 1024, extra_buffers)
+    load = protocol.Load("", "off", 1, 1024, allowed)
     assert choose_kernels(load, file_type, 0) == chosen
-    assert choose_kernels(load, file_type, 1) != "own"
-    load.own_kernels = False
-    assert choose_kernels(load, file_type, 0) == ("repacked" if extra_buffers else "plain")
+    assert choose_kernels(load, file_type, 1) != "own"  # beside a GPU

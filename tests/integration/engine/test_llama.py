@@ -18,10 +18,12 @@ from llmsuggestd.engine import llama, protocol
 from llmsuggestd.engine.__main__ import Engine
 from llmsuggestd.engine.llama import Cancelled, Device, Llama, LlamaError
 from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine.threads import Spinning
 from llmsuggestd.models import store
 
 LOADS = """
+from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.__main__ import Engine
 Engine(protocol.Load({path!r}, "off", 1, 1024, True))
@@ -34,7 +36,7 @@ def engine() -> Engine:
     # where llama.cpp crashes with its extra buffers, this process must not be the one to find out
     probe = [sys.executable, "-c", LOADS.format(path=path)]
     works = subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode == 0
-    return Engine(protocol.Load(path, "off", 1, 1024, works))
+    return Engine(protocol.Load(path, "off", 1, 1024, KERNELS if works else ("plain",)))
 
 
 def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
@@ -162,7 +164,7 @@ def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
         return load_model(path, gpu_layers, extra_buffers)
 
     monkeypatch.setattr(llama, "_load_model", load_if_it_fits)
-    load = protocol.Load(str(store.SHIPPED), "auto", 1, 1024, False)
+    load = protocol.Load(str(store.SHIPPED), "auto", 1, 1024, ("plain",))
     assert Engine(load).loaded.device == "CPU"
     assert tried == [7, 4, 2, 0]
 

@@ -16,42 +16,36 @@ from llmsuggestd.daemon.suggester import (
     MAX_QUEUE,
     Busy,
     Overdue,
-    Serving,
     ShuttingDown,
     Suggester,
     Superseded,
 )
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.host import EngineError, LoadFailed, Supervisor, file_identity
-from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.engine.host import EngineError, EngineProcess, LoadFailed
+from llmsuggestd.engine.served_model import ServedModel
+from llmsuggestd.paths import Paths
 
 
-class FakeSupervisor:
+class FakeEngine:
     """Answers each goal with itself, once `gate` is open."""
 
-    def __init__(self, name: str, path: str, failure: LlmsuggestdError | None = None) -> None:
+    def __init__(self, name: str, failure: EngineError | None = None) -> None:
         self.name = name
-        self.path = path
         self.failure = failure
-        self.engine: Any = None
-        self.file: tuple[int, ...] = ()
-        self.loading = False
-        self.crashed: frozenset[str] = frozenset()
+        """Raised when it is asked."""
+        self.alive = True
+        self.pid = 1
+        self.info = protocol.Loaded("", "CPU", 1, 1, 2048, 1, "plain", 1.0)
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.closed = False
 
-    async def ready(self) -> Any:
-        if self.failure is not None:
-            raise self.failure
-        if self.engine is None:
-            self.engine, self.file = object(), file_identity(Path(self.path))
-        return self.engine
-
     async def ask(self, request: protocol.Suggest) -> protocol.Result:
         assert not self.closed
+        if self.failure is not None:
+            raise self.failure
         self.asked.append(request.goal)
         try:
             await self.gate.wait()
@@ -69,16 +63,29 @@ class FakeSupervisor:
         self.closed = True
 
 
-def serving(name: str = "a", path: Path | None = None, **more: Any) -> tuple[Serving, Any]:
-    load = protocol.Load(str(path or "/nonexistent"), "auto", 0, 2048)
-    supervisor = FakeSupervisor(name, load.path, **more)
-    return Serving(name, load, cast(Supervisor, supervisor)), supervisor
+class Model(ServedModel):
+    """A served model whose engine is a fake one."""
+
+    def __init__(self, name: str, path: Path, refusal: LoadFailed | None = None) -> None:
+        load = protocol.Load(str(path), "auto", 0, 2048)
+        super().__init__(name, load, Paths(*[path.parent] * 5))
+        self.fake = FakeEngine(name)
+        self.refusal = refusal
+
+    async def _spawn(self) -> EngineProcess:
+        if self.refusal is not None:
+            raise self.refusal
+        return cast(EngineProcess, self.fake)
+
+
+def served(name: str = "a", path: Path = Path("/nonexistent/m.gguf"), **more: Any) -> Model:
+    return Model(name, path, **more)
 
 
 @pytest.fixture
-async def made() -> tuple[Suggester, Any]:
-    first, supervisor = serving()
-    return Suggester(first, Metrics()), supervisor
+async def made() -> tuple[Suggester, FakeEngine]:
+    model = served()
+    return Suggester(model, Metrics()), model.fake
 
 
 def ask(suggester: Suggester, goal: str = "g", **fields: Any) -> asyncio.Task[SuggestAnswer]:
@@ -95,7 +102,7 @@ def text(answer: SuggestAnswer) -> str:
     return answer.suggestions[0].text
 
 
-async def test_equal_questions_are_computed_once(made: tuple[Suggester, Any]) -> None:
+async def test_equal_questions_are_computed_once(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     engine.gate.clear()
     tasks = [ask(suggester, client=f"c{n}") for n in range(5)] + [ask(suggester, "other")]
@@ -108,7 +115,9 @@ async def test_equal_questions_are_computed_once(made: tuple[Suggester, Any]) ->
     assert len({id(answer.timings) for answer in answers}) == 6
 
 
-async def test_one_that_shares_can_leave_without_the_others(made: tuple[Suggester, Any]) -> None:
+async def test_one_that_shares_can_leave_without_the_others(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     engine.gate.clear()
     first, second, third = (ask(suggester) for _ in range(3))
@@ -121,7 +130,9 @@ async def test_one_that_shares_can_leave_without_the_others(made: tuple[Suggeste
     assert text(await second) == text(await third) == "a: g"
 
 
-async def test_when_the_last_leaves_the_work_is_given_up(made: tuple[Suggester, Any]) -> None:
+async def test_when_the_last_leaves_the_work_is_given_up(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     engine.gate.clear()
     tasks = [ask(suggester) for _ in range(2)]
@@ -136,7 +147,7 @@ async def test_when_the_last_leaves_the_work_is_given_up(made: tuple[Suggester, 
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, Any]) -> None:
+async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     await asyncio.gather(*(ask(suggester, mode="sample") for _ in range(3)))
     assert len(engine.asked) == 3
@@ -146,7 +157,7 @@ async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, Any]) ->
 
 
 async def test_what_determines_the_answer_is_in_the_key(
-    made: tuple[Suggester, Any], tmp_path: Path
+    made: tuple[Suggester, FakeEngine], tmp_path: Path
 ) -> None:
     suggester, engine = made
     different: list[dict[str, Any]] = [
@@ -168,17 +179,17 @@ async def test_what_determines_the_answer_is_in_the_key(
     # the same name with another file, or another model altogether, is another model
     file = tmp_path / "m.gguf"
     file.write_bytes(b"one")
-    one, one_engine = serving("a", file)
+    one = served("a", file)
     await suggester.switch(one)
     assert not (await ask(suggester)).cached
     assert (await ask(suggester)).cached
     file.write_bytes(b"other")
     assert (await ask(suggester)).cached  # the engine still has the old one in memory
-    one_engine.engine = None
+    one.fake.alive = False
     assert not (await ask(suggester)).cached
 
 
-async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, Any]) -> None:
+async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     await ask(suggester, "kept")
     for newer in ("new", "kept"):  # to be computed, or from the cache
@@ -194,7 +205,7 @@ async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, Any
         assert text(await bystander) == f"a: beside {newer}"
 
 
-async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, Any]) -> None:
+async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     engine.gate.clear()
     older = ask(suggester, "g", client="editor")
@@ -207,7 +218,7 @@ async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, Any])
     assert (engine.asked, engine.cancelled) == (["g"], [])
 
 
-async def test_superseding_ends_ones_own_wait_only(made: tuple[Suggester, Any]) -> None:
+async def test_superseding_ends_ones_own_wait_only(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     engine.gate.clear()
     shared = ask(suggester, "g", client="one")
@@ -221,7 +232,7 @@ async def test_superseding_ends_ones_own_wait_only(made: tuple[Suggester, Any]) 
     assert text(await newer) == "a: h"
 
 
-async def test_the_queue_is_bounded(made: tuple[Suggester, Any]) -> None:
+async def test_the_queue_is_bounded(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     engine.gate.clear()
     tasks = [ask(suggester, f"g{n}") for n in range(MAX_QUEUE)]
@@ -235,7 +246,7 @@ async def test_the_queue_is_bounded(made: tuple[Suggester, Any]) -> None:
 
 
 async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
-    made: tuple[Suggester, Any],
+    made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
     engine.failure = EngineError("it broke")
@@ -247,7 +258,7 @@ async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
 
 
 async def test_an_answer_that_takes_too_long(
-    made: tuple[Suggester, Any], monkeypatch: pytest.MonkeyPatch
+    made: tuple[Suggester, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suggester, engine = made
     monkeypatch.setattr(module, "ANSWER_TIMEOUT", 0.05)
@@ -260,33 +271,35 @@ async def test_an_answer_that_takes_too_long(
 
 
 async def test_after_a_switch_the_old_model_answers_what_it_was_asked(
-    made: tuple[Suggester, Any],
+    made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, old = made
     old.gate.clear()
     before = [ask(suggester, f"g{n}") for n in range(3)]
     await until(lambda: suggester.queue == 3)
-    new, engine = serving("b")
+    new = served("b")
     await suggester.switch(new)
     assert text(await ask(suggester, "g0")) == "b: g0"  # not the same question any more
     assert not old.closed
     old.gate.set()
     assert [text(answer) for answer in await asyncio.gather(*before)] == ["a: g0", "a: g1", "a: g2"]
     await until(lambda: old.closed)
-    assert not engine.closed
+    assert not new.fake.closed
 
 
-async def test_a_model_that_cannot_be_loaded_changes_nothing(made: tuple[Suggester, Any]) -> None:
+async def test_a_model_that_cannot_be_loaded_changes_nothing(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, old = made
-    new, engine = serving("b", failure=LoadFailed("broken", ""))
+    new = served("b", refusal=LoadFailed("broken", ""))
     with pytest.raises(LoadFailed):
         await suggester.switch(new)
-    assert engine.closed
+    assert new.engine is None
     assert not old.closed
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, Any]) -> None:
+async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     engine.gate.clear()
     tasks = [ask(suggester, f"g{n}") for n in range(3)]
@@ -298,7 +311,9 @@ async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, Any]) 
         await ask(suggester, "too late")
 
 
-async def test_at_the_end_what_is_quick_enough_is_answered(made: tuple[Suggester, Any]) -> None:
+async def test_at_the_end_what_is_quick_enough_is_answered(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     engine.gate.clear()
     task = ask(suggester)

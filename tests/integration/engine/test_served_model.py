@@ -8,36 +8,34 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from llmsuggestd.engine import builds, protocol
+from llmsuggestd.engine import builds, crashes, protocol, served_model
 from llmsuggestd.engine import host as module
 from llmsuggestd.engine.host import (
     COMMAND,
-    STRIKES,
     EngineDied,
     EngineError,
     EngineProcess,
     LoadFailed,
-    Supervisor,
-    recall_crashed,
 )
+from llmsuggestd.engine.served_model import STRIKES, ServedModel
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 
 # Stands where the real engine stands, and dies the way llama.cpp does on some CPUs: at the first
 # decode with extra buffers, before it says that it has loaded.
-DIES_WITH_EXTRA_BUFFERS = """
+DIES_WITH_KERNELS = """
 import os, signal, sys
 from llmsuggestd.engine import __main__ as engine, protocol
 
 class Engine(engine.Engine):
     def __init__(self, load):
-        if load.extra_buffers:
+        if 'repacked' in load.kernels:
             engine._no_core_file()
             os.kill(os.getpid(), signal.SIGSEGV)
         super().__init__(load)
@@ -46,7 +44,7 @@ engine.Engine = Engine
 engine.main()
 """
 
-DIES_WITH_A_GPU = DIES_WITH_EXTRA_BUFFERS.replace("load.extra_buffers", "load.gpu != 'off'")
+DIES_WITH_A_GPU = DIES_WITH_KERNELS.replace("'repacked' in load.kernels", "load.gpu != 'off'")
 
 KILLED_WHILE_LOADING = """
 import os, signal, sys
@@ -118,6 +116,19 @@ def paths(tmp_path: Path) -> Paths:
     return Paths(*[tmp_path] * 5)
 
 
+def served(
+    load: protocol.Load, paths: Paths, command: Sequence[str] = COMMAND, *, idle: float = 0.0
+) -> ServedModel:
+    return ServedModel("m", load, paths, idle=idle, command=command)
+
+
+async def started(model: ServedModel) -> EngineProcess:
+    """The model's engine, which is started if need be."""
+    await model.load()
+    assert model.engine is not None
+    return model.engine
+
+
 def environment_of(pid: int) -> dict[str, str]:
     """A process's environment (Linux)."""
     rows = Path(f"/proc/{pid}/environ").read_text().split("\0")
@@ -137,10 +148,10 @@ async def test_a_build_runs_in_place_of_the_installed_llama_cpp(paths: Paths) ->
     installed = builds.library(None).parent
     build.mkdir(parents=True)
     (build / "llama_cpp").symlink_to(installed)
-    supervisor = Supervisor(load(), paths)
-    engine = await supervisor.ready()
+    model = served(load(), paths)
+    engine = await started(model)
     assert str(build) in environment_of(engine.pid)["PYTHONPATH"].split(os.pathsep)
-    await supervisor.close()
+    await model.close()
 
 
 async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
@@ -149,47 +160,47 @@ async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
     broken = builds.folder(paths, "cuda") / "llama_cpp"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise OSError('libcudart.so.12: cannot open')")
-    supervisor = Supervisor(load(), paths)
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
+    model = served(load(), paths)
+    assert len((await model.ask(suggest())).result.suggestions) == 3
     assert "trying the installed llama.cpp" in caplog.text
-    await supervisor.close()
+    await model.close()
 
 
-@pytest.mark.parametrize("path", ["extra_buffers", "own_kernels"])
+@pytest.mark.parametrize("kernels", ["repacked", "own"])
 async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
-    paths: Paths, path: str
+    paths: Paths, kernels: str
 ) -> None:
-    command = (sys.executable, "-c", DIES_WITH_EXTRA_BUFFERS.replace("extra_buffers", path))
-    supervisor = Supervisor(load(), paths, command)
-    assert not supervisor.crashed
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert supervisor.crashed == {path}
-    await supervisor.close()
+    command = (sys.executable, "-c", DIES_WITH_KERNELS.replace("repacked", kernels))
+    model = served(load(), paths, command)
+    assert not model.crashed
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert model.crashed == {kernels}
+    await model.close()
 
     # a new daemon on the same machine and build does not try again
-    assert recall_crashed(paths) == {path}
-    later = Supervisor(load(), paths, (*command, "unused"))
-    assert later.crashed == {path}
+    assert crashes.recall(paths) == {kernels}
+    later = served(load(), paths, (*command, "unused"))
+    assert later.crashed == {kernels}
     await later.close()
 
     # another build or machine does
     record = json.loads(paths.engine_memory.read_text())
     paths.engine_memory.write_text(json.dumps(record | {"for": "another build"}))
-    assert not recall_crashed(paths)
+    assert not crashes.recall(paths)
     paths.engine_memory.write_text("not JSON")
-    assert not recall_crashed(paths)
+    assert not crashes.recall(paths)
 
 
 async def test_three_crashes_in_a_row_are_enough(paths: Paths) -> None:
-    supervisor = Supervisor(load(), paths, (sys.executable, "-c", DIES_WHEN_ASKED))
+    model = served(load(), paths, (sys.executable, "-c", DIES_WHEN_ASKED))
     for id_ in range(STRIKES):
         with pytest.raises(EngineDied, match="SIGABRT"):
-            await supervisor.ask(suggest(id_))
+            await model.ask(suggest(id_))
     with pytest.raises(EngineError, match="3 times in a row"):
-        await supervisor.ask(suggest())
-    assert supervisor.failure is not None
-    assert supervisor.engine is None
-    await supervisor.close()
+        await model.ask(suggest())
+    assert model.failure is not None
+    assert model.engine is None
+    await model.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -199,45 +210,45 @@ async def test_an_engine_that_is_killed_while_loading_is_tried_again(
     """By the kernel, say, where memory is short."""
     (tmp_path / "short of memory").touch()
     command = (sys.executable, "-c", KILLED_WHILE_LOADING, str(tmp_path / "short of memory"))
-    supervisor = Supervisor(load(), paths, command)
+    model = served(load(), paths, command)
     for _ in range(2):
         with pytest.raises(EngineDied, match=r"SIGKILL.*probably out of memory \(.*3\.9 MB"):
-            await supervisor.ready()
-        assert supervisor.failure is not None
+            await started(model)
+        assert model.failure is not None
     (tmp_path / "short of memory").unlink()
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert supervisor.failure is None
-    assert not supervisor.crashed  # no fast path was to blame
-    await supervisor.close()
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert model.failure is None
+    assert not model.crashed  # no fast path was to blame
+    await model.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 2.0)
+    monkeypatch.setattr(served_model, "PAUSE", 2.0)
     killed = DIES_WHEN_ASKED.replace("os.abort()", "os.kill(os.getpid(), signal.SIGKILL)")
-    supervisor = Supervisor(load(), paths, (sys.executable, "-c", killed))
+    model = served(load(), paths, (sys.executable, "-c", killed))
     for id_ in range(STRIKES):
         with pytest.raises(EngineDied, match="died while answering: killed"):
-            await supervisor.ask(suggest(id_))
+            await model.ask(suggest(id_))
     began = time.monotonic()
     with pytest.raises(EngineDied, match="died while answering: killed"):
-        await supervisor.ask(suggest(7))
+        await model.ask(suggest(7))
     assert time.monotonic() - began < 0.2  # none was started
-    monkeypatch.setattr(supervisor, "_command", COMMAND)
+    monkeypatch.setattr(model, "_command", COMMAND)
     await asyncio.sleep(2)
-    assert len((await supervisor.ask(suggest(8))).suggestions) == 3
-    await supervisor.close()
+    assert len((await model.ask(suggest(8))).result.suggestions) == 3
+    await model.close()
 
 
 async def test_an_engines_last_words_reach_the_message(
     paths: Paths, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = "import sys; print('x' * 9000, file=sys.stderr); sys.exit('a.c:7: GGML_ASSERT failed')"
-    supervisor = Supervisor(load(), paths, (sys.executable, "-c", code))
+    model = served(load(), paths, (sys.executable, "-c", code))
     with pytest.raises(EngineDied, match=r"exit code 1.: a.c:7: GGML_ASSERT failed"):
-        await supervisor.ready()
+        await started(model)
     assert "x" * 9000 in capfd.readouterr().err  # and all of them the log
 
 
@@ -248,9 +259,9 @@ async def test_another_library_in_front_is_named(
     """As an activated Conda or MATLAB has it; here it is no library at all."""
     (tmp_path / "libstdc++.so.6").write_text("no library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    supervisor = Supervisor(load(), paths)
+    model = served(load(), paths)
     with pytest.raises(EngineDied, match=r"llama\.cpp cannot be loaded") as caught:
-        await supervisor.ready()
+        await started(model)
     assert str(tmp_path / "libstdc++.so.6") in caught.value.message
     assert "`unset LD_LIBRARY_PATH`" in caught.value.hint
 
@@ -278,63 +289,61 @@ async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyP
 
 
 async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
-    supervisor = Supervisor(load(), paths, idle=0.3)
-    first = await supervisor.ready()
+    model = served(load(), paths, idle=0.3)
+    first = await started(model)
     for id_ in range(5):  # in use, it stays
         await asyncio.sleep(0.15)
-        await supervisor.ask(suggest(id_))
-    assert supervisor.engine is first
+        await model.ask(suggest(id_))
+    assert model.engine is first
     await asyncio.sleep(0.8)
-    assert supervisor.engine is None
-    assert supervisor.retired
+    assert model.engine is None
     assert not first.alive
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert not supervisor.retired
-    await supervisor.close()
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    await model.close()
 
 
 async def test_a_start_outlives_those_who_wait_for_it(paths: Paths) -> None:
     """While somebody types, each request gives way to the next, sooner than a model is loaded."""
     slow = (sys.executable, "-c", LOADS_SLOWLY)
-    supervisor = Supervisor(load(), paths, slow, idle=60)
+    model = served(load(), paths, slow, idle=60)
     for id_ in range(3):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await supervisor.ask(suggest(id_))
-        assert supervisor.loading
-    await until(lambda: supervisor.engine is not None)
+                await model.ask(suggest(id_))
+        assert model.loading
+    await until(lambda: model.engine is not None)
     # one that is not loaded yet ends with the daemon, too
-    closing = Supervisor(load(), paths, slow)
-    task = asyncio.create_task(closing.ready())
+    closing = served(load(), paths, slow)
+    task = asyncio.create_task(closing.load())
     await asyncio.sleep(0.1)
     await closing.close()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not closing.loading
-    await supervisor.close()
+    await model.close()
 
 
 async def test_an_engine_that_hangs_is_killed(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CANCEL_TIMEOUT", 2.0)
-    supervisor = Supervisor(load(), paths)
-    engine = await supervisor.ready()
+    model = served(load(), paths)
+    engine = await started(model)
     for id_ in range(3):  # one that gives up its requests is left alone
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await supervisor.ask(suggest(id_, goal="x" * 3000, n=32, max_tokens=512))
+                await model.ask(suggest(id_, goal="x" * 3000, n=32, max_tokens=512))
     await asyncio.sleep(2.5)
-    assert supervisor.engine is engine
+    assert model.engine is engine
     os.kill(engine.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await supervisor.ask(suggest(4))
+            await model.ask(suggest(4))
     with pytest.raises(EngineDied, match=r"hung, and was killed \(SIGKILL\)"):
-        await supervisor.ask(suggest(5))
-    assert supervisor.engine is None
-    assert len((await supervisor.ask(suggest(6))).suggestions) == 3
-    await supervisor.close()
+        await model.ask(suggest(5))
+    assert model.engine is None
+    assert len((await model.ask(suggest(6))).result.suggestions) == 3
+    await model.close()
 
 
 @pytest.mark.parametrize("leaves", ["before", "after"])
@@ -365,26 +374,26 @@ async def test_who_leaves_as_the_answer_comes_does_no_harm(
 async def test_an_engine_that_dies_unasked_is_no_engine(
     paths: Paths, caplog: pytest.LogCaptureFixture
 ) -> None:
-    supervisor = Supervisor(load(), paths)
-    os.kill((await supervisor.ready()).pid, signal.SIGKILL)
-    await until(lambda: supervisor.engine is None)
+    model = served(load(), paths)
+    os.kill((await started(model)).pid, signal.SIGKILL)
+    await until(lambda: model.engine is None)
     assert "the engine died while it had nothing to do (SIGKILL)" in caplog.text
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    await supervisor.close()
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    await model.close()
 
 
 async def test_a_long_answer_does_not_count_as_idle(paths: Paths) -> None:
     slow = (sys.executable, "-c", ANSWERS_SLOWLY)
-    supervisor = Supervisor(load(), paths, slow, idle=0.2)
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    await supervisor.close()
+    model = served(load(), paths, slow, idle=0.2)
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    await model.close()
 
 
 async def test_a_gpu_that_crashes_is_left_alone(paths: Paths) -> None:
-    supervisor = Supervisor(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
-    assert len((await supervisor.ask(suggest())).suggestions) == 3
-    assert not supervisor.crashed  # they were not to blame
-    await supervisor.close()
+    model = served(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
+    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert not model.crashed  # they were not to blame
+    await model.close()
 
 
 async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
@@ -393,19 +402,19 @@ async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
 ) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(store.SHIPPED.read_bytes()[:100_000])
-    supervisor = Supervisor(load(broken), paths)
+    model = served(load(broken), paths)
     for _ in range(2):
         with pytest.raises(LoadFailed) as caught:
-            await supervisor.ready()
+            await started(model)
         assert isinstance(caught.value, LlmsuggestdError)
-    assert not supervisor.crashed  # that was no crash
+    assert not model.crashed  # that was no crash
 
 
 async def test_an_engine_that_talks_nonsense_is_ended(paths: Paths) -> None:
     nonsense = (sys.executable, "-c", "print('hello, I am not an engine at all')")
-    supervisor = Supervisor(load(), paths, nonsense)
+    model = served(load(), paths, nonsense)
     with pytest.raises(EngineDied):
-        await supervisor.ready()
+        await started(model)
 
 
 async def test_a_cancelled_request_frees_the_engine() -> None:

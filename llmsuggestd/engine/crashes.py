@@ -1,0 +1,56 @@
+"""The kernels that crash on this machine, remembered in `Paths.engine_memory`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import time
+from pathlib import Path
+
+from llmsuggestd.engine import builds
+from llmsuggestd.engine.protocol import KERNELS, Kernels
+from llmsuggestd.paths import Paths, write_atomically
+from llmsuggestd.version import __version__
+
+log = logging.getLogger(__name__)
+
+
+def machine_and_build(paths: Paths) -> str:
+    """A digest of the CPU's features, the build of llama.cpp and our version."""
+    try:
+        cpu = next(
+            line for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith(("flags", "Features"))
+        )  # fmt: skip
+    except (OSError, StopIteration):
+        cpu = platform.processor()
+    library = builds.library(builds.chosen(paths))
+    built = max((file.stat().st_mtime_ns for file in library.glob("*")), default=0)
+    text = f"{cpu} {builds.version()} {library} {built} {__version__}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def recall(paths: Paths) -> frozenset[Kernels]:
+    """The kernels that crashed before, on this machine and with this build."""
+    try:
+        remembered = json.loads(paths.engine_memory.read_text())
+        if remembered["for"] != machine_and_build(paths):
+            return frozenset()
+        return frozenset(k for k in KERNELS if k in remembered["crashed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def remember(paths: Paths, crashed: frozenset[Kernels]) -> None:
+    """Note which kernels crash, for later engines and for `doctor`."""
+    record = {
+        "for": machine_and_build(paths),
+        "crashed": sorted(crashed),
+        "when": time.strftime("%Y-%m-%d"),
+    }
+    try:
+        write_atomically(paths.engine_memory, json.dumps(record).encode())
+    except OSError as error:
+        log.warning("cannot write %s: %s", paths.engine_memory, error)

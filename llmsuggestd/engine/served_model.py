@@ -1,0 +1,296 @@
+"""One model and the engine that answers for it.
+
+llama.cpp ends its process on some bad inputs and, on some CPUs, at the first decode of a quantised
+model (its AMX code path). So each engine proves itself with a decode before it is used. If a signal
+kills it there, it is started again without the kernels that may have crashed (`crashes` remembers
+them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmsuggestd.engine import builds, crashes, protocol
+from llmsuggestd.engine.host import COMMAND, EngineDied, EngineError, EngineProcess
+from llmsuggestd.engine.protocol import KERNELS, Kernels
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.paths import Paths
+
+log = logging.getLogger(__name__)
+
+STRIKES: Final = 3
+"""Crashes in a row after which the engine is not started again by itself."""
+
+PAUSE: Final = 30.0
+"""Seconds until another try where an engine has died STRIKES times for a reason that may pass."""
+
+
+class Answer(NamedTuple):
+    """A question's result, with the time before the engine began, in milliseconds."""
+
+    result: protocol.Result
+    queue_ms: float
+    """Waiting for earlier questions."""
+    load_ms: float
+    """Waiting for the engine to start."""
+
+
+class ServedModel:
+    """A model that answers questions, one at a time.
+
+    Its engine starts when a question needs one, and again after a crash, at most STRIKES times in a
+    row. After `idle` seconds without a question it ends, which frees its memory; 0 keeps it.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        load: protocol.Load,
+        paths: Paths,
+        *,
+        idle: float = 0.0,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.id = model_id
+        self.failure: LlmsuggestdError | None = None
+        """Why there is no engine. Unless the reason may pass, none will be started."""
+        self.crashed = crashes.recall(paths)
+        """The kernels that crash on this machine, and are not used."""
+        self._load = load
+        self._paths = paths
+        self._idle = idle
+        self._command = command
+        self._turn = asyncio.Lock()
+        self._changing = (
+            asyncio.Lock()
+        )  # held while an engine starts or ends: two need twice the memory
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._retirement: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[EngineProcess] | None = None
+        self._engine: EngineProcess | None = None
+        self._file: tuple[int, ...] = ()
+        self._strikes = 0
+        self._try_at = math.inf
+
+    @property
+    def engine(self) -> EngineProcess | None:
+        """The engine, if there is one and it lives."""
+        return self._engine if self._engine is not None and self._engine.alive else None
+
+    @property
+    def loading(self) -> bool:
+        """Whether an engine is being started."""
+        return self._loading is not None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The value that distinguishes this model from every other: its id, file and context.
+
+        The file counts as the engine read it. Replacing it changes nothing until the next load.
+        """
+        file = self._file if self.engine is not None else _file_identity(Path(self._load.path))
+        return (self.id, *file, self._load.context)
+
+    async def load(self) -> protocol.Loaded:
+        """Start the engine if there is none, and describe what it has loaded.
+
+        Cancelling the caller does not stop the start: while a user types, each request is cancelled
+        for the next, and no request would live to see a large model loaded. Raises LoadFailed or
+        EngineDied, and from then on the same error, unless its reason may have passed.
+        """
+        async with self._in_use():
+            return (await self._started()).info
+
+    async def ask(self, question: protocol.Suggest) -> Answer:
+        """Have the engine answer, after the questions before this one.
+
+        Raises what `load` raises, EngineDied if the engine ends meanwhile, and EngineError if
+        llama.cpp fails.
+        """
+        began = time.monotonic()
+        async with self._in_use(), self._turn:
+            turn = time.monotonic()
+            engine = await self._started()
+            started = time.monotonic()
+            try:
+                result = await engine.ask(question)
+            except EngineDied as error:
+                self._strike(engine, error)
+                raise
+        self._strikes = 0
+        return Answer(result, _ms(turn - began), _ms(started - turn))
+
+    async def drain(self) -> None:
+        """Wait until no question is left, then end the engine."""
+        await self._unused.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """End the engine, also one that is being started."""
+        for task in (self._retirement, self._loading):
+            if task is not None:
+                task.cancel()
+        async with self._changing:
+            if self._engine is not None:
+                await self._engine.close()
+                self._engine = None
+
+    @contextlib.asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        """Keep the engine while the block runs. The last user to leave starts its idle time."""
+        self._users += 1
+        self._unused.clear()
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+                if self._idle:
+                    self._retirement = asyncio.create_task(self._retire())
+
+    async def _retire(self) -> None:
+        await asyncio.sleep(self._idle)
+        async with self._changing:
+            if (engine := self.engine) is not None:
+                self._engine = None
+                log.info("no request for %.0f s: unloading the model", self._idle)
+                await engine.close()
+
+    async def _started(self) -> EngineProcess:
+        if self.engine is not None:
+            return self.engine
+        if self.failure is not None and time.monotonic() < self._try_at:
+            raise self.failure
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._start())
+            self._loading.add_done_callback(retrieve_error)
+        return await asyncio.shield(self._loading)
+
+    async def _start(self) -> EngineProcess:
+        try:
+            async with self._in_use(), self._changing:
+                if self._strikes:
+                    await asyncio.sleep(0.1 * 2 ** min(self._strikes, STRIKES))
+                file = _file_identity(Path(self._load.path))
+                self._engine = engine = await self._spawn()
+                self._file = file
+        except EngineError as error:
+            self._engine = None
+            self._strikes += 1
+            self._give_up(error)
+            log.error("%s", error.message)
+            raise
+        finally:
+            self._loading = None
+        self.failure = None
+        info = engine.info
+        log.info(
+            "loaded %s on %s, %d threads, %s kernels, in %.0f ms (engine pid %d)",
+            info.description, info.device, info.threads, info.kernels, info.load_ms, engine.pid,
+        )  # fmt: skip
+        return engine
+
+    async def _spawn(self) -> EngineProcess:
+        """Start an engine, with the installed llama.cpp where the chosen build does not work.
+
+        A home may be shared with a machine that lacks the build's GPU or libraries.
+        """
+        build = builds.chosen(self._paths)
+        if build is not None:
+            try:
+                return await self._spawn_with(build)
+            except EngineDied as error:
+                log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
+        return await self._spawn_with(None)
+
+    async def _spawn_with(self, build: Path | None) -> EngineProcess:
+        """Start an engine. After a crash, try again with fewer kernels, then without the GPU."""
+        last: EngineDied | None = None
+        for gpu, without in self._attempts():
+            kernels = tuple(name for name in KERNELS if name not in without)
+            if last is not None:
+                log.warning(
+                    "the engine died of %s at its first decode: trying gpu %s, kernels %s",
+                    last.cause, gpu, " or ".join(kernels),
+                )  # fmt: skip
+            load = msgspec.structs.replace(self._load, gpu=gpu, kernels=kernels)
+            try:
+                engine = await EngineProcess.spawn(load, self._command, build)
+            except EngineDied as error:
+                if not error.crash:
+                    raise
+                last = error
+                continue
+            if gpu == self._load.gpu and without != self.crashed:
+                self.crashed = without
+                crashes.remember(self._paths, without)
+            return engine
+        assert last is not None
+        raise last
+
+    def _attempts(self) -> dict[tuple[Any, frozenset[Kernels]], None]:
+        """Pairs to try in order: a setting for the GPU, and the kernels to leave out."""
+        optional: list[frozenset[Kernels]] = [
+            frozenset(), frozenset({"repacked"}), frozenset({"own"}), frozenset({"repacked", "own"})
+        ]  # fmt: skip
+        left_out = [self.crashed | more for more in optional]
+        return dict.fromkeys(
+            (gpu, without) for gpu in (self._load.gpu, "off") for without in left_out
+        )
+
+    def _strike(self, engine: EngineProcess, error: EngineDied) -> None:
+        """Count a crash while answering."""
+        if engine is not self._engine:
+            return  # it has been counted
+        self._engine = None
+        self._strikes += 1
+        log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)
+        if self._strikes >= STRIKES:
+            self._give_up(
+                error
+                if error.passing
+                else EngineError(
+                    f"the engine died {STRIKES} times in a row, last of {error.cause}",
+                    "`llmsuggestd restart` tries again; `llmsuggestd logs` may say why",
+                )
+            )
+
+    def _give_up(self, error: EngineError) -> None:
+        """Keep the reason why there is no engine, and until when none is started."""
+        self.failure = error
+        pause = PAUSE if self._strikes >= STRIKES else 0.0
+        self._try_at = time.monotonic() + pause if error.passing else math.inf
+
+
+def retrieve_error(task: asyncio.Task[Any]) -> None:
+    """Mark a task's error as retrieved. It is logged and kept; perhaps nobody awaits the task."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _file_identity(path: Path) -> tuple[int, ...]:
+    """Inode, size and modification time, which change with the file; empty without a file."""
+    try:
+        info = path.stat()
+    except OSError:
+        return ()
+    return (info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
