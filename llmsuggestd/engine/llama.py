@@ -10,19 +10,17 @@ this module.
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 import numpy as np
-from llama_cpp import _ggml
 
 from llmsuggestd.engine import kernels as own_kernels
-from llmsuggestd.engine.offload import Size
+from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
+from llmsuggestd.engine.model_file import open_model
 from llmsuggestd.engine.protocol import Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 from llmsuggestd.engine.threads import Threads
@@ -43,13 +41,6 @@ how long a cancelled request goes on."""
 
 ABORTED = 2
 """What llama_decode returns when its abort callback said so."""
-
-GPU, INTEGRATED_GPU = 1, 2
-"""ggml's device types (ggml-backend.h); 0 is the CPU, 3 an accelerator beside it."""
-
-
-class LlamaError(Exception):
-    """llama.cpp could not do it; the message is its own where it gave one."""
 
 
 class Cancelled(Exception):
@@ -82,19 +73,6 @@ class StopFlag:
         return self._text[0] != b"\0"
 
 
-class Device(NamedTuple):
-    """A device that ggml sees."""
-
-    name: str
-    description: str
-    is_gpu: bool
-    integrated: bool
-    """Whether it is a GPU that shares the memory of the CPU."""
-    free: int
-    """Bytes of its memory that are free."""
-    total: int
-
-
 class Llama:
     """A loaded model and its context.
 
@@ -113,7 +91,7 @@ class Llama:
         context: int,
         kernels: Kernels,
     ) -> None:
-        _capture_log()
+        capture_log()
         C.llama_backend_init()
         if kernels == "own":
             own_kernels.register()
@@ -136,7 +114,7 @@ class Llama:
         self._context = self._new_context(context, threads)
         self._memory = C.llama_get_memory(self._context)
         self.stop = StopFlag()
-        _stops.append(self.stop)
+        stops.append(self.stop.__bool__)
         C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
         self.before_decode: Callable[[], None] = lambda: None
         """Called before each batch."""
@@ -172,7 +150,7 @@ class Llama:
             params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
         handle = C.llama_init_from_model(self._model, params)
         if not handle:
-            raise LlamaError(_last_error("llama.cpp could not make a context"))
+            raise LlamaError(last_error("llama.cpp could not make a context"))
         return handle
 
     def _tokens_never_chosen(self) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -340,7 +318,7 @@ class Llama:
             raise Cancelled
         if code != 0:
             self.forget()
-            raise LlamaError(_last_error(f"llama_decode returned {code}"))
+            raise LlamaError(last_error(f"llama_decode returned {code}"))
         if not outputs:
             return np.empty((0, self.vocabulary), np.float32)
         logits = np.stack(
@@ -359,98 +337,6 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-class Header(NamedTuple):
-    """What has to be known of a model before it is loaded."""
-
-    size: Size
-    file_type: int | None
-    """The mix of types of its weights (llama.h, `enum llama_ftype`), if it says."""
-
-
-def read_header(path: Path, context: int) -> Header:
-    """Read a model's header. Raises LlamaError as loading does."""
-    _capture_log()
-    params = C.llama_model_default_params()
-    params.vocab_only = True
-    model = _load(path, params)
-    architecture = _metadata(model, "general.architecture")
-
-    def number(key: str, otherwise: str = "") -> int:
-        value = _metadata(model, f"{architecture}.{key}") or otherwise
-        if not value.isdigit():
-            raise LlamaError(f"its header says {value!r} for {key}")
-        return int(value)
-
-    heads = number("attention.head_count")
-    cached_heads = number("attention.head_count_kv", otherwise=str(heads))
-    embedding = number("embedding_length")
-    size = Size(
-        weights=path.stat().st_size,
-        layers=number("block_count") + 1,
-        # keys and values, float16
-        cache_per_layer=context * embedding * cached_heads // heads * 2 * 2,
-    )
-    file_type = _metadata(model, "general.file_type")
-    C.llama_model_free(model)
-    return Header(size, int(file_type) if file_type.isdigit() else None)
-
-
-def _metadata(model: Any, key: str) -> str:
-    buffer = ctypes.create_string_buffer(256)
-    C.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
-    return buffer.value.decode()
-
-
-def devices() -> list[Device]:
-    """The devices that this build of llama.cpp sees, with their memory."""
-    _capture_log()
-    C.llama_backend_init()
-    lib = _ggml.libggml
-    lib.ggml_backend_dev_count.restype = ctypes.c_size_t
-    lib.ggml_backend_dev_get.restype = ctypes.c_void_p
-    lib.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    for name in ("name", "description"):
-        getattr(lib, f"ggml_backend_dev_{name}").restype = ctypes.c_char_p
-        getattr(lib, f"ggml_backend_dev_{name}").argtypes = [ctypes.c_void_p]
-    lib.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    lib.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_size_t)] * 2
-    found = []
-    for index in range(lib.ggml_backend_dev_count()):
-        handle = lib.ggml_backend_dev_get(index)
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        lib.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
-        found.append(
-            Device(
-                name=lib.ggml_backend_dev_name(handle).decode(),
-                description=lib.ggml_backend_dev_description(handle).decode(),
-                is_gpu=lib.ggml_backend_dev_type(handle) in (GPU, INTEGRATED_GPU),
-                integrated=lib.ggml_backend_dev_type(handle) == INTEGRATED_GPU,
-                free=free.value,
-                total=total.value,
-            )
-        )
-    return found
-
-
-def gpus() -> list[Device]:
-    """The GPUs that llama.cpp will put layers on: integrated ones only where there is no other."""
-    found = [device for device in devices() if device.is_gpu]
-    return [device for device in found if not device.integrated] or found
-
-
-def build() -> str:
-    """The build of llama.cpp, as a word that changes when it does."""
-    base = ctypes.CDLL(str(next(Path(C.__file__).parent.glob("lib/*ggml-base*"))))
-    base.ggml_version.restype = base.ggml_commit.restype = ctypes.c_char_p
-    return f"{C.__version__}+ggml-{base.ggml_version().decode()}-{base.ggml_commit().decode()}"
-
-
-def system_info() -> str:
-    """The instruction sets and features that the build uses on this machine."""
-    text: bytes = C.llama_print_system_info()
-    return text.decode().strip()
-
-
 def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
     params = C.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
@@ -461,45 +347,4 @@ def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
     if extra_buffers:
         # what is repacked is a copy: a mapped file would stay in memory beside it
         params.load_mode = C.LLAMA_LOAD_MODE_NONE
-    return _load(path, params)
-
-
-def _load(path: Path, params: Any) -> Any:
-    model = C.llama_model_load_from_file(os.fsencode(path), params)
-    if not model:
-        raise LlamaError(_last_error("llama.cpp could not load it"))
-    return model
-
-
-_log: deque[str] = deque(maxlen=50)
-_stops: list[StopFlag] = []
-_ERROR_LEVEL = 4
-_WARNING_LEVEL = 3
-_CONTINUED_LEVEL = 5
-
-
-@C.llama_log_callback  # type: ignore[untyped-decorator]
-def _on_log(level: int, text: bytes, _: object) -> None:
-    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date.
-
-    That a decode failed which we have stopped is no news, nor that the context has room for more
-    than one candidate as long as the model was trained for.
-    """
-    if any(_stops) or b"> n_ctx_train" in text:
-        return
-    line = text.decode(errors="replace")
-    if level == _ERROR_LEVEL:
-        _log.append(line.strip())
-    if level in (_ERROR_LEVEL, _WARNING_LEVEL):
-        sys.stderr.write(line)
-
-
-def _capture_log() -> None:
-    C.llama_log_set(_on_log, None)
-
-
-def _last_error(otherwise: str) -> str:
-    """llama.cpp's first error since the last call: what came after follows from it."""
-    message = next((line for line in _log if line), otherwise)
-    _log.clear()
-    return message
+    return open_model(path, params)

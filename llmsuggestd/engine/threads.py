@@ -1,11 +1,10 @@
-"""How the engine's threads share the machine with Lean, which keeps it busy while its user waits.
+"""How many threads an engine decodes with, and how they wait for each other.
 
-llama.cpp's threads meet after each of some thousand operations of an answer. On a free core the
-fastest way to wait there is to spin; on one that somebody else wants that is the slowest, since a
-thread that spins uses up its share of the core, and the one it waits for then waits for a core. So
-there are as many threads as free cores, and they spin; where there are none, they sleep
-(`Manners`). One that sleeps gets its core back at once if the kernel knows that it wants it for
-short times only (`ask_for_short_slices`).
+llama.cpp's threads meet after each operation, some thousand times per answer. On a free core,
+spinning is the fastest way to wait. On a contended core it is the slowest: it burns the time slice
+that the awaited thread needs. So there are as many threads as free cores, and they spin; without a
+free core they sleep (`AdaptiveThreads`). A thread that sleeps gets its core back at once if it has
+asked the kernel for short time slices (`ask_for_short_slices`).
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class Threads(NamedTuple):
     """For our own kernels, where they are used: nearly all of the work in a few long operations."""
 
 
-def threads_in_a_crowd(threads: int, parameters: int, *, own_kernels: bool) -> Threads:
+def threads_when_contended(threads: int, parameters: int, *, own_kernels: bool) -> Threads:
     """Threads for a model where no core is free, of the number it has otherwise.
 
     To sleep and be woken takes about 0.1 ms, so only what computes for longer than that between two
@@ -186,18 +185,18 @@ PASSING: Final = 0.001
 handed us a request."""
 
 
-class Manners:
+class AdaptiveThreads:
     """Takes as many threads as there are free cores, and has them spin only there."""
 
     def __init__(
-        self, threads: int, use_threads: Callable[[Threads], None], *, crowded: Threads | None
+        self, threads: int, use_threads: Callable[[Threads], None], *, contended: Threads | None
     ) -> None:
-        """`threads` are the most to use, and `crowded` those to use where no core is free.
+        """`threads` are the most to use, and `contended` those to use where no core is free.
 
         With None there are always as many.
         """
         self._threads = threads
-        self._crowded = crowded
+        self._contended = contended
         self._use_threads = use_threads
         self._spinning = Spinning()
         self._looked = 0.0
@@ -220,10 +219,10 @@ class Manners:
         # twice in a row, or it is only passing
         free = free_cores(min(others, self._others))
         self._others, self._looked = others, time.monotonic()
-        count = self._threads if self._crowded is None else min(self._threads, free)
+        count = self._threads if self._contended is None else min(self._threads, free)
         threads = Threads(count, count)
-        if self._crowded is not None and free <= 1:
-            threads = self._crowded
+        if self._contended is not None and free <= 1:
+            threads = self._contended
         self._spinning.set(max(threads) <= free)
         self._use_threads(threads)
 

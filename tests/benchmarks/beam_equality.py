@@ -27,7 +27,7 @@ import transformers
 
 from llmsuggestd.convert import convert
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.__main__ import Engine
+from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.prompt import build_prompt, suggestion_text
 from llmsuggestd.engine.search import Floats, beam_search
 

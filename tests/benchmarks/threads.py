@@ -1,9 +1,9 @@
-"""What the engine's manners are worth (`llmsuggestd/engine/threads.py`).
+"""What the engine's adaptive threads are worth (`llmsuggestd/engine/threads.py`).
 
     python -m tests.benchmarks.threads [--rounds 8] [--model GGUF] [--others 0 1 2 3 4 8]
 
 Five suggestions of 16 tokens beside so many busy processes, in milliseconds: the medians of
-three ways to wait: all threads spin, all sleep, and with manners. Without
+three ways to wait: all threads spin, all sleep, and adaptive. Without
 --model it takes the starter; `tests.benchmarks.shapes` makes larger ones.
 """
 
@@ -19,21 +19,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from llmsuggestd.engine.threads import Manners, Threads
+from llmsuggestd.engine.threads import AdaptiveThreads, Threads
 from llmsuggestd.models import store
 from tests.benchmarks.engine import busy, fresh_goals
 
-WAYS: Final = {"spinning": "10000", "sleeping": "0", "manners": "10000"}
+WAYS: Final = {"spinning": "10000", "sleeping": "0", "adaptive": "10000"}
 """Each with its `GOMP_SPINCOUNT`, which libgomp reads once; so each is a process of its own."""
 
 
 def measure(model: str, way: str, rounds: int) -> float:
     """The median of some answers, in milliseconds, in this process."""
     from llmsuggestd.engine import protocol
-    from llmsuggestd.engine.__main__ import Engine
+    from llmsuggestd.engine.engine import Engine
 
-    if way != "manners":
-        Manners._look = _all_threads  # type: ignore[assignment]
+    if way != "adaptive":
+        AdaptiveThreads._look = _all_threads  # type: ignore[assignment]
     engine = Engine(protocol.Load(model, "off", 0, 2048))
     times = []
     for goal in fresh_goals(rounds, seed=1):
@@ -44,8 +44,8 @@ def measure(model: str, way: str, rounds: int) -> float:
     return 1000 * statistics.median(times)
 
 
-def _all_threads(manners: Manners) -> None:
-    manners._use_threads(Threads(manners._threads, manners._threads))
+def _all_threads(threads: AdaptiveThreads) -> None:
+    threads._use_threads(Threads(threads._threads, threads._threads))
 
 
 def in_a_process(model: str, way: str, rounds: int) -> float:

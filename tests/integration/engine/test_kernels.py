@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmsuggestd.engine import kernels, protocol
-from llmsuggestd.engine.__main__ import choose_kernels
+from llmsuggestd.engine.engine import choose_kernels
 from llmsuggestd.engine.protocol import KERNELS, Kernels
 from llmsuggestd.models import store
 
@@ -18,7 +18,7 @@ from llmsuggestd.models import store
 FIRST_TOKENS = """
 import json, sys
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.__main__ import Engine
+from llmsuggestd.engine.engine import Engine
 
 path, own = sys.argv[1:]
 kernels = ("own", "plain") if own == "own" else ("plain",)

@@ -13,10 +13,12 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from llmsuggestd.engine import __main__ as process
+from llmsuggestd.engine import engine as engine_module
 from llmsuggestd.engine import llama, protocol
-from llmsuggestd.engine.__main__ import Engine
-from llmsuggestd.engine.llama import Cancelled, Device, Llama, LlamaError
+from llmsuggestd.engine.devices import Device
+from llmsuggestd.engine.engine import Engine
+from llmsuggestd.engine.llama import Cancelled, Llama
+from llmsuggestd.engine.llama_log import LlamaError
 from llmsuggestd.engine.prompt import build_prompt
 from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine.threads import Spinning
@@ -25,7 +27,7 @@ from llmsuggestd.models import store
 LOADS = """
 from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine import protocol
-from llmsuggestd.engine.__main__ import Engine
+from llmsuggestd.engine.engine import Engine
 Engine(protocol.Load({path!r}, "off", 1, 1024, True))
 """
 
@@ -153,7 +155,7 @@ def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
 ) -> None:
     """With a GPU that is made up: this build ignores how many layers should be on one."""
     big = Device("CUDA0", "a GPU", is_gpu=True, integrated=False, free=2**40, total=2**40)
-    monkeypatch.setattr(process, "gpus", lambda: [big])
+    monkeypatch.setattr(engine_module, "gpus", lambda: [big])
     tried: list[int] = []
     load_model = llama._load_model
 

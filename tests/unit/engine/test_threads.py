@@ -14,11 +14,11 @@ import pytest
 
 from llmsuggestd.engine import cgroup, threads
 from llmsuggestd.engine.threads import (
-    Manners,
+    AdaptiveThreads,
     Threads,
     free_cores,
-    threads_in_a_crowd,
     threads_to_use,
+    threads_when_contended,
 )
 
 
@@ -39,11 +39,11 @@ def test_small_models_get_few_threads(cores: int, parameters: int, threads: int)
         (1, 10**10, Threads(1, 1), Threads(1, 1)),
     ],
 )
-def test_few_threads_in_a_crowd(
+def test_few_threads_when_contended(
     threads: int, parameters: int, own: Threads, theirs: Threads
 ) -> None:
-    assert threads_in_a_crowd(threads, parameters, own_kernels=True) == own
-    assert threads_in_a_crowd(threads, parameters, own_kernels=False) == theirs
+    assert threads_when_contended(threads, parameters, own_kernels=True) == own
+    assert threads_when_contended(threads, parameters, own_kernels=False) == theirs
 
 
 class Machine:
@@ -72,10 +72,10 @@ class Machine:
         """Keep the number, if it is the same for both."""
         self.threads = threads.llama if threads.llama == threads.kernels else threads
 
-    def manners(self, threads: int, crowded: int | Threads | None) -> Manners:
-        if isinstance(crowded, int):
-            crowded = Threads(crowded, crowded)
-        return Manners(threads, self._use, crowded=crowded)
+    def adaptive(self, threads: int, contended: int | Threads | None) -> AdaptiveThreads:
+        if isinstance(contended, int):
+            contended = Threads(contended, contended)
+        return AdaptiveThreads(threads, self._use, contended=contended)
 
     @property
     def state(self) -> tuple[int | Threads, bool]:
@@ -101,10 +101,10 @@ def test_as_many_threads_as_free_cores(
 ) -> None:
     machine = Machine(monkeypatch)
     machine.others = [others]
-    for (most, crowded), state in (((4, 4), large), ((2, 1), small)):
-        machine.manners(most, crowded).before_request()
+    for (most, contended), state in (((4, 4), large), ((2, 1), small)):
+        machine.adaptive(most, contended).before_request()
         assert machine.state == state
-    ours = machine.manners(4, Threads(1, 2))
+    ours = machine.adaptive(4, Threads(1, 2))
     ours.before_request()
     assert machine.state == (large if others < 3 else (Threads(1, 2), False))
 
@@ -115,31 +115,31 @@ def test_a_number_that_the_user_sets_stays(
 ) -> None:
     machine = Machine(monkeypatch)
     machine.others = [others]
-    machine.manners(4, None).before_request()
+    machine.adaptive(4, None).before_request()
     assert machine.state == (4, spinning)
 
 
 def test_what_only_passes_by_is_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
     machine.others = [3, 0]
-    machine.manners(4, 4).before_request()
+    machine.adaptive(4, 4).before_request()
     assert machine.state == (4, True)
 
 
 def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
-    manners = machine.manners(4, 4)
-    manners.before_request()
+    threads = machine.adaptive(4, 4)
+    threads.before_request()
     machine.others = [2]
     seen = []
     for seconds in (0.001, 0.1, 0.1):  # the first is too soon to look, the second may be passing
         machine.now += seconds
-        manners.before_decode()
+        threads.before_decode()
         seen.append(machine.threads)
     assert seen == [4, 4, 2]
     machine.others = [0]
     machine.now += 0.1
-    manners.before_decode()
+    threads.before_decode()
     assert machine.state == (4, True)
 
 
@@ -169,7 +169,7 @@ def test_threads_of_half_a_processor_sleep(monkeypatch: pytest.MonkeyPatch) -> N
     """To spin would use up the quota."""
     machine = Machine(monkeypatch)
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: 0.5)
-    machine.manners(1, 1).before_request()
+    machine.adaptive(1, 1).before_request()
     assert machine.state == (1, False)
 
 

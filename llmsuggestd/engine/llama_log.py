@@ -1,0 +1,49 @@
+"""llama.cpp's log: its errors become messages, its warnings go to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+
+import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
+
+
+class LlamaError(Exception):
+    """llama.cpp could not do it; the message is its own where it gave one."""
+
+
+_log: deque[str] = deque(maxlen=50)
+stops: list[Callable[[], bool]] = []
+"""For each context, whether its decode is being stopped, and so fails on purpose."""
+_ERROR_LEVEL = 4
+_WARNING_LEVEL = 3
+_CONTINUED_LEVEL = 5
+
+
+@C.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _: object) -> None:
+    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date.
+
+    That a decode failed which we have stopped is no news, nor that the context has room for more
+    than one candidate as long as the model was trained for.
+    """
+    if any(stopped() for stopped in stops) or b"> n_ctx_train" in text:
+        return
+    line = text.decode(errors="replace")
+    if level == _ERROR_LEVEL:
+        _log.append(line.strip())
+    if level in (_ERROR_LEVEL, _WARNING_LEVEL):
+        sys.stderr.write(line)
+
+
+def capture_log() -> None:
+    """Have llama.cpp write its log here."""
+    C.llama_log_set(_on_log, None)
+
+
+def last_error(otherwise: str) -> str:
+    """llama.cpp's first error since the last call: what came after follows from it."""
+    message = next((line for line in _log if line), otherwise)
+    _log.clear()
+    return message
