@@ -22,10 +22,14 @@ COMPAT_PORTS: Final = {"llmstep": 6000, "tutorial": 5000, "leancopilot": 23337, 
 """The compatibility listeners, each with the port that its client asks by default."""
 
 
+MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""The pattern of a model's id, for Python's `re` and for JSON Schema. It can be a file's name."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings, with their defaults (docs/reference/config.md)."""
 
-    model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "starter"
+    model: Annotated[str, msgspec.Meta(pattern=MODEL_ID)] = "starter"
     """The id of the model to serve, one that is installed."""
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT

@@ -21,12 +21,13 @@ from rich.table import Table
 
 from llmsuggestd.cli import print_json
 from llmsuggestd.cli.signals import terminating
-from llmsuggestd.convert import DEFAULT_QUANT, RECIPES, Summary, convert
+from llmsuggestd.convert import Summary, convert
 from llmsuggestd.convert import check as checking
 from llmsuggestd.convert.check import CheckReport
 from llmsuggestd.convert.samples import BUILT_IN, read_samples
 from llmsuggestd.errors import ModelError
 from llmsuggestd.models.checkpoints import find_checkpoint
+from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +41,7 @@ from llmsuggestd.models.checkpoints import find_checkpoint
 @click.option(
     "-q",
     "--quant",
-    type=click.Choice(list(RECIPES), case_sensitive=False),
+    type=click.Choice(QUANTS, case_sensitive=False),
     default=DEFAULT_QUANT,
     show_default=True,
     help="How many bits a weight gets, and how they are laid out.",

@@ -18,15 +18,14 @@ from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
-from llmsuggestd.models.store import size_text
 from llmsuggestd.paths import get_paths
+from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
+from llmsuggestd.units import size_text
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from llmsuggestd.models.pull import Plan, Pulled
-
-QUANTS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_NL")
 
 
 @click.group("models")
@@ -101,7 +100,7 @@ def catalogue(as_json: bool) -> None:
     "-q",
     "--quant",
     type=click.Choice(QUANTS, case_sensitive=False),
-    default="Q4_K_M",
+    default=DEFAULT_QUANT,
     show_default=True,
     help="What a checkpoint is converted to.",
 )

@@ -6,6 +6,6 @@ Python: `llmsuggestd.convert.convert`.
 
 from llmsuggestd.convert.conversion import Summary, convert
 from llmsuggestd.convert.metadata import Source
-from llmsuggestd.convert.recipe import DEFAULT_QUANT, RECIPES
+from llmsuggestd.convert.recipe import RECIPES
 
-__all__ = ["DEFAULT_QUANT", "RECIPES", "Source", "Summary", "convert"]
+__all__ = ["RECIPES", "Source", "Summary", "convert"]

@@ -36,10 +36,12 @@ from llmsuggestd.convert.gguf_file import (
 from llmsuggestd.convert.layout import ModelTensor, model_tensors, slots
 from llmsuggestd.convert.metadata import Source, find_source, make_writer
 from llmsuggestd.convert.quantize import library, quantize_rows, row_bytes
-from llmsuggestd.convert.recipe import DEFAULT_QUANT, RECIPES, Recipe, tensor_type
+from llmsuggestd.convert.recipe import RECIPES, Recipe, tensor_type
 from llmsuggestd.convert.tokenizer import Tokenizer, read_tokenizer
 from llmsuggestd.engine.threads import granted_processors
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
+from llmsuggestd.quants import DEFAULT_QUANT
+from llmsuggestd.units import size_text
 
 # Elements of one run: large enough that starting it costs nothing next to quantising it, small
 # enough that a few of them (4 bytes each, and copies) stay far below a hundred megabytes.
@@ -203,14 +205,10 @@ def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
     free = shutil.disk_usage(output.parent).free
     if free < needed + SPARE_BYTES:
         raise LlmsuggestdError(
-            f"{output.parent}: not enough room: the file takes {_size(needed)},"
-            f" {_size(free)} are free",
+            f"{output.parent}: not enough room: the file takes {size_text(needed)},"
+            f" {size_text(free)} are free",
             "Make room, or choose another place.",
         )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 @contextmanager

@@ -36,7 +36,6 @@ RECIPES = {
         Recipe("IQ4_NL", LlamaFileType.MOSTLY_IQ4_NL, Type.IQ4_NL),
     )
 }
-DEFAULT_QUANT = "Q4_K_M"
 
 # Where a row is not a whole number of 256-element blocks, the type with 32-element blocks that
 # takes its place.

@@ -21,13 +21,11 @@ from llmsuggestd.daemon.schema import (
     Readiness,
     Status,
     Stopping,
-    StreamEnd,
     SuggestAnswer,
     SuggestRequest,
     SwitchRequest,
 )
 from llmsuggestd.daemon.suggester import Busy
-from llmsuggestd.engine.protocol import Suggestion
 from llmsuggestd.models import store
 
 log = logging.getLogger(__name__)
@@ -53,17 +51,11 @@ MAX_STREAMS: Final = 16
     "/v1/suggest",
     body=SuggestRequest,
     answer=SuggestAnswer,
-    media={NDJSON: (Suggestion, StreamEnd)},
     errors=(409, 422, 503, 504),
 )
-async def suggest(request: web.Request, body: SuggestRequest) -> Answer:
+async def suggest(request: web.Request, body: SuggestRequest) -> SuggestAnswer:
     """Suggestions for a goal."""
-    answer = await request.app[DAEMON].suggest(body)
-    if not body.stream:
-        return answer
-    end = StreamEnd(True, answer.model, answer.cached, answer.truncated, answer.timings)
-    lines = msgspec.json.Encoder().encode_lines([*answer.suggestions, end])
-    return web.Response(body=lines, content_type=NDJSON)
+    return await request.app[DAEMON].suggest(body)
 
 
 @CALLS.declare("GET", "/v1/status", answer=Status)

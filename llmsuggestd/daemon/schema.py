@@ -10,12 +10,13 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from llmsuggestd.engine.protocol import Kernels, Suggestion
+from llmsuggestd.config import MODEL_ID
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, Kernels, Suggestion
 
 MAX_BODY: Final = 2**20
 """Bytes of a request's body."""
 
-MAX_COUNT: Final = 32
+MAX_COUNT: Final = MAX_CANDIDATES
 """Suggestions of one request."""
 
 MAX_TOKENS: Final = 512
@@ -25,12 +26,11 @@ MAX_TOKENS: Final = 512
 # (`\s` is not the same in both)
 _GOAL: Final = r"^[ \t\n\v\f\r]*[^ \t\n\v\f\r\x00][^\x00]*$"
 _PREFIX: Final = r"^[^\x00]*$"
-_MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 PATTERNS: Final = {
     _GOAL: "text, more than white space and without NUL characters",
     _PREFIX: "text without NUL characters",
-    _MODEL_ID: "a name of letters, digits, `.`, `_` and `-`",
+    MODEL_ID: "a name of letters, digits, `.`, `_` and `-`",
 }
 """What each pattern means, for error messages."""
 
@@ -48,7 +48,7 @@ Prefix = Annotated[
     str, Meta(max_length=4_000, pattern=_PREFIX, description="How the tactic must begin.")
 ]
 ModelId = Annotated[
-    str, Meta(pattern=_MODEL_ID, description="The id of an installed model, without a path.")
+    str, Meta(pattern=MODEL_ID, description="The id of an installed model, without a path.")
 ]
 
 
@@ -75,9 +75,6 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
         Annotated[str, Meta(max_length=200)] | None,
         Meta(description="Who asks: a newer request of the same client supersedes the older."),
     ] = None
-    stream: Annotated[
-        bool, Meta(description="Answer with one JSON object a line instead of one object.")
-    ] = False
 
 
 class Timings(Struct):
@@ -103,16 +100,6 @@ class SuggestAnswer(Struct):
     truncated: Annotated[
         bool, Meta(description="The goal was longer than the context and has lost hypotheses.")
     ]
-    timings: Timings
-
-
-class StreamEnd(Struct):
-    """The last line of a streamed answer; each line before it is a `Suggestion`."""
-
-    done: Literal[True]
-    model: str
-    cached: bool
-    truncated: bool
     timings: Timings
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from llmsuggestd.engine import kernels, protocol
 from llmsuggestd.engine.devices import gpus
 from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
-from llmsuggestd.engine.llama import MAX_WIDTH, Llama
+from llmsuggestd.engine.llama import Llama
 from llmsuggestd.engine.llama_log import LlamaError
 from llmsuggestd.engine.model_file import read_header
 from llmsuggestd.engine.offload import fewer, layers_to_offload
 from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
+from llmsuggestd.engine.protocol import MAX_CANDIDATES
 from llmsuggestd.engine.search import beam_search, sample
 from llmsuggestd.engine.threads import (
     AdaptiveThreads,
@@ -57,7 +58,7 @@ class Engine:
         began = time.monotonic()
         self.threads.before_request()
         llama = self.llama
-        width = min(request.n, MAX_WIDTH)
+        width = min(request.n, MAX_CANDIDATES)
         positions = min(llama.context, llama.trained_context)
         # candidates first spell out what is taken back of the prefix
         longest = request.max_tokens + (MAX_TAKEN_BACK if request.prefix else 0)

@@ -1,10 +1,9 @@
 """llama.cpp, as much of it as the search needs: one model, one prompt, many candidates.
 
-All candidates live in one context with a unified KV cache, where a cell belongs to any number of
-sequences. The candidates are sequences 0 to `width` - 1, which share the prompt's cells, and each
-others' where they branch. The sequences from MAX_WIDTH on hold the last prompts and stay, so that
-the next one can keep the part that it shares with one of them. Only the engine's process imports
-this module.
+All candidates live in one context with a unified KV cache, in which a cell belongs to any number of
+sequences. The candidates are sequences 0 to `width` - 1. They share the prompt's cells, and each
+other's where they branch. The sequences from MAX_CANDIDATES on hold the last prompts and stay, so
+that the next prompt can keep the part that it shares with one of them.
 """
 
 from __future__ import annotations
@@ -21,18 +20,15 @@ import numpy as np
 from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
 from llmsuggestd.engine.model_file import open_model
-from llmsuggestd.engine.protocol import Kernels
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 from llmsuggestd.engine.threads import Threads
-
-MAX_WIDTH = 32
-"""Candidates at a time; the daemon allows no more."""
 
 MAX_PROMPTS = 4
 """Prompts that are kept: Lean elaborates some theorems at the same time, and each goes through its
 own goals."""
 
-MAX_SEQUENCES = MAX_WIDTH + MAX_PROMPTS + 1
+MAX_SEQUENCES = MAX_CANDIDATES + MAX_PROMPTS + 1
 """Of a context: a new prompt begins as a copy, before an old one gives way."""
 
 PROMPT_CHUNK = 256
@@ -118,7 +114,7 @@ class Llama:
         C.llama_set_abort_callback(self._context, self.stop.callback, self.stop.data)
         self.before_decode: Callable[[], None] = lambda: None
         """Called before each batch."""
-        self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_WIDTH), 0, 1)
+        self._batch = C.llama_batch_init(max(PROMPT_CHUNK, MAX_CANDIDATES), 0, 1)
         self.context = int(C.llama_n_ctx(self._context))
         self.trained_context = int(C.llama_model_n_ctx_train(self._model))
         self.vocabulary = int(C.llama_vocab_n_tokens(self._vocab))
@@ -140,7 +136,7 @@ class Llama:
     def _new_context(self, context: int, threads: int) -> Any:
         params = C.llama_context_default_params()
         params.n_ctx = context
-        params.n_batch = params.n_ubatch = max(PROMPT_CHUNK, MAX_WIDTH)
+        params.n_batch = params.n_ubatch = max(PROMPT_CHUNK, MAX_CANDIDATES)
         params.n_seq_max = MAX_SEQUENCES
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
@@ -212,7 +208,7 @@ class Llama:
         Returns the log probabilities of the next token, shape (vocabulary,). When it is
         cancelled, what is decoded so far stays for the next prompt.
         """
-        for candidate in range(MAX_WIDTH):
+        for candidate in range(MAX_CANDIDATES):
             C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
         sequence, shared = self._place(prompt)
         kept = self._prompts[sequence]
@@ -246,7 +242,7 @@ class Llama:
         source = max(common, key=lambda sequence: common[sequence], default=None)
         shared = 0 if source is None else common[source]
 
-        sequence = next(s for s in range(MAX_WIDTH, MAX_SEQUENCES) if s not in kept)
+        sequence = next(s for s in range(MAX_CANDIDATES, MAX_SEQUENCES) if s not in kept)
         if source is not None and shared:
             C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
             # the next goal of a proof takes the place of the last, of which it has most
@@ -269,7 +265,7 @@ class Llama:
         """Extend candidates by one token each, in one batch: a `search.Step`."""
         slots = self._slots
         alive = {slots[parent] for parent in parents}
-        free = [slot for slot in range(MAX_WIDTH) if slot not in alive]
+        free = [slot for slot in range(MAX_CANDIDATES) if slot not in alive]
         taken = set(self._prompts)  # a prompt's sequence is only ever copied
         new: list[int] = []
         copies: list[tuple[int, int]] = []

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from llmsuggestd.engine import cgroup
 from llmsuggestd.environment import LIBRARY_PATHS
+from llmsuggestd.units import size_text
 
 CRASHES: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
 """The signals with which the system ends a process for what it did itself."""
@@ -93,9 +94,9 @@ def out_of_memory(what: str, model_bytes: int | None = None) -> tuple[str, str]:
     """The message and hint where memory is short; `what` is how that was noticed."""
     sizes = []
     if model_bytes is not None:
-        sizes.append(f"the model has {_size(model_bytes)}")
+        sizes.append(f"the model has {size_text(model_bytes)}")
     if (available := memory_available()) is not None:
-        sizes.append(f"{_size(available)} of memory are available")
+        sizes.append(f"{size_text(available)} of memory are available")
     message = f"{what} ({', '.join(sizes)})" if sizes else what
     smaller = "take a smaller model (`llmsuggestd models list`) or a smaller `context`"
     return message, f"close what else needs memory, or {smaller}; then ask again"
@@ -151,7 +152,3 @@ def _library_hint(words: str, variables: Mapping[str, str]) -> str:
         f"`unset {' '.join(set_here)}`, then `llmsuggestd restart`: it puts other libraries before"
         " the system's"
     )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -22,6 +22,9 @@ import msgspec
 MAX_FRAME = 16 * 2**20
 """Bytes; far above any goal the daemon lets through. A longer frame means a broken peer."""
 
+MAX_CANDIDATES: Final = 32
+"""Candidates that one request may have decoded at a time."""
+
 _LENGTH = struct.Struct(">I")
 
 

@@ -22,8 +22,8 @@ from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, fetch, partial_path, retrying
 from llmsuggestd.models.trial import Trial, first_suggestion
 from llmsuggestd.paths import Paths, make_private
-
-DEFAULT_QUANT: Final = "Q4_K_M"
+from llmsuggestd.quants import DEFAULT_QUANT
+from llmsuggestd.units import size_text
 
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
@@ -305,7 +305,7 @@ def _they_are(repo: str, files: dict[str, RemoteFile]) -> str:
     if not files:
         return "look at its page: does it have model.safetensors or pytorch_model.bin?"
     return "pull one of: " + ", ".join(
-        f"{repo}/{name} ({store.size_text(file.bytes)})" for name, file in sorted(files.items())
+        f"{repo}/{name} ({size_text(file.bytes)})" for name, file in sorted(files.items())
     )
 
 

@@ -17,10 +17,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from llmsuggestd.config import MODEL_ID
 from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
 from llmsuggestd.models import gguf
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.units import size_text
 
 STARTER: Final = "starter"
 SHIPPED: Final = Path(__file__).with_name("starter.gguf")
@@ -29,7 +31,6 @@ SHIPPED: Final = Path(__file__).with_name("starter.gguf")
 SPARE_BYTES: Final = 64 * 2**20
 """What a new model leaves free on the disk."""
 
-MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a model id may be: a file name that cannot leave its directory."""
 
 
@@ -74,7 +75,7 @@ def _changed(path: Path) -> int:
 
 def check_id(model_id: str) -> str:
     """The id itself. Raises UsageError if it cannot be one."""
-    if not MODEL_ID.fullmatch(model_id):
+    if not re.fullmatch(MODEL_ID, model_id):
         raise UsageError(
             f"{model_id!r} cannot be a model's id", "an id is letters, digits, `.`, `_` and `-`"
         )
@@ -86,7 +87,7 @@ def find(paths: Paths, model_id: str) -> Model:
 
     Raises ModelError, naming what is installed, if there is none.
     """
-    if MODEL_ID.fullmatch(model_id):
+    if re.fullmatch(MODEL_ID, model_id):
         for model in installed(paths):
             if model.id == model_id:
                 return model
@@ -113,7 +114,7 @@ def installed(paths: Paths) -> list[Model]:
     return [
         Model(file.stem, file, file.stat().st_size)
         for file in files
-        if file.suffix == ".gguf" and MODEL_ID.fullmatch(file.stem) and file.is_file()
+        if file.suffix == ".gguf" and re.fullmatch(MODEL_ID, file.stem) and file.is_file()
     ]
 
 
@@ -232,11 +233,6 @@ def free_bytes(paths: Paths) -> int:
     """Bytes free on the models' disk."""
     there = next(folder for folder in (paths.data, *paths.data.parents) if folder.exists())
     return shutil.disk_usage(there).free
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _without_commit(source: str) -> str:

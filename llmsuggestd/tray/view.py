@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from llmsuggestd.models.store import size_text
+from llmsuggestd.units import size_text
 
 Status = dict[str, Any]
 """The daemon's status as the API gives it."""

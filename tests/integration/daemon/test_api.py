@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmsuggestd.daemon.schema import Status, StreamEnd
-from llmsuggestd.engine.protocol import Suggestion
+from llmsuggestd.daemon.schema import Status
 from tests.conftest import Home
 from tests.support import raw
 
@@ -27,27 +26,6 @@ def text_of(home: Home, path: str) -> str:
         status, _, body = raw.answer(sock)
     assert status == 200
     return body.decode()
-
-
-def test_a_streamed_answer_is_the_answer_line_by_line(served: Home) -> None:
-    _, whole = served.curl("/v1/suggest", body={"goal": GOAL, "n": 4})
-    with raw.connect(served, "socket") as sock:
-        sock.sendall(raw.post("/v1/suggest", {"goal": GOAL, "n": 4, "stream": True}))
-        status, headers, body = raw.answer(sock)
-    assert status == 200
-    assert headers["content-type"].startswith("application/x-ndjson")
-    *lines, last = body.splitlines()
-    suggestions = [msgspec.json.decode(line, type=Suggestion) for line in lines]
-    assert [msgspec.to_builtins(s) for s in suggestions] == whole["suggestions"]
-    end = msgspec.json.decode(last, type=StreamEnd)
-    assert end.done
-    assert end.cached
-
-
-def test_a_streamed_request_fails_like_any_other(served: Home) -> None:
-    code, answer = served.curl("/v1/suggest", body={"goal": "", "stream": True})
-    assert code == 400
-    assert answer["error"]["code"] == "invalid_request"
 
 
 def test_events_tell_what_changes(served: Home) -> None:

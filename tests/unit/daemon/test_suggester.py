@@ -169,7 +169,6 @@ async def test_what_determines_the_answer_is_in_the_key(
         assert not (await ask(suggester, **{"goal": "g"} | fields)).cached
     same: list[dict[str, Any]] = [
         {"client": "c"},
-        {"stream": True},
         {"temperature": 0.9},
         {"seed": 5},
     ]

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from llmsuggestd.cli import models as cli_models
-from llmsuggestd.cli.models import QUANTS
 from llmsuggestd.convert import RECIPES
 from llmsuggestd.errors import InputError, UsageError
 from llmsuggestd.models import hub, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import RemoteFile, Repository
 from llmsuggestd.models.pull import Target, _choose, _default_id, parse
+from llmsuggestd.quants import QUANTS
 
 COMMIT = "0" * 40
 

@@ -13,6 +13,7 @@ from llmsuggestd.errors import LlmsuggestdError, ModelError, UsageError
 from llmsuggestd.models import store
 from llmsuggestd.models.store import Record
 from llmsuggestd.paths import Paths
+from llmsuggestd.units import size_text
 
 REPO = "owner/name@" + "0" * 40
 
@@ -160,4 +161,4 @@ def test_a_file_that_cannot_be_read_is_listed_without_details(paths: Paths) -> N
     [(3_708_096, "3.7 MB"), (999_900_000, "999.9 MB"), (5_550_000_000, "5.55 GB")],
 )
 def test_sizes_are_short(count: int, words: str) -> None:
-    assert store.size_text(count) == words
+    assert size_text(count) == words
