@@ -1,9 +1,14 @@
-# Shortcuts for people who work on llmsuggestd. README.md has the two commands everyone needs.
+# Shortcuts for people who work on llmsuggestd: `make help`. README.md has the two commands everyone
+# needs.
 
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: demo test lint format bench starter dist deb starter-from-scratch eval
+
+.PHONY: help demo test lint format bench starter dist deb starter-from-scratch eval
+
+help:                         ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -20,8 +20,9 @@ from llmsuggestd.errors import LlmsuggestdError, UsageError
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+"""One JSON object per line."""
+
 API_HINT: Final = "`GET /openapi.json` on the daemon's socket describes every call"
-"""One JSON object a line."""
 
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a request's body must have arrived."""
@@ -65,7 +66,7 @@ class Call:
     """The statuses of its own errors; those of access and of wrong bodies go without saying."""
     statuses: Mapping[int, type[Struct]]
     """Further statuses that are no errors."""
-    media: Mapping[str, type[Struct] | tuple[type[Struct], ...] | None]
+    media: Mapping[str, type[Struct] | None]
     """Further media types of the answer."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -91,7 +92,7 @@ class Calls:
         answer: type[Struct] | None = None,
         errors: tuple[int, ...] = (),
         statuses: Mapping[int, type[Struct]] | None = None,
-        media: Mapping[str, type[Struct] | tuple[type[Struct], ...] | None] | None = None,
+        media: Mapping[str, type[Struct] | None] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated function as the handler of a call; its docstring's first line
         is the summary."""

@@ -26,7 +26,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     types: list[type[Struct]] = [ErrorAnswer]
     for call in calls:
         types += [t for t in (call.body, call.answer, *call.statuses.values()) if t is not None]
-        types += [t for media in call.media.values() for t in _types(media)]
+        types += [t for t in call.media.values() if t is not None]
     (_, components) = msgspec.json.schema_components(
         list(dict.fromkeys(types)), ref_template="#/components/schemas/{name}"
     )
@@ -59,11 +59,11 @@ def _operation(call: Call) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if call.answer is not None:
         content[JSON] = {"schema": _reference(call.answer)}
-    for name, media in call.media.items():
-        lines = [_reference(type_) for type_ in _types(media)]
-        # of a stream, the schema of each line
+    for name, line in call.media.items():
         kind = "object" if name == JSON else "string"
-        content[name] = {"schema": {"type": kind}} | ({"x-each-line": lines} if lines else {})
+        # the schema of each line of a stream
+        each = {} if line is None else {"x-each-line": [_reference(line)]}
+        content[name] = {"schema": {"type": kind}} | each
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status, type_ in call.statuses.items():
         responses[str(status)] = {
@@ -92,12 +92,6 @@ def _operation(call: Call) -> dict[str, Any]:
             "content": {JSON: {"schema": _reference(call.body)}},
         }
     return operation
-
-
-def _types(media: type[Struct] | tuple[type[Struct], ...] | None) -> tuple[type[Struct], ...]:
-    if media is None:
-        return ()
-    return media if isinstance(media, tuple) else (media,)
 
 
 def _reference(type_: type[Struct]) -> dict[str, str]:
