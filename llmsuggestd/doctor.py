@@ -21,7 +21,7 @@ from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds, crashes
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
-from llmsuggestd.models import store
+from llmsuggestd.models import gguf, store
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 from llmsuggestd.version import __version__
@@ -151,6 +151,10 @@ def _model(paths: Paths, model_id: str) -> Finding:
             f"{model.path} is not the starter model of this version",
             "`llmsuggestd install` puts it in place",
         )
+    try:
+        gguf.check(model.path, any_architecture=True)
+    except LlmsuggestdError as error:
+        return Finding("model", "failed", error.message, error.hint)
     return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
 
 

@@ -144,7 +144,7 @@ def pull(
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
 @click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
 @click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")

@@ -82,7 +82,7 @@ def serve(requests: Requests, replies: BinaryIO) -> None:
     try:
         engine = Engine(load)
     except LlamaError as error:
-        send(protocol.Failed(None, "model", str(error)))
+        send(protocol.Failed(None, "model", str(error), error.hint))
         return
     send(engine.loaded)
     while True:

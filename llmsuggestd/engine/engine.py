@@ -126,7 +126,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
     """
     path = Path(load.path)
     found = gpus()
-    size, file_type = read_header(path, load.context)
+    size, file_type, corrections = read_header(path, load.context)
     layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], size)
     while True:
         try:
@@ -136,6 +136,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
                 threads=load.threads or usable_cores(),
                 context=load.context,
                 kernels=choose_kernels(load, file_type, layers),
+                corrections=corrections,
             )
         except LlamaError as error:
             if layers == 0:

@@ -221,7 +221,7 @@ class EngineProcess:
         if isinstance(reply, protocol.Loaded):
             self._loaded.set_result(reply)
         elif reply.id is None:
-            self._loaded.set_exception(self._load_failed(reply.message))
+            self._loaded.set_exception(self._load_failed(reply))
         else:
             self._settle(reply.id, reply)
 
@@ -235,11 +235,12 @@ class EngineProcess:
             else:
                 future.set_exception(EngineError(f"llama.cpp: {reply.message}", "ask again"))
 
-    def _load_failed(self, words: str) -> LoadFailed:
-        message = f"the model could not be loaded: {words}"
-        if postmortem.is_out_of_memory(words):
+    def _load_failed(self, reply: protocol.Failed) -> LoadFailed:
+        message = f"the model could not be loaded: {reply.message}"
+        if postmortem.is_out_of_memory(reply.message):
             return LoadFailed(*postmortem.out_of_memory(message, self._model_bytes), passing=True)
-        return LoadFailed(message, "`llmsuggestd install` puts a sound starter model in place")
+        otherwise = "`llmsuggestd install` puts a sound starter model in place"
+        return LoadFailed(message, reply.hint or otherwise)
 
 
 def file_size(path: Path) -> int | None:

@@ -19,10 +19,11 @@ import numpy as np
 
 from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
-from llmsuggestd.engine.model_file import open_model
+from llmsuggestd.engine.model_file import open_model, overrides
 from llmsuggestd.engine.protocol import MAX_CANDIDATES, Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 from llmsuggestd.engine.threads import Threads
+from llmsuggestd.engine.tokenizer import Corrections
 
 MAX_PROMPTS = 4
 """Prompts that are kept: Lean elaborates some theorems at the same time, and each goes through its
@@ -86,6 +87,7 @@ class Llama:
         threads: int,
         context: int,
         kernels: Kernels,
+        corrections: Corrections | None = None,
     ) -> None:
         capture_log()
         C.llama_backend_init()
@@ -93,7 +95,9 @@ class Llama:
             own_kernels.register()
         self.kernels = kernels
         self.gpu_layers = gpu_layers
-        self._model = _load_model(path, gpu_layers, extra_buffers=kernels == "repacked")
+        self._model = _load_model(
+            path, gpu_layers, extra_buffers=kernels == "repacked", corrections=corrections or {}
+        )
         self._context: Any = None
         try:
             self._prepare(context, threads)
@@ -333,8 +337,12 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _load_model(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
+def _load_model(
+    path: Path, gpu_layers: int, *, extra_buffers: bool, corrections: Corrections
+) -> Any:
     params = C.llama_model_default_params()
+    keys = overrides(corrections)  # which must live until the model is loaded
+    params.kv_overrides = keys
     params.n_gpu_layers = gpu_layers
     if gpu_layers == 0:  # use none: without this, a GPU still computes long prompts
         params.split_mode = C.LLAMA_SPLIT_MODE_NONE

@@ -10,7 +10,14 @@ import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 
 
 class LlamaError(Exception):
-    """llama.cpp could not do it; the message is its own where it gave one."""
+    """llama.cpp could not do it; the message is its own where it gave one.
+
+    `hint` is what to do about it, if that is known.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 _log: deque[str] = deque(maxlen=50)
@@ -37,9 +44,16 @@ def _on_log(level: int, text: bytes, _: object) -> None:
         sys.stderr.write(line)
 
 
-def capture_log() -> None:
-    """Have llama.cpp write its log here."""
-    C.llama_log_set(_on_log, None)
+@C.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_quiet_log(level: int, text: bytes, _: object) -> None:
+    """Keep errors for messages, and nothing else."""
+    if level == _ERROR_LEVEL:
+        _log.append(text.decode(errors="replace").strip())
+
+
+def capture_log(*, warnings: bool = True) -> None:
+    """Have llama.cpp write its log here; without `warnings`, nothing of it is passed on."""
+    C.llama_log_set(_on_log if warnings else _on_quiet_log, None)
 
 
 def last_error(otherwise: str) -> str:

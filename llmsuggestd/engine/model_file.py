@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 
+from llmsuggestd import filekind
+from llmsuggestd.engine import tokenizer
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error
 from llmsuggestd.engine.offload import Size
+from llmsuggestd.engine.tokenizer import Corrections
 
 
 class Header(NamedTuple):
@@ -19,14 +23,19 @@ class Header(NamedTuple):
     size: Size
     file_type: int | None
     """The mix of types of its weights (llama.h, `enum llama_ftype`), if it says."""
+    corrections: Corrections
+    """What the file should say of its tokenizer and does not."""
 
 
 def read_header(path: Path, context: int) -> Header:
-    """Read a model's header. Raises LlamaError as loading does."""
-    capture_log()
+    """Read a model's header. Raises LlamaError as loading does, or if its tokenizer is unknown."""
+    capture_log(warnings=False)  # loading warns again, of what is not corrected
     params = C.llama_model_default_params()
     params.vocab_only = True
-    model = open_model(path, params)
+    try:
+        model = open_model(path, params)
+    finally:
+        capture_log()
     architecture = _metadata(model, "general.architecture")
 
     def number(key: str, otherwise: str = "") -> int:
@@ -45,8 +54,34 @@ def read_header(path: Path, context: int) -> Header:
         cache_per_layer=context * embedding * cached_heads // heads * 2 * 2,
     )
     file_type = _metadata(model, "general.file_type")
+    corrections = _corrections(model, architecture)
     C.llama_model_free(model)
-    return Header(size, int(file_type) if file_type.isdigit() else None)
+    return Header(size, int(file_type) if file_type.isdigit() else None, corrections)
+
+
+def _corrections(model: Any, architecture: str) -> Corrections:
+    vocab = C.llama_model_get_vocab(model)
+    size = int(C.llama_vocab_n_tokens(vocab))
+    end = _metadata(model, tokenizer.END_KEY)
+    facts = tokenizer.Facts(
+        architecture,
+        _metadata(model, tokenizer.MODEL_KEY),
+        _metadata(model, tokenizer.PRE_KEY),
+        int(end) if end.isdigit() else None,
+        size,
+    )
+
+    def number_of(text: str) -> int | None:
+        data = text.encode()
+        return next((i for i in range(size) if C.llama_vocab_get_text(vocab, i) == data), None)
+
+    try:
+        found = tokenizer.corrections(facts, number_of)
+    except tokenizer.Unknown as error:
+        raise LlamaError(str(error), error.hint) from None
+    for key, value in found.items():
+        sys.stderr.write(f"{key} is missing or wrong in the file; {value} is used\n")
+    return found
 
 
 def _metadata(model: Any, key: str) -> str:
@@ -59,5 +94,21 @@ def open_model(path: Path, params: Any) -> Any:
     """Open a model's file with `llama_model_params`. Raises LlamaError."""
     model = C.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise LlamaError(last_error("llama.cpp could not load it"))
+        message = last_error("llama.cpp could not load it")
+        kind = filekind.recognise(path)
+        if kind is not None and kind.what != filekind.GGUF:
+            raise LlamaError(f"{path.name} is {kind.what}", kind.remedy)
+        raise LlamaError(message)
     return model
+
+
+def overrides(corrections: Corrections) -> Any:
+    """Corrections as llama.cpp takes them: an array that an empty key ends."""
+    result = (C.llama_model_kv_override * (len(corrections) + 1))()
+    for entry, (key, value) in zip(result, corrections.items(), strict=False):
+        entry.key = key.encode()
+        if isinstance(value, str):
+            entry.tag, entry.value.val_str = C.LLAMA_KV_OVERRIDE_TYPE_STR, value.encode()
+        else:
+            entry.tag, entry.value.val_i64 = C.LLAMA_KV_OVERRIDE_TYPE_INT, value
+    return result

@@ -114,6 +114,8 @@ class Failed(msgspec.Struct, tag="failed"):
     id: int | None
     code: str
     message: str
+    hint: str = ""
+    """What to do about it, where that is known."""
 
 
 Request = Load | Suggest | Cancel

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from llmsuggestd import filekind
+from llmsuggestd.engine import tokenizer
 from llmsuggestd.errors import InputError
 
 MAGIC: Final = b"GGUF"
@@ -40,6 +41,16 @@ _CHUNK: Final = 2**20
 _HIGHEST_COUNT: Final = 2**20
 """Of keys and of tensors; real files have hundreds."""
 
+_TOKENS_KEY: Final = "tokenizer.ggml.tokens"
+_VERSIONS: Final = {
+    1: "version 1, which llama.cpp no longer reads",
+    1 << 24: "version 1, for big-endian machines",
+    2 << 24: "version 2, for big-endian machines",
+    3 << 24: "version 3, for big-endian machines",
+}
+_NEWER: Final = "a version that is newer than this llama.cpp"
+_ANOTHER: Final = "take another file of this model, or convert its checkpoint"
+
 _TENSORS: Final = ("token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight")
 _BLOCK_TENSORS: Final = (
     "attn_norm.weight", "attn_norm.bias", "attn_qkv.weight", "attn_qkv.bias", "attn_output.weight",
@@ -47,6 +58,10 @@ _BLOCK_TENSORS: Final = (
     "ffn_down.weight", "ffn_down.bias",
 )  # fmt: skip
 """What llama.cpp wants of a GPT-NeoX."""
+
+
+class TooShort(InputError):
+    """The file ends before its header does, as the beginning of a download."""
 
 
 class WrongArchitecture(InputError):
@@ -78,6 +93,8 @@ class Header:
     tensors: list[Tensor]
     data_start: int
     file_bytes: int
+    tokens: tuple[bytes, ...] = ()
+    """The vocabulary, if it was asked for."""
 
     @property
     def quantisation(self) -> str | None:
@@ -90,11 +107,14 @@ class Header:
         return value if isinstance(value, str) else None
 
 
-def read_header(path: Path) -> Header:
-    """Read a file's header. Raises InputError if it is no GGUF file, or ends too early."""
+def read_header(path: Path, *, vocabulary: bool = False) -> Header:
+    """Read a file's header, with its `vocabulary` if that is wanted.
+
+    Raises InputError if it is no GGUF file, TooShort if it ends before its header does.
+    """
     try:
         with path.open("rb") as file:
-            return _Reader(path, file).header()
+            return _Reader(path, file, vocabulary=vocabulary).header()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
@@ -120,34 +140,45 @@ def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[s
     Another architecture than GPT-NeoX is refused, or with `any_architecture` warned of. Raises
     InputError saying what is wrong.
     """
-    header = read_header(path)
+    header = read_header(path, vocabulary=True)
+    return header, check_header(header, str(path), any_architecture=any_architecture)
+
+
+def check_header(header: Header, where: str, *, any_architecture: bool = False) -> list[str]:
+    """Check a header that was read with its vocabulary; return warnings.
+
+    `where` names the file in errors, which are those of `check`.
+    """
     warnings: list[str] = []
     found = header.text("general.architecture")
     if found != ARCHITECTURE:
-        error = WrongArchitecture(path.name, found)
+        error = WrongArchitecture(Path(where).name, found)
         if not any_architecture:
             raise error
         warnings.append(error.message)
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         raise InputError(
-            f"{path}: is one of {parts} parts of a model", "join them with llama-gguf-split --merge"
+            f"{where}: is one of {parts} parts of a model",
+            "join them with llama-gguf-split --merge",
         )
-    _check_extent(path, header)
-    _check_parts(path, header)
+    _check_extent(where, header)
+    warnings += _check_tokenizer(where, header)
+    if found == ARCHITECTURE:
+        _check_tensors(where, header)
     prompt = header.text(PROMPT_KEY)
     if prompt is None:
         warnings.append(
-            f"{path.name} does not say how it wants to be asked; if it was not trained on"
+            f"{Path(where).name} does not say how it wants to be asked; if it was not trained on"
             f" {PROMPT}, its suggestions will be nonsense"
         )
     elif prompt != PROMPT:
         raise InputError(
-            f"{path}: wants to be asked as {prompt!r}", f"llmsuggestd asks as {PROMPT}"
+            f"{where}: wants to be asked as {prompt!r}", f"llmsuggestd asks as {PROMPT}"
         )
-    return header, warnings
+    return warnings
 
 
-def _check_extent(path: Path, header: Header) -> None:
+def _check_extent(where: str, header: Header) -> None:
     """Check that the file is as long as its tensors need."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
@@ -156,42 +187,70 @@ def _check_extent(path: Path, header: Header) -> None:
             block, size = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.kind)]
         except (ValueError, KeyError):
             raise InputError(
-                f"{path}: {tensor.name} is of a type this llama.cpp does not know ({tensor.kind})"
+                f"{where}: {tensor.name} is of a type this llama.cpp does not know ({tensor.kind})"
             ) from None
         end = header.data_start + tensor.offset + prod(tensor.shape) // block * size
         if end > header.file_bytes:
             raise InputError(
-                f"{path}: cut short: {tensor.name} ends at byte {end} of a file of"
+                f"{where}: cut short: {tensor.name} ends at byte {end} of a file of"
                 f" {header.file_bytes}",
                 "fetch it again",
             )
 
 
-def _check_parts(path: Path, header: Header) -> None:
-    """Check that it has a tokenizer, and of a GPT-NeoX that no tensor is missing."""
-    tokens = header.metadata.get("tokenizer.ggml.tokens")
-    if header.text("tokenizer.ggml.model") is None or not isinstance(tokens, int):
-        raise InputError(f"{path}: has no tokenizer", "it is not a whole model")
-    if header.text("general.architecture") != ARCHITECTURE:
-        return
-    found = {tensor.name: tensor.shape for tensor in header.tensors}
+def _check_tokenizer(where: str, header: Header) -> list[str]:
+    """Check that text becomes tokens as the model was trained; warn of what the file lacks."""
+    model, tokens = header.text(tokenizer.MODEL_KEY), header.tokens
+    if model is None or not tokens:
+        raise InputError(f"{where}: has no tokenizer", "it is not a whole model")
+    if model == tokenizer.BYTE_LEVEL_BPE and not header.metadata.get("tokenizer.ggml.merges"):
+        raise InputError(
+            f"{where}: its tokenizer has no merges (tokenizer.ggml.merges)",
+            "take another file, or convert its checkpoint again",
+        )
+    if len(set(tokens)) != len(tokens):  # which ends llama.cpp's process
+        twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
+        raise InputError(
+            f"{where}: two tokens are {twice.decode(errors='replace')!r}",
+            "take another file, or convert its checkpoint again",
+        )
+    rows = next((t.shape[-1] for t in header.tensors if t.name == "token_embd.weight"), len(tokens))
+    if rows != len(tokens):
+        raise InputError(f"{where}: has {len(tokens)} tokens, but embeddings for {rows}")
+    numbers = {token: number for number, token in enumerate(tokens)}
+    end = header.metadata.get(tokenizer.END_KEY)
+    facts = tokenizer.Facts(
+        header.text("general.architecture") or "",
+        model,
+        header.text(tokenizer.PRE_KEY) or "",
+        end if isinstance(end, int) else None,
+        len(tokens),
+    )
+    try:
+        found = tokenizer.corrections(facts, lambda text: numbers.get(text.encode()))
+    except tokenizer.Unknown as error:
+        raise InputError(f"{where}: {error}", error.hint) from None
+    return [f"{key} is missing or wrong there; {value} is used" for key, value in found.items()]
+
+
+def _check_tensors(where: str, header: Header) -> None:
+    """Check that no tensor of a GPT-NeoX is missing."""
+    found = {tensor.name for tensor in header.tensors}
     layers = header.metadata.get(f"{ARCHITECTURE}.block_count")
     if not isinstance(layers, int) or not 0 < layers <= _HIGHEST_COUNT:
-        raise InputError(f"{path}: does not say how many layers it has")
+        raise InputError(f"{where}: does not say how many layers it has")
     wanted = [f"blk.{layer}.{part}" for layer in range(layers) for part in _BLOCK_TENSORS]
     for name in (*_TENSORS, *wanted):
         if name not in found:
-            raise InputError(f"{path}: the tensor {name} is missing", "it is not a whole model")
-    if found["token_embd.weight"][-1] != tokens:
-        raise InputError(
-            f"{path}: has {tokens} tokens, but embeddings for {found['token_embd.weight'][-1]}"
-        )
+            raise InputError(f"{where}: the tensor {name} is missing", "it is not a whole model")
 
 
 class _Reader:
     """Reads a header from the start of a file, a piece at a time."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, *, vocabulary: bool = False) -> None:
+        self._vocabulary = vocabulary
+        self._tokens: tuple[bytes, ...] = ()
         self._path = path
         self._file = file
         self._bytes = path.stat().st_size
@@ -211,12 +270,17 @@ class _Reader:
         metadata = {}
         for _ in range(keys):
             key = self._text()
-            metadata[key] = self._value(self._number("<I"))
+            kind = self._number("<I")
+            if self._vocabulary and key == _TOKENS_KEY:
+                metadata[key] = self._read_tokens(kind)
+            else:
+                metadata[key] = self._value(kind)
         listed = [self._tensor() for _ in range(tensors)]
         alignment = metadata.get("general.alignment", ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= _CHUNK:
             raise InputError(f"{self._path}: its alignment is {alignment}")
-        return Header(metadata, listed, -(-self._at // alignment) * alignment, self._bytes)
+        data_start = -(-self._at // alignment) * alignment
+        return Header(metadata, listed, data_start, self._bytes, self._tokens)
 
     def _counts(self) -> tuple[int, int]:
         """Read how it begins: how many tensors and how many keys there are."""
@@ -224,11 +288,16 @@ class _Reader:
             raise filekind.refusal(self._path, filekind.GGUF)
         version: int = self._number("<I")
         if version not in (2, 3):
-            raise InputError(
-                f"{self._path}: is GGUF of version {version}, or of another byte order",
-                "llama.cpp's gguf-py has converters; this program reads versions 2 and 3",
-            )
+            raise InputError(f"{self._path}: is GGUF of {_VERSIONS.get(version, _NEWER)}", _ANOTHER)
         return self._count(), self._count()
+
+    def _read_tokens(self, kind: int) -> int:
+        """Read the vocabulary, an array of texts; return how many there are."""
+        if (kind, self._number("<I")) != (_ARRAY, _STRING):
+            raise InputError(f"{self._path}: is damaged: its tokens are no texts")
+        length = self._length()
+        self._tokens = tuple(self._take(self._number("<Q")) for _ in range(length))
+        return length
 
     def _tensor(self) -> Tensor:
         name = self._text()
@@ -245,9 +314,7 @@ class _Reader:
             return self._text()
         if kind != _ARRAY:
             raise InputError(f"{self._path}: is damaged: a value of type {kind}")
-        inner, length = self._number("<I"), self._number("<Q")
-        if length > self._bytes:
-            raise InputError(f"{self._path}: is damaged: an array of {length} values")
+        inner, length = self._number("<I"), self._length()
         if inner in _SCALARS:
             self._skip(length * struct.calcsize(_SCALARS[inner]))
         elif inner == _STRING:
@@ -255,6 +322,12 @@ class _Reader:
                 self._skip(self._number("<Q"))
         else:
             raise InputError(f"{self._path}: is damaged: an array of type {inner}")
+        return length
+
+    def _length(self) -> int:
+        length: int = self._number("<Q")
+        if length > self._bytes:
+            raise TooShort(f"{self._path}: is cut short, or damaged: an array of {length} values")
         return length
 
     def _count(self) -> int:
@@ -288,7 +361,7 @@ class _Reader:
         if missing <= 0:
             return
         if self._at + count > self._bytes:
-            raise InputError(f"{self._path}: is no GGUF file, or is cut short", "fetch it again")
+            raise TooShort(f"{self._path}: is cut short, or damaged", "fetch it again")
         self._data += self._file.read(max(missing, _CHUNK))
         if self._at + count > len(self._data):
             raise InputError(f"{self._path}: became shorter while it was read")

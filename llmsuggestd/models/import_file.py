@@ -31,6 +31,10 @@ def import_file(
     InputError if it is not what it must be, ModelError if it does not work here or its id is
     taken, LlmsuggestdError if there is no room; then nothing is left behind.
     """
+    if file.is_dir():
+        raise InputError(
+            f"{file}: is a folder", "`llmsuggestd convert` makes a GGUF file of a checkpoint's"
+        )
     header, warnings = gguf.check(file, any_architecture=any_architecture)
     file = file.resolve()
     model_id = store.check_id(file.stem if name is None else name)

@@ -166,9 +166,9 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         store.check_room(paths, plan.needed_bytes)
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
-            _fetch_all(job, repository.files, _KindCheck(job))
+            _fetch_all(job, repository.files, _HeaderCheck(job))
             file = _checked_file(job)
-        except gguf.WrongArchitecture:
+        except (gguf.WrongArchitecture, _Refused):
             downloads.clear(folder)
             raise
         watcher.stage("trying it", "", 0, 0)
@@ -381,25 +381,46 @@ def _converted_bytes(folder: Path, quant: str) -> int:
     return size
 
 
-class _KindCheck:
-    """Looks at a GGUF file's beginning, so that nobody waits for gigabytes of the wrong kind."""
+class _Refused(InputError):
+    """What has come of a file shows that it cannot be used."""
+
+
+class _HeaderCheck:
+    """Looks at a GGUF file's header as it comes, so that nobody waits for gigabytes in vain."""
 
     def __init__(self, job: _Job) -> None:
-        self._folder = job.folder
-        self._file = None if job.options.any_architecture else job.ready_made
+        self._job = job
+        self._enough = _ENOUGH_FOR_THE_KIND
 
     def __call__(self) -> None:
-        """Raise InputError if enough has come, and it is of another architecture."""
-        if self._file is None or bytes_here(self._folder, self._file) < _ENOUGH_FOR_THE_KIND:
+        """Raise _Refused or WrongArchitecture if enough has come to see that it cannot be used."""
+        file, folder = self._job.ready_made, self._job.folder
+        if file is None or bytes_here(folder, file) < self._enough:
             return
-        path = self._folder / self._file.local_name
-        kind = gguf.architecture(path if path.exists() else partial_path(self._folder, self._file))
-        if kind is not None and kind != gguf.ARCHITECTURE:
-            raise gguf.WrongArchitecture(self._file.name, kind)
-        self._file = None
+        path = folder / file.local_name
+        path = path if path.exists() else partial_path(folder, file)
+        try:
+            self._look_at(path, file)
+        except gguf.TooShort:
+            self._enough *= 4
+        except gguf.WrongArchitecture:
+            raise
+        except InputError as error:
+            message = error.message.replace(str(path), file.name)
+            raise _Refused(message, error.hint) from None
+        else:
+            self._enough = file.bytes + 1
+
+    def _look_at(self, path: Path, file: RemoteFile) -> None:
+        any_kind = self._job.options.any_architecture
+        kind = gguf.architecture(path)  # comes first, long before the header's end
+        if not any_kind and kind not in (None, gguf.ARCHITECTURE):
+            raise gguf.WrongArchitecture(file.name, kind)
+        header = replace(gguf.read_header(path, vocabulary=True), file_bytes=file.bytes)
+        gguf.check_header(header, file.name, any_architecture=any_kind)
 
 
-def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _KindCheck | None = None) -> None:
+def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _HeaderCheck | None = None) -> None:
     def advance(count: int) -> None:
         job.watcher.advance(count)
         if check is not None:

@@ -159,16 +159,58 @@ def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
     tried: list[int] = []
     load_model = llama._load_model
 
-    def load_if_it_fits(path: Path, gpu_layers: int, extra_buffers: bool) -> Any:
+    def load_if_it_fits(path: Path, gpu_layers: int, **options: Any) -> Any:
         tried.append(gpu_layers)
         if gpu_layers > 0:
             raise LlamaError("out of memory")
-        return load_model(path, gpu_layers, extra_buffers)
+        return load_model(path, gpu_layers, **options)
 
     monkeypatch.setattr(llama, "_load_model", load_if_it_fits)
     load = protocol.Load(str(store.SHIPPED), "auto", 1, 1024, ("plain",))
     assert Engine(load).loaded.device == "CPU"
     assert tried == [7, 4, 2, 0]
+
+
+def edited(folder: Path, *changes: tuple[bytes, bytes]) -> Path:
+    """The starter with stretches of bytes changed for others of the same length."""
+    data = store.SHIPPED.read_bytes()
+    for old, new in changes:
+        assert old in data
+        assert len(old) == len(new)
+        data = data.replace(old, new, 1)
+    path = folder / "edited.gguf"
+    path.write_bytes(data)
+    return path
+
+
+NO_PRE = (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE")
+NO_END = (b"ggml.eos_token_id", b"ggml.eos_tokeN_id")
+
+
+def test_what_a_file_lacks_of_its_tokenizer_is_made_good(engine: Engine, tmp_path: Path) -> None:
+    text = build_prompt("a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a + 123 < c", "")
+    path = str(edited(tmp_path, NO_PRE, NO_END))
+    found = Engine(protocol.Load(path, "off", 1, 512, ("plain",))).llama
+    assert found.tokenize(text) == engine.llama.tokenize(text)
+    assert found.ends == engine.llama.ends
+    uncorrected = Llama(Path(path), gpu_layers=0, threads=1, context=512, kernels="plain")
+    assert uncorrected.tokenize(text) != engine.llama.tokenize(text)
+    assert uncorrected.ends != engine.llama.ends
+
+
+def test_a_tokenizer_that_cannot_be_right_is_refused(tmp_path: Path) -> None:
+    path = str(edited(tmp_path, (b"olmo", b"dbrx")))
+    with pytest.raises(LlamaError, match="its text is split as by dbrx") as caught:
+        Engine(protocol.Load(path, "off", 1, 512, ("plain",)))
+    assert "llmsuggestd convert" in caught.value.hint
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(LlamaError, match=r"m\.gguf is a pointer of git-lfs") as caught:
+        Engine(protocol.Load(str(path), "off", 1, 512, ("plain",)))
+    assert "git lfs pull" in caught.value.hint
 
 
 def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:

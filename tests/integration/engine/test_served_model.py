@@ -410,6 +410,14 @@ async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
     assert not model.crashed  # that was no crash
 
 
+async def test_a_file_that_is_no_model_is_named_with_a_remedy(paths: Paths, tmp_path: Path) -> None:
+    pointer = tmp_path / "pointer.gguf"
+    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 12345678\n")
+    with pytest.raises(LoadFailed, match=r"pointer\.gguf is a pointer of git-lfs") as caught:
+        await started(served(load(pointer), paths))
+    assert "git lfs pull" in caught.value.hint
+
+
 async def test_an_engine_that_talks_nonsense_is_ended(paths: Paths) -> None:
     nonsense = (sys.executable, "-c", "print('hello, I am not an engine at all')")
     model = served(load(), paths, nonsense)

@@ -89,6 +89,37 @@ def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> Non
     assert not ready_made.home.paths.downloads.exists()
 
 
+def test_a_wrong_tokenizer_is_refused_before_the_file_is_fetched(ready_made: Puller) -> None:
+    file = ready_made.hub.repos[REPO] / "tuned.gguf"
+    data = SHIPPED.read_bytes().replace(b"olmo", b"dbrx", 1)
+    file.write_bytes(data + bytes(4_000_000))
+    ready_made.hub.rate = 2e6
+    result = ready_made.run("pull", REPO)
+    assert result.returncode == ExitCode.INPUT
+    assert "llmsuggestd: tuned.gguf: its text is split as by dbrx" in result.stderr
+    assert ready_made.hub.sent["tuned.gguf"] < file.stat().st_size / 4
+    assert not ready_made.home.paths.downloads.exists()
+
+
+def test_a_file_that_does_not_say_how_text_is_split_answers_as_well(
+    ready_made: Puller, tmp_path: Path
+) -> None:
+    home, old = ready_made.home, tmp_path / "old.gguf"
+    data = SHIPPED.read_bytes()
+    old.write_bytes(data.replace(b"tokenizer.ggml.pre", b"tokenizer.ggml.prE", 1))
+    result = ready_made.run("import", str(old))
+    assert result.returncode == 0, result.stderr
+    assert "tokenizer.ggml.pre is missing or wrong there; olmo is used" in result.stderr
+    home.install_starter()
+    home.serve()
+    goal = "a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a < c"
+    answers = []
+    for model in ("starter", "old"):
+        assert ready_made.run("use", model).returncode == 0
+        answers.append(json.loads(home.run("suggest", goal, "--json").stdout)["suggestions"])
+    assert answers[0] == answers[1]
+
+
 def test_another_kind_in_the_cache_is_refused(ready_made: Puller) -> None:
     of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.fill_cache()
@@ -149,6 +180,8 @@ def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> 
         "short": data[: len(data) // 2],
         "empty": b"",
         "other": data.replace(b"gptneox", b"llamaXY", 1),
+        "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 3908864\n",
+        "page": b"<!doctype html><title>Sign in</title>",
     }
     for name, content in files.items():
         file = tmp_path / f"{name}.gguf"
@@ -157,6 +190,11 @@ def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> 
         assert result.returncode == ExitCode.INPUT, name
         assert result.stderr.startswith("llmsuggestd: ")
         assert "Traceback" not in result.stderr
+    result = ready_made.run("import", str(tmp_path / "pointer.gguf"))
+    assert f"`git lfs pull` in {tmp_path} fetches it" in result.stderr
+    result = ready_made.run("import", str(tmp_path))
+    assert result.returncode == ExitCode.INPUT
+    assert "is a folder" in result.stderr
     result = ready_made.run("import", str(tmp_path / "other.gguf"), "--any-architecture")
     assert result.returncode == ExitCode.MODEL  # llama.cpp does not know that one either
     assert "it does not work here" in result.stderr

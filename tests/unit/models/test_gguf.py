@@ -19,6 +19,14 @@ from llmsuggestd.models.store import SHIPPED
 from tests.unit.convert.checkpoints import make_checkpoint
 
 
+def entry(token: str) -> bytes:
+    """A token as it stands in the vocabulary."""
+    return struct.pack("<Q", len(token)) + token.encode()
+
+
+EXACT, INTRO = entry("exact"), entry("intro")
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model of less than a megabyte."""
@@ -51,6 +59,9 @@ def test_it_reads_what_the_gguf_package_reads() -> None:
         int(t.data_offset) for t in reader.tensors
     }
     assert gguf.architecture(SHIPPED) == "gptneox"
+    assert header.tokens == ()
+    tokens = gguf.read_header(SHIPPED, vocabulary=True).tokens
+    assert [token.decode() for token in tokens] == reader.fields["tokenizer.ggml.tokens"].contents()
 
 
 def test_the_starter_is_a_whole_model() -> None:
@@ -82,9 +93,14 @@ def test_other_kinds_are_refused_unless_asked_for(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         (b"GGUF", b"GGML", "is not a GGUF file"),
-        (b"GGUF\3\0\0\0", b"GGUF\0\0\0\3", "byte order"),
-        (b"GGUF\3\0\0\0", b"GGUF\1\0\0\0", "version 1"),
+        (b"GGUF\3\0\0\0", b"GGUF\0\0\0\3", "version 3, for big-endian machines"),
+        (b"GGUF\3\0\0\0", b"GGUF\1\0\0\0", "version 1, which llama.cpp no longer reads"),
+        (b"GGUF\3\0\0\0", b"GGUF\4\0\0\0", "a version that is newer than this llama.cpp"),
         (b"tokenizer.ggml.model", b"tokenizer.ggml.other", "has no tokenizer"),
+        (b"tokenizer.ggml.tokens", b"tokenizer.ggml.others", "has no tokenizer"),
+        (b"tokenizer.ggml.merges", b"tokenizer.ggml.others", "its tokenizer has no merges"),
+        (b"olmo", b"dbrx", "its text is split as by dbrx"),
+        (EXACT, INTRO, "two tokens are 'intro'"),
         (b"output_norm.bias", b"output_norm.biaz", r"output_norm\.bias is missing"),
         (b"blk.0.ffn_up.weight", b"blk.0.ffn_zp.weight", r"blk\.0\.ffn_up\.weight is missing"),
         (b"[PROOFSTEP]", b"[PROOFSTOP]", "wants to be asked as"),
@@ -94,6 +110,21 @@ def test_other_kinds_are_refused_unless_asked_for(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         gguf.check(edited(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE", "tokenizer.ggml.pre is missing or wrong"),
+        (b"ggml.eos_token_id", b"ggml.eos_tokeN_id", "eos_token_id is missing or wrong there; 0"),
+    ],
+)
+def test_what_a_file_lacks_of_its_tokenizer_is_warned_of(
+    tmp_path: Path, old: bytes, new: bytes, warning: str
+) -> None:
+    _, warnings = gguf.check(edited(tmp_path, old, new))
+    assert len(warnings) == 1
+    assert warning in warnings[0]
 
 
 def test_a_model_that_does_not_say_how_to_ask_it_is_warned_of(tmp_path: Path) -> None:
