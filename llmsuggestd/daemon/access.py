@@ -1,14 +1,14 @@
-"""Who may use which door of the daemon.
+"""Access control: which callers each listener of the daemon lets in.
 
-| door | who gets in |
+| listener | lets in |
 |---|---|
 | the Unix socket | the user's own processes: by its file's mode, and by the peer's uid |
-| the port | whoever holds the bearer token, at a Host that names this machine |
+| the port | holders of the bearer token, with a Host header that names this machine |
 | a compatibility listener | the user's own processes where the system names the peer's owner \
-(Linux), at a Host that names this machine; only the calls of its client |
+(Linux), with a Host header that names this machine; it has only its client's calls |
 
-Nothing that a browser sends gets in anywhere: a page may reach localhost, under its own name or a
-rebound one (CVE-2024-28224), and on some requests browsers send no Origin.
+No listener accepts a request from a browser. A web page can reach localhost, under its own name or
+a rebound one (CVE-2024-28224), and browsers send some requests without an Origin.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from aiohttp import web
 from llmsuggestd.errors import LlmsuggestdError
 
 OPEN_PATHS: Final = frozenset({"/health"})
-"""Answered on the port without the token; they tell nothing but that a daemon is here."""
+"""Paths that the port answers without the token. They reveal only that a daemon runs."""
 
 LOCAL_HOST: Final = re.compile(r"(localhost|127\.0\.0\.1)\.?(:\d{1,5})?", re.IGNORECASE)
-"""A Host that can only mean this machine."""
+"""The values of Host that can only mean this machine."""
 
 BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
-"""What browsers put on requests of pages, and our clients never do."""
+"""Headers that browsers add to a page's requests, and that our clients never send."""
 
 
 class Forbidden(LlmsuggestdError):
-    """Not for this caller, whatever it asks."""
+    """This caller may not use the listener, whatever it asks."""
 
     code = "forbidden"
 
@@ -52,7 +52,7 @@ class Unauthorized(LlmsuggestdError):
 
 @dataclass(frozen=True)
 class Door:
-    """One way into the daemon, with its own connections."""
+    """One way into the daemon: a listener with its access rules."""
 
     name: str
     token: bool = False
@@ -62,7 +62,7 @@ class Door:
     owner: bool = False
     """Whether the process at the other end must be the user's own."""
     group: str | None = None
-    """The calls behind it; None for all."""
+    """The group of calls that it offers; None for all calls."""
 
 
 SOCKET: Final = Door("socket", owner=True)
@@ -70,12 +70,12 @@ PORT: Final = Door("port", token=True, host=True)
 
 
 def compat_door(name: str, group: str) -> Door:
-    """The door of a compatibility listener: its clients cannot send a token."""
+    """The rules of a compatibility listener, whose clients cannot send a token."""
     return Door(name, host=True, owner=True, group=group)
 
 
 def check(request: web.Request, door: Door, token: str) -> None:
-    """Raise Forbidden or Unauthorized unless a request may come in by this door."""
+    """Raise Forbidden or Unauthorized unless the rules allow a request."""
     if any(name in request.headers for name in BROWSER_HEADERS):
         raise Forbidden("web pages may not use this daemon", "")
     if door.owner and not _from_owner(request.transport):
@@ -100,25 +100,25 @@ def _has_token(request: web.Request, token: str) -> bool:
 
 
 def _from_owner(transport: BaseTransport | None) -> bool:
-    """Whether the process at the other end is ours or root's, as far as the system can tell."""
+    """Whether the peer's process belongs to us or to root, as far as the system can tell."""
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is None:
-        return False  # the connection is gone
+        return False  # the connection is closed
     if sys.platform == "win32":
-        return True  # no Unix sockets, and no owner to be had for others
+        return True  # no Unix sockets here, and the system does not name a TCP peer's owner
     if sock.family == socket.AF_UNIX:
         uid = unix_peer(sock)
     elif sys.platform == "linux":
         uid = tcp_peer(sock.getpeername(), sock.getsockname())
         if uid is None:
-            return False  # closed already, or not of this machine
+            return False  # closed already, or on another machine
     else:
         uid = None
     return uid is None or uid in (os.getuid(), 0)
 
 
 def unix_peer(sock: socket.socket) -> int | None:
-    """The uid of the process at the other end of a Unix socket; None where nobody says."""
+    """The uid of a Unix socket's peer; None where the system does not tell."""
     if sys.platform == "linux":
         _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(uid)
@@ -129,10 +129,10 @@ def unix_peer(sock: socket.socket) -> int | None:
 
 
 def tcp_peer(peer: tuple[str, int], here: tuple[str, int]) -> int | None:
-    """The uid of the process at the other end of a TCP connection of this machine (Linux).
+    """The uid of the peer of a TCP connection within this machine (Linux).
 
-    Its end is a line of the kernel's table. Lines without an inode are of sockets that no process
-    holds any more, and say uid 0.
+    The kernel's table has a line for the peer's end. Lines without an inode belong to sockets that
+    no process holds any more, and show uid 0.
     """
     for table, address in (("tcp", _little_endian), ("tcp6", _mapped)):
         ends = (f"{address(peer[0])}:{peer[1]:04X}", f"{address(here[0])}:{here[1]:04X}")
@@ -154,6 +154,6 @@ def _little_endian(address: str) -> str:
 
 
 def _mapped(address: str) -> str:
-    """An IPv4 address as /proc/net/tcp6 writes it, of a socket that speaks both."""
+    """An IPv4 address as /proc/net/tcp6 writes it, for a dual-stack socket."""
     (marker,) = struct.unpack("=I", b"\0\0\xff\xff")
     return f"{0:016X}{marker:08X}{_little_endian(address)}"

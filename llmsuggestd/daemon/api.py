@@ -1,4 +1,4 @@
-"""The calls of llmsuggestd itself (docs/reference/http-api.md)."""
+"""llmsuggestd's own calls; `compat.py` has those of other projects' clients."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ log = logging.getLogger(__name__)
 CALLS: Final = Calls("llmsuggestd")
 
 EVENT_INTERVAL: Final = 1.0
-"""Seconds between two looks at the state for `GET /v1/events`: an engine that ends tells nobody. A
-request and a switch have it looked at in between (`Daemon.streams`)."""
+"""Poll interval of `GET /v1/events`, in seconds: an engine's exit raises no event. Requests and
+switches trigger an immediate check (`Daemon.streams`)."""
 
 BUSY_EVENT_INTERVAL: Final = 0.1
-"""The same, as long as there is a request or a switch under way."""
+"""Poll interval while a request or a switch is under way, in seconds."""
 
 HEARTBEAT: Final = 15.0
-"""Seconds after which an unchanged state is sent again, so that either end notices a dead one."""
+"""Seconds after which an unchanged status is sent again, so that each end notices a dead peer."""
 
 MAX_STREAMS: Final = 16
-"""Listeners to `GET /v1/events` at a time."""
+"""Concurrent clients of `GET /v1/events`."""
 
 
 @CALLS.declare(
@@ -72,8 +72,8 @@ async def events(request: web.Request, _: None) -> web.StreamResponse:
         raise Busy(f"{MAX_STREAMS} clients listen already", "close one of them")
     response = web.StreamResponse(headers={"Cache-Control": "no-store"})
     response.content_type = NDJSON
-    stirred = asyncio.Event()
-    daemon.streams.add(stirred)
+    changed = asyncio.Event()
+    daemon.streams.add(changed)
     try:
         await response.prepare(request)
         loop = asyncio.get_running_loop()
@@ -84,18 +84,18 @@ async def events(request: web.Request, _: None) -> web.StreamResponse:
             timeless = msgspec.structs.replace(current, uptime_s=0.0)
             if timeless != shown or loop.time() >= due:
                 shown, due = timeless, loop.time() + HEARTBEAT
-                async with asyncio.timeout(HEARTBEAT):  # a listener that does not read is dropped
+                async with asyncio.timeout(HEARTBEAT):  # drop a client that does not read
                     await response.write(msgspec.json.encode(current) + b"\n")
             busy = current.queue or current.state == "loading" or current.switching_to
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_EVENT_INTERVAL if busy else EVENT_INTERVAL):
-                    await stirred.wait()
-            stirred.clear()
+                    await changed.wait()
+            changed.clear()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
     finally:
-        daemon.streams.discard(stirred)
+        daemon.streams.discard(changed)
     return response
 
 
@@ -104,7 +104,7 @@ async def models(request: web.Request, _: None) -> ModelList:
     """The installed models, and which of them is served."""
     daemon = request.app[DAEMON]
     status = daemon.status()
-    # a file's metadata is read once, but then that takes its time
+    # reading a file's metadata for the first time is slow
     described = await asyncio.to_thread(
         lambda: [
             (model, store.details(daemon.paths, model)) for model in store.installed(daemon.paths)

@@ -1,4 +1,4 @@
-"""The web application behind a door: its calls, who may make them, and how errors look."""
+"""The web application of a listener: its calls, access control, and the form of errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from llmsuggestd.goals import NotAGoal
 log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT: Final = 10.0
-"""Seconds in which a client must have taken its answer."""
+"""Timeout for a client to receive its answer, in seconds."""
 
 STATUS_OF: Final[dict[type[LlmsuggestdError], int]] = {
     NotAGoal: 422,
@@ -50,7 +50,7 @@ STATUS_OF: Final[dict[type[LlmsuggestdError], int]] = {
     ShuttingDown: 503,
     Overdue: 504,
 }
-"""HTTP status of each error; the nearest base class counts."""
+"""HTTP status by error class; a subclass takes the status of its nearest base."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -71,13 +71,13 @@ CALLS: Final[tuple[Call, ...]] = tuple(
     for group in (api.CALLS, compat.LLMSTEP, compat.LEANCOPILOT, compat.LLMLEAN)
     for call in group.calls
 )
-"""Every call there is."""
+"""All calls, of all groups."""
 
 DOOR: Final = web.AppKey("door", Door)
 
 
 def make_app(daemon: Daemon, door: Door) -> web.Application:
-    """The application behind a door."""
+    """The application of a listener."""
     app = web.Application(middlewares=[_delivery, _errors, _access], client_max_size=MAX_BODY)
     app[DAEMON], app[DOOR] = daemon, door
     for call in CALLS:
@@ -88,7 +88,7 @@ def make_app(daemon: Daemon, door: Door) -> web.Application:
 
 @web.middleware
 async def _delivery(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Count the answer, and hand it over: a client that does not take it is dropped."""
+    """Count the answer and send it; drop a client that does not receive it."""
     response = await handler(request)
     resource = request.match_info.route.resource
     request.app[DAEMON].metrics.requests.labels(
@@ -96,7 +96,7 @@ async def _delivery(request: web.Request, handler: Handler) -> web.StreamRespons
     ).inc()
     transport = request.transport
     if isinstance(transport, asyncio.WriteTransport):
-        transport.set_write_buffer_limits(0)  # "sent" is when the system has all of it
+        transport.set_write_buffer_limits(0)  # sent means that the system has all of it
     try:
         async with asyncio.timeout(WRITE_TIMEOUT):
             await response.prepare(request)
@@ -105,7 +105,7 @@ async def _delivery(request: web.Request, handler: Handler) -> web.StreamRespons
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
     except ConnectionError:
-        log.debug("a client was gone before its answer came")
+        log.debug("a client disconnected before its answer")
     return response
 
 
@@ -118,7 +118,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = next((STATUS_OF[base] for base in type(error).__mro__ if base in STATUS_OF), 500)
         response = refusal(status, error.code, error.message, error.hint)
         if status == 408:
-            response.force_close()  # what is still to come would be taken for the next request
+            response.force_close()  # the rest of the body would be read as the next request
         return response
     except web.HTTPException as error:
         message = f"{request.method} {request.path[:200]}: {error.reason}"
@@ -128,7 +128,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except ConnectionError:
-        raise  # the client is gone
+        raise  # the client has disconnected
     except Exception:
         log.exception("%s %s failed", request.method, request.path[:200])
         return refusal(
@@ -141,7 +141,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def _access(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in who may use the door."""
+    """Apply the listener's access rules."""
     daemon = request.app[DAEMON]
     access.check(request, request.app[DOOR], daemon.token)
     if daemon.stopping.is_set():

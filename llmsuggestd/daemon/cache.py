@@ -1,4 +1,4 @@
-"""The answers already given."""
+"""Cache of answers, least recently used out first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from llmsuggestd.daemon.schema import SuggestAnswer
 MAX_ANSWERS: Final = 512
 
 MAX_CHARACTERS: Final = 4 * 2**20
-"""Of all suggestions together: what bounds the memory, 512 answers may have 8 million tokens."""
+"""Total length of all suggestions. It bounds the memory: 512 answers may have 8 million tokens."""
 
 
 class AnswerCache:
-    """The answers used last, each under a digest of all that determines it."""
+    """Recent answers, each under a digest of everything that determines it."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[bytes, SuggestAnswer] = OrderedDict()
@@ -24,14 +24,14 @@ class AnswerCache:
         return len(self._answers)
 
     def get(self, key: bytes) -> SuggestAnswer | None:
-        """The answer with that key, which is then the one used last."""
+        """The answer under a key, which becomes the most recently used."""
         answer = self._answers.get(key)
         if answer is not None:
             self._answers.move_to_end(key)
         return answer
 
     def put(self, key: bytes, answer: SuggestAnswer) -> None:
-        """Keep an answer; the ones used longest ago make room."""
+        """Store an answer, and evict the least recently used ones."""
         if (old := self._answers.pop(key, None)) is not None:
             self.characters -= _size(old)
         self._answers[key] = answer

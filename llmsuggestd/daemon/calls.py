@@ -1,7 +1,7 @@
-"""The calls of the HTTP API, each declared once: its route, what it takes and what it answers.
+"""Declaring the calls of the HTTP API.
 
-From the declaration come the route, the validation of the body and the entry in `/openapi.json`,
-so that none can say something else than the others.
+The route, the validation of the body and the entry in `/openapi.json` all come from one
+declaration, so they cannot differ.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NDJSON: Final = "application/x-ndjson"
 API_HINT: Final = "`GET /openapi.json` on the daemon's socket describes every call"
 
 BODY_TIMEOUT: Final = 10.0
-"""Seconds in which a request's body must have arrived."""
+"""Timeout for a request's body, in seconds."""
 
 Answer = Struct | web.StreamResponse
 Handler = Callable[[web.Request, Any], Awaitable[Answer]]
 
 
 class WrongType(LlmsuggestdError):
-    """The body is not said to be JSON."""
+    """The request's content type is not JSON."""
 
     code = "unsupported_media_type"
 
@@ -44,7 +44,7 @@ class TooLarge(LlmsuggestdError):
 
 
 class TooSlow(LlmsuggestdError):
-    """The body does not arrive."""
+    """The body did not arrive in time."""
 
     code = "timeout"
 
@@ -56,21 +56,21 @@ class Call:
     method: str
     path: str
     group: str
-    """Whose call it is: `llmsuggestd`, or the client that it is compatible with."""
+    """`llmsuggestd`, or the client that the call is compatible with."""
     summary: str
     handler: Handler
     body: type[Struct] | None
     answer: type[Struct] | None
-    """What it answers as JSON; None for an answer of another kind."""
+    """The JSON answer; None if the answer is of another type."""
     errors: tuple[int, ...]
-    """The statuses of its own errors; those of access and of wrong bodies go without saying."""
+    """The statuses of its own errors. Errors of access and of wrong bodies are added."""
     statuses: Mapping[int, type[Struct]]
-    """Further statuses that are no errors."""
+    """Further statuses that are not errors."""
     media: Mapping[str, type[Struct] | None]
     """Further media types of the answer."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request that `access` has let in."""
+        """Answer a request that access control has allowed."""
         body = await read_body(request, self.body) if self.body is not None else None
         answer = await self.handler(request, body)
         return answer if isinstance(answer, web.StreamResponse) else json_response(answer)
@@ -78,7 +78,7 @@ class Call:
 
 @dataclass
 class Calls:
-    """A list of calls that belong together; `declare` adds to it."""
+    """A group of calls, which `declare` adds to."""
 
     group: str
     calls: list[Call] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Calls:
 
 
 async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
-    """The body of a request as its type, or the error that says what is wrong with it."""
+    """Decode a request's body. Raises an error that says what is wrong with it."""
     if request.content_type != JSON:
         raise WrongType("the body must be JSON", "send Content-Type: application/json")
     try:
@@ -134,7 +134,7 @@ async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
 
 
 def _decode(data: bytes, type_: type[Struct]) -> Struct:
-    """JSON as a type, where 5.0 is the integer 5, as it is for JSON and for many clients."""
+    """Decode JSON as a type. 5.0 counts as the integer 5, as in JSON and for many clients."""
     try:
         return msgspec.json.decode(data, type=type_)
     except msgspec.ValidationError as error:
@@ -154,7 +154,7 @@ def _whole_numbers(value: Any) -> Any:
 
 
 def invalid(error: msgspec.ValidationError) -> UsageError:
-    """What is wrong with a body, in words instead of patterns."""
+    """An error for a wrong body, in words instead of patterns."""
     text = str(error)
     for pattern, words in PATTERNS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
@@ -167,7 +167,7 @@ def json_response(value: Any, status: int = 200) -> web.Response:
 
 
 def refusal(status: int, code: str, message: str, hint: str) -> web.Response:
-    """An error as every client gets it."""
+    """An error response, in the form that every client gets."""
     response = json_response({"error": {"code": code, "message": message, "hint": hint}}, status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

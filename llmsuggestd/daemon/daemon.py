@@ -1,4 +1,4 @@
-"""The daemon's state: what the calls act on."""
+"""The object behind the API's calls: settings, the suggester, and switching the model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from llmsuggestd.version import __version__
 log = logging.getLogger(__name__)
 
 ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload")
-"""Settings that a new engine takes up."""
+"""Settings that need a new engine to take effect."""
 
 
 class Switching(LlmsuggestdError):
@@ -43,7 +43,7 @@ class NotInstalled(LlmsuggestdError):
 
 
 class Daemon:
-    """The running daemon: its settings, its suggester, and how to change the model."""
+    """The running daemon."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Daemon:
         self.metrics.watch(self.status, self.suggester.answers)
 
     def status(self) -> Status:
-        """The whole state, for people, the tray and `doctor`. Wakes nothing."""
+        """The daemon's status. Asking for it loads no model."""
         model = self.suggester.model
         engine = model.engine
         info = engine.info if engine is not None else None
@@ -116,10 +116,10 @@ class Daemon:
         return await self.suggester.suggest(request)
 
     async def use_model(self, model_id: str) -> None:
-        """Have another installed model serve; the present one serves until it is loaded.
+        """Switch to another installed model. The present one serves until it is loaded.
 
-        Who hangs up meanwhile does not stop it. Raises NotInstalled, Switching while another
-        switch is under way, and what the engine's loading raises; then all stays as it was.
+        Cancelling the caller does not cancel the switch. Raises NotInstalled, Switching while
+        another switch is under way, and what `ServedModel.load` raises; then nothing has changed.
         """
         if self._switch is not None:
             if self._switch[0] != model_id:
@@ -145,9 +145,9 @@ class Daemon:
             raise
 
     def reload(self, config: Config) -> None:
-        """Take up changed settings: those of the engine with a new one, without a break.
+        """Apply changed settings. Those of the engine need a new one, which takes over when loaded.
 
-        What no engine has taken up yet still counts as changed at the next reload.
+        A setting that no engine has applied yet still counts as changed at the next reload.
         """
         changed = [
             name
@@ -171,14 +171,14 @@ class Daemon:
             self._begin_switch(new, config)
 
     async def load(self) -> None:
-        """Load ahead of the first request; what goes wrong is kept for whoever asks."""
+        """Load the model ahead of the first request. Its failure is kept and shown."""
         try:
             await self.suggester.model.load()
         except LlmsuggestdError:
             log.debug("the model is not loaded", exc_info=True)
 
     async def close(self, grace: float) -> None:
-        """Let requests in flight finish, for some seconds, and end a switch."""
+        """Give requests in flight `grace` seconds to finish, and cancel a switch."""
         self.stopping.set()
         self._notify_streams()
         switch = self._switch[1] if self._switch is not None else None
@@ -213,12 +213,12 @@ class Daemon:
 
     def _begin_switch(self, new: ServedModel, config: Config) -> None:
         task = asyncio.create_task(self._do_switch(new, config))
-        task.add_done_callback(retrieve_error)  # nobody awaits one that a reload began
+        task.add_done_callback(retrieve_error)  # a reload does not await it
         self._switch = (new.id, task)
         self._notify_streams()
 
     async def _do_switch(self, new: ServedModel, config: Config) -> None:
-        """Have a model take over, and with it those settings of `config` that need an engine."""
+        """Load a model, let it take over, and apply the engine's settings of `config`."""
         old = self.suggester.model.id
         log.info("loading %s while %s serves", new.id, old)
         try:
@@ -235,7 +235,7 @@ class Daemon:
 
 
 def _with_engine_settings(config: Config, other: Config) -> Config:
-    """Settings, but for those that need a new engine, which are `other`'s."""
+    """`config`, with the engine's settings of `other`."""
     return msgspec.structs.replace(
         config, **{name: getattr(other, name) for name in ENGINE_SETTINGS}
     )

@@ -1,4 +1,4 @@
-"""The sockets on which the daemon listens: its own, or those that systemd hands over."""
+"""The daemon's listening sockets: its own, or those that systemd passes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
 """Bytes of a Unix socket's path: `sun_path` less its final NUL."""
 
 MAX_CONNECTIONS: Final = 128
-"""Connections to one door; who holds many of one leaves the others open."""
+"""Connections per listener, so that a client with many leaves the other listeners open."""
 
 IDLE_TIMEOUT: Final = 15.0
-"""Seconds in which a connection must have sent a request's head."""
+"""Timeout for a request's head, in seconds."""
 
 LINGERING: Final = 2.0
-"""Seconds in which the rest of a refused body is read, so that its sender sees the answer."""
+"""Seconds for which the rest of a refused body is read, so that its sender sees the answer."""
 
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
@@ -46,7 +46,7 @@ class PortTaken(ConfigError):
 
 
 class Site(web.BaseSite):
-    """A listening socket whose connections are counted."""
+    """A listening socket with a limit on connections."""
 
     def __init__(self, runner: web.BaseRunner, listener: socket.socket) -> None:
         super().__init__(runner)
@@ -73,7 +73,7 @@ class Site(web.BaseSite):
 
 
 class _Connection(web.RequestHandler):
-    """A connection, with our limits and our words for what is not HTTP."""
+    """A connection with our limits, and our error for a message that is not HTTP."""
 
     __slots__ = ()
 
@@ -81,10 +81,10 @@ class _Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # when somebody works is private
+            access_log=None,  # type: ignore[arg-type]  # working hours are private
             keepalive_timeout=IDLE_TIMEOUT,
             lingering_time=LINGERING,
-            auto_decompress=False,  # a small body must not become a large one
+            auto_decompress=False,  # a small body must not expand into a large one
         )
 
     def handle_error(
@@ -94,18 +94,18 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Answer what is not HTTP; without aiohttp's words, which quote it, a goal perhaps."""
+        """Answer a message that is not HTTP. aiohttp's own words would quote it, perhaps a goal."""
         if status >= 500:
             log.error("a connection failed", exc_info=exc)
             response = refusal(status, "internal", "a fault in llmsuggestd", "")
         else:
-            response = refusal(status, "invalid_request", "this is not HTTP as it should be", "")
+            response = refusal(status, "invalid_request", "the message is not valid HTTP", "")
         response.force_close()
         return response
 
 
 class _Full(asyncio.Protocol):
-    """A connection too many."""
+    """A connection over the limit: it is told so and closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -114,13 +114,13 @@ class _Full(asyncio.Protocol):
 
 
 def port_listener(port: int, setting: str) -> socket.socket:
-    """A socket that listens on 127.0.0.1 and nowhere else; `setting` is where its port is set.
+    """A socket that listens on 127.0.0.1 only; `setting` names the setting of its port.
 
     Raises PortTaken, or ConfigError if the port cannot be used for another reason.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if sys.platform != "win32":  # there, it would let two programs share the port
+        if sys.platform != "win32":  # on Windows, two programs could then share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(MAX_CONNECTIONS)
@@ -167,34 +167,36 @@ def socket_listener(path: Path) -> Iterator[socket.socket]:
             yield listener
         finally:
             with contextlib.suppress(OSError):
-                if os.path.samestat(made, path.lstat()):  # and not one put there since
+                if os.path.samestat(made, path.lstat()):  # not a later daemon's
                     path.unlink()
 
 
 def check_inherited(listener: socket.socket) -> None:
-    """Raise ConfigError unless a socket that systemd has made is as closed as ours would be."""
+    """Raise ConfigError unless a socket from systemd is as private as our own would be."""
     if listener.family == socket.AF_UNIX:
         path = Path(os.fsdecode(listener.getsockname()))
         if not path.is_absolute():
-            raise ConfigError("the socket handed over has no path", "give it a ListenStream path")
+            raise ConfigError(
+                "the socket that systemd passes has no path", "give it a ListenStream path"
+            )
         check_private(path.parent)
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"the socket {path} is open to other users", "set SocketMode=0600")
     elif listener.getsockname()[0] != "127.0.0.1":
         raise ConfigError(
-            f"the socket handed over listens on {listener.getsockname()[0]}",
+            f"the socket that systemd passes listens on {listener.getsockname()[0]}",
             "set ListenStream=127.0.0.1:PORT",
         )
 
 
 def _remove_dead_socket(path: Path) -> None:
-    """Remove a socket that nobody listens on; raise ConfigError about anything else there."""
+    """Remove a socket without a listener; raise ConfigError if anything else has its path."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path} is there and is no socket", "move it away, or use --socket")
+        raise ConfigError(f"{path} exists and is not a socket", "move it away, or use --socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

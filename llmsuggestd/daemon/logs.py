@@ -1,9 +1,9 @@
-"""The daemon's log: standard error, and when that is `daemon.log`, not for ever growing.
+"""The daemon's log: standard error, rotated when it is `daemon.log`.
 
-`start` and every service manager let standard error be `daemon.log`, so that `llmsuggestd logs`
-shows the same on every system; only `serve` in a terminal or a container writes where it is told.
-What the engine writes comes there too, past the logging module, so that the file is copied and
-emptied rather than renamed.
+`start` and every service manager redirect standard error to `daemon.log`, so `llmsuggestd logs`
+shows the same on every system. Only `serve` in a terminal or a container writes elsewhere. The
+engine writes to the same file past the logging module, so rotation copies and truncates the file
+instead of renaming it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import Paths, make_private
 
 MAX_BYTES: Final = 1_000_000
-"""Of the log; it is then set aside."""
+"""Size of the log at which it is rotated."""
 
 
 def set_up(paths: Paths, *, to_file: bool = False) -> None:
-    """Log to standard error from now on; with `to_file`, let that be `daemon.log` first."""
+    """Log to standard error; with `to_file`, redirect that to `daemon.log` first."""
     if to_file:
         _use_file(paths)
-    logging.raiseExceptions = False  # a full disk is no reason to fail
+    logging.raiseExceptions = False  # a full disk must not stop the daemon
     handler = _Handler(paths)
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%F %T")
@@ -35,9 +35,9 @@ def set_up(paths: Paths, *, to_file: bool = False) -> None:
 
 
 def _use_file(paths: Paths) -> None:
-    """Let standard output and error be `daemon.log`, for this process and its engine.
+    """Redirect standard output and error to `daemon.log`, for this process and its engine.
 
-    What cannot be written there goes where it went before.
+    If the file cannot be opened, they stay as they are.
     """
     try:
         make_private(paths.state)
@@ -76,4 +76,4 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
                     old.replace(new)
             shutil.copyfile(self._file, names[0])
         finally:
-            os.ftruncate(descriptor, 0)  # also when there is no room for the copy
+            os.ftruncate(descriptor, 0)  # even without room for the copy

@@ -1,4 +1,4 @@
-"""What systemd wants to be told and what it hands over (sd_notify(3), sd_listen_fds(3))."""
+"""systemd's notifications and socket activation (sd_notify(3), sd_listen_fds(3))."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import time
 from typing import Final
 
 FIRST_DESCRIPTOR: Final = 3
-"""The first of the descriptors that systemd hands over."""
+"""The first descriptor that systemd passes."""
 
 
 def notify(*lines: str) -> None:
-    """Tell the service manager something, such as `READY=1`, if one listens."""
+    """Send the service manager a state, such as `READY=1`, if one listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
         return
     path = "\0" + address[1:] if address.startswith("@") else address
     with (
-        contextlib.suppress(OSError),  # a manager that does not listen is no reason to fail
+        contextlib.suppress(OSError),  # the manager may have gone
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
     ):
         sock.sendto("\n".join(lines).encode(), path)
 
 
 def reloading() -> None:
-    """Tell the service manager that settings are read again; `READY=1` ends that."""
+    """Report that the settings are being read again; `READY=1` ends that state."""
     microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """The listening sockets that systemd has opened for us; each is handed out once."""
+    """The listening sockets that systemd passes. A second call returns none."""
     count, pid = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
     os.environ.pop("LISTEN_FDNAMES", None)
     if sys.platform == "win32" or pid != str(os.getpid()) or not count.isdigit():

@@ -1,7 +1,7 @@
-"""What the HTTP API takes and returns: the one source of validation and of `/openapi.json`.
+"""Requests and answers of the HTTP API. Validation and `/openapi.json` come from these types.
 
-Limits and words stand in the types (`Meta`); docs/reference/http-api.md says the same for people.
-The shapes of other projects' clients are in `compat.py`.
+Limits and descriptions are part of the types (`Meta`). The types of other projects' clients are in
+`compat.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MAX_COUNT: Final = MAX_CANDIDATES
 MAX_TOKENS: Final = 512
 """Tokens that a suggestion may add to the prefix."""
 
-# The patterns are for Python's `re` and for JSON Schema alike, and take linear time.
-# (`\s` is not the same in both)
+# The patterns mean the same in Python's `re` and in JSON Schema (`\s` would not), and take linear
+# time.
 _GOAL: Final = r"^[ \t\n\v\f\r]*[^ \t\n\v\f\r\x00][^\x00]*$"
 _PREFIX: Final = r"^[^\x00]*$"
 
@@ -39,7 +39,7 @@ Goal = Annotated[
     Meta(
         max_length=100_000,
         pattern=_GOAL,
-        description="The goal as Lean prints it: hypotheses, one a line, then `⊢ target`."
+        description="The goal as Lean prints it: one hypothesis per line, then `⊢ target`."
         " Of several goals, the first counts.",
         examples=["p q : Prop\nh : p ∧ q\n⊢ q ∧ p"],
     ),
@@ -73,12 +73,12 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
     ] = None
     client: Annotated[
         Annotated[str, Meta(max_length=200)] | None,
-        Meta(description="Who asks: a newer request of the same client supersedes the older."),
+        Meta(description="An id. A newer request with the same id supersedes the older."),
     ] = None
 
 
 class Timings(Struct):
-    """Where the time went, in milliseconds, and the tokens of the prompt that it went into."""
+    """Time per phase in milliseconds, and the number of the prompt's tokens."""
 
     queue_ms: float = 0.0
     load_ms: float = 0.0
@@ -87,7 +87,8 @@ class Timings(Struct):
     total_ms: float = 0.0
     prompt_tokens: int = 0
     reused_tokens: Annotated[
-        int, Meta(description="How many of them an earlier prompt had left in memory.")
+        int,
+        Meta(description="The tokens of the prompt that were still in memory from an earlier one."),
     ] = 0
 
 
@@ -125,10 +126,10 @@ class Status(Struct):
         State, Meta(description="`idle`: no model is in memory; the next request loads it.")
     ]
     reason: Annotated[str | None, Meta(description="Why the state is `failed`.")]
-    hint: Annotated[str | None, Meta(description="What to do about it.")]
+    hint: Annotated[str | None, Meta(description="How to mend that.")]
     model: ModelStatus
     switching_to: Annotated[
-        str | None, Meta(description="The model that is being loaded to take this one's place.")
+        str | None, Meta(description="The model that is being loaded to replace the present one.")
     ]
     device: str | None
     threads: int | None
@@ -163,7 +164,7 @@ class InstalledModel(Struct):
 
     id: str
     bytes: int
-    current: Annotated[bool, Meta(description="Whether it is the one that is served.")]
+    current: Annotated[bool, Meta(description="Whether this model is served now.")]
     state: Literal["available", "loading", "loaded", "failed"]
     quantisation: Annotated[
         str | None, Meta(description="llama.cpp's name for it, such as `Q4_K_M`.")

@@ -1,7 +1,7 @@
-"""The daemon's life: lock, listeners, discovery file, model, signals, end.
+"""The daemon's process, from start to end: lock, listeners, discovery file, model, signals.
 
-The order matters. The lock comes first, so that whoever holds it may replace a dead socket and
-nobody steals a live one; the discovery file comes last, when what it says is true.
+The order matters. The lock comes first: its holder may replace a dead socket, and no process can
+steal a live one. The discovery file comes last, once all of it is true.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from llmsuggestd.version import __version__
 log = logging.getLogger(__name__)
 
 GRACE: Final = 2.5
-"""Seconds that requests in flight get to finish when the daemon stops. With those below and the
-engine's end, the daemon is gone within 5 s."""
+"""Seconds that requests in flight have to finish when the daemon stops. With SHUTDOWN_TIMEOUT and
+the engine's own end, the daemon ends within 5 s."""
 
 SHUTDOWN_TIMEOUT: Final = 0.5
-"""Seconds in which connections must then have taken their answers."""
+"""Seconds that connections then have to receive their answers."""
 
 ReadConfig = Callable[[], Config]
 
@@ -58,13 +58,13 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     Raises AlreadyRunningError if another runs for this home, ConfigError if a setting is wrong or
     it cannot listen.
     """
-    os.umask(0o077)  # nothing that we write is for other users
+    os.umask(0o077)  # our files are private
     config = read_config()
     for directory in paths.directories():
         make_private(directory)
     if config.model == store.STARTER and not store.starter_path(paths).exists():
-        with contextlib.suppress(ModelError):  # loading it says what is the matter
-            store.place_starter(paths)  # nobody has run `install` yet
+        with contextlib.suppress(ModelError):  # loading the model will report the error
+            store.place_starter(paths)  # `install` has not been run yet
     with only_one(paths.lock_file, _runs_already):
         asyncio.run(_serve(paths, config, read_config))
 
@@ -84,7 +84,7 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
         for door, listener in doors:
             runner = web.AppRunner(
                 make_app(daemon, door),
-                handler_cancellation=True,  # who hangs up no longer wants the answer
+                handler_cancellation=True,  # a client that disconnects no longer wants the answer
                 shutdown_timeout=SHUTDOWN_TIMEOUT,
             )
             runners.append(runner)
@@ -113,7 +113,7 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
 def _open_doors(
     stack: contextlib.ExitStack, paths: Paths, config: Config
 ) -> list[tuple[Door, socket.socket]]:
-    """Every listening socket with its door: those that systemd has opened, else our own."""
+    """All listening sockets with their rules: those from systemd, otherwise our own."""
     doors: list[tuple[Door, socket.socket]] = []
     unix = getattr(socket, "AF_UNIX", None)
     for listener in notify.inherited_sockets():
@@ -132,7 +132,7 @@ def _open_doors(
 
 
 def own_port(port: int) -> socket.socket:
-    """The daemon's port; a free one where another user's daemon, say, has the usual one."""
+    """The daemon's port. If the default port is taken, by another user's daemon say, a free one."""
     try:
         return port_listener(port, "--port or `port` in config.toml")
     except PortTaken:
@@ -146,7 +146,7 @@ def own_port(port: int) -> socket.socket:
 
 
 def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:
-    """Note where a door is, for the status and the discovery file."""
+    """Record a listener's address for the status and the discovery file."""
     address = listener.getsockname()
     if door == SOCKET:
         daemon.socket = os.fsdecode(address)
@@ -158,14 +158,14 @@ def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:
     daemon.listeners[door.name] = url
     who = "you" if sys.platform == "linux" else "ANY USER of this machine"
     log.warning(
-        "compatibility listener %s on %s: whatever %s may run can ask for suggestions there, "
+        "compatibility listener %s on %s: any program that %s run can ask for suggestions there "
         "without the token",
         door.name, url, who,
     )  # fmt: skip
 
 
 def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
-    """Read the settings again; wrong ones are said and change nothing."""
+    """Read the settings again. Wrong settings are logged and change nothing."""
     notify.reloading()
     try:
         daemon.reload(read_config())
@@ -182,7 +182,7 @@ def _runs_already(pid: str) -> AlreadyRunningError:
 
 
 def _token(file: Path) -> str:
-    """The bearer token, made on the first start, and anew if others could have read it."""
+    """The bearer token, made on the first start, and again if others could have read it."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         token = file.read_text(encoding="ascii").strip()
         info = file.stat()
@@ -196,7 +196,7 @@ def _token(file: Path) -> str:
     try:
         write_atomically(file, token.encode(), mode=0o600)
     except OSError as error:
-        log.warning("cannot write %s, so that nobody can use the port: %s", file, error)
+        log.warning("cannot write %s, so no client can use the port: %s", file, error)
     return token
 
 

@@ -1,4 +1,4 @@
-"""Answers for goals: a queue in front of the engine, and one computation for the same question.
+"""Answers for goals: a queue in front of the served model, and one computation per question.
 
 The `Suggester` asks one model at a time. It can change the model while requests go on: the new one
 is loaded beside the old one and takes over in one step, and the old one ends when it has answered
@@ -28,10 +28,10 @@ from llmsuggestd.errors import LlmsuggestdError
 log = logging.getLogger(__name__)
 
 MAX_QUEUE: Final = 32
-"""Questions waiting or being answered; one more is refused."""
+"""Limit of questions that wait or are being answered."""
 
 ANSWER_TIMEOUT: Final = 120.0
-"""Seconds in which a question is answered, its time in the queue included."""
+"""Timeout for an answer, in seconds, time in the queue included."""
 
 
 class Busy(LlmsuggestdError):
@@ -60,7 +60,7 @@ class Overdue(EngineError):
 
 @dataclass
 class _Job:
-    """One computation, and how many wait for it."""
+    """One computation, and the number of callers that wait for it."""
 
     key: object
     task: asyncio.Task[SuggestAnswer]
@@ -69,12 +69,12 @@ class _Job:
 
 @dataclass(eq=False)
 class _Wait:
-    """One caller's wait for a job, which it can leave while others stay."""
+    """One caller's wait for a job. It can end while other callers still wait."""
 
     job: _Job
     outcome: asyncio.Future[SuggestAnswer] = field(init=False)
     left: LlmsuggestdError | None = None
-    """Why the wait was ended from outside."""
+    """The reason, if the suggester ended the wait."""
 
     def __post_init__(self) -> None:
         self.outcome = asyncio.shield(self.job.task)
@@ -101,7 +101,7 @@ class Suggester:
 
     @property
     def state(self) -> State:
-        """What the daemon is doing, in a word."""
+        """The daemon's state."""
         if self.queue and self.model.engine is not None:
             return "busy"
         if self.model.loading:
@@ -111,11 +111,11 @@ class Suggester:
         return "ready" if self.model.engine is not None else "idle"
 
     async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
-        """Answer a request: from the cache, or together with others that ask the same.
+        """Answer a request: from the cache, from a job for the same question, or with a new job.
 
-        Cancelling the caller cancels the work, unless somebody else waits for it. Raises Busy when
-        too many wait, Superseded when the same client asks again meanwhile, ShuttingDown, Overdue,
-        and what `ServedModel.ask` raises.
+        Cancelling the caller cancels the job unless another caller waits for it. Raises Busy when
+        the queue is full, Superseded when the same client asks again meanwhile, ShuttingDown,
+        Overdue, and what `ServedModel.ask` raises.
         """
         began = time.monotonic()
         if self._stopping:
@@ -130,7 +130,7 @@ class Suggester:
             timings = Timings(total_ms=_ms_since(began))
             return msgspec.structs.replace(answer, cached=True, timings=timings)
         wait = self._wait(model, request, key)
-        if older is not None:  # the same question: only now, so that its answer is not given up
+        if older is not None:  # the same question: only now, or its job would be cancelled
             self._supersede(older)
         if request.client is not None:
             self._by_client[request.client] = wait
@@ -165,10 +165,7 @@ class Suggester:
         end.add_done_callback(self._ending.discard)
 
     async def finish(self, grace: float) -> None:
-        """Take no new requests; give those there are some seconds, then an error.
-
-        An error is an answer too: nobody is left with half of one.
-        """
+        """Refuse new requests. Those in flight have `grace` seconds, then get an error."""
         self._stopping = True
         tasks = [job.task for job in self._jobs.values()]
         if tasks:
@@ -178,7 +175,7 @@ class Suggester:
         await asyncio.gather(*self._ending)
 
     def _wait(self, model: ServedModel, request: SuggestRequest, key: bytes | None) -> _Wait:
-        """Join the job that computes the same, or begin one."""
+        """Join the job for this question, or begin one."""
         job = self._jobs.get(key)
         if job is None:
             if self.queue >= MAX_QUEUE:
@@ -200,21 +197,21 @@ class Suggester:
         self._end(wait, Superseded("the same client has asked again", ""))
 
     def _end(self, wait: _Wait, reason: LlmsuggestdError) -> None:
-        """End somebody's wait with an error."""
+        """End a caller's wait with an error."""
         if not wait.outcome.done():
             wait.left = reason
             wait.outcome.cancel()
         self._leave(wait)
 
     def _leave(self, wait: _Wait) -> None:
-        """Count a wait as over; a job that nobody waits for is given up."""
+        """Count a wait as over, and cancel a job without callers."""
         if wait not in self._waits:
             return
         self._waits.discard(wait)
         wait.job.waiting -= 1
         if not wait.job.waiting and not wait.job.task.done():
             wait.job.task.cancel()
-            self._forget(wait.job)  # at once: whoever asks the same now must not join it
+            self._forget(wait.job)  # at once: the next caller must not join a cancelled job
 
     def _forget(self, job: _Job) -> None:
         if self._jobs.get(job.key) is job:
@@ -262,7 +259,7 @@ class Suggester:
 
 
 def _digest(model: ServedModel, request: SuggestRequest) -> bytes | None:
-    """A digest of all that determines an answer; None where chance has a part in it."""
+    """A digest of everything that determines an answer; None if it is random."""
     drawn: tuple[object, ...] = ()
     if request.mode == "sample":
         if request.seed is None:
