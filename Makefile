@@ -4,8 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-
-.PHONY: help demo test lint format bench starter dist deb starter-from-scratch eval
+.PHONY: help demo test test-all lint format bench starter dist deb starter-from-scratch eval
 
 help:                         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
@@ -21,7 +20,11 @@ demo: $(VENV)/bin/python      ## install here and print suggestions for a goal
 
 test: $(VENV)/bin/python      ## what README's second command does
 	$(VENV)/bin/pip install -e '.[test]'
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto
+
+test-all: $(VENV)/bin/python  ## the tests on every Python from 3.11 on that is installed here
+	$(VENV)/bin/pip install tox
+	PATH="$$PATH:$(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))" $(VENV)/bin/tox run
 
 bench: $(VENV)/bin/python     ## speed beside transformers and llama-cpp-python: half an hour, 14 GB
 	$(VENV)/bin/pip install -e '.[test,bench]'

@@ -9,7 +9,7 @@ from typing import Any
 from tests.conftest import Home
 
 
-def connect(home: Home, door: str = "port", timeout: float = 30) -> socket.socket:
+def connect(home: Home, door: str = "port", timeout: float = 60) -> socket.socket:
     """A connection to a door: `socket`, `port`, or a compatibility listener's name."""
     if door == "socket":
         sock = socket.socket(socket.AF_UNIX)

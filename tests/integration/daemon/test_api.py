@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmsuggestd import control
 from llmsuggestd.daemon.schema import Status
 from tests.conftest import Home
 from tests.support import raw
@@ -70,7 +71,7 @@ def test_events_end_with_the_daemon(home: Home) -> None:
     process.terminate()
     list(events)  # ends, and not by a fault
     assert process.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < control.STOP_TIMEOUT
 
 
 def test_models_are_listed(served: Home) -> None:
@@ -140,7 +141,7 @@ def test_the_description_names_what_is_there(served: Home) -> None:
                 assert set(headers["allow"].split(",")) == {m.upper() for m in operations}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(320)
 def test_generated_requests_find_no_contradiction(served: Home) -> None:
     """The small version of tests/benchmarks/daemon_schemathesis.py."""
     result = subprocess.run(
@@ -148,7 +149,7 @@ def test_generated_requests_find_no_contradiction(served: Home) -> None:
          "--phases", "coverage",
          "--url", served.client.request("GET", "/v1/status")["url"],
          "--token", raw.token(served)],
-        capture_output=True, text=True, check=False, timeout=110,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 

@@ -12,6 +12,7 @@ def test_good_bad_slow_and_dropped_clients(served: Home) -> None:
 
 
 def test_a_cached_answer_takes_no_time(served: Home) -> None:
-    """With room for a machine that does other things: 0.4 ms were measured."""
-    median, _ = daemon_overhead.measure(served, 50)["Unix socket"]
-    assert median < 10
+    """Nothing beside the start of the program that asks, however busy the machine is."""
+    measured = daemon_overhead.measure(served, 50)
+    (median, _), (start, _) = measured["Unix socket"], measured["the start of curl alone"]
+    assert median < start

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from llmsuggestd import control
 from llmsuggestd.errors import ExitCode
 from tests.conftest import COMMAND, Home
 from tests.support import raw
@@ -91,7 +92,7 @@ def test_a_stop_under_load_leaves_no_answer_half(home: Home) -> None:
     stopped = time.monotonic()
     process.terminate()
     assert process.wait(10) == 0
-    assert time.monotonic() - stopped < 5.5
+    assert time.monotonic() - stopped < control.STOP_TIMEOUT
     for thread in threads:
         thread.join()
     assert {status for status, _ in results} <= {200, 503}
@@ -109,7 +110,8 @@ def test_requests_in_flight_finish(home: Home) -> None:
     answers: list[tuple[int, Any]] = []
 
     def ask() -> None:
-        body = {"goal": "⊢ p" + " ∧ p" * 200, "n": 8, "max_tokens": 32}
+        # some tenths of a second, of the 2.5 s that a daemon which ends has for it
+        body = {"goal": "⊢ p" + " ∧ p" * 100, "n": 8, "max_tokens": 32}
         answers.append(home.curl("/v1/suggest", body=body))
 
     thread = threading.Thread(target=ask)
@@ -137,7 +139,7 @@ def test_a_stop_in_the_middle_of_a_switch(home: Home) -> None:
     process.terminate()
     thread.join()
     assert process.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < control.STOP_TIMEOUT
     assert answers[0][0] in (200, 503)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Manager:
 
     def __init__(self, home: Home) -> None:
         self._env = home.env
+        self._client_file = home.paths.client_file
         self._process: subprocess.Popen[bytes] | None = None
 
     def content(self) -> bytes:
@@ -45,15 +47,15 @@ class Manager:
         """Nothing is kept."""
 
     def start(self) -> None:
-        """Start, and wait a little, as for `READY=1`."""
+        """Start, and wait until the daemon can be asked, as systemd does for `READY=1`."""
         self._process = subprocess.Popen(
             service.command_line(), env=self._env, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        try:
-            status = self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            return
+        while (status := self._process.poll()) is None:
+            if self._client_file.exists():
+                return
+            time.sleep(0.05)
         raise ServiceError("the job failed, see elsewhere", "", status)
 
     def stop(self) -> None:
