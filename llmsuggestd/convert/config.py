@@ -31,8 +31,8 @@ BIT_KEYS = ("bits", "w_bit", "num_bits", "nbits", "weight_bits")
 LOAD_KEYS = {"load_in_4bit": 4, "load_in_8bit": 8}
 """What quantising tools call the number of bits, and bitsandbytes' own way to say it."""
 
-# llama.cpp computes every GPT-NeoX model with the tanh form of GELU. Next to the erf form that
-# Pythia was trained with, the difference stays below what float16 rounds away (docs/convert.md).
+# llama.cpp computes every GPT-NeoX model with the tanh form of GELU. Pythia was trained with the
+# erf form; the difference is below what float16 rounds away (docs/notes/conversion.md).
 GELU_NAMES = frozenset(
     {"gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_accurate"}
 )

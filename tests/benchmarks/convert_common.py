@@ -1,7 +1,7 @@
 """What the converter's benchmarks share: random checkpoints, and llama.cpp's own two steps.
 
 llama.cpp's converter is in the llama-cpp-python sdist (`vendor/llama.cpp`) and needs a Python of
-its own with torch and transformers<5; docs/convert.md has the commands that prepare both.
+its own with torch and transformers<5; docs/notes/conversion.md has the commands that prepare both.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def test_the_package_supports_the_lean_that_it_is_made_with() -> None:
     assert not lean_package.is_too_old(made_with)
     document = (Path(__file__).parents[2] / "docs/lean.md").read_text(encoding="utf-8")
     oldest = ".".join(map(str, lean_package.OLDEST_LEAN))
-    assert re.search(rf"^\| oldest \| Lean {re.escape(oldest)}", document, re.MULTILINE)
+    assert f"Lean {oldest} is the oldest version that the package supports" in document
 
 
 def project(folder: Path, package: Path) -> Path:
