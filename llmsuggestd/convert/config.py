@@ -123,6 +123,8 @@ def _check_architecture(raw: Mapping[str, Any], where: str) -> None:
     kind = raw.get("model_type", "gpt_neox" if names else None)
     if kind != "gpt_neox" or (names and ARCHITECTURE not in names):
         what = ", ".join(names) or f"model_type {kind!r}"
+        if kind != "gpt_neox" and ARCHITECTURE in names:
+            what = f"model_type {kind!r}"
         why = next((words for end, words in OTHER_HEADS.items() if what.endswith(end)), "")
         raise InputError(
             f"{where}: this is {what}, not a GPT-NeoX language model{why and f': {why}'}",

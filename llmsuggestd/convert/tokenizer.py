@@ -8,7 +8,7 @@ normalises, so the file says under a key of ours whether the text must be in NFC
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -106,7 +106,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
             types.append(TokenType.NORMAL)
 
     special = _special_tokens(ids, settings, folder, config, rows)
-    _more_ends(special, folder, config, rows, warnings)
+    _more_ends(special, folder, config, types, warnings)
     if "eos" not in special:
         raise InputError(
             f"{folder}: nothing names the end-of-text token",
@@ -283,18 +283,25 @@ def _special_tokens(
 
 
 def _more_ends(
-    special: dict[str, int], folder: Path, config: Mapping[str, Any], rows: int, warnings: list[str]
+    special: dict[str, int],
+    folder: Path,
+    config: Mapping[str, Any],
+    types: Sequence[TokenType],
+    warnings: list[str],
 ) -> None:
     """Add the other tokens that end a text, under the roles that llama.cpp knows for them.
 
-    transformers ends a text at each that generation_config.json names, or else config.json.
+    transformers ends a text at each that generation_config.json names, or else config.json. One
+    that is nothing else is `eos`, if there is one.
     """
     generation = read_optional_json_object(folder / "generation_config.json")
     named = generation.get("eos_token_id", config.get("eos_token_id"))
-    ends = dict.fromkeys(number for number in _numbers(named) if 0 <= number < rows)
-    if "eos" not in special and ends:
-        special["eos"] = next(iter(ends))
-    others = [number for number in ends if number != special.get("eos")]
+    ends = dict.fromkeys(number for number in _numbers(named) if 0 <= number < len(types))
+    if "eos" in special:
+        ends = {special["eos"]: None} | ends
+    if not ends:
+        return
+    special["eos"], *others = sorted(ends, key=lambda end: types[end] is not TokenType.CONTROL)
     special |= dict(zip(END_ROLES, others, strict=False))
     if left_out := others[len(END_ROLES) :]:
         warnings.append(f"more end tokens than a GGUF file names; left out: {left_out}")

@@ -62,13 +62,16 @@ def read_header(path: Path, context: int) -> Header:
 def _corrections(model: Any, architecture: str) -> Corrections:
     vocab = C.llama_model_get_vocab(model)
     size = int(C.llama_vocab_n_tokens(vocab))
-    end = _metadata(model, tokenizer.END_KEY)
+    text = _metadata(model, tokenizer.END_KEY)
+    end = int(text) if text.isdigit() else None
+    attributes = C.llama_vocab_get_attr(vocab, end) if end is not None and end < size else 0
     facts = tokenizer.Facts(
         architecture,
         _metadata(model, tokenizer.MODEL_KEY),
         _metadata(model, tokenizer.PRE_KEY),
-        int(end) if end.isdigit() else None,
+        end,
         size,
+        end_is_text=bool(attributes & C.LLAMA_TOKEN_ATTR_NORMAL),
     )
 
     def number_of(text: str) -> int | None:

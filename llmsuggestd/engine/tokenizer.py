@@ -66,6 +66,8 @@ class Facts(NamedTuple):
     end: int | None
     size: int
     """How many tokens there are."""
+    end_is_text: bool = False
+    """Whether the end token is an ordinary one, which stands for text."""
 
 
 def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Corrections:
@@ -79,8 +81,15 @@ def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Correct
     pre = _pre_tokenizer(facts, number_of)
     if pre != facts.pre:
         found[PRE_KEY] = pre
-    if facts.end is None or facts.end >= facts.size:
-        found[END_KEY] = _end(number_of)
+    if facts.end is None or facts.end >= facts.size or facts.end_is_text:
+        end = next((n for text in _ENDS if (n := number_of(text)) is not None), facts.end)
+        if end is None or end >= facts.size:
+            raise Unknown(
+                f"it does not say which token ends a text ({END_KEY})",
+                "take another file, or convert its checkpoint again",
+            )
+        if end != facts.end:
+            found[END_KEY] = end
     return found
 
 
@@ -102,14 +111,4 @@ def _pre_tokenizer(facts: Facts, number_of: Callable[[str], int | None]) -> str:
     raise Unknown(
         f"it does not say how its text is split before it is tokenised ({PRE_KEY})",
         "it was converted before May 2024: take a newer file, or convert its checkpoint again",
-    )
-
-
-def _end(number_of: Callable[[str], int | None]) -> int:
-    for text in _ENDS:
-        if (number := number_of(text)) is not None:
-            return number
-    raise Unknown(
-        f"it does not say which token ends a text ({END_KEY})",
-        "take another file, or convert its checkpoint again",
     )

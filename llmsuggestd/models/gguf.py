@@ -35,13 +35,17 @@ _SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
     12: "<d",
 }  # fmt: skip
+_INT32: Final = 5
 _STRING: Final = 8
 _ARRAY: Final = 9
 _CHUNK: Final = 2**20
 _HIGHEST_COUNT: Final = 2**20
 """Of keys and of tensors; real files have hundreds."""
 
-_TOKENS_KEY: Final = "tokenizer.ggml.tokens"
+_VOCABULARY_KEY: Final = "tokenizer.ggml.tokens"
+_TYPES_KEY: Final = "tokenizer.ggml.token_type"
+_ORDINARY: Final = 1
+"""The type of a token that stands for text (llama.h, LLAMA_TOKEN_TYPE_NORMAL)."""
 _VERSIONS: Final = {
     1: "version 1, which llama.cpp no longer reads",
     1 << 24: "version 1, for big-endian machines",
@@ -95,6 +99,8 @@ class Header:
     file_bytes: int
     tokens: tuple[bytes, ...] = ()
     """The vocabulary, if it was asked for."""
+    token_types: tuple[int, ...] = ()
+    """What each token is (llama.h, `enum llama_token_type`), if that was asked for and is there."""
 
     @property
     def quantisation(self) -> str | None:
@@ -219,12 +225,14 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
         raise InputError(f"{where}: has {len(tokens)} tokens, but embeddings for {rows}")
     numbers = {token: number for number, token in enumerate(tokens)}
     end = header.metadata.get(tokenizer.END_KEY)
+    end = end if isinstance(end, int) and end >= 0 else None
     facts = tokenizer.Facts(
         header.text("general.architecture") or "",
         model,
         header.text(tokenizer.PRE_KEY) or "",
-        end if isinstance(end, int) else None,
+        end,
         len(tokens),
+        end_is_text=end is not None and header.token_types[end : end + 1] == (_ORDINARY,),
     )
     try:
         found = tokenizer.corrections(facts, lambda text: numbers.get(text.encode()))
@@ -251,6 +259,7 @@ class _Reader:
     def __init__(self, path: Path, file: BinaryIO, *, vocabulary: bool = False) -> None:
         self._vocabulary = vocabulary
         self._tokens: tuple[bytes, ...] = ()
+        self._types: tuple[int, ...] = ()
         self._path = path
         self._file = file
         self._bytes = path.stat().st_size
@@ -271,8 +280,10 @@ class _Reader:
         for _ in range(keys):
             key = self._text()
             kind = self._number("<I")
-            if self._vocabulary and key == _TOKENS_KEY:
+            if self._vocabulary and key == _VOCABULARY_KEY:
                 metadata[key] = self._read_tokens(kind)
+            elif self._vocabulary and key == _TYPES_KEY:
+                metadata[key] = self._read_token_types(kind)
             else:
                 metadata[key] = self._value(kind)
         listed = [self._tensor() for _ in range(tensors)]
@@ -280,7 +291,7 @@ class _Reader:
         if not isinstance(alignment, int) or not 0 < alignment <= _CHUNK:
             raise InputError(f"{self._path}: its alignment is {alignment}")
         data_start = -(-self._at // alignment) * alignment
-        return Header(metadata, listed, data_start, self._bytes, self._tokens)
+        return Header(metadata, listed, data_start, self._bytes, self._tokens, self._types)
 
     def _counts(self) -> tuple[int, int]:
         """Read how it begins: how many tensors and how many keys there are."""
@@ -297,6 +308,14 @@ class _Reader:
             raise InputError(f"{self._path}: is damaged: its tokens are no texts")
         length = self._length()
         self._tokens = tuple(self._take(self._number("<Q")) for _ in range(length))
+        return length
+
+    def _read_token_types(self, kind: int) -> int:
+        """Read the types of the vocabulary's tokens, numbers; return how many there are."""
+        if (kind, self._number("<I")) != (_ARRAY, _INT32):
+            raise InputError(f"{self._path}: is damaged: its tokens' types are no numbers")
+        length = self._length()
+        self._types = struct.unpack(f"<{length}i", self._take(4 * length))
         return length
 
     def _tensor(self) -> Tensor:

@@ -106,7 +106,7 @@ def look_up(repo: str, revision: str | None) -> Repository:
             raise InputError(f"{repo}: the hub has no repositories of such a name") from None
         except (ValueError, TypeError, AttributeError, KeyError):
             raise Interrupted(
-                f"{constants.ENDPOINT} does not answer as the hub does",
+                f"{_endpoint()} does not answer as the hub does",
                 "is HF_ENDPOINT right? a network's login page may be in between",
             ) from None
     licence = getattr(info.card_data, "license", None) if info.card_data else None
@@ -221,7 +221,7 @@ def _unreached(error: BaseException) -> DownloadError:
 
     proxy = hub_variables.proxy_of(constants.ENDPOINT)
     causes = list(_causes(error))
-    where = f"{constants.ENDPOINT} (through {proxy})" if proxy else constants.ENDPOINT
+    where = f"{_endpoint()} (through {proxy})" if proxy else _endpoint()
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause)
@@ -264,9 +264,8 @@ def _refused_by(proxy: hub_variables.Proxy, where: str, words: str) -> DownloadE
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> DownloadError:
     """What is wrong with a server's certificate; the numbers are OpenSSL's X509_V_ERR_…"""
-    from huggingface_hub import constants
 
-    message = f"the certificate of {constants.ENDPOINT} is not trusted: {error.verify_message}"
+    message = f"the certificate of {_endpoint()} is not trusted: {error.verify_message}"
     if error.verify_code in (9, 10):  # not yet valid, or expired
         return DownloadError(message, "is this machine's clock right?")
     if error.verify_code in (62, 64):  # of another host, or another address
@@ -287,10 +286,10 @@ def _explained(
     from huggingface_hub import constants, errors, get_token
 
     status = error.response.status_code
-    page = f"{constants.ENDPOINT}/{repo}"
+    page = f"{_endpoint()}/{repo}"
     login = "`hf auth login`, or set HF_TOKEN"
     if status == 407 and (proxy := hub_variables.proxy_of(constants.ENDPOINT)):
-        return _refused_by(proxy, f"{constants.ENDPOINT} (through {proxy})", "407")
+        return _refused_by(proxy, f"{_endpoint()} (through {proxy})", "407")
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return InputError(
             f"{repo}: its authors want to be asked first (the hub answers {status})",
@@ -320,8 +319,8 @@ def _explained(
             after=wait,
         )
     if status >= 500 or status == 408:
-        return Interrupted(f"{constants.ENDPOINT} answers {status}", "try again later")
-    return DownloadError(f"{constants.ENDPOINT} answers {status}: {_line(error)}", f"see {page}")
+        return Interrupted(f"{_endpoint()} answers {status}", "try again later")
+    return DownloadError(f"{_endpoint()} answers {status}: {_line(error)}", f"see {page}")
 
 
 def cached_file(repo: str, commit: str, name: str) -> Path | None:
@@ -377,5 +376,13 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def _endpoint() -> str:
+    """The hub's address, for messages."""
+    from huggingface_hub import constants
+
+    return hub_variables.masked(constants.ENDPOINT)
+
+
 def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"//[^/@\s]*@", "//…@", line)

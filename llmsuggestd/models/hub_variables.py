@@ -82,8 +82,13 @@ def proxy_of(address: str) -> Proxy | None:
         return None
     for kind in (parts.scheme, "all"):
         if found := getproxies().get(kind):
-            return Proxy(_proxy_variable(kind), _masked(found))
+            return Proxy(_proxy_variable(kind), masked(found))
     return None
+
+
+def masked(address: str) -> str:
+    """An address without the name and password that it may have."""
+    return re.sub(r"^(\w+://)?.*@", r"\1…@", address, flags=re.DOTALL)
 
 
 def certificates_variable() -> str | None:
@@ -104,7 +109,7 @@ def _check_endpoint() -> None:
     value = os.environ.get("HF_ENDPOINT")
     if value and (problem := _problem(value, ("http", "https"))):
         raise ConfigError(
-            f"HF_ENDPOINT={_shown(value)}: {problem}",
+            f"HF_ENDPOINT={_shown(masked(value))}: {problem}",
             "set it to a mirror's address, such as https://hub.example.org, or unset it",
         )
 
@@ -125,6 +130,8 @@ def _check_token() -> None:
         return
     path = _token_file()
     hint = "`hf auth login` writes it anew; public models need no token"
+    if named := _first_set(("HF_TOKEN_PATH", "HF_HOME")):
+        hint += f"; {named} says where it is"
     try:
         text = path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
@@ -169,7 +176,7 @@ def _check_proxy(name: str, value: str) -> None:
     address = value if "://" in value else f"http://{value}"
     if problem := _problem(address, _PROXY_SCHEMES):
         raise ConfigError(
-            f"{name}={_shown(_masked(value))}: {problem}",
+            f"{name}={_shown(masked(value))}: {problem}",
             f"set it to a proxy's address, such as http://proxy.example.org:3128 or"
             f" socks5h://127.0.0.1:1080, or unset it ({', '.join(_PROXY_SCHEMES)} are known)",
         )
@@ -250,11 +257,6 @@ def _proxy_variable(kind: str) -> str:
         return name
     upper = (key for key in os.environ if key.lower() == name)
     return next(upper, f"the system's {kind} proxy")
-
-
-def _masked(address: str) -> str:
-    """An address without its password."""
-    return re.sub(r"^(\w+://)?.*@", r"\1…@", address, flags=re.DOTALL)
 
 
 def _shown(value: str) -> str:

@@ -68,6 +68,7 @@ def test_linear_scaling_is_kept(key: str) -> None:
         ({"architectures": ["GPTNeoXForTokenClassification"]}, "it labels words"),
         ({"architectures": ["GPTNeoXModel"]}, "it has no output matrix"),
         ({"model_type": None, "architectures": None}, "not a GPT-NeoX"),
+        ({"model_type": "gpt_neox_japanese"}, "this is model_type 'gpt_neox_japanese'"),
         ({"hidden_act": "relu"}, "relu"),
         ({"hidden_act": ["gelu"]}, "hidden_act"),
         ({"num_attention_heads": 5}, "multiple of 5 heads"),

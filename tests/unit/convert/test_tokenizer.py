@@ -143,7 +143,7 @@ def test_special_tokens_from_the_first_file_that_names_them(tmp_path: Path) -> N
     ("config", "generation", "ends"),
     [
         ({"eos_token_id": [0, 5]}, None, {"eos": 0, "eot": 5}),
-        ({"eos_token_id": [5, 0, 7]}, None, {"eos": 5, "eot": 0, "eom": 7}),
+        ({"eos_token_id": [5, 0, 7]}, None, {"eos": 0, "eot": 5, "eom": 7}),
         ({"eos_token_id": [9999, True, 6]}, None, {"eos": 6}),
         ({"eos_token_id": 0}, {"eos_token_id": [0, 6]}, {"eos": 0, "eot": 6}),
         ({}, {"eos_token_id": 6}, {"eos": 6}),

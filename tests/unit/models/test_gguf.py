@@ -24,6 +24,11 @@ def entry(token: str) -> bytes:
     return struct.pack("<Q", len(token)) + token.encode()
 
 
+def end(token: int) -> bytes:
+    """The end token as it stands in a header."""
+    return b"ggml.eos_token_id" + struct.pack("<II", 4, token)
+
+
 EXACT, INTRO = entry("exact"), entry("intro")
 
 
@@ -117,6 +122,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, old: bytes, new: bytes, words: st
     [
         (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE", "tokenizer.ggml.pre is missing or wrong"),
         (b"ggml.eos_token_id", b"ggml.eos_tokeN_id", "eos_token_id is missing or wrong there; 0"),
+        (end(0), end(99_999), "eos_token_id is missing or wrong there; 0 is used"),
+        (end(0), end(65), "eos_token_id is missing or wrong there; 0 is used"),
     ],
 )
 def test_what_a_file_lacks_of_its_tokenizer_is_warned_of(

@@ -64,6 +64,7 @@ def test_what_can_be_used_builds_a_client(variables: dict[str, str]) -> None:
         ("HF_ENDPOINT", "https://", "it names no host"),
         ("HF_ENDPOINT", "https://hub.example.org:0", "port 0 cannot be reached"),
         ("HF_ENDPOINT", "https://hub.example.org /x", "white space"),
+        ("HF_ENDPOINT", "https://me:secret@:80", "it names no host"),
         ("HF_HUB_DOWNLOAD_TIMEOUT", "abc", "not a number of seconds"),
         ("HF_HUB_DOWNLOAD_TIMEOUT", "-5", "not a number of seconds"),
         ("HF_HUB_ETAG_TIMEOUT", "1.5", "not a number of seconds"),
@@ -150,8 +151,9 @@ def test_a_token_that_is_none_is_not_sent_and_not_printed(tmp_path: Path, token:
 def test_a_tokens_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     os.environ["HF_HOME"] = str(tmp_path / "hf")
     (tmp_path / "hf" / "token").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"hf/token: Is a directory"):
+    with pytest.raises(ConfigError, match=r"hf/token: Is a directory") as caught:
         hub_variables.prepare()
+    assert "HF_HOME says where it is" in caught.value.hint
 
 
 def test_the_proxy_of_an_address_is_named_without_its_password() -> None:
