@@ -24,7 +24,8 @@ from typing import Any, Final, NamedTuple
 from llmsuggestd import environment, service
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
 from llmsuggestd.engine import builds, host, postmortem
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.files import make_private
+from llmsuggestd.paths import Paths
 
 BUILD_TIMEOUT: Final = 2 * 60 * 60
 """Seconds that a build may take; CUDA's on two slow cores takes the better part of an hour."""

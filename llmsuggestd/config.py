@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import difflib
+import errno
 import json
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.files import Rewrite, explained, failed, make_private
+from llmsuggestd.paths import Paths
 
 DEFAULT_PORT: Final = 5567
 """LLMS on a telephone's keys; outside the ephemeral range, used by nothing common."""
@@ -100,22 +105,66 @@ def load_config(paths: Paths, **flags: object) -> Config:
     return Config(**values)
 
 
-def write_model(paths: Paths, model_id: str) -> None:
-    """Put the id of the model to serve into `config.toml`, and leave the rest as it is.
+@contextlib.contextmanager
+def choosing_model(paths: Paths, model_id: str) -> Iterator[None]:
+    """Put the id of the model to serve into `config.toml` once the block has succeeded.
 
-    Raises ConfigError if the file cannot be read or written; it then stays as it was.
+    The rest of the file stays as it is, byte for byte. Raises ConfigError, before the block, if the
+    file cannot be read or written; it then stays as it was.
+    """
+    file = paths.config_file
+    make_private(paths.config)
+    try:
+        raw = file.read_bytes() if file.exists() else b""
+        content = _with_model(raw, model_id)
+        rewrite = Rewrite(file, content) if content != raw else None
+    except ValueError as error:
+        raise ConfigError(f"cannot write {file}: {error}", "correct the file") from error
+    except OSError as error:
+        raise _unwritable(file, model_id, error) from error
+    if rewrite is None:
+        yield
+        return
+    try:
+        yield
+        try:
+            rewrite.commit()
+        except OSError as error:
+            raise _unwritable(file, model_id, error) from error
+    finally:
+        rewrite.abandon()
+
+
+def write_model(paths: Paths, model_id: str) -> None:
+    """Put the id of the model to serve into `config.toml`. Raises as `choosing_model` does."""
+    with choosing_model(paths, model_id):
+        pass
+
+
+def _unwritable(file: Path, model_id: str, error: OSError) -> ConfigError:
+    """What keeps the model from being chosen; a file that something else makes is not ours to."""
+    reason, hint = explained(file.resolve() if error.errno == errno.EROFS else file, error)
+    if error.errno == errno.EROFS:
+        hint = f'write `model = "{model_id}"` where that file comes from'
+    return ConfigError(f"cannot write {file}: {reason}", hint)
+
+
+def _with_model(raw: bytes, model_id: str) -> bytes:
+    """The settings with another model: its value or a new line, and no other byte changed.
+
+    Raises ValueError if they are not TOML.
     """
     import tomlkit
 
-    file = paths.config_file.resolve()  # people keep the real file elsewhere
-    make_private(paths.config)
-    try:
-        mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
-        document = tomlkit.parse(file.read_text(encoding="utf-8-sig") if file.exists() else "")
-        document["model"] = model_id
-        write_atomically(file, tomlkit.dumps(document).encode(), mode=mode)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot write {file}: {error}", "correct the file") from error
+    text = raw.decode("utf-8-sig")
+    document = tomlkit.parse(text)
+    if document.get("model") == model_id:
+        return raw
+    document["model"] = model_id
+    changed = tomlkit.dumps(document)
+    if "\r\n" in text and not re.search(r"(?<!\r)\n", text):
+        changed = re.sub(r"(?<!\r)\n", "\r\n", changed)
+    return (codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b"") + changed.encode()
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -123,8 +172,10 @@ def _read_file(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8-sig")  # as Windows' Notepad writes it
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}", "correct the file") from error
+    except OSError as error:
+        raise failed(ConfigError, "cannot read", file, error) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text", "save it as UTF-8") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -25,8 +25,9 @@ from llmsuggestd.errors import (
     LlmsuggestdError,
     NotRunningError,
 )
+from llmsuggestd.files import make_private
 from llmsuggestd.lock import holder
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.paths import Paths
 from llmsuggestd.service import Service, ServiceError
 
 START_TIMEOUT: Final = 20.0

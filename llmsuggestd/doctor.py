@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from llmsuggestd import accelerators, building, lake, lean_package, service, tactic
+from llmsuggestd import accelerators, building, environment, lake, lean_package, service, tactic
 from llmsuggestd.building import Description
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds, crashes
+from llmsuggestd.environment import Reach
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
 from llmsuggestd.models import gguf, store
+from llmsuggestd.ownership import check_ours
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 from llmsuggestd.version import __version__
@@ -41,6 +43,8 @@ class Finding(NamedTuple):
 def examine(paths: Paths) -> Iterator[Finding]:
     """Look at each part in turn. Starts nothing and changes nothing."""
     yield _python()
+    yield from _files(paths)
+    yield from _variables(paths)
     found = building.describe(builds.chosen(paths))
     yield from _llama_cpp(paths, found)
     yield from _settings(paths)
@@ -64,6 +68,56 @@ def _python() -> Finding:
             "python", "warning", f"{where}, not a virtual environment", "install with pipx"
         )
     return Finding("python", "ok", where)
+
+
+def _files(paths: Paths) -> Iterator[Finding]:
+    """Folders and files of ours that are closed to us."""
+    try:
+        check_ours(paths)
+    except LlmsuggestdError as error:
+        yield Finding("files", "failed", error.message, error.hint)
+
+
+def _variables(paths: Paths) -> Iterator[Finding]:
+    """The variables of this shell that are obeyed, or that somebody may expect to be."""
+    by_service = service.registered() is not None
+    here = environment.obeyed()
+    for row in environment.TABLE:
+        names = [name for name, of in environment.reported() if of is row]
+        if names and row.reach == Reach.NONE:
+            yield Finding("variables", "ok", f"{', '.join(names)}: ignored; {row.note}")
+        elif names and by_service and Reach.SERVICE not in row.reach:
+            here = {name: value for name, value in here.items() if name not in names}
+            yield Finding("variables", "ok", f"{', '.join(names)}: not seen by the service")
+    if here:
+        values = " ".join(f"{name}={value}" for name, value in here.items())
+        yield Finding("variables", "ok", f"obeyed: {values}")
+    with contextlib.suppress(LlmsuggestdError):  # no daemon: another part says so
+        status = Client(paths).request("GET", "/v1/status", timeout=5)
+        there = status.get("environment", here)  # an older one does not say
+        yield from _differing(here, there, by_service=by_service)
+
+
+def _differing(
+    here: dict[str, str], there: dict[str, str], *, by_service: bool
+) -> Iterator[Finding]:
+    """What the daemon has otherwise than this shell, and would get from it."""
+    reach = Reach.SERVICE if by_service else Reach.DAEMON
+    renew = "`llmsuggestd install`" if by_service else "`llmsuggestd restart`"
+    for name in sorted({*here, *there}):
+        row = environment.row_of(name)
+        if row is None or reach not in row.reach or here.get(name) == there.get(name):
+            continue
+        one, other = (
+            f"is {variables[name]!r}" if name in variables else "is not set"
+            for variables in (there, here)
+        )
+        yield Finding(
+            "variables",
+            "warning",
+            f"{name} {one} in the daemon, and {other} in this shell",
+            f"{renew} takes it from this shell",
+        )
 
 
 def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:

@@ -157,6 +157,11 @@ def reported(shell: Mapping[str, str] = os.environ) -> Iterator[tuple[str, Row]]
             yield from ((name, row) for name in sorted(shell) if row_of(name) is row)
 
 
+def obeyed(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Those variables that are set and reach the engine by somebody's choice."""
+    return {name: shell[name] for name, row in reported(shell) if Reach.ENGINE in row.reach}
+
+
 def row_of(name: str) -> Row | None:
     """The first row that names a variable, in capitals or not."""
     return next((row for row in TABLE if _names(row, name.upper())), None)

@@ -27,9 +27,11 @@ from llmsuggestd import building, control, lean_package, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client, Discovery
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.files import write_atomically
 from llmsuggestd.lock import holder
 from llmsuggestd.models import store
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.ownership import make_directory
+from llmsuggestd.paths import Paths
 from llmsuggestd.service import Service, ServiceError
 from llmsuggestd.version import __version__
 
@@ -101,7 +103,7 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
             "make the directory",
             (directory,),
             not directory.is_dir(),
-            partial(make_private, directory),
+            partial(make_directory, paths, directory),
         )
         for directory in dict.fromkeys(paths.directories())
     ]

@@ -11,7 +11,6 @@ import copy
 import json
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmsuggestd.errors import InputError
-from llmsuggestd.paths import write_atomically
+from llmsuggestd.files import explained, rewrite
 
 NAME = "llmsuggest"
 """The Lean package's name."""
@@ -47,13 +46,13 @@ class Change:
         """Put it into the file. Raises InputError, with the file as it was."""
         if self.action == "none":
             return
-        target = self.file.resolve()  # a link stays one
         try:
-            write_atomically(target, self.content, mode=stat.S_IMODE(target.stat().st_mode))
+            rewrite(self.file, self.content)
         except OSError as error:
+            reason, hint = explained(self.file, error)
             raise InputError(
-                f"{self.file} cannot be written: {error.strerror}",
-                "make it and its folder writable, or make the change that `--dry-run` prints",
+                f"{self.file} cannot be written: {reason}",
+                f"{hint}; or make the change that `--dry-run` prints",
             ) from error
 
 

@@ -19,7 +19,8 @@ import msgspec
 
 from llmsuggestd import lake
 from llmsuggestd.errors import ConfigError, InputError
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.files import failed, make_private, write_atomically
+from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 
 OLDEST_LEAN: Final = (4, 27, 0)
@@ -87,10 +88,7 @@ def _renew(there: Path) -> None:
             (there / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(there / name, content)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write the Lean package to {there}: {error.strerror}",
-            "make room there, or make it yours to write",
-        ) from error
+        raise failed(ConfigError, "cannot write the Lean package to", there, error) from error
 
 
 def _differing(there: Path) -> Iterator[tuple[Path, bytes]]:

@@ -1,19 +1,16 @@
 """Where files go: one place that knows, on every system.
 
 platformdirs decides, unless `$LLMSUGGESTD_HOME` names one root for all of it (tests, portable
-installs). Nothing here creates anything; `make_private` does, for those who write.
+installs). Nothing here creates anything: `files.make_private` does.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from llmsuggestd.errors import ConfigError
 
 APP: Final = "llmsuggestd"
 
@@ -128,58 +125,3 @@ def _has_runtime_dir() -> bool:
     if sys.platform != "linux":
         return True
     return bool(os.environ.get("XDG_RUNTIME_DIR")) or os.access(f"/run/user/{os.getuid()}", os.W_OK)
-
-
-def make_private(directory: Path) -> None:
-    """Make a directory of ours, which only its owner can enter; tighten one that is there.
-
-    Raises ConfigError if it cannot be made, or belongs to somebody else.
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if sys.platform != "win32" and directory.stat().st_uid == os.getuid():
-            directory.chmod(0o700)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot make the directory {directory}: {error.strerror}",
-            "make its parent writable, or set LLMSUGGESTD_HOME to a folder that is",
-        ) from error
-    check_private(directory)
-
-
-def check_private(directory: Path) -> None:
-    """Raise ConfigError unless a directory is ours and nobody else's.
-
-    Whoever can write to the directory of a socket can put another in its place.
-    """
-    if sys.platform == "win32":
-        return  # user directories are private there by inheritance
-    info = directory.stat()
-    if info.st_uid != os.getuid():
-        raise ConfigError(
-            f"the directory {directory} belongs to another user (uid {info.st_uid})",
-            "use a directory of your own",
-        )
-    if stat.S_IMODE(info.st_mode) & 0o077:
-        raise ConfigError(
-            f"the directory {directory} is open to other users",
-            "use one for this alone, which only you can enter (chmod 700)",
-        )
-
-
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Put `data` into `path` so that a reader sees the old content or the new, never a part.
-
-    Raises OSError, with the old file untouched and no temporary file left.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

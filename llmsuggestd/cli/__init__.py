@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from llmsuggestd.commands import runnable
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
+from llmsuggestd.files import failed
 from llmsuggestd.version import __version__
 
 # command -> (the module that holds it, as `command`; the line `--help` shows)
@@ -94,6 +96,12 @@ def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
             hint = f"`{ctx.command_path} --help`" if ctx is not None else ""
             _print_error(" ".join(error.format_message().split()), hint)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not isinstance(error.filename, str):  # not about a file
+            raise
+        trouble = failed(LlmsuggestdError, "cannot use", Path(error.filename), error)
+        _print_error(trouble.message, trouble.hint)
+        sys.exit(trouble.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _print_error("interrupted", "")
         sys.exit(ExitCode.INTERRUPTED)

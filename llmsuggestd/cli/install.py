@@ -14,7 +14,7 @@ from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.lean import require_lines
 from llmsuggestd.commands import program
 from llmsuggestd.engine import builds
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 if TYPE_CHECKING:
     from llmsuggestd.installation import Step
@@ -37,7 +37,7 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     """
     from llmsuggestd import installation
 
-    paths = get_paths()
+    paths = our_paths()
     target = None
     if accelerator is not None:
         target = accelerators.best() if accelerator == "auto" else accelerators.find(accelerator)
@@ -110,7 +110,7 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
     result = {"name": wanted.name, "device": wanted.device, "built": False, "command": None}
     if target is None and wanted.name == "cpu":
         return result
-    if building.describe(builds.chosen(get_paths())).sees(wanted):
+    if building.describe(builds.chosen(our_paths())).sees(wanted):
         tell(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
         return result
     if target is None:
@@ -135,7 +135,7 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
         "Press Ctrl-C to give up."
     )
     with _clock(quiet) as tick:
-        build = installation.accelerate(get_paths(), wanted, tick)
+        build = installation.accelerate(our_paths(), wanted, tick)
     if build is None:
         tell("✓ the installed llama.cpp is used again")
         return result

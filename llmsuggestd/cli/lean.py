@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llmsuggestd.cli import print_json, say
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 if TYPE_CHECKING:
     from llmsuggestd import lake
@@ -37,7 +37,7 @@ def path() -> None:
     """
     from llmsuggestd import lean_package
 
-    click.echo(lean_package.place(get_paths()))
+    click.echo(lean_package.place(our_paths()))
 
 
 @command.command("add")
@@ -57,7 +57,7 @@ def add(project: Path, copy: bool, dry_run: bool, as_json: bool) -> None:
     """
     from llmsuggestd import lake, lean_package
 
-    paths = get_paths()
+    paths = our_paths()
     copy = copy or lean_package.has_copy(project)
     folder = lean_package.COPY if copy else lean_package.folder(paths)
     change = lake.plan_require(project, folder)
@@ -112,7 +112,7 @@ def remove(project: Path, dry_run: bool, as_json: bool) -> None:
     if not dry_run:
         for change in changes:
             change.write()
-        lean_package.forget_project(get_paths(), project)
+        lean_package.forget_project(our_paths(), project)
     copy = project / lean_package.COPY
     importing = [str(file) for file in lake.importing_files(project)]
     if as_json:
@@ -139,4 +139,4 @@ def require_lines() -> str:
     """What a user adds to a project's lakefile.toml."""
     from llmsuggestd import lake, lean_package
 
-    return f"{lake.toml_entry(lean_package.folder(get_paths()))}\n"
+    return f"{lake.toml_entry(lean_package.folder(our_paths()))}\n"

@@ -8,7 +8,8 @@ from collections import deque
 import click
 
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.files import failed
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("logs")
@@ -23,7 +24,7 @@ from llmsuggestd.paths import get_paths
 )
 def command(follow: bool, lines: int) -> None:
     """Show the end of the daemon's log, which is the same file with a service and without."""
-    log_file = get_paths().log_file
+    log_file = our_paths().log_file
     try:
         with log_file.open(encoding="utf-8", errors="replace") as log:
             for line in deque(log, maxlen=lines):
@@ -38,6 +39,4 @@ def command(follow: bool, lines: int) -> None:
     except BrokenPipeError:  # nobody reads what we print any more
         raise
     except OSError as error:
-        raise LlmsuggestdError(
-            f"cannot read {log_file}: {error.strerror}", "see what is in its place, and whose it is"
-        ) from error
+        raise failed(LlmsuggestdError, "cannot read", log_file, error) from error

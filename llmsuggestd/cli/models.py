@@ -18,7 +18,7 @@ from llmsuggestd.cli import print_json, say
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
 from llmsuggestd.units import size_text
 
@@ -42,7 +42,7 @@ def list_models(as_json: bool) -> None:
     """
     from llmsuggestd.models import manage
 
-    paths = get_paths()
+    paths = our_paths()
     status = Client(paths).status()
     rows = manage.rows(paths, status)
     if as_json:
@@ -129,7 +129,7 @@ def pull(
     from llmsuggestd.models import pull as pulling
     from llmsuggestd.models import store
 
-    paths = get_paths()
+    paths = our_paths()
     options = pulling.Options(name=name, quant=quant, **flags)
     target = None if model == store.STARTER else pulling.parse(model)
     with terminating(), _resumable(), Display(quiet=quiet or as_json) as display:
@@ -157,7 +157,7 @@ def import_(
 
     with terminating(), Display(quiet=as_json) as display:
         imported = import_file(
-            get_paths(),
+            our_paths(),
             file,
             display,
             name=name,
@@ -181,7 +181,7 @@ def use(model_id: str, as_json: bool) -> None:
     """
     from llmsuggestd.models import manage
 
-    paths = get_paths()
+    paths = our_paths()
     runs = manage.use(paths, model_id)
     overruled = os.environ.get("LLMSUGGESTD_MODEL")
     if as_json:
@@ -205,7 +205,7 @@ def remove(model_id: str, as_json: bool) -> None:
     """
     from llmsuggestd.models import manage
 
-    freed, replaced = manage.remove(get_paths(), model_id)
+    freed, replaced = manage.remove(our_paths(), model_id)
     if as_json:
         print_json({"model": model_id, "freed_bytes": freed, "starter_took_over": replaced})
         return

@@ -6,7 +6,7 @@ import click
 
 from llmsuggestd import service
 from llmsuggestd.cli.start import report
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("restart")
@@ -18,5 +18,5 @@ def command(as_json: bool) -> None:
     """
     from llmsuggestd import control
 
-    paths, manager = get_paths(), service.registered()
+    paths, manager = our_paths(), service.registered()
     report(control.restart(paths, manager), manager, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from llmsuggestd.config import COMPAT_PORTS, load_config
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("serve")
@@ -42,7 +42,7 @@ def command(
     """
     from llmsuggestd.daemon import logs, server
 
-    paths = get_paths()
+    paths = our_paths()
     logs.set_up(paths, to_file=log_file)
     layers = int(gpu) if gpu is not None and gpu.isascii() and gpu.isdigit() else gpu
     server.serve(

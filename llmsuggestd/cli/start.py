@@ -9,7 +9,7 @@ import click
 from llmsuggestd import service
 from llmsuggestd.cli import print_json, say
 from llmsuggestd.errors import ModelError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("start")
@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
     from llmsuggestd import control
 
     manager = service.registered()
-    report(control.start(get_paths(), manager), manager, as_json)
+    report(control.start(our_paths(), manager), manager, as_json)
     if manager is None and not as_json and service.detect()[0] is not None:
         say("`llmsuggestd install` has it start when you log in")
 

@@ -7,7 +7,7 @@ import click
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, NotRunningError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("status")
@@ -19,7 +19,7 @@ def command(context: click.Context, as_json: bool) -> None:
     Exits with 0 if it runs and its model works, 3 if it does not run, 5 if its model failed.
     """
     try:
-        status = Client(get_paths()).request("GET", "/v1/status", timeout=5)
+        status = Client(our_paths()).request("GET", "/v1/status", timeout=5)
     except NotRunningError as error:
         if not as_json:
             raise

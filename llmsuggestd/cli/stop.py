@@ -6,7 +6,7 @@ import click
 
 from llmsuggestd import service
 from llmsuggestd.cli import print_json
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("stop")
@@ -20,7 +20,7 @@ def command(as_json: bool) -> None:
     """
     from llmsuggestd import control
 
-    stopped = control.stop(get_paths(), service.registered())
+    stopped = control.stop(our_paths(), service.registered())
     if as_json:
         print_json({"stopped": stopped.pid is not None, "forced": stopped.forced})
     elif stopped.pid is None:

@@ -11,7 +11,7 @@ from llmsuggestd import goals
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
 from llmsuggestd.errors import UsageError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 TIMEOUT = 130.0
 """Seconds: more than the 120 in which the daemon answers, if only to say that it cannot."""
@@ -77,7 +77,7 @@ def command(
         "temperature": temperature,
         "seed": seed,
     }
-    answer = Client(get_paths()).request("POST", "/v1/suggest", request, timeout=TIMEOUT)
+    answer = Client(our_paths()).request("POST", "/v1/suggest", request, timeout=TIMEOUT)
     if as_json:
         print_json(answer)
         return

@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("tray")
@@ -27,4 +27,4 @@ def command(wait: float) -> None:
     from llmsuggestd.tray import app
 
     logging.basicConfig(level=logging.INFO, format=app.LOG_FORMAT, datefmt=app.LOG_TIME)
-    app.run(get_paths(), wait)
+    app.run(our_paths(), wait)

@@ -10,7 +10,7 @@ from llmsuggestd import service
 from llmsuggestd.cli import print_json
 from llmsuggestd.commands import program
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import get_paths
+from llmsuggestd.ownership import our_paths
 
 
 @click.command("uninstall")
@@ -20,7 +20,7 @@ def command(purge: bool, as_json: bool) -> None:
     """Stop the daemon and remove what `install` and the daemon have made."""
     from llmsuggestd import control, installation, lean_package
 
-    paths = get_paths()
+    paths = our_paths()
     projects = lean_package.projects(paths)
     stopped = control.stop(paths, service.registered())
     removed, left = installation.uninstall(paths, purge=purge)

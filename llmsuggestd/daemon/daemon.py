@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from llmsuggestd import goals
+from llmsuggestd import environment, goals
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
@@ -92,6 +92,7 @@ class Daemon:
             threads=info.threads if info else None,
             kernels=info.kernels if info else None,
             crashed_kernels=sorted(model.crashed),
+            environment=environment.obeyed(),
             queue=self.suggester.queue,
             engine_pid=engine.pid if engine is not None else None,
             pid=os.getpid(),

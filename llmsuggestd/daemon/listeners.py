@@ -18,7 +18,7 @@ from aiohttp import web
 
 from llmsuggestd.daemon.calls import refusal
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.paths import check_private, make_private
+from llmsuggestd.files import check_private, make_private
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import sys
 from typing import Final
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.files import make_private
+from llmsuggestd.paths import Paths
 
 MAX_BYTES: Final = 1_000_000
 """Size of the log at which it is rotated."""

@@ -143,6 +143,10 @@ class Status(Struct):
     crashed_kernels: Annotated[
         list[Kernels], Meta(description="Kernels that crash on this machine, and are not used.")
     ]
+    environment: Annotated[
+        dict[str, str],
+        Meta(description="Variables that choose devices or libraries, as the daemon has them."),
+    ]
     queue: Annotated[
         int,
         Meta(description="Questions waiting or being answered; the same question counts once."),

@@ -35,9 +35,11 @@ from llmsuggestd.daemon.listeners import (
     socket_listener,
 )
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError, ModelError
+from llmsuggestd.files import write_atomically
 from llmsuggestd.lock import only_one
 from llmsuggestd.models import store
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.ownership import make_directory
+from llmsuggestd.paths import Paths
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     os.umask(0o077)  # our files are private
     config = read_config()
     for directory in paths.directories():
-        make_private(directory)
+        make_directory(paths, directory)
     if config.model == store.STARTER and not store.starter_path(paths).exists():
         with contextlib.suppress(ModelError):  # loading the model will report the error
             store.place_starter(paths)  # `install` has not been run yet

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from llmsuggestd.engine import builds
 from llmsuggestd.engine.protocol import KERNELS, Kernels
-from llmsuggestd.paths import Paths, write_atomically
+from llmsuggestd.files import write_atomically
+from llmsuggestd.paths import Paths
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.files import failed, make_private, write_atomically
 from llmsuggestd.lock import holder, only_one
 from llmsuggestd.models import hub
 from llmsuggestd.models.hub import RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, digest_of, partial_path
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.paths import Paths
 
 _LOCK = "lock"
 _MANIFEST = "manifest.json"
@@ -161,7 +162,7 @@ def clear(folder: Path) -> None:
             if path.name != _LOCK:  # which may be held, and then cannot go on every system
                 path.unlink()
     except OSError as error:
-        raise LlmsuggestdError(f"{folder} cannot be emptied: {error.strerror}") from None
+        raise failed(LlmsuggestdError, "cannot empty", folder, error) from None
     if holder(folder / _LOCK) is None:
         _remove_if_empty(folder)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from llmsuggestd.errors import InputError, LlmsuggestdError
+from llmsuggestd.files import make_private, write_atomically
 from llmsuggestd.models import gguf, store
 from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.ownership import make_directory
+from llmsuggestd.paths import Paths
 
 _BLOCK = 2**22
 
@@ -42,7 +44,7 @@ def import_file(
     for warning in warnings:
         watcher.note(warning)
     make_private(paths.data)
-    make_private(paths.models)
+    make_directory(paths, paths.models)
     if not link:
         store.check_room(paths, header.file_bytes)
     watcher.stage("trying it", "", 0, 0)

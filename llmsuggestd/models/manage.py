@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmsuggestd.client import Client
-from llmsuggestd.config import load_config, write_model
+from llmsuggestd.config import choosing_model, load_config, write_model
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import downloads, store
 from llmsuggestd.models.store import Model
@@ -65,12 +65,12 @@ def use(paths: Paths, model_id: str) -> bool:
     `config.toml` is wrong or cannot be written; then nothing has changed.
     """
     store.find(paths, model_id)
-    load_config(paths)  # before the daemon changes: a file with a mistake could not be written
+    load_config(paths)  # a file with a mistake is to be corrected first
     client = Client(paths)
-    runs = client.status() is not None
-    if runs:
-        client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
-    write_model(paths, model_id)
+    with choosing_model(paths, model_id):
+        runs = client.status() is not None
+        if runs:
+            client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
     return runs
 
 

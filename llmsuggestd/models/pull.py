@@ -16,12 +16,14 @@ from typing import Final, Protocol
 
 from llmsuggestd.client import Client
 from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
+from llmsuggestd.files import failed
 from llmsuggestd.models import downloads, gguf, hub, hub_variables, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, fetch, partial_path, retrying
 from llmsuggestd.models.trial import Trial, first_suggestion
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.ownership import make_directory
+from llmsuggestd.paths import Paths
 from llmsuggestd.quants import DEFAULT_QUANT
 from llmsuggestd.units import size_text
 
@@ -488,13 +490,11 @@ def _converted(job: _Job) -> Path:
 
 
 def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> store.Model:
-    make_private(paths.models)
+    make_directory(paths, paths.models)
     try:
         return store.place(paths, model_id, file, record)
     except OSError as error:
-        raise LlmsuggestdError(
-            f"{paths.models} cannot be written: {error.strerror}", "check its permissions"
-        ) from None
+        raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
 
 
 def refresh_daemon(paths: Paths, model_id: str) -> None:

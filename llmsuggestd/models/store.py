@@ -6,6 +6,7 @@ has none was put there by hand, and is for the same hand to remove.
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import re
@@ -19,9 +20,11 @@ import msgspec
 
 from llmsuggestd.config import MODEL_ID
 from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
+from llmsuggestd.files import failed, write_atomically
 from llmsuggestd.models import gguf
 from llmsuggestd.models.catalogue import CATALOGUE
-from llmsuggestd.paths import Paths, make_private, write_atomically
+from llmsuggestd.ownership import make_directory
+from llmsuggestd.paths import Paths
 from llmsuggestd.units import size_text
 
 STARTER: Final = "starter"
@@ -85,11 +88,12 @@ def check_id(model_id: str) -> str:
 def find(paths: Paths, model_id: str) -> Model:
     """The installed model with that id.
 
-    Raises ModelError, naming what is installed, if there is none.
+    Raises ModelError, naming what is installed, if there is none, or it may not be read.
     """
     if re.fullmatch(MODEL_ID, model_id):
         for model in installed(paths):
             if model.id == model_id:
+                _check_readable(model.path)
                 return model
     known = ", ".join(model.id for model in installed(paths))
     if model_id in CATALOGUE and model_id != STARTER:
@@ -101,6 +105,13 @@ def find(paths: Paths, model_id: str) -> Model:
     raise ModelError(f"the model {model_id!r} is not installed", hint)
 
 
+def _check_readable(file: Path) -> None:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise failed(ModelError, "cannot read", file, error) from None
+
+
 def installed(paths: Paths) -> list[Model]:
     """All installed models, by id. Raises ModelError if it cannot be seen which there are."""
     try:
@@ -108,9 +119,7 @@ def installed(paths: Paths) -> list[Model]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ModelError(
-            f"{paths.models} cannot be read: {error.strerror}", "check its permissions"
-        ) from None
+        raise failed(ModelError, "cannot read", paths.models, error) from None
     return [
         Model(file.stem, file, file.stat().st_size)
         for file in files
@@ -254,7 +263,8 @@ def check_removable(paths: Paths, model_id: str) -> None:
             f"{target} was put there by hand, and is left alone", "remove the file yourself"
         )
     if not os.access(paths.models, os.W_OK):
-        raise ModelError(f"{paths.models} may not be written", "check its permissions")
+        closed = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise failed(ModelError, "cannot remove", target, closed)
 
 
 def remove(paths: Paths, model_id: str) -> int:
@@ -268,7 +278,7 @@ def remove(paths: Paths, model_id: str) -> int:
         target.unlink()
         record_path(paths, model_id).unlink(missing_ok=True)
     except OSError as error:
-        raise ModelError(f"{target} cannot be removed: {error.strerror}") from None
+        raise failed(ModelError, "cannot remove", target, error) from None
     return freed
 
 
@@ -280,7 +290,10 @@ def starter_path(paths: Paths) -> Path:
 def has_starter(paths: Paths) -> bool:
     """Whether the starter model is in place, undamaged and of this version."""
     target = starter_path(paths)
-    return target.is_file() and filecmp.cmp(SHIPPED, target, shallow=False)
+    try:
+        return target.is_file() and filecmp.cmp(SHIPPED, target, shallow=False)
+    except OSError:
+        return False
 
 
 def place_starter(paths: Paths) -> None:
@@ -289,10 +302,8 @@ def place_starter(paths: Paths) -> None:
     Raises ModelError if it cannot be written; what was there then stays.
     """
     target = starter_path(paths)
-    make_private(paths.models)
+    make_directory(paths, paths.models)
     try:
         write_atomically(target, SHIPPED.read_bytes())
     except OSError as error:
-        raise ModelError(
-            f"cannot write {target}: {error.strerror}", "make room or check permissions"
-        ) from error
+        raise failed(ModelError, "cannot write", target, error) from error

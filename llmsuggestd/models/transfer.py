@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.files import explained
 from llmsuggestd.models import hub
 from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
 
@@ -96,9 +97,10 @@ def fetch(
                 note(f"{file.name} came damaged; fetching it again")
         partial.replace(target)
     except OSError as error:
+        reason, hint = explained(folder, error)
         raise LlmsuggestdError(
-            f"{folder}: cannot be written: {error.strerror or error}",
-            "make room; the same command continues where it stopped",
+            f"cannot write to {folder}: {reason}",
+            f"{hint}; the same command continues where it stopped",
         ) from None
 
 

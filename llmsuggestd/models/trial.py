@@ -13,7 +13,8 @@ from llmsuggestd.config import load_config
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError, ModelError
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.files import make_private
+from llmsuggestd.paths import Paths
 
 GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 

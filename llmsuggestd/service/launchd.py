@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from llmsuggestd.paths import write_atomically
+from llmsuggestd.files import write_atomically
 from llmsuggestd.resources import resource
 from llmsuggestd.service import ServiceError, command_line, run
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from llmsuggestd.paths import get_paths, make_private, write_atomically
+from llmsuggestd.files import make_private, write_atomically
+from llmsuggestd.paths import get_paths
 from llmsuggestd.resources import resource
 from llmsuggestd.service import ServiceError, command_line, run
 

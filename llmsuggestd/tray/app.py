@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from llmsuggestd import lake, lean_package
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
+from llmsuggestd.files import make_private
 from llmsuggestd.lock import only_one
-from llmsuggestd.paths import Paths, make_private
+from llmsuggestd.paths import Paths
 from llmsuggestd.tray import autostart, backend, desktop, icon
 from llmsuggestd.tray.follow import Follower
 from llmsuggestd.tray.view import ModelItem, Problem, View

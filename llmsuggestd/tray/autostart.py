@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from llmsuggestd.paths import home_override, write_atomically
+from llmsuggestd.files import write_atomically
+from llmsuggestd.paths import home_override
 from llmsuggestd.resources import resource
 
 DESKTOP_FILE: Final = "llmsuggestd-tray.desktop"

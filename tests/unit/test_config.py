@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from llmsuggestd.config import DEFAULT_PORT, Config, load_config, write_model
+from llmsuggestd.config import DEFAULT_PORT, Config, choosing_model, load_config, write_model
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import Paths, get_paths
+
+BOM = codecs.BOM_UTF8  # as Windows' Notepad writes it
 
 
 @pytest.fixture
@@ -100,6 +105,60 @@ def test_choosing_a_model_keeps_the_rest_of_the_file(paths: Paths) -> None:
     write_model(paths, "new")
     assert paths.config_file.read_text() == before.replace('"old"', '"new"')
     assert paths.config_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (BOM + b"# a\r\nmodel = 'old'  # b\r\n", BOM + b'# a\r\nmodel = "new"  # b\r\n'),
+        (BOM + b"threads = 1\r\n", BOM + b'threads = 1\r\nmodel = "new"\r\n'),
+        (b"threads = 1\r\n\r\n# end\r\n", b'threads = 1\r\n\r\n# end\r\nmodel = "new"\r\n'),
+        (b"threads = 1", b'threads = 1\nmodel = "new"\n'),
+        (b"threads = 1\r\nport = 1\n", b'threads = 1\r\nport = 1\nmodel = "new"\n'),
+        (b"model = 'new'", b"model = 'new'"),
+        (b"# \xc3\xbc\t \nmodel = 'a'\n\n\n", b'# \xc3\xbc\t \nmodel = "new"\n\n\n'),
+    ],
+)  # fmt: skip
+def test_choosing_a_model_changes_no_other_byte(paths: Paths, before: bytes, after: bytes) -> None:
+    paths.config_file.write_bytes(before)
+    write_model(paths, "new")
+    assert paths.config_file.read_bytes() == after
+
+
+def test_a_model_that_fails_is_not_chosen(paths: Paths) -> None:
+    paths.config_file.write_text("threads = 2\n")
+    with pytest.raises(RuntimeError), choosing_model(paths, "new"):
+        raise RuntimeError("of the daemon's")
+    assert [(f.name, f.read_text()) for f in paths.config.iterdir()] == [
+        ("config.toml", "threads = 2\n")
+    ]
+
+
+def test_whether_the_file_can_be_written_is_found_out_first(paths: Paths) -> None:
+    paths.config_file.symlink_to("/nowhere/config.toml")
+    with pytest.raises(ConfigError, match="is a link to /nowhere"), choosing_model(paths, "new"):
+        pytest.fail("the daemon has been asked to change")
+
+
+def test_a_file_on_a_read_only_disk_is_for_its_maker_to_change(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a package manager for the home has made."""
+
+    def read_only(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(ConfigError, match="Read-only") as caught:
+        write_model(paths, "new")
+    assert 'model = "new"' in caught.value.hint
+
+
+def test_a_file_in_another_encoding_is_told(paths: Paths) -> None:
+    paths.config_file.write_bytes("model = 'ü'".encode("utf-16"))
+    with pytest.raises(ConfigError, match="not UTF-8 text") as caught:
+        load_config(paths)
+    assert caught.value.hint == "save it as UTF-8"
 
 
 def test_a_file_written_by_notepad_is_read_and_changed(paths: Paths) -> None:

@@ -1,4 +1,4 @@
-"""What `doctor` says of the kernels: which are used, and why not faster ones."""
+"""What `doctor` says of kernels, models and variables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import doctor
+from llmsuggestd import doctor, environment, service
 from llmsuggestd.building import Description
 from llmsuggestd.engine import crashes
 from llmsuggestd.engine.protocol import Kernels
@@ -70,3 +70,52 @@ def test_a_model_that_is_none_is_found(
     assert finding.level == level
     assert words in finding.message
     assert remedy in finding.remedy
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A shell with none of the variables that are reported."""
+    for name, _ in list(environment.reported()):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(service, "registered", lambda: None)
+    return monkeypatch
+
+
+def said(paths: Paths) -> list[tuple[str, str]]:
+    return [(finding.level, finding.message) for finding in doctor._variables(paths)]
+
+
+def test_variables_are_obeyed_or_ignored_but_never_in_silence(
+    shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paths = Paths(*[tmp_path] * 5)
+    assert said(paths) == []
+    shell.setenv("CUDA_VISIBLE_DEVICES", "1")
+    shell.setenv("OMP_NUM_THREADS", "64")
+    shell.setenv("MKL_NUM_THREADS", "64")
+    shell.setenv("LLMSUGGESTD_THREADS", "2")
+    ignored = "MKL_NUM_THREADS, OMP_NUM_THREADS: ignored; `threads` in config.toml decides"
+    obeyed = "obeyed: CUDA_VISIBLE_DEVICES=1"
+    assert said(paths) == [("ok", ignored), ("ok", obeyed)]
+    shell.setattr(service, "registered", object)
+    shell.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    assert said(paths) == [
+        ("ok", "LD_LIBRARY_PATH: not seen by the service"),
+        ("ok", "LLMSUGGESTD_THREADS: not seen by the service"),
+        ("ok", ignored),
+        ("ok", obeyed),
+    ]
+
+
+@pytest.mark.parametrize("by_service", [True, False])
+def test_a_daemon_with_another_device_than_the_shell_is_noticed(by_service: bool) -> None:
+    libraries = {"LD_LIBRARY_PATH": "/opt/lib"}  # which a service has none of
+    here, there = {"CUDA_VISIBLE_DEVICES": "1"}, {"CUDA_VISIBLE_DEVICES": "0"}
+    assert not list(doctor._differing(here, here, by_service=by_service))
+    assert len(list(doctor._differing(libraries, {}, by_service=by_service))) == 1 - by_service
+    (found,) = doctor._differing(here, there, by_service=by_service)
+    assert found.level == "warning"
+    assert found.message == ("CUDA_VISIBLE_DEVICES is '0' in the daemon, and is '1' in this shell")
+    assert f"`llmsuggestd {'install' if by_service else 'restart'}`" in found.remedy
+    (found,) = doctor._differing(here, {}, by_service=by_service)
+    assert "is not set in the daemon" in found.message

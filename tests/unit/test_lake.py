@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -329,10 +330,11 @@ def test_a_write_that_fails_leaves_the_file(
 ) -> None:
     change = planned(tmp_path, TOML)
 
-    def full(path: Path, data: bytes, *, mode: int) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lake, "write_atomically", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
         change.write()
     assert (tmp_path / "lakefile.toml").read_text() == TOML
+    assert [file.name for file in tmp_path.iterdir()] == ["lakefile.toml"]

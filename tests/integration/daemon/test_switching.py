@@ -153,6 +153,12 @@ def test_models_use_changes_the_daemon_and_the_file(two: Home) -> None:
     assert two.run("models", "use", "starter").returncode == ExitCode.CONFIG
     assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
     two.paths.config_file.unlink()
+    two.paths.config_file.symlink_to("/nowhere/config.toml")  # it cannot be written
+    failed = two.run("models", "use", "starter")
+    assert failed.returncode == ExitCode.CONFIG
+    assert "is a link to /nowhere" in failed.stderr
+    assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
+    two.paths.config_file.unlink()
     two.run("stop")
     assert "when the daemon starts" in two.run("models", "use", "starter").stdout
     two.serve()

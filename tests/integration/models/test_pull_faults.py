@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_during_a_download(puller: Puller) -> None:
         capture_output=True, text=True, timeout=60, env=puller.env,
     )  # fmt: skip
     assert limited.returncode == ExitCode.ERROR
-    assert f"{puller.folder}: cannot be written" in limited.stderr
+    assert f"cannot write to {puller.folder}" in limited.stderr
     assert "continues where it stopped" in limited.stderr
     assert "Traceback" not in limited.stderr
     here = puller.bytes_here()

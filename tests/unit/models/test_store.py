@@ -96,7 +96,7 @@ def test_what_may_not_be_removed_is_told_before_anything_is_done(
 ) -> None:
     place(paths, "m")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may do everything
-    with pytest.raises(ModelError, match="may not be written"):
+    with pytest.raises(ModelError, match=r"cannot remove .*m\.gguf"):
         store.check_removable(paths, "m")
 
 
@@ -106,10 +106,10 @@ def test_what_the_system_refuses_is_one_line(paths: Paths, monkeypatch: pytest.M
 
     place(paths, "m")
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(ModelError, match="cannot be removed: Permission denied"):
+    with pytest.raises(ModelError, match=r"cannot remove .*: Permission denied"):
         store.remove(paths, "m")
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(ModelError, match="cannot be read: Permission denied"):
+    with pytest.raises(ModelError, match=r"cannot read .*: Permission denied"):
         store.installed(paths)
 
 
