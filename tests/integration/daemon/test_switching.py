@@ -129,10 +129,10 @@ def test_a_switch_to_the_present_model_does_nothing(two: Home) -> None:
 
 
 def test_a_missing_model_is_mended_by_a_switch(home: Home) -> None:
-    home.serve()
+    home.serve(LLMSUGGESTD_MODEL="other")
     assert home.client.request("GET", "/v1/status")["state"] == "failed"
-    home.install_starter()
-    assert use(home, "starter")[0] == 200
+    shutil.copy(store.SHIPPED, home.paths.models / "other.gguf")
+    assert use(home, "other")[0] == 200
     assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
 
 
