@@ -155,7 +155,7 @@ def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:
     if "own" in crashed:
         yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)
     elif found.no_own_kernels:
-        yield Finding("kernels", "ok", f"llama.cpp's; of ours: {found.no_own_kernels}")
+        yield Finding("kernels", "ok", f"llama.cpp's ({found.no_own_kernels})")
     else:
         yield Finding("kernels", "ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")
     if "repacked" in crashed:

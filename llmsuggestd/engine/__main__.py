@@ -1,8 +1,8 @@
 """The engine's process: `python -m llmsuggestd.engine`, started by the daemon.
 
-Reads requests on standard input and answers on standard output (`engine.protocol`). Requests are
-done one after another; a second thread reads, so that a request can be cancelled while it runs.
-With `--describe` it prints what llama.cpp is here, as JSON, and exits.
+It reads requests on standard input and answers on standard output (`engine.protocol`), one after
+another. A second thread reads, so that a request can be cancelled while it runs. With `--describe`
+the process prints a JSON description of llama.cpp and the devices, and exits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from llmsuggestd.engine.threads import physical_cores
 
 
 class Requests:
-    """Reads frames in a thread of its own, and stops a request that is cancelled."""
+    """Reads frames in a thread of its own, and stops the request in progress if it is cancelled."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class Requests:
                 self._cancel(message.id)
             else:
                 self._queue.put(message)
-        os._exit(0)  # the daemon is gone or done with us; there is nothing to save
+        os._exit(0)  # the daemon has ended, or closed this engine; there is nothing to save
 
     def next(self) -> protocol.Load | protocol.Suggest:
         """The next request, in the order of arrival."""
@@ -71,7 +71,7 @@ class Requests:
 
 
 def serve(requests: Requests, replies: BinaryIO) -> None:
-    """Load what is asked for, then answer until standard input ends."""
+    """Load the model of the first request, then answer until standard input ends."""
 
     def send(reply: protocol.Reply) -> None:
         replies.write(protocol.frame(reply))
@@ -98,7 +98,7 @@ def serve(requests: Requests, replies: BinaryIO) -> None:
 
 
 def describe() -> dict[str, object]:
-    """What llama.cpp is here: build, features, devices."""
+    """A description of llama.cpp on this machine: build, features, devices."""
     return {
         "build": build(),
         "system": system_info(),
@@ -110,7 +110,7 @@ def describe() -> dict[str, object]:
 
 
 def _no_core_file() -> None:
-    """A crash that is expected on some machines need not fill the disk."""
+    """Write no core file: crashes are expected on some machines, and must not fill the disk."""
     if sys.platform != "win32":
         import resource
 
@@ -120,7 +120,7 @@ def _no_core_file() -> None:
 def main() -> None:
     """Run the process."""
     _no_core_file()
-    # llama.cpp and its backends print to descriptor 1: give them the log, keep the pipe for frames
+    # llama.cpp and its backends print to descriptor 1: redirect it to the log, keep the pipe
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if "--describe" in sys.argv[1:]:

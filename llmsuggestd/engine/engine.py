@@ -60,9 +60,9 @@ class Engine:
         llama = self.llama
         width = min(request.n, MAX_CANDIDATES)
         positions = min(llama.context, llama.trained_context)
-        # candidates first spell out what is taken back of the prefix
+        # candidates first spell out the word that is taken back from the prefix
         longest = request.max_tokens + (MAX_TAKEN_BACK if request.prefix else 0)
-        # at least half of the context is for the prompt, whatever the candidates ask for
+        # at least half of the context is reserved for the prompt
         room = min(width * longest, llama.context // 2)
         longest = min(longest, positions // 2, room // width)
         prompt, truncated = fit_prompt(
@@ -74,7 +74,7 @@ class Engine:
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
         if request.mode == "sample" and request.seed is not None:
-            # what earlier prompts have left is rounded a little differently, and draws differently
+            # cells from other batches are rounded differently, which could change the draws
             llama.forget()
         healing = Healing(llama.step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))
@@ -119,10 +119,10 @@ class Engine:
 
 
 def _load(load: protocol.Load) -> tuple[Llama, str]:
-    """Load a model with as much of it on GPUs as fits; say where it is.
+    """Load a model with as many layers on GPUs as fit. Returns it with its device's name.
 
-    What a GPU's driver keeps for itself cannot be known before, so a load that fails is tried
-    again with fewer layers there, and at last with none.
+    The memory that a GPU's driver reserves is not known before. So a load that fails is tried again
+    with fewer layers, finally with none.
     """
     path = Path(load.path)
     found = gpus()

@@ -1,10 +1,10 @@
 """Token healing: prefixes that end inside a token.
 
-A tokenizer cuts `exact h` into `exact`, ` h`, and a model that knows the token ` hp` then never
-proposes it: after ` h` comes no `p`. So the last word of the prefix is taken back, and decoding
-starts before it, held to tokens that spell it out. The idea is that of guidance's "token healing"
-(Lundberg, "The Art of Prompt Design: Prompt Boundaries and Token Healing", 2023), here for a
-whole word, since byte-pair merges can span all of one.
+A tokenizer splits `exact h` into `exact` and ` h`. A model that knows the token ` hp` then never
+proposes it, since it has never seen `p` after ` h`. So the last word of the prefix is taken back.
+Decoding starts before it, restricted to tokens that spell it out. The idea is guidance's "token
+healing" (Lundberg, "The Art of Prompt Design: Prompt Boundaries and Token Healing", 2023), applied
+to a whole word, since byte-pair merges can span one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from llmsuggestd.engine.search import Floats, Step, log_softmax
 
 MAX_TAKEN_BACK = 8
-"""Tokens: a word of more is spelt out as the tokenizer has cut it."""
+"""Tokens taken back at most. The rest of a longer word stays as the tokenizer has split it."""
 
 
 class Vocabulary:
-    """All tokens by their bytes, to find those that a text can begin with."""
+    """All tokens sorted by their bytes, to find those that a text can begin with."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         """`pieces[token]` are a token's bytes; tokens without any are never found."""
@@ -63,8 +63,8 @@ def take_back(
 class Healing:
     """A `Step` whose candidates first spell out the bytes that were taken back.
 
-    While a candidate still owes bytes, only tokens that agree with them are possible, with their
-    probabilities made to sum to one: what is asked for is a continuation *given* the prefix.
+    While a candidate still owes bytes, only tokens that agree with them are possible. Their
+    probabilities are normalised, since the search is for a continuation *given* the prefix.
     """
 
     def __init__(self, step: Step, taken: bytes, vocabulary: Vocabulary) -> None:
@@ -74,8 +74,8 @@ class Healing:
         self._owed = [taken]
 
     def first(self, row: Floats) -> Floats:
-        """The first token's log probabilities, held to the bytes owed; shape (vocabulary,)."""
-        return self._held(row, self._owed[0]) if self._owed[0] else row
+        """The first token's log probabilities, given the owed bytes; shape (vocabulary,)."""
+        return self._restricted(row, self._owed[0]) if self._owed[0] else row
 
     def __call__(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
         """As `Step`."""
@@ -86,16 +86,16 @@ class Healing:
         rows = self._step(parents, tokens)
         for row, owed in zip(rows, self._owed, strict=True):
             if owed:
-                row[:] = self._held(row, owed)
+                row[:] = self._restricted(row, owed)
         return rows
 
     def continuation(self, tokens: Sequence[int]) -> bytes | None:
-        """What a candidate adds to the prefix; None while it owes some of it."""
+        """The bytes that a candidate adds to the prefix; None while it still owes some."""
         spelt = b"".join(self._vocabulary.pieces[token] for token in tokens)
         return spelt[len(self._taken) :] if len(spelt) >= len(self._taken) else None
 
     def length(self, tokens: Sequence[int]) -> int:
-        """How many of a candidate's tokens reach past the prefix: a `Length`."""
+        """The number of a candidate's tokens that reach past the prefix: a `Length`."""
         spelt = 0
         for index, token in enumerate(tokens):
             spelt += len(self._vocabulary.pieces[token])
@@ -103,7 +103,7 @@ class Healing:
                 return len(tokens) - index
         return 0
 
-    def _held(self, row: Floats, owed: bytes) -> Floats:
+    def _restricted(self, row: Floats, owed: bytes) -> Floats:
         held = np.full_like(row, -np.inf)
         agreeing = self._vocabulary.agreeing(owed)
         held[agreeing] = log_softmax(row[agreeing])

@@ -26,30 +26,30 @@ from llmsuggestd.engine.threads import Threads
 from llmsuggestd.engine.tokenizer import Corrections
 
 MAX_PROMPTS = 4
-"""Prompts that are kept: Lean elaborates some theorems at the same time, and each goes through its
-own goals."""
+"""Prompts that stay in the cache: Lean elaborates several theorems at the same time, so their goals
+alternate."""
 
 MAX_SEQUENCES = MAX_CANDIDATES + MAX_PROMPTS + 1
-"""Of a context: a new prompt begins as a copy, before an old one gives way."""
+"""Sequences of a context. The spare one is for a new prompt, before an old one is dropped."""
 
 PROMPT_CHUNK = 256
-"""Tokens of a prompt decoded at a time. On a GPU, where a decode cannot be aborted, this bounds
-how long a cancelled request goes on."""
+"""Tokens of a prompt per batch. On a GPU a decode cannot be aborted, so this bounds the time that a
+cancelled request goes on."""
 
 ABORTED = 2
-"""What llama_decode returns when its abort callback said so."""
+"""llama_decode's result after its abort callback returned true."""
 
 
 class Cancelled(Exception):
-    """The answer is no longer wanted."""
+    """The request has been cancelled."""
 
 
 class StopFlag:
-    """A flag that llama.cpp looks at between the operations of a decode, without Python's help.
+    """A flag that llama.cpp checks between the operations of a decode, without entering Python.
 
-    Its abort callback is a C function of a pointer that says whether to stop. `strlen` is one, and
-    the pointer one to a string that is empty until the flag is raised; so a look costs nanoseconds,
-    and no interpreter lock. Only the CPU backend looks (llama.h, `llama_set_abort_callback`).
+    llama.cpp's abort callback is a C function of a pointer. Here it is `strlen` on a string that is
+    empty until the flag is raised, so a check costs nanoseconds and needs no interpreter lock. Only
+    the CPU backend checks (llama.h, `llama_set_abort_callback`).
     """
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class StopFlag:
         self.data = ctypes.cast(self._text, ctypes.c_void_p)
 
     def raise_(self) -> None:
-        """Stop what is being decoded. Any thread may call it."""
+        """Stop the present decode. Any thread may call this."""
         self._text[0] = b"x"
 
     def lower(self) -> None:
-        """Let decodes run again."""
+        """Allow decodes again."""
         self._text[0] = b"\0"
 
     def __bool__(self) -> bool:
@@ -102,7 +102,7 @@ class Llama:
         try:
             self._prepare(context, threads)
         except LlamaError:
-            # or a second try with less on the GPU would find the memory taken
+            # otherwise a second try, with fewer layers on the GPU, would lack the memory
             C.llama_free(self._context)
             C.llama_model_free(self._model)
             raise
@@ -130,9 +130,9 @@ class Llama:
         self._never = self._tokens_never_chosen()
         self.pieces = [self._piece(token) for token in range(self.vocabulary)]
         self._prompts: dict[int, list[int]] = {}
-        """The prompts that are kept by sequence, as far as they are decoded; the last is last."""
+        """The prompts in the cache by sequence, as far as they are decoded; the latest is last."""
         self.reused = 0
-        """Tokens of the last prompt that were decoded already."""
+        """The number of the last prompt's tokens that were in the cache."""
         self._position = 0
         self._slots: list[int] = []
         self._probe()
@@ -146,7 +146,7 @@ class Llama:
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         if self.kernels == "own":
-            # otherwise llama.cpp finds attention on another device than the cache, and goes without
+            # otherwise llama.cpp finds attention and cache on different devices, and disables it
             params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
         handle = C.llama_init_from_model(self._model, params)
         if not handle:
@@ -154,7 +154,7 @@ class Llama:
         return handle
 
     def _tokens_never_chosen(self) -> np.ndarray[Any, np.dtype[np.intp]]:
-        """Control tokens that end nothing, and rows that only pad the embedding."""
+        """Control tokens other than end tokens, and rows that only pad the embedding."""
         hidden = C.LLAMA_TOKEN_ATTR_CONTROL | C.LLAMA_TOKEN_ATTR_UNUSED | C.LLAMA_TOKEN_ATTR_UNKNOWN
         return np.array(
             [
@@ -166,27 +166,27 @@ class Llama:
         )
 
     def _probe(self) -> None:
-        """Decode a few tokens together and one alone: the two shapes that every answer has."""
+        """Decode a few tokens together and one alone: the two shapes of batches in an answer."""
         self._decode([0] * 8, range(8), [0] * 8, outputs=[7])
         self._decode([0], [8], [0], outputs=[0])
         self.forget()
 
     @property
     def description(self) -> str:
-        """llama.cpp's words for the model, such as `gptneox 2.8B Q4_K - Medium`."""
+        """llama.cpp's description of the model, such as `gptneox 2.8B Q4_K - Medium`."""
         buffer = ctypes.create_string_buffer(256)
         C.llama_model_desc(self._model, buffer, len(buffer))
-        # it knows the names of the sizes that it has met in papers
+        # llama.cpp prints `?B` for sizes that it does not know
         return buffer.value.decode().replace("?B", f"{self.parameters / 1e6:.3g}M")
 
     def use_threads(self, threads: Threads) -> None:
-        """Decode with so many threads from now on."""
+        """Decode with this many threads from now on."""
         C.llama_set_n_threads(self._context, threads.llama, threads.llama)
         if self.kernels == "own":
             own_kernels.use_threads(threads.kernels)
 
     def tokenize(self, text: str) -> list[int]:
-        """The tokens of a text, in which special tokens are plain text."""
+        """The tokens of a text. Special tokens in it count as plain text."""
         data = text.encode()
         capacity = len(data) + 8
         tokens = (C.llama_token * capacity)()
@@ -202,15 +202,15 @@ class Llama:
         return buffer.raw[: max(count, 0)]
 
     def forget(self) -> None:
-        """Drop every cell, those of the last prompts too."""
+        """Drop all cells, also those of the prompts in the cache."""
         C.llama_memory_clear(self._memory, True)
         self._prompts = {}
 
     def start(self, prompt: Sequence[int]) -> Floats:
-        """Decode a prompt, keeping what it shares with one of the last.
+        """Decode a prompt, reusing the cells of the beginning that it shares with a cached one.
 
-        Returns the log probabilities of the next token, shape (vocabulary,). When it is
-        cancelled, what is decoded so far stays for the next prompt.
+        Returns the log probabilities of the next token, shape (vocabulary,). If it is cancelled,
+        the cells decoded so far stay in the cache.
         """
         for candidate in range(MAX_CANDIDATES):
             C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
@@ -236,12 +236,12 @@ class Llama:
         return row
 
     def _place(self, prompt: Sequence[int]) -> tuple[int, int]:
-        """A sequence for a prompt, and how many of its tokens are decoded there already.
+        """A sequence for a prompt, and the number of its tokens that are decoded there already.
 
-        The others are kept as long as all together take at most half of the context.
+        Other prompts stay as long as all of them take at most half of the context.
         """
         kept = self._prompts
-        # the last token is always decoded again: its output is what we are here for
+        # the last token is always decoded, since its output is needed
         common = {sequence: _shared(tokens, prompt[:-1]) for sequence, tokens in kept.items()}
         source = max(common, key=lambda sequence: common[sequence], default=None)
         shared = 0 if source is None else common[source]
@@ -249,11 +249,11 @@ class Llama:
         sequence = next(s for s in range(MAX_CANDIDATES, MAX_SEQUENCES) if s not in kept)
         if source is not None and shared:
             C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
-            # the next goal of a proof takes the place of the last, of which it has most
+            # the next goal of a proof replaces the one before, with which it shares the most
             if 2 * shared > len(kept[source]):
                 self._drop(source)
             else:
-                kept[source] = kept.pop(source)  # it was of use again
+                kept[source] = kept.pop(source)  # most recently used
         room = self.context // 2 - len(prompt)
         while kept and (len(kept) == MAX_PROMPTS or sum(map(len, kept.values())) > room):
             self._drop(next(iter(kept)))
@@ -261,7 +261,7 @@ class Llama:
         return sequence, shared
 
     def _drop(self, sequence: int) -> None:
-        """Keep a prompt no longer; cells that others share with it stay."""
+        """Drop a prompt. Cells that it shares with others stay."""
         C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         del self._prompts[sequence]
 
@@ -270,7 +270,7 @@ class Llama:
         slots = self._slots
         alive = {slots[parent] for parent in parents}
         free = [slot for slot in range(MAX_CANDIDATES) if slot not in alive]
-        taken = set(self._prompts)  # a prompt's sequence is only ever copied
+        taken = set(self._prompts)  # a prompt's sequence must stay as it is, so it is copied
         new: list[int] = []
         copies: list[tuple[int, int]] = []
         for parent in parents:
@@ -297,7 +297,7 @@ class Llama:
         sequences: Sequence[int],
         outputs: Sequence[int],
     ) -> Floats:
-        """Run one batch; log probabilities after the tokens at `outputs`, a row each."""
+        """Run one batch. Returns log probabilities after the tokens at `outputs`, one row each."""
         batch = self._batch
         batch.n_tokens = len(tokens)
         for i, (token, position, sequence) in enumerate(
@@ -314,7 +314,7 @@ class Llama:
         if self.stop:
             raise Cancelled
         code = C.llama_decode(self._context, batch)
-        if code == ABORTED:  # llama.cpp has taken back the cells of this batch, and no others
+        if code == ABORTED:  # llama.cpp has removed the cells of this batch only
             raise Cancelled
         if code != 0:
             self.forget()
@@ -332,7 +332,7 @@ class Llama:
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two texts have in common at the beginning."""
+    """The number of tokens that two texts share at the beginning."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 

@@ -1,4 +1,4 @@
-"""How much of a model goes to the GPU: all of it if it fits with a margin, else what does.
+"""The number of layers to offload: all if they fit with a margin, otherwise as many as fit.
 
 llama.cpp's own fitting (`common/fit.h`) is not part of its library, so this is ours.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 MARGIN = 2**30
-"""Bytes of GPU memory left free for the desktop and for what llama.cpp computes in."""
+"""Bytes of GPU memory left free, for the desktop and llama.cpp's compute buffers."""
 
 
 class Size(NamedTuple):
-    """What a model needs, in bytes."""
+    """A model's size."""
 
     weights: int
     layers: int
@@ -22,9 +22,9 @@ class Size(NamedTuple):
 
 
 def layers_to_offload(setting: Literal["auto", "off"] | int, free: list[int], size: Size) -> int:
-    """The number of layers to put on GPUs with so many bytes free.
+    """The number of layers to put on GPUs; `free` has their free bytes.
 
-    A number as setting is taken as it is; where there is no GPU the answer is 0.
+    A number as setting is kept. Without a GPU the result is 0.
     """
     if setting == "off" or not free:
         return 0
@@ -37,5 +37,5 @@ def layers_to_offload(setting: Literal["auto", "off"] | int, free: list[int], si
 
 
 def fewer(layers: int) -> int:
-    """What to try when so many layers turn out not to fit: two thirds, and at last none."""
+    """The number of layers to try after `layers` did not fit: two thirds, finally none."""
     return layers * 2 // 3 if layers > 3 else 0

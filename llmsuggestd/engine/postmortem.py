@@ -1,4 +1,4 @@
-"""Why an engine ended: what its exit status and its last words mean, and what to do about it."""
+"""Why an engine died: the meaning of its exit status and last output, and the remedy."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from llmsuggestd.environment import LIBRARY_PATHS
 from llmsuggestd.units import size_text
 
 CRASHES: Final = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGABRT", "SIGFPE"})
-"""The signals with which the system ends a process for what it did itself."""
+"""Signals that the system sends for a process's own fault."""
 
 LONGEST: Final = 300
-"""Characters of last words that a message quotes."""
+"""Characters of an engine's output that a message quotes."""
 
 _LIBRARY: Final = re.compile(
     r"cannot open shared object|file too short|invalid ELF header|wrong ELF class|undefined symbol"
@@ -35,17 +35,17 @@ _INSTALLATION: Final = re.compile(r"ModuleNotFoundError|ImportError|No module na
 
 
 class Death(NamedTuple):
-    """The end of an engine that was not asked to end."""
+    """An engine's unexpected end."""
 
     cause: str
     """A signal's name, or an exit code."""
     message: str
     hint: str
-    """What to do; empty if nobody knows."""
+    """The remedy; empty if unknown."""
     passing: bool
-    """Whether another try may work, though nobody has mended anything."""
+    """Whether another try may work without a change."""
     crash: bool = False
-    """Whether a faster path of llama.cpp, or of ours, may be to blame."""
+    """Whether optional kernels may have caused it."""
 
 
 def examine(
@@ -55,10 +55,10 @@ def examine(
     model_bytes: int | None = None,
     variables: Mapping[str, str] = os.environ,
 ) -> Death:
-    """Say why a process ended with exit status `code` (as `subprocess` has it).
+    """Explain why a process ended with exit status `code` (in `subprocess`' form).
 
-    `words` is the end of what it wrote, `during` what it was at, `model_bytes` the size of its
-    model, and `variables` the environment that it started in.
+    `words` is the end of its standard error, `during` its activity, `model_bytes` the size of its
+    model, and `variables` its environment.
     """
     cause = cause_of(code)
     last = last_line(words)
@@ -72,7 +72,7 @@ def examine(
     if _INSTALLATION.search(words):
         message = f"the engine cannot start: {last}"
         return Death(cause, message, "install llmsuggestd again", passing=False)
-    if cause in ("SIGKILL", "SIGTERM"):  # of the kernel or of earlyoom, mostly
+    if cause in ("SIGKILL", "SIGTERM"):  # mostly from the kernel or earlyoom
         what = f"the engine died while {during}: killed ({cause}), probably out of memory"
         return Death(cause, *out_of_memory(what, model_bytes), passing=True)
     said = f": {last}" if last and (cause == "SIGABRT" or cause not in CRASHES) else ""
@@ -91,7 +91,7 @@ def examine(
 
 
 def out_of_memory(what: str, model_bytes: int | None = None) -> tuple[str, str]:
-    """The message and hint where memory is short; `what` is how that was noticed."""
+    """The message and hint for a lack of memory; `what` says how it showed."""
     sizes = []
     if model_bytes is not None:
         sizes.append(f"the model has {size_text(model_bytes)}")
@@ -103,12 +103,12 @@ def out_of_memory(what: str, model_bytes: int | None = None) -> tuple[str, str]:
 
 
 def is_out_of_memory(words: str) -> bool:
-    """Whether words of llama.cpp's say so."""
+    """Whether llama.cpp's message reports a lack of memory."""
     return _MEMORY.search(words) is not None and _LIBRARY.search(words) is None
 
 
 def memory_available(proc: Path = Path("/proc")) -> int | None:
-    """Bytes of memory that a process like this one may still get; None where nobody says."""
+    """Bytes of memory that this process may still allocate; None if unknown."""
     limits = [cgroup.memory_left(proc / "self")]
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (proc / "meminfo").read_text().splitlines()
@@ -130,7 +130,7 @@ def cause_of(code: int) -> str:
 
 
 def last_line(words: str) -> str:
-    """The last line that says something, without the name of an exception; empty if none does."""
+    """The last line that is not blank, without an exception's name; empty if there is none."""
     lines = [line for line in words.splitlines() if line.strip()]
     return _short(lines[-1]) if lines else ""
 

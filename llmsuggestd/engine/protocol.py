@@ -1,8 +1,8 @@
-"""What the daemon and the engine say to each other: length-prefixed JSON on the engine's pipes.
+"""The protocol between daemon and engine: length-prefixed JSON on the engine's pipes.
 
 A frame is four bytes, the length of the JSON text that follows (big-endian). The daemon writes
-requests to the engine's standard input, the engine answers on its standard output, and exits when
-its standard input ends, so that no engine outlives its daemon.
+requests to the engine's standard input, and the engine answers on its standard output. It exits
+when its standard input ends, so no engine outlives its daemon.
 
 | daemon → engine | engine → daemon |
 |---|---|
@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 MAX_FRAME = 16 * 2**20
-"""Bytes; far above any goal the daemon lets through. A longer frame means a broken peer."""
+"""Bytes, far above any request that the daemon accepts. A longer frame means a broken peer."""
 
 MAX_CANDIDATES: Final = 32
 """Candidates that one request may have decoded at a time."""
@@ -61,7 +61,7 @@ class Suggest(msgspec.Struct, tag="suggest"):
 
 
 class Cancel(msgspec.Struct, tag="cancel"):
-    """Give up a request; one that is over already is ignored."""
+    """Cancel a request. One that has been answered is ignored."""
 
     id: int
 
@@ -70,9 +70,9 @@ class Loaded(msgspec.Struct, tag="loaded"):
     """The model is loaded and has decoded once."""
 
     description: str
-    """llama.cpp's words for it, such as `gptneox 2.8B Q4_K - Medium`."""
+    """llama.cpp's description, such as `gptneox 2.8B Q4_K - Medium`."""
     device: str
-    """The device that holds the weights, with the layers offloaded to it."""
+    """The device with the weights, and the number of layers offloaded to it."""
     parameters: int
     bytes: int
     context: int
@@ -91,7 +91,7 @@ class Suggestion(msgspec.Struct):
     score: float
     """Mean log probability of the tokens after the prefix."""
     finished: bool
-    """Whether the model ended it; false: it was cut off at `max_tokens`."""
+    """Whether the model ended it; false if it was cut off at `max_tokens`."""
 
 
 class Result(msgspec.Struct, tag="result"):
@@ -100,16 +100,16 @@ class Result(msgspec.Struct, tag="result"):
     id: int
     suggestions: list[Suggestion]
     truncated: bool
-    """Whether hypotheses were left out because the goal is longer than the context."""
+    """Whether hypotheses were left out, because the prompt was longer than the context."""
     prompt_tokens: int
     reused_tokens: int
-    """How many of them the last prompt had left behind."""
+    """The number of them that were in the cache."""
     prompt_ms: float
     decode_ms: float
 
 
 class Failed(msgspec.Struct, tag="failed"):
-    """A request, or the load (`id` null), could not be done."""
+    """A request, or the load (`id` null), failed."""
 
     id: int | None
     code: str
@@ -127,7 +127,7 @@ _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 class ProtocolError(Exception):
-    """The other side sent something that is not a frame of this protocol."""
+    """The peer sent data that is not a frame of this protocol."""
 
 
 def frame(message: Request | Reply) -> bytes:

@@ -1,8 +1,7 @@
-"""How tactics are chosen from a model's next-token probabilities: beam search, and sampling.
+"""Choosing tactics by a model's next-token probabilities: beam search and sampling.
 
-Both ask for one decode of all open candidates at a time, and know nothing of llama.cpp: a
-`Step` answers with log probabilities. Both rank by the mean log probability of a candidate's
-tokens, its end token included.
+Both decode all open candidates in one `Step`, which returns log probabilities; neither knows about
+llama.cpp. Both rank candidates by the mean log probability of their tokens, end token included.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ Floats = npt.NDArray[np.float32]
 
 
 class Hypothesis(NamedTuple):
-    """A candidate that is over."""
+    """A candidate that has ended."""
 
     text: str
     score: float
     """Mean log probability per token, the end token included."""
     finished: bool
-    """Whether the model ended it, rather than the length limit."""
+    """Whether the model ended it; otherwise the length limit did."""
 
 
 class Step(Protocol):
@@ -33,9 +32,9 @@ class Step(Protocol):
     def __call__(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
         """Extend candidate `parents[i]` of the last call by `tokens[i]`.
 
-        The candidates of the last call are then forgotten; the new ones are numbered by i. Before
-        the first call there is one candidate, the bare prompt. Returns shape
-        (len(tokens), vocabulary): log probabilities of the next token.
+        The new candidates replace those of the last call, and are numbered by i. Before the first
+        call there is one candidate, the bare prompt. Returns the log probabilities of the next
+        token, shape (len(tokens), vocabulary).
         """
 
 
@@ -43,11 +42,11 @@ Text = Callable[[Sequence[int]], str | None]
 """The text of a candidate, or None if it is no suggestion (empty, or not text)."""
 
 Length = Callable[[Sequence[int]], int]
-"""How many of a candidate's tokens count for its mean (all, unless some only spell the prefix)."""
+"""The number of a candidate's tokens that count for its mean: all, or those past the prefix."""
 
 
 class _Results:
-    """The best hypotheses so far, one for each text that differs by more than white space."""
+    """The best hypotheses so far, one per text. Texts equal up to white space count as one."""
 
     def __init__(self, size: int, text: Text, length: Length) -> None:
         self._size = size
@@ -70,11 +69,11 @@ class _Results:
         return total / max(1, self._length(tokens) + finished)
 
     def ranked(self) -> list[Hypothesis]:
-        """The best ones, best first."""
+        """The best hypotheses, best first."""
         return sorted(self._best.values(), key=lambda h: -h.score)[: self._size]
 
     def closed_to(self, score: float) -> bool:
-        """Whether nothing with at most this score can still enter; at -inf, nothing can."""
+        """Whether a hypothesis with at most this score would not be among the results."""
         ranked = self.ranked()
         return score == -inf or (len(ranked) == self._size and score <= ranked[-1].score)
 
@@ -94,9 +93,9 @@ def beam_search(
     `first`, shape (vocabulary,), holds the log probabilities of the first token. The search is
     that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`: an
     end token counts only among the best `width` extensions of a step, and the search stops when
-    the best open beam's mean is no better than the worst result. It differs in that texts equal
-    up to white space take one place. There are fewer results only where the model has no more to
-    say within `max_tokens`.
+    the best open beam's mean is no better than the worst result. One difference: texts equal up to
+    white space count as one. There are fewer results only if the model has no more within
+    `max_tokens`.
     """
     results = _Results(width, text, length)
     ends = set(end)
@@ -155,8 +154,8 @@ def sample(
         extended: list[tuple[tuple[int, ...], float]] = []
         for parent, (tokens, total) in enumerate(open_):
             row = log_probabilities[parent]
-            # the Gumbel trick: the largest of noisy scores is a draw from their softmax. Above
-            # the best, which is 0, nothing overflows however small the temperature is.
+            # Gumbel-max trick: the index of the largest noisy score is a draw from the softmax. The
+            # best score is shifted to 0, so that no small temperature overflows.
             scores = (row - row.max()).astype(np.float64) / temperature
             token = int(np.argmax(scores + generator.gumbel(size=row.shape)))
             total += float(row[token])
@@ -169,7 +168,7 @@ def sample(
                 extended.append(((*tokens, token), total))
         if not extended:
             break
-        # the bare prompt is one candidate, whatever the number of draws from it
+        # the bare prompt is one candidate, also for several draws from it
         log_probabilities = step(
             parents if drawn > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
         )
@@ -187,12 +186,12 @@ def log_softmax(logits: Floats) -> Floats:
 def _best_extensions(
     totals: Sequence[float], log_probabilities: Floats, count: int
 ) -> Iterator[tuple[int, int, float]]:
-    """Parent, token and total of the `count` best extensions by a token, best first.
+    """Yield parent, token and total of the `count` best extensions by one token, best first.
 
-    `totals` holds that of each parent, `log_probabilities` has shape (parents, vocabulary). What is
-    impossible is left out.
+    `totals` has a sum of log probabilities per parent, `log_probabilities` has shape
+    (parents, vocabulary). Extensions of probability zero are left out.
     """
-    # the best of all are among the best of each: most of the vocabulary is looked at once only
+    # the best of all are among the best per parent, so the full vocabulary is scanned once
     count_of_each = min(count, log_probabilities.shape[1])
     tokens = np.argpartition(log_probabilities, -count_of_each, axis=1)[:, -count_of_each:]
     extended = np.array(totals)[:, np.newaxis] + np.take_along_axis(

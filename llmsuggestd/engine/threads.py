@@ -25,22 +25,22 @@ from typing import Final, NamedTuple
 from llmsuggestd.engine import cgroup
 
 SLICE: Final = 100_000
-"""Nanoseconds of a time slice, the shortest that Linux allows. About as long as an operation."""
+"""The time slice to ask for, in nanoseconds: Linux's minimum, and about one operation."""
 
 SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
-"""Numbers of the system call, for which older C libraries have no function."""
+"""The system call's number per machine; older C libraries have no function for it."""
 
 
 def usable_cores() -> int:
-    """The physical cores that this process may run on, and has processor time for; at least 1."""
+    """The physical cores that this process may use, within its CPU quota; at least 1."""
     return max(1, min(physical_cores(), granted_processors()))
 
 
 def granted_processors() -> int:
-    """The processors that this process may run on, or its control group's quota of their time.
+    """The processors that this process may run on, or its control group's CPU quota if lower.
 
-    Of a quota such as Docker's `--cpus 1.5` the part is left out: with a thread for it, all threads
-    would wait for that one while the group is stopped. So this may be 0.
+    A quota such as Docker's `--cpus 1.5` is rounded down. A thread for the fraction would make all
+    threads wait while the group is throttled. So the result may be 0.
     """
     quota = cgroup.cpu_quota()
     allowed = allowed_processors()
@@ -69,11 +69,10 @@ def physical_cores() -> int:
 
 
 def threads_to_use(cores: int, parameters: int) -> int:
-    """Threads for a model: all physical cores, or fewer for one that is too small to share out.
+    """Threads for a model: one per physical core, fewer for a small model.
 
-    In a model of a few million weights an operation is over in less time than it takes to meet
-    after it, and the more threads there are, the longer they wait for the one that has to share its
-    core with Lean.
+    In a model of a few million weights, an operation takes less time than the meeting after it.
+    With more threads, it is also likelier that one shares its core with Lean, and all wait for it.
     """
     return min(cores, 2 + parameters // 20_000_000)
 
@@ -82,18 +81,17 @@ class Threads(NamedTuple):
     """Threads to decode with."""
 
     llama: int
-    """For llama.cpp, which has hundreds of short operations a step."""
+    """For llama.cpp: hundreds of short operations per step."""
     kernels: int
-    """For our own kernels, where they are used: nearly all of the work in a few long operations."""
+    """For our own kernels, if used: nearly all of the work, in a few long operations."""
 
 
 def threads_when_contended(threads: int, parameters: int, *, own_kernels: bool) -> Threads:
-    """Threads for a model where no core is free, of the number it has otherwise.
+    """Threads for a model when no core is free; `threads` is their number otherwise.
 
-    To sleep and be woken takes about 0.1 ms, so only what computes for longer than that between two
-    meetings gains by a second thread. One thread meets nobody. Our kernels leave so little to
-    llama.cpp that it needs no second one; and two threads of theirs wait for each other's turns on
-    two processors, which a model has to be large for.
+    Sleeping and waking take about 0.1 ms, so a second thread only helps if it computes for longer
+    than that between two meetings. Our kernels leave llama.cpp too little work for a second thread.
+    Two threads of the kernels wait for each other's time slices, which pays off for large models.
     """
     if own_kernels:
         return Threads(1, min(threads, 2) if parameters >= 1_000_000_000 else 1)
@@ -102,7 +100,7 @@ def threads_when_contended(threads: int, parameters: int, *, own_kernels: bool) 
 
 
 def runnable_elsewhere() -> int:
-    """How many threads of other processes run or want to; 0 where nobody tells."""
+    """The number of other processes' runnable threads; 0 where the system does not tell."""
     try:
         fields = Path("/proc/loadavg").read_text().split()
         all_ = int(fields[3].partition("/")[0])
@@ -113,15 +111,15 @@ def runnable_elsewhere() -> int:
 
 
 def _runs(stat: bytes) -> bool:
-    """Whether this line of a thread (proc(5), `stat`) is that of one that runs or wants to."""
+    """Whether a thread is runnable, by its `stat` line (proc(5))."""
     return stat.rpartition(b") ")[2].startswith(b"R")
 
 
 def ask_for_short_slices() -> bool:
-    """Have this thread, and those it will start, run for short times, but soon; whether they will.
+    """Ask the kernel for short time slices, for this thread and those it starts; whether it agrees.
 
-    The share of the processor stays the same; Linux asks for no privilege (since 6.12, "custom
-    slices" of its EEVDF scheduler). Elsewhere, and before, this does nothing.
+    The share of the processor stays the same, but each slice comes sooner. No privilege is needed
+    (Linux 6.12, "custom slices" of the EEVDF scheduler). On other systems this does nothing.
     """
     number = SCHED_SETATTR.get(platform.machine())
     if sys.platform != "linux" or number is None:
@@ -134,12 +132,12 @@ def ask_for_short_slices() -> bool:
 
 
 class Spinning:
-    """Whether threads that wait for each other spin, which libgomp lets one change by a side door.
+    """A switch for whether libgomp's threads spin while they wait for each other.
 
     libgomp reads `GOMP_SPINCOUNT` once. But while a process has more OpenMP threads than there are
     processors, its threads spin for a few turns only (its manual, at GOMP_SPINCOUNT). So a second
-    pool, which does nothing but sleep, turns spinning off, and its end turns it on again. Without
-    libgomp (macOS, Windows) this does nothing.
+    pool of threads that only sleep turns spinning off, and ending the pool turns it on again.
+    Without libgomp (macOS, Windows) this does nothing.
     """
 
     def __init__(self) -> None:
@@ -151,7 +149,7 @@ class Spinning:
         self._over = threading.Event()
 
     def set(self, on: bool) -> None:
-        """Turn it on or off; on is how a process begins."""
+        """Turn spinning on or off. A process begins with it on."""
         if self._gomp is None or on == (self._sleepers is None):
             return
         if on:
@@ -168,8 +166,8 @@ class Spinning:
         started.wait()
 
     def _sleep(self, started: threading.Event, over: threading.Event) -> None:
-        """Open a pool of as many threads as processors; it lasts as long as this thread."""
-        # what they run is a C function of a pointer that does nothing
+        """Open a pool of one thread per processor, which lasts as long as this thread."""
+        # the pool runs strlen on an empty string: a C function of one pointer, without effect
         nothing = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
         assert self._gomp is not None
         self._gomp.GOMP_parallel(nothing, ctypes.c_char_p(b""), os.cpu_count() or 1, 0)
@@ -177,48 +175,48 @@ class Spinning:
         over.wait()
 
 
-LOOK_EVERY: Final = 0.02
-"""Seconds between two looks at what else wants to run; a look takes 0.2 ms."""
+CHECK_INTERVAL: Final = 0.02
+"""Interval of counting runnable threads, in seconds. Counting takes 0.2 ms."""
 
-PASSING: Final = 0.001
-"""Seconds after which what only wanted to run for a moment is gone, as the daemon is that has just
-handed us a request."""
+SETTLING: Final = 0.001
+"""Seconds after which threads that ran only briefly have stopped, such as the daemon's after it has
+passed a request."""
 
 
 class AdaptiveThreads:
-    """Takes as many threads as there are free cores, and has them spin only there."""
+    """Keeps the number of threads to the number of free cores, and lets them spin only there."""
 
     def __init__(
         self, threads: int, use_threads: Callable[[Threads], None], *, contended: Threads | None
     ) -> None:
-        """`threads` are the most to use, and `contended` those to use where no core is free.
+        """`threads` is the maximum, and `contended` the threads when no core is free.
 
-        With None there are always as many.
+        With `contended` None the number never changes.
         """
         self._threads = threads
         self._contended = contended
         self._use_threads = use_threads
         self._spinning = Spinning()
-        self._looked = 0.0
+        self._checked = 0.0
         self._others = 0
 
     def before_request(self) -> None:
-        """Look around."""
+        """Adapt to the machine's load before a request."""
         self._others = runnable_elsewhere()
         if self._others:
-            time.sleep(PASSING)
-        self._look()
+            time.sleep(SETTLING)
+        self._adapt()
 
     def before_decode(self) -> None:
-        """Look now and then whether something has changed."""
-        if time.monotonic() - self._looked >= LOOK_EVERY:
-            self._look()
+        """Adapt again, at most once per interval."""
+        if time.monotonic() - self._checked >= CHECK_INTERVAL:
+            self._adapt()
 
-    def _look(self) -> None:
+    def _adapt(self) -> None:
         others = runnable_elsewhere()
-        # twice in a row, or it is only passing
+        # only threads that were runnable twice in a row count
         free = free_cores(min(others, self._others))
-        self._others, self._looked = others, time.monotonic()
+        self._others, self._checked = others, time.monotonic()
         count = self._threads if self._contended is None else min(self._threads, free)
         threads = Threads(count, count)
         if self._contended is not None and free <= 1:
@@ -228,8 +226,8 @@ class AdaptiveThreads:
 
 
 def free_cores(others: int) -> int:
-    """The processors granted to this process, less those that others want."""
+    """The processors granted to this process, minus those that other processes want."""
     processors, allowed = os.cpu_count() or 1, allowed_processors()
-    # of those that want to run somewhere, about so many want to run where we may
+    # the other threads are spread over all processors, so only a part of them competes with us
     unwanted = allowed - math.ceil(others * allowed / processors)
     return max(0, min(granted_processors(), unwanted))

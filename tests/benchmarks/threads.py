@@ -33,7 +33,7 @@ def measure(model: str, way: str, rounds: int) -> float:
     from llmsuggestd.engine.engine import Engine
 
     if way != "adaptive":
-        AdaptiveThreads._look = _all_threads  # type: ignore[assignment]
+        AdaptiveThreads._adapt = _all_threads  # type: ignore[assignment]
     engine = Engine(protocol.Load(model, "off", 0, 2048))
     times = []
     for goal in fresh_goals(rounds, seed=1):

@@ -20,7 +20,7 @@ CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
     ("missing", "crashed", "expected"),
     [
         ("", set(), [("ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")]),
-        ("they are for x86-64", set(), [("ok", "llama.cpp's; of ours: they are for x86-64")]),
+        ("ours need x86-64", set(), [("ok", "llama.cpp's (ours need x86-64)")]),
         ("", {"own"}, [("warning", "ours crashed here: llama.cpp's are used")]),
         (
             "",

@@ -35,7 +35,7 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
 @pytest.mark.parametrize(
     ("patch", "value", "reason"),
     [
-        ("platform.machine", lambda: "aarch64", "for x86-64"),
+        ("platform.machine", lambda: "aarch64", "need x86-64"),
         ("importlib.util.find_spec", lambda _: None, "were not compiled"),
         ("ctypes.CDLL", lambda _: object(), "install it again"),
         ("ctypes.CDLL", lambda _: Mock(ggml_backend_score=lambda: 0), "has no AVX-512"),
