@@ -174,7 +174,8 @@ def failed(kind: type[E], what: str, path: Path, error: OSError) -> E:
     `what` is what was to be done with it, such as `cannot write the log`.
     """
     reason, hint = explained(path, error)
-    return kind(f"{what} {path}: {reason}", hint)
+    named = what if reason.startswith(f"{path} ") else f"{what} {path}"
+    return kind(f"{named}: {reason}", hint)
 
 
 def explained(path: Path, error: OSError) -> tuple[str, str]:
@@ -279,7 +280,7 @@ def _take_over(paths: Sequence[Path], owner: int) -> str:
     """The command that makes what root has made ours; another user's things stay theirs."""
     if owner != 0:
         return f"ask {user_name(owner)}, or set LLMSUGGESTD_HOME to a folder of your own"
-    below = "-R " if all(map(_made_by_us, paths)) else ""
+    below = "-R " if all(path.is_dir() and _made_by_us(path) for path in paths) else ""
     user = user_name(os.getuid()).removeprefix("uid ")
     return f"`sudo chown {below}{user} {shlex.join(map(str, paths))}` makes it yours again"
 

@@ -49,8 +49,9 @@ def _used(paths: Paths) -> list[tuple[Path, int]]:
     """What we use, each with how, for `os.access`. Models may be anybody's that we can read."""
     read, write, folder = os.R_OK, os.R_OK | os.W_OK, os.R_OK | os.X_OK
     return [
-        *((directory, folder) for directory in (paths.config, paths.data, paths.models)),
-        *((directory, folder | os.W_OK) for directory in (paths.cache, paths.state, paths.runtime)),
+        *((path, folder) for path in (paths.config, paths.data, paths.models, paths.builds)),
+        *((path, folder | os.W_OK) for path in (paths.cache, paths.state, paths.runtime)),
+        (paths.downloads, folder | os.W_OK),
         (paths.config_file, read),
         (paths.client_file, read),
         (paths.token_file, read),

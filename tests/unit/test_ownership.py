@@ -54,9 +54,10 @@ def test_our_own_are_fine(paths: Paths) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("name", [*FOLDERS, "models"])
+@pytest.mark.parametrize("name", [*FOLDERS, "models", "downloads", "builds"])
 def test_a_folder_that_is_roots(paths: Paths, name: str) -> None:
     folder: Path = getattr(paths, name)
+    folder.mkdir(mode=0o700, exist_ok=True)
     own(folder, 0)
     assert trouble(paths) == (
         f"{folder} belongs to root",
@@ -75,7 +76,7 @@ def test_a_file_that_is_roots(paths: Paths, name: str) -> None:
     file.touch(mode=0o600)
     assert trouble(paths) == (
         f"{file} belongs to root",
-        f"`sudo chown -R {ANOTHER} {file}` makes it yours again",
+        f"`sudo chown {ANOTHER} {file}` makes it yours again",
     )
 
 
