@@ -117,9 +117,12 @@ def _pointer(path: Path, head: bytes) -> Kind | None:
         return None
     size = re.search(rb"^size (\d{1,15})\s*$", head, re.MULTILINE)
     of = f" ({int(size[1]) / 1e6:,.1f} MB)" if size else ""
+    folder = path.absolute().parent
+    cloned = any((above / ".git").exists() for above in (folder, *folder.parents))
+    where = folder if cloned else "the clone that it is from"
     return Kind(
         f"a pointer of git-lfs in place of the file{of}",
-        f"`git lfs pull` in {path.absolute().parent} fetches it (git-lfs has to be installed)",
+        f"`git lfs pull` in {where} fetches it (git-lfs has to be installed)",
     )
 
 

@@ -5,6 +5,7 @@ A conversion uses the network only here, and only for a repository.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,9 +65,12 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
     except OSError as error:
         from huggingface_hub import constants
 
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise LlmsuggestdError(
             f"{constants.HF_HUB_CACHE}: the download cannot be written: {error.strerror or error}",
-            "Make room there, or set HF_HOME to a folder of yours on a larger disk.",
+            "Make room there, or set HF_HOME to a folder on a larger disk."
+            if full
+            else "Set HF_HOME to a folder that you may write to.",
         ) from None
 
 

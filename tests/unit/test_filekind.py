@@ -91,6 +91,15 @@ def test_a_file_is_recognised(tmp_path: Path, name: str) -> None:
     assert error.message == f"{path}: is {kind.what}"
 
 
+def test_a_pointer_in_a_clone_is_fetched_there(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "model.safetensors").write_bytes(POINTER)
+    kind = filekind.recognise(tmp_path / "sub" / "model.safetensors")
+    assert kind is not None
+    assert kind.remedy.startswith(f"`git lfs pull` in {tmp_path / 'sub'} fetches it")
+
+
 def test_our_own_files_are_recognised(tmp_path: Path) -> None:
     folder = checkpoints.make_checkpoint(tmp_path / "c")
     checkpoints.single_pickle(folder, checkpoints.random_weights(checkpoints.config()), "F16")
