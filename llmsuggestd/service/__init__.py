@@ -1,9 +1,9 @@
-"""The user's service manager: systemd, launchd or Windows' Task Scheduler, if we may use one.
+"""The user's service manager: systemd, launchd or Windows' Task Scheduler, where there is one.
 
-A `Service` is a file that the manager reads and the commands that make it act. There is none in a
-container without a user manager, on a system we know none for, and in a portable installation
-(`$LLMSUGGESTD_HOME`), which must not write outside its root; `start` then makes a plain
-background process.
+A `Service` is a file that the manager reads, and the commands that control it. There is none in a
+container without a user manager, on an unsupported system, and in a portable installation
+(`$LLMSUGGESTD_HOME`), which must not write outside its root. `start` then starts a background
+process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import home_override
 
 TIMEOUT: Final = 30.0
-"""Seconds that a service manager may take for a command."""
+"""Timeout for a service manager's command, in seconds."""
 
 
 class ServiceError(LlmsuggestdError):
-    """The service manager refused; `status` is the daemon's exit code, where it says so."""
+    """The service manager refused a command; `status` is the daemon's exit code, if known."""
 
     code = "service"
 
@@ -37,37 +37,38 @@ class Service(Protocol):
     """The daemon as a service of this user."""
 
     manager: str
-    """The manager's name for people."""
+    """The manager's name, for messages."""
     file: Path
     """The file that describes the service."""
 
     def content(self) -> bytes:
-        """What `file` must contain for this installation."""
+        """The content of `file` for this installation."""
 
     def is_registered(self) -> bool:
-        """Whether `register` has been called, by this or an older installation."""
+        """Whether this or an older installation has called `register`."""
 
     def is_current(self) -> bool:
-        """Whether what is registered runs this installation, as this version would have it."""
+        """Whether the registered service is the one that `register` would make now."""
 
     def files(self) -> list[Path]:
         """Every file that `register` makes."""
 
     def register(self, before: Collection[Path] = ()) -> None:
-        """Make `files` and have the manager start the service at login from now on.
+        """Make `files`, and let the manager start the service at login.
 
-        `before` are the files that an earlier `register` has made: a start at login that is among
-        them, but there no longer, was turned off by the user, and stays so. Raises ServiceError.
+        `before` are the files that an earlier `register` has made. If the file for the start at
+        login is among them but no longer exists, the user has disabled it, and it stays disabled.
+        Raises ServiceError.
         """
 
     def unregister(self) -> None:
-        """Stop the service, remove `files`, and have the manager forget it."""
+        """Stop the service, remove `files`, and reload the manager."""
 
     def start(self) -> None:
         """Start the daemon now."""
 
     def stop(self) -> None:
-        """Stop the daemon now, and wait; nothing happens if it does not run."""
+        """Stop the daemon now, and wait until it has ended. Does nothing if it does not run."""
 
 
 def detect() -> tuple[Service | None, str]:
@@ -90,18 +91,18 @@ def detect() -> tuple[Service | None, str]:
 
 
 def registered() -> Service | None:
-    """The service, if `install` has registered it and its manager answers."""
+    """The service, if `install` has registered it and its manager is available."""
     service, _ = detect()
     return service if service is not None and service.is_registered() else None
 
 
 def command_line() -> list[str]:
-    """What a service manager runs."""
+    """The command that a service manager runs."""
     return [*environment.python_of_service(), "-m", "llmsuggestd", "serve", "--log-file"]
 
 
 def run(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """Run a service manager's command and return what it prints.
+    """Run a service manager's command and return its output.
 
     Raises ServiceError with its last words if it fails.
     """

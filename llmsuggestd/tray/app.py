@@ -27,12 +27,12 @@ from llmsuggestd.tray.view import ModelItem, Problem, View
 log = logging.getLogger(__name__)
 
 WIDTH: Final = 60
-"""Characters of a menu line; messages are broken into lines of this length."""
+"""Characters per menu line; longer messages are wrapped."""
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 LOG_TIME: Final = "%F %T"
 LOG_SIZE: Final = 256 * 1024
-"""Bytes after which the tray's log is set aside and begins anew."""
+"""Size in bytes at which the tray's log is rotated."""
 
 
 def run(paths: Paths, wait: float) -> None:
@@ -51,7 +51,7 @@ def run(paths: Paths, wait: float) -> None:
 
 
 class Tray:
-    """The icon, and the threads behind it."""
+    """The icon and its threads."""
 
     def __init__(self, paths: Paths, pystray: Any) -> None:
         self._paths = paths
@@ -68,11 +68,11 @@ class Tray:
         )
 
     def run(self) -> None:
-        """Show the icon and serve its menu. Raises KeyboardInterrupt if a Ctrl-C ended it."""
+        """Show the icon and serve its menu. Raises KeyboardInterrupt after Ctrl-C."""
         try:
             self._icon.run(setup=lambda _: self._set_up())
         except Exception as error:
-            # At its end pystray takes back its notifications, which fails where nobody shows any.
+            # pystray withdraws its notifications at the end: an error without a notification server
             if not self._quitting:
                 raise backend.TrayError(
                     f"the tray icon failed: {error}", "please report this as a bug"
@@ -84,7 +84,7 @@ class Tray:
             raise KeyboardInterrupt
 
     def _items(self) -> Iterator[Any]:
-        """The menu's items for the present view; `update_menu` has pystray ask for them again."""
+        """The menu's items for the present view. `update_menu` makes pystray ask for them again."""
         item, menu = self._pystray.MenuItem, self._pystray.Menu
         view = self._follower.view
         for words in (view.line, *view.notes):
@@ -123,7 +123,7 @@ class Tray:
         return lambda: None if model.served else self._follower.use(model.id)
 
     def _act(self, what: str, act: Callable[[], None]) -> Callable[[], None]:
-        """What a menu item does: something that may take its time and may fail."""
+        """A menu item's action. It may be slow, and may fail."""
         return lambda: self._follower.attempt(what, act)
 
     def _copy_lean_setup(self) -> None:
@@ -142,20 +142,20 @@ class Tray:
         )
 
     def _set_up(self) -> None:
-        """Begin, as soon as the loop runs. pystray calls this in a thread of its own."""
-        self._follower.look()  # so that the first icon shown is the right one
+        """Start following the daemon once the loop runs. pystray calls this in its own thread."""
+        self._follower.look()  # before the icon appears, so that it is right at once
         backend.on_main_thread(self._appear)
         threading.Thread(target=self._follower.run, daemon=True).start()
 
     def _appear(self) -> None:
         self._icon.visible = True
         if sys.platform == "linux":
-            # Only now: as its loop began, pystray had Ctrl-C kill us and leave the icon's file.
+            # only now: at its start, pystray's loop lets Ctrl-C kill us and leave the icon's file
             signal.signal(signal.SIGINT, self._interrupt)
             signal.signal(signal.SIGTERM, lambda *_: self._quit())
 
     def _changed(self, view: View) -> None:
-        """Show a new view; the follower calls this from its threads."""
+        """Show a new view. The follower calls this from its threads."""
 
         def show() -> None:
             if view.mark != self._mark:
@@ -167,11 +167,11 @@ class Tray:
         backend.on_main_thread(show)
 
     def _failed(self, problem: Problem) -> None:
-        """Tell of a problem: the menu, where it is shown too, has closed with the click."""
+        """Notify the user of a problem. The menu shows it too, but has closed after the click."""
         self._notify(problem.message, problem.hint)
 
     def _notify(self, title: str, message: str) -> None:
-        """Have the desktop show a message, if it does that."""
+        """Show a desktop notification, where the desktop supports them."""
         if self._icon.HAS_NOTIFICATION:
             title, message = textwrap.shorten(title, 60), textwrap.shorten(message, 200)  # Windows
             backend.on_main_thread(lambda: self._icon.notify(message or " ", title))
@@ -206,7 +206,7 @@ def _runs_already(pid: str) -> AlreadyRunningError:
 
 @contextlib.contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
-    """Keep a log in a file: of a tray that was started at login, nobody sees the standard error."""
+    """Log to a file, since the standard error of a tray started at login is not visible."""
     make_private(file.parent)
     handler = RotatingFileHandler(file, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT, LOG_TIME))
@@ -224,7 +224,7 @@ def _logging_to(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _private_tempdir(folder: Path) -> Iterator[None]:
-    """Have this process's temporary files in a folder of ours, and remove them with it.
+    """Put this process's temporary files into a folder of ours, and remove that at the end.
 
     pystray gives the panel each icon as a file in the temporary folder, under a name that is
     guessable and that nothing removes when the process is killed. Only the tray may call this, and

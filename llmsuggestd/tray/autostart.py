@@ -1,4 +1,4 @@
-"""Start at login: one entry where the desktop looks for what to start, made only when asked for.
+"""Starting the tray at login: one entry in the desktop's autostart, made only on request.
 
 On Linux a file of the XDG Autostart specification, on macOS a launchd agent, on Windows a value
 below the user's Run key. It starts the tray; the daemon is started by its service (`install`). A
@@ -27,7 +27,7 @@ APPROVED_KEY: Final = (
 RUN_VALUE: Final = "llmsuggestd tray"
 
 WAIT: Final = 60
-"""Seconds that a desktop which is coming up gets for its panel."""
+"""Seconds that a starting desktop has for its panel."""
 
 
 def supported() -> bool:
@@ -36,7 +36,7 @@ def supported() -> bool:
 
 
 def file() -> Path | None:
-    """The file that `enable` writes; None on Windows, where it is a value of the registry."""
+    """The file that `enable` writes; None on Windows, which has a registry value instead."""
     if sys.platform == "win32":
         return None
     if sys.platform == "darwin":
@@ -53,7 +53,7 @@ def enabled() -> bool:
         return _registry_enabled()
     if sys.platform == "darwin":
         return path.exists()
-    # The first file of that name counts, the user's before the system's.
+    # the first file of that name counts, and the user's comes before the system's
     for entry in (path, *_system_files()):
         if entry.exists():
             return _starts(entry)
@@ -61,22 +61,22 @@ def enabled() -> bool:
 
 
 def is_outdated() -> bool:
-    """Whether our entry is used, and starts another installation: this one has moved, say."""
+    """Whether our entry is active, but starts another installation, perhaps one that has moved."""
     path = file()
     if not enabled():
         return False
     if path is None:
         return bool(_value(_winreg(), RUN_KEY) != subprocess.list2cmdline(command_line()))
-    if not path.exists():  # the system's is used
+    if not path.exists():  # the system's entry is active
         return False
     if sys.platform == "darwin":
         return path.read_bytes() != _agent()
-    # of its other lines the user, or a desktop, may have changed some
+    # the user or a desktop may have changed other lines
     return _exec_line() not in path.read_text(encoding="utf-8").splitlines()
 
 
 def enable() -> None:
-    """Have the tray start at login from now on. Raises OSError."""
+    """Start the tray at later logins. Raises OSError."""
     path = file()
     if path is None:
         _registry_enable()
@@ -87,12 +87,12 @@ def enable() -> None:
 
 
 def disable() -> None:
-    """Have it start no more; of an entry of ours nothing is left. Raises OSError."""
+    """Stop starting the tray at login, and remove our entry. Raises OSError."""
     path = file()
     if path is None:
         _registry_disable()
     elif sys.platform != "darwin" and any(_starts(entry) for entry in _system_files()):
-        # only an entry of one's own that says so keeps the system's from being used
+        # only a user's entry with Hidden=true disables the system's
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, f"{_desktop_entry()}Hidden=true\n".encode())
     else:
@@ -100,12 +100,12 @@ def disable() -> None:
 
 
 def command_line() -> list[str]:
-    """What is run at login."""
+    """The command to run at login."""
     return [_python(), "-P", "-m", "llmsuggestd", "tray", "--wait", str(WAIT)]
 
 
 def _python() -> str:
-    """This Python; on Windows the one that opens no console."""
+    """This Python; on Windows, the variant without a console."""
     windowless = Path(sys.executable).with_name("pythonw.exe")
     if sys.platform == "win32" and windowless.exists():
         return str(windowless)
@@ -120,7 +120,7 @@ def _desktop_entry() -> str:
             "Name=llmsuggestd",
             "Comment=Next-tactic suggestions for Lean: the icon in the panel",
             _exec_line(),
-            # An entry whose program is gone is not used, and no error either.
+            # without its program the entry is ignored silently
             f"TryExec={_escaped(_python())}",
             f"Icon={_escaped(str(resource('packaging') / 'icons' / 'llmsuggestd.svg'))}",
             "Terminal=false",
@@ -156,7 +156,7 @@ def _escaped(text: str) -> str:
 
 
 def _starts(entry: Path) -> bool:
-    """Whether the desktop starts what a file of the autostart folders says."""
+    """Whether an autostart file is active."""
     try:
         lines = entry.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -179,7 +179,7 @@ def _system_files() -> list[Path]:
 
 
 def _agent() -> bytes:
-    """A launchd agent, which is read at the next login; the tray that runs is not touched."""
+    """A launchd agent. It is read at the next login; a running tray is unaffected."""
     return plistlib.dumps(
         {
             "Label": AGENT,

@@ -1,4 +1,4 @@
-"""Everything that knows pystray and the desktop it runs on.
+"""pystray, and the desktop it runs on.
 
 `load` returns pystray where a tray icon with a menu can be shown, and otherwise raises an error
 that says what is missing and how to get it. Left alone, pystray would fall back to an icon without
@@ -27,7 +27,7 @@ from llmsuggestd.errors import LlmsuggestdError
 log = logging.getLogger(__name__)
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
-"""The D-Bus name that a panel owns, or a part of the desktop for it, if it shows tray icons."""
+"""The D-Bus name that a panel, or another part of the desktop, owns if it shows tray icons."""
 
 # distribution (ID or ID_LIKE of os-release) -> the command that installs what pystray needs
 INSTALL: Final = {
@@ -66,7 +66,7 @@ class TrayError(LlmsuggestdError):
 
 
 def load(wait: float) -> Any:
-    """The module pystray, ready to show an icon with a menu on this desktop.
+    """Import pystray, ready to show an icon with a menu on this desktop.
 
     A desktop that is just coming up gets `wait` seconds until its tray is there. Raises TrayError.
     """
@@ -91,7 +91,7 @@ def load(wait: float) -> Any:
 
 
 def on_main_thread(act: Callable[[], None]) -> None:
-    """Have the main thread, which runs the icon's loop, do something soon.
+    """Run a function soon on the main thread, which runs the icon's loop.
 
     AppKit ends the process if another thread touches an icon; GTK must not be called by another
     either. On Windows pystray itself takes calls from any thread.
@@ -114,7 +114,7 @@ def on_main_thread(act: Callable[[], None]) -> None:
 
 
 def update_menu(icon: Any) -> None:
-    """Show what the icon's menu items say now; on the main thread.
+    """Update the icon's menu to the present items; on the main thread.
 
     pystray makes the menu anew, and panels then close it under the user's hand, which happens all
     the time while the daemon works. With GTK, only what differs is changed.
@@ -127,7 +127,7 @@ def update_menu(icon: Any) -> None:
 
 
 def _adapt_menu(icon: Any, menu: Any, wanted: Any = None) -> None:
-    """Change a GTK menu to what pystray's items say."""
+    """Update a GTK menu to pystray's items."""
     items = list(icon.menu if wanted is None else wanted)
     shown = menu.get_children()
     matcher = difflib.SequenceMatcher(
@@ -155,22 +155,22 @@ def _adapt_menu(icon: Any, menu: Any, wanted: Any = None) -> None:
 
 
 def _looks_of(item: Any) -> tuple[object, ...]:
-    """What does not change in an item of a GTK menu as long as it is the same item."""
-    if item.get_child() is None:  # a separator; asked for its label, it would get one
+    """The properties that identify an item of a GTK menu."""
+    if item.get_child() is None:  # a separator; asking for its label would create one
         return None, None, False
     checked = item.get_active() if hasattr(item, "get_active") else None
     return item.get_label(), checked, item.get_submenu() is not None
 
 
 def _looks_for(icon: Any, item: Any) -> tuple[object, ...]:
-    """The same for one of pystray's."""
+    """The properties that identify one of pystray's items."""
     if item is icon.menu.SEPARATOR:
         return None, None, False
     return item.text, item.checked, item.submenu is not None
 
 
 def _both_text(old: Any, new: Any) -> bool:
-    """Whether both only say something, and so differ in their words at most."""
+    """Whether both items are plain text, so that at most their labels differ."""
     label, checked, submenu = _looks_of(old)
     if label is None or checked is not None or submenu or old.get_sensitive():
         return False
@@ -220,7 +220,7 @@ def import_gi() -> Any:
 
 
 def _system_gi(root: Path = Path("/usr")) -> dict[tuple[int, int], Path]:
-    """The system's folders of packages that have a PyGObject, by the Python it is compiled for."""
+    """The system's package folders with PyGObject, by the Python that it is compiled for."""
     found = {}
     for pattern in (
         "lib/python3/dist-packages",  # Debian and its children
@@ -266,7 +266,7 @@ def _has_indicator(gi: Any) -> bool:
 
 
 def _check_host(gi: Any, wait: float) -> None:
-    """Make sure that somebody shows the icon: without, it would be invisible, and no error."""
+    """Check that a panel shows icons. Otherwise the icon would be invisible, without an error."""
     gi.require_version("Gio", "2.0")
     gio = importlib.import_module("gi.repository.Gio")
     glib = importlib.import_module("gi.repository.GLib")
@@ -282,7 +282,7 @@ def _check_host(gi: Any, wait: float) -> None:
     while not _has_owner(gio, glib, bus, WATCHER):
         if time.monotonic() >= deadline:
             raise TrayError(
-                f"this desktop shows no tray icons (nobody owns {WATCHER})", _host_hint()
+                f"this desktop shows no tray icons ({WATCHER} has no owner)", _host_hint()
             )
         time.sleep(0.25)
 
@@ -313,7 +313,7 @@ def _install_command() -> str:
 
 
 def _distribution(os_release: Path = Path("/etc/os-release")) -> list[str]:
-    """The names this distribution goes by, its own first, then those it is like."""
+    """The distribution's id, then the ids of those it is based on."""
     try:
         lines = os_release.read_text(encoding="utf-8").splitlines()
     except OSError:

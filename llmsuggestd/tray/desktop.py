@@ -1,4 +1,4 @@
-"""What the menu asks of the desktop: the clipboard, a program for a file, a terminal."""
+"""The desktop's services for the menu: clipboard, viewer for a file, terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Final
 from llmsuggestd.tray.backend import TrayError, on_main_thread
 
 TIMEOUT: Final = 5.0
-"""Seconds in which a program fails if it does; one that runs on is what was wanted."""
+"""Seconds to wait for a program's failure. One that still runs then has started properly."""
 
 # program -> what goes between its name and the command to run in it
 TERMINALS: Final = {
@@ -48,7 +48,7 @@ def copy(text: str) -> None:
     elif shutil.which("wl-copy"):
         _run("wl-copy", text=text.encode())
     else:
-        # Wayland gives the clipboard to windows in use only, and we have none
+        # Wayland gives the clipboard only to focused windows, and we have none
         raise TrayError(
             "wl-copy is missing, which reaches Wayland's clipboard",
             "install the package wl-clipboard",
@@ -56,7 +56,7 @@ def copy(text: str) -> None:
 
 
 def open_file(path: Path) -> None:
-    """Show a file in the program that the desktop has for it. Raises TrayError."""
+    """Open a file in the desktop's program for it. Raises TrayError."""
     if sys.platform == "win32":
         os.startfile(path)  # type: ignore[attr-defined, unused-ignore]  # noqa: S606
     elif sys.platform == "darwin":
@@ -93,7 +93,7 @@ def run_in_terminal(command: list[str], folder: Path) -> None:
 
 
 def _copy_with_gtk(text: str) -> None:
-    """Offer a text as the X selection from this process, and to the clipboard manager if any."""
+    """Own the X selection with a text, and pass it to the clipboard manager if there is one."""
 
     def offer() -> None:
         gtk = importlib.import_module("gi.repository.Gtk")
@@ -120,12 +120,12 @@ def _run(*command: str, text: bytes | None = None) -> None:
 
 
 def _spawn(*command: str, reads: bool = False) -> subprocess.Popen[bytes]:
-    """Begin a program, and take leave of it whenever it ends."""
+    """Start a program, and reap it when it ends."""
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
-            # not a pipe: what it leaves running would hold it open
+            # not a pipe: a background child of the program would keep it open
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,4 +1,4 @@
-"""Following the daemon, and doing things to it: the tray's two kinds of thread.
+"""Following the daemon's status, and acting on it: the tray's two kinds of thread.
 
 One listens to the daemon's event stream, and looks now and then whether there is a daemon while
 there is none. Each Start, Stop or switch of the model is another, since they take seconds. What
@@ -26,19 +26,19 @@ from llmsuggestd.tray.view import START, STOP, Problem, Status, Task, View, desc
 log = logging.getLogger(__name__)
 
 INTERVAL: Final = 2.0
-"""Seconds between two looks for a daemon that is not there, or that has no event stream for us."""
+"""Poll interval, in seconds, for a daemon that is not running or refuses an event stream."""
 
 SOON: Final = 0.25
-"""Seconds until the next look when a stream has ended: then a daemon is about to go, or to come."""
+"""Seconds until the next poll after a stream has ended: the daemon is stopping or restarting."""
 
 TIMEOUT: Final = 5.0
-"""Seconds after which a daemon that says nothing to a question is called hung."""
+"""Timeout for a request, in seconds. A daemon that does not answer counts as hung."""
 
 SILENCE: Final = 20.0
-"""Seconds without a line on the event stream after which it is; its heartbeat is 15 s."""
+"""Timeout for a line on the event stream, in seconds; the heartbeat is 15 s."""
 
 MODELS_AGE: Final = 10.0
-"""Seconds for which the list of models is good; a new one is seen with the next heartbeat."""
+"""Seconds for which the list of models stays valid. A new model appears with the next heartbeat."""
 
 CRASHED: Final = Problem(
     "The daemon ended unexpectedly",
@@ -49,7 +49,10 @@ CRASHED: Final = Problem(
 
 
 class Follower:
-    """Keeps `view` up to date. `changed` gets each new one, `failed` each problem (any thread)."""
+    """Keeps `view` up to date. Calls `changed` with each view and `failed` with each problem.
+
+    Both may be called from any thread.
+    """
 
     def __init__(
         self,
@@ -63,9 +66,13 @@ class Follower:
         self._failed = failed
         self._end = threading.Event()
         self._wake = threading.Event()
-        self._lock = threading.Lock()  # of what follows; never held while asking or telling
+        self._lock = (
+            threading.Lock()
+        )  # guards the fields below; never held during a request or a callback
         self._status: Status | None = None
-        self._asked_at = 0.0  # when what `_status` answers was asked: an older answer is ignored
+        self._asked_at = (
+            0.0  # when the shown status was requested; answers to older requests are ignored
+        )
         self._models: list[dict[str, Any]] = []
         self._models_at = float("-inf")
         self._task: Task | None = None
@@ -81,12 +88,12 @@ class Follower:
             self._wake.clear()
 
     def close(self) -> None:
-        """Ask no more, and say nothing more."""
+        """Stop following, and report nothing more."""
         self._end.set()
         self._wake.set()
 
     def look(self) -> bool:
-        """Ask once; whether there is a daemon."""
+        """Poll once. Returns whether a daemon answers."""
         asked_at = time.monotonic()
         status = self._ask()
         self._take(status, asked_at)
@@ -101,13 +108,13 @@ class Follower:
         self._begin(STOP, lambda: control.stop(self._paths, service.registered()))
 
     def use(self, model_id: str) -> None:
-        """Have a model served from now on; loaded in the background if it is another."""
+        """Switch to a model, in the background."""
         task = use(model_id)
         if not task.done(self._status):
             self._begin(task, lambda: manage.use(self._paths, model_id))
 
     def attempt(self, what: str, act: Callable[[], object]) -> None:
-        """Do something else in the background; only its failure is shown."""
+        """Run another action in the background. Only its failure is shown."""
         self._report(None)
 
         def carry_out() -> None:
@@ -116,12 +123,12 @@ class Follower:
             except Exception as error:
                 self._report(_problem(what, error))
             else:
-                self._changed(self.view)  # a mark in the menu may be another now
+                self._changed(self.view)  # a check mark in the menu may have changed
 
         threading.Thread(target=carry_out, daemon=True).start()
 
     def _begin(self, task: Task, act: Callable[[], object]) -> None:
-        """Begin a task. A newer one takes the place of the older, whose end is then ignored."""
+        """Begin a task. It replaces an older one, whose end is then ignored."""
         with self._lock:
             self._task, self._problem = task, None
         log.info("asked to %s", task.what)
@@ -138,7 +145,7 @@ class Follower:
             if self._task is not task:
                 return
         asked_at = time.monotonic()
-        status = self._ask()  # before the task is over, lest the state before it be shown again
+        status = self._ask()  # before the task ends, so that its old state is not shown again
         with self._lock:
             if self._task is not task:
                 return
@@ -147,7 +154,7 @@ class Follower:
         self._wake.set()
 
     def _listen(self) -> bool:
-        """Follow the event stream until it ends; False if there is none for us."""
+        """Follow the event stream until it ends. Returns False if the daemon refuses one."""
         cut = False
         try:
             for status in self._client.events(timeout=SILENCE):
@@ -157,7 +164,7 @@ class Follower:
                     return True
         except NotRunningError as error:
             cut = not isinstance(error.__cause__, TimeoutError)
-        except Exception as error:  # too many listen already, or it makes no sense
+        except Exception as error:  # too many clients, or a malformed stream
             log.debug("no event stream: %s", error)
             return False
         asked_at = time.monotonic()
@@ -167,10 +174,10 @@ class Follower:
         return True
 
     def _ask(self) -> Status | None:
-        """The daemon's status; None if there is no daemon, a failed one if it makes no sense."""
+        """The daemon's status; None without a daemon, and a failed status if it is malformed."""
         try:
             status = self._client.request("GET", "/v1/status", timeout=TIMEOUT)
-            describe(status)  # a status without words makes no sense
+            describe(status)  # raises an error for a malformed status
             return status
         except NotRunningError as error:
             if not isinstance(error.__cause__, TimeoutError):
@@ -181,7 +188,7 @@ class Follower:
         return {"state": "failed", "reason": message, "hint": hint, "model": {"id": "unknown"}}
 
     def _take(self, status: Status | None, asked_at: float, problem: Problem | None = None) -> None:
-        """Show a status, and a new problem; nothing of a status older than the one shown."""
+        """Show a status and its problem, unless a newer status is shown already."""
         self._reap(status)
         self._list_models(status)
         with self._lock:
@@ -197,7 +204,7 @@ class Follower:
             self._show()
 
     def _list_models(self, status: Status | None) -> None:
-        """Ask for the installed models where the list is old, or does not fit what is served."""
+        """Request the installed models if the list is outdated or lacks the served model."""
         if status is None:
             return
         now, served = time.monotonic(), status["model"]["id"]
@@ -234,7 +241,7 @@ class Follower:
             os.waitpid(self._pid, os.WNOHANG)
 
     def _report(self, problem: Problem | None) -> None:
-        """Show a problem; None takes back the one shown."""
+        """Show a problem; None removes the one shown."""
         with self._lock:
             self._problem = problem
         if problem is not None and not self._end.is_set():
@@ -260,7 +267,7 @@ def _problem(what: str, error: Exception, **more: Any) -> Problem:
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    """Message and hint of an error, expected or not."""
+    """Message and hint of an error, also of an unexpected one."""
     if isinstance(error, LlmsuggestdError):
         return error.message, error.hint
     log.debug("unexpected", exc_info=error)

@@ -1,4 +1,4 @@
-"""Our mark, in the five states of the daemon.
+"""The icon, in the states of the daemon.
 
 A turnstile, ⊢, on a rounded plate. Three things tell the states apart, so that colour is never
 the only one: the plate is filled when a model is loaded or should be; the arm of the turnstile
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from llmsuggestd.tray.view import Mark
 
 GRID: Final = 16
-"""Units along an edge."""
+"""Edge length of the drawing, in units."""
 
 SIZE: Final = 64
-"""Pixels along an edge of what the desktop gets; it scales that down to the panel's height."""
+"""Edge length of the bitmap, in pixels. The desktop scales it to the panel's height."""
 
 _OVERSAMPLING: Final = 4
-"""Pillow does not smooth edges; a larger drawing, scaled down, does."""
+"""Factor of oversampling: Pillow does not anti-alias, so a larger drawing is scaled down."""
 
 
 class Look(NamedTuple):
-    """How a state is shown."""
+    """The appearance of a state."""
 
     colour: str
-    """Of the plate; seen on light and on dark panels, and under white."""
+    """Colour of the plate, visible on light and dark panels, and under white."""
     filled: bool
     arm: str
-    """What is to the right of the turnstile's bar: a `stroke`, a `dot`, `dots` or a `cross`."""
+    """The shape to the right of the turnstile's bar: a `stroke`, a `dot`, `dots` or a `cross`."""
 
 
 LOOKS: Final[dict[Mark, Look]] = {
@@ -49,7 +49,7 @@ LOOKS: Final[dict[Mark, Look]] = {
     "failed": Look("#d6453d", filled=True, arm="cross"),
 }
 
-# In units of the grid. The plate fills it, with corners of this radius; not filled, it is a rim.
+# In units of the drawing. The plate fills it, with rounded corners; an unfilled plate is a rim.
 _RADIUS: Final = 4.0
 _RIM: Final = 1.5
 _BAR: Final = (4.0, 4.0, 6.0, 12.0)
@@ -61,7 +61,7 @@ _CROSS_WIDTH: Final = 2.0
 
 
 def draw(state: Mark, size: int = SIZE) -> Image.Image:
-    """The mark in a state, `size` pixels square, on a transparent ground."""
+    """The icon of a state, `size` pixels square, on a transparent background."""
     look = LOOKS[state]
     edge = size * _OVERSAMPLING
     unit = edge / GRID
@@ -82,7 +82,7 @@ def draw(state: Mark, size: int = SIZE) -> Image.Image:
 
 
 def svg(state: Mark) -> str:
-    """The mark in a state, as an SVG document."""
+    """The icon of a state, as an SVG document."""
     look = LOOKS[state]
     if look.filled:
         plate = f'<rect width="{GRID}" height="{GRID}" rx="{_RADIUS:g}" fill="{look.colour}"/>'
@@ -115,7 +115,7 @@ def svg(state: Mark) -> str:
 
 
 def write_svgs(folder: Path) -> None:
-    """Write every state's SVG into a folder; the ready one is also the program's own icon."""
+    """Write the SVG of each state into a folder. The ready icon is also the program's."""
     for state in LOOKS:
         (folder / f"llmsuggestd-{state}.svg").write_text(svg(state), encoding="utf-8")
     (folder / "llmsuggestd.svg").write_text(svg("ready"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the tray shows, in words: from the daemon's status and what we are doing to it."""
+"""The tray's view: icon and words, derived from the daemon's status and the task in progress."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 from llmsuggestd.units import size_text
 
 Status = dict[str, Any]
-"""The daemon's status as the API gives it."""
+"""The daemon's status, as decoded from the API's JSON."""
 
 Mark = Literal["stopped", "loading", "ready", "busy", "idle", "failed"]
-"""Which icon."""
+"""The icon's variant."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class ModelItem:
 
 @dataclass(frozen=True)
 class View:
-    """One moment of the tray. Equal views look the same, so nothing needs to be drawn anew."""
+    """The tray's appearance. Equal views look the same and need no redrawing."""
 
     mark: Mark
     line: str
-    """The menu's first line, and the icon's tooltip: what the daemon does."""
+    """The daemon's state: the menu's first line, and the icon's tooltip."""
     notes: tuple[str, ...] = ()
-    """Lines below it: what went wrong, and what to do about it."""
+    """Lines below it: an error and its remedy."""
     can_start: bool = False
     can_stop: bool = False
     models: tuple[ModelItem, ...] = ()
@@ -40,14 +40,14 @@ class View:
 
 @dataclass(frozen=True)
 class Task:
-    """Something we do to the daemon, which takes a while."""
+    """An action on the daemon that takes a while."""
 
     what: str
-    """In the imperative, for the sentence `Could not …`."""
+    """An infinitive, for the sentence `Could not …`."""
     line: str
-    """What to say while it is under way."""
+    """The line to show while it is under way."""
     done: Callable[[Status | None], bool]
-    """Whether the daemon is as the task wants it."""
+    """Whether a status shows the task's goal."""
 
 
 START: Final = Task("start", "Starting…", lambda status: status is not None)
@@ -55,7 +55,7 @@ STOP: Final = Task("stop", "Stopping…", lambda status: status is None)
 
 
 def use(model_id: str) -> Task:
-    """Having another model served; over, too, when the daemon that should serve it is gone."""
+    """The task of switching models. It also ends when the daemon has gone."""
     return Task(
         f"switch to {model_id}",
         f"Loading {model_id}…",
@@ -65,13 +65,13 @@ def use(model_id: str) -> Task:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that went wrong, worth showing until it is over or the user does something else."""
+    """An error that is shown until it is resolved or the user takes another action."""
 
     message: str
     hint: str
     over: Callable[[Status | None], bool] = lambda _: False
     fatal: bool = False
-    """Whether it is why no daemon runs."""
+    """Whether it explains why no daemon runs."""
 
 
 def describe(
@@ -104,7 +104,7 @@ def describe(
 
 
 def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
-    """Icon, words and further words for what a daemon says of itself."""
+    """The icon, first line and further lines for a status."""
     model = status["model"]["id"]
     device = status.get("device")
     where = f"{model} on {device}" if device else model
@@ -128,7 +128,7 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
 
 
 def _item(model: dict[str, Any], status: Status) -> ModelItem:
-    """A model of the menu; checked is the one that answers, also while another is loaded."""
+    """A model's menu item. The checked model is the one that answers, also while another loads."""
     words = [size_text(model["bytes"]), model.get("quantisation")]
     if model["id"] == status.get("switching_to"):
         words.append("loading")
