@@ -18,6 +18,8 @@ setup(
                 "-std=c++17",
                 "-fopenmp",
                 "-fvisibility=hidden",
+                # a product and a sum are one operation, with one rounding, only where they say so
+                "-ffp-contract=off",
                 # GCC 12 finds them in its own <immintrin.h>
                 "-Wno-uninitialized",
                 "-Wno-maybe-uninitialized",

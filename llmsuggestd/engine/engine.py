@@ -73,8 +73,8 @@ class Engine:
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
-        if request.mode == "sample" and request.seed is not None:
-            # cells from other batches are rounded differently, which could change the draws
+        if request.mode == "sample" and request.seed is not None and llama.kernels != "own":
+            # llama.cpp rounds the cells of other batches differently, which could change the draws
             llama.forget()
         healing = Healing(llama.step, taken, self.vocabulary)
         first = healing.first(llama.start(tokens))

@@ -12,12 +12,16 @@ import ctypes
 import functools
 import importlib.util
 import platform
+from collections.abc import Callable
 from typing import Final
 
 from llama_cpp.llama_cpp import _lib as llama
 
 FILE_TYPES: Final = frozenset({14, 15, 16, 17, 18})
 """The files for which the kernels are used, Q4_K_S to Q6_K (llama.h, `enum llama_ftype`)."""
+
+VERSION: Final = 2
+"""The version of what is called of the compiled kernels, `llmsuggest_version` in backend.cpp."""
 
 FUNCTIONS: Final = (
     "ggml_backend_cpu_buffer_type",
@@ -26,6 +30,8 @@ FUNCTIONS: Final = (
     "ggml_graph_n_nodes",
     "ggml_graph_node",
     "ggml_op_name",
+    "ggml_row_size",
+    "ggml_get_type_traits_cpu",
 )
 """The functions of ggml that the kernels call, in the order of `GgmlFunctions` in ggml.h."""
 
@@ -46,7 +52,8 @@ def library() -> ctypes.CDLL:
         loaded = ctypes.CDLL(found.origin)
     except OSError as error:
         raise KernelsUnavailable(str(error)) from error
-    if not hasattr(loaded, "llmsuggest_use_threads"):  # a checkout was updated since
+    compiled: Callable[[], int] = getattr(loaded, "llmsuggest_version", lambda: 0)
+    if compiled() != VERSION:  # a checkout was updated since
         raise KernelsUnavailable("ours are older than this llmsuggestd: install it again")
     if not loaded.ggml_backend_score():
         raise KernelsUnavailable("this processor has no AVX-512 VNNI")

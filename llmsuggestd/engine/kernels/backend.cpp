@@ -1,8 +1,8 @@
-// A ggml backend that multiplies by quantised weights, for llama.cpp to use beside its CPU backend.
+// A ggml backend for products with weights and for attention, which llama.cpp uses beside its CPU backend.
 //
-// llama.cpp gives it the products that it says it can do, and does all else itself. Both work in the
+// llama.cpp gives it the operations that it says it can do, and does all else itself. Both work in the
 // main memory and on the same threads (libgomp keeps one pool), one after the other; whether to abort,
-// llama.cpp's CPU backend looks between two products. See multiply.h
+// llama.cpp's CPU backend looks between two products. See multiply.h and attention.h
 // for the arithmetic, and __init__.py for how llama.cpp gets it. Where the compiler or the processor
 // has not what it takes, `ggml_backend_score` is 0 and nothing else may be called.
 
@@ -119,22 +119,32 @@ template <class F>
 bool with_vectors(int64_t dimensions, F f) {
     switch (dimensions) {
         case 32: return f(std::integral_constant<int, 2>()), true;
+        case 48: return f(std::integral_constant<int, 3>()), true;
         case 64: return f(std::integral_constant<int, 4>()), true;
         case 80: return f(std::integral_constant<int, 5>()), true;
         case 96: return f(std::integral_constant<int, 6>()), true;
+        case 112: return f(std::integral_constant<int, 7>()), true;
         case 128: return f(std::integral_constant<int, 8>()), true;
+        case 160: return f(std::integral_constant<int, 10>()), true;
+        case 192: return f(std::integral_constant<int, 12>()), true;
+        case 256: return f(std::integral_constant<int, 16>()), true;
         default: return false;
     }
 }
 
 // q (heads, tokens, dimensions), k and v (heads of the cache, cells, dimensions): out (tokens, heads,
-// dimensions). Several heads of q may share one of the cache.
+// dimensions). Several heads of q may share one of the cache. `seen` has room for each token.
 template <int D>
-void attend_all(const ggml_tensor *node, int threads) {
+void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *mask = node->src[3];
     const int tokens = int(q->ne[1]), heads = int(q->ne[2]), cells = int(k->ne[1]);
     const int heads_each = heads / int(k->ne[2]);
     const float scale = parameter(node, 0);
+    seen.resize(std::max(seen.size(), size_t(tokens)));
+    // for a few tokens it is not worth a meeting of the threads
+#pragma omp parallel for num_threads(threads) if (tokens > MAX_COLUMNS)
+    for (int token = 0; token < tokens; token++)
+        look((const uint16_t *)((const char *)mask->data + token * mask->nb[1]), cells, seen[token]);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<float> scores(cells + 16);
@@ -143,10 +153,9 @@ void attend_all(const ggml_tensor *node, int threads) {
         for (int task = 0; task < heads * tokens; task++) {
             const int head = task / tokens, token = task % tokens;
             const Head cache = {(const char *)k->data + head / heads_each * k->nb[2],
-                                (const char *)v->data + head / heads_each * v->nb[2], k->nb[1], v->nb[1], cells};
-            attend<D>(cache, (const float *)((const char *)q->data + token * q->nb[1] + head * q->nb[2]),
-                      (const uint16_t *)((const char *)mask->data + token * mask->nb[1]), scale, scores.data(),
-                      (float *)((char *)node->data + head * node->nb[1] + token * node->nb[2]));
+                                (const char *)v->data + head / heads_each * v->nb[2], k->nb[1], v->nb[1]};
+            attend<D>(cache, seen[token], (const float *)((const char *)q->data + token * q->nb[1] + head * q->nb[2]),
+                      scale, scores.data(), (float *)((char *)node->data + head * node->nb[1] + token * node->nb[2]));
         }
     }
 }
@@ -157,6 +166,8 @@ struct Context {
     int llama_threads = 1;
     int threads() const { return threads_asked_for ? threads_asked_for : llama_threads; }
     Scratch scratch;
+    std::vector<Seen> seen;
+    std::vector<char> rounded;
 };
 
 constexpr const char *NAME = "llmsuggestd";
@@ -170,8 +181,32 @@ void free_backend(ggml_backend *backend) {
     delete backend;
 }
 
+bool is_matrix(const ggml_tensor *t) { return t->ne[2] == 1 && t->ne[3] == 1; }
+
+// A product with weights of another type, by llama.cpp's own product of two rows. What llama.cpp does for
+// some tokens together is faster, and rounds otherwise: the answer for one would depend on the others.
+void multiply_row_by_row(const ggml_tensor *node, Context &context) {
+    const ggml_tensor *weights = node->src[0], *x = node->src[1];
+    const ggml_type_traits_cpu *traits = ggml.ggml_get_type_traits_cpu(weights->type);
+    const auto from_float = ggml.ggml_get_type_traits_cpu(traits->vec_dot_type)->from_float;
+    const int count = int(x->ne[0]), tokens = int(x->ne[1]), rows = int(weights->ne[1]);
+    const size_t size = ggml.ggml_row_size(traits->vec_dot_type, count);
+    std::vector<char> &rounded = context.rounded;
+    rounded.resize(std::max(rounded.size(), tokens * size));
+#pragma omp parallel for num_threads(context.threads()) if (tokens > MAX_COLUMNS)
+    for (int t = 0; t < tokens; t++)
+        from_float((const float *)((const char *)x->data + t * x->nb[1]), &rounded[t * size], count);
+#pragma omp parallel for num_threads(context.threads()) schedule(dynamic)
+    for (int first = 0; first < rows; first += ROWS)
+        for (int t = 0; t < tokens; t++)
+            for (int row = first; row < std::min(first + ROWS, rows); row++)
+                traits->vec_dot(count, (float *)((char *)node->data + t * node->nb[1]) + row, 0,
+                                (const char *)weights->data + row * weights->nb[1], 0, &rounded[t * size], 0, 1);
+}
+
 void multiply(const ggml_tensor *node, Context &context) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
+    if (!block_bytes(weights->type)) return multiply_row_by_row(node, context);
     multiply(weights->type,
              {(const char *)weights->data, weights->nb[1], int(weights->ne[1]), int(weights->ne[0] / BLOCK),
               (const char *)x->data, x->nb[1], int(x->ne[1]), (float *)node->data, node->nb[1] / sizeof(float)},
@@ -186,19 +221,17 @@ ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
         if (node->op == op_mul_mat)
             multiply(node, context);
         else
-            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads()); });
+            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads(), context.seen); });
     }
     return GGML_STATUS_SUCCESS;
 }
 
-bool is_matrix(const ggml_tensor *t) { return t->ne[2] == 1 && t->ne[3] == 1; }
-
 bool supports_product(const ggml_tensor *node) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
-    const size_t bytes = block_bytes(weights->type);
-    return bytes && is_matrix(weights) && is_matrix(x) && weights->ne[0] % BLOCK == 0 && weights->nb[0] == bytes &&
-           weights->nb[1] == weights->ne[0] / BLOCK * bytes && x->type == GGML_TYPE_F32 &&
-           x->nb[0] == sizeof(float) && node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float);
+    return is_matrix(weights) && is_matrix(x) && x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float) &&
+           node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
+           weights->nb[1] == ggml.ggml_row_size(weights->type, weights->ne[0]) &&
+           ggml.ggml_get_type_traits_cpu(weights->type)->vec_dot;
 }
 
 bool supports_attention(const ggml_tensor *node) {
@@ -284,6 +317,9 @@ EXPORT int ggml_backend_score() {
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
 }
 
+// To be raised with every change of the functions below that Python calls.
+EXPORT int llmsuggest_version() { return 2; }
+
 // ggml's functions, before ggml takes the backend.
 EXPORT void llmsuggest_connect(const GgmlFunctions *functions) {
     ggml = *functions;
@@ -328,11 +364,12 @@ EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_
 EXPORT int llmsuggest_attend(int dimensions, const void *query, const void *keys, const void *values, int cells,
                              const void *mask, float scale, float *out) {
     const size_t stride = size_t(dimensions) * sizeof(uint16_t);
-    const Head head = {(const char *)keys, (const char *)values, stride, stride, cells};
+    const Head head = {(const char *)keys, (const char *)values, stride, stride};
     std::vector<float> scores(cells + 16);
-    const bool done = with_vectors(dimensions, [&](auto d) {
-        attend<d>(head, (const float *)query, (const uint16_t *)mask, scale, scores.data(), out);
-    });
+    Seen seen;
+    look((const uint16_t *)mask, cells, seen);
+    const bool done = with_vectors(
+        dimensions, [&](auto d) { attend<d>(head, seen, (const float *)query, scale, scores.data(), out); });
     return done ? 0 : -1;
 }
 

@@ -102,6 +102,14 @@ struct ggml_backend_reg {
     void *context;
 };
 
+// What ggml's CPU backend does with one row of a type.
+struct ggml_type_traits_cpu {
+    void (*from_float)(const float *, void *, int64_t count);
+    void (*vec_dot)(int count, float *out, size_t, const void *row, size_t, const void *other, size_t, int rows);
+    ggml_type vec_dot_type;  // of the other row
+    int64_t nrows;
+};
+
 // Functions of ggml's libraries, which llama_cpp has loaded: Python looks them up.
 struct GgmlFunctions {
     ggml_backend_buffer_type *(*ggml_backend_cpu_buffer_type)();
@@ -110,4 +118,6 @@ struct GgmlFunctions {
     int (*ggml_graph_n_nodes)(ggml_cgraph *);
     ggml_tensor *(*ggml_graph_node)(ggml_cgraph *, int);
     const char *(*ggml_op_name)(int);
+    size_t (*ggml_row_size)(ggml_type, int64_t count);
+    const ggml_type_traits_cpu *(*ggml_get_type_traits_cpu)(ggml_type);
 };

@@ -20,6 +20,8 @@ BLOCK_BYTES = {"Q4_K": 144, "Q5_K": 176, "Q6_K": 210}
 HALVES = {"Q4_K": slice(0, 4), "Q5_K": slice(0, 4), "Q6_K": slice(208, 210)}
 """Where a block has float16 numbers, for which not all bytes will do."""
 
+OLD_PROCESSOR = Mock(llmsuggest_version=lambda: kernels.VERSION, ggml_backend_score=lambda: 0)
+
 needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
 
 
@@ -38,7 +40,8 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
         ("platform.machine", lambda: "aarch64", "need x86-64"),
         ("importlib.util.find_spec", lambda _: None, "were not compiled"),
         ("ctypes.CDLL", lambda _: object(), "install it again"),
-        ("ctypes.CDLL", lambda _: Mock(ggml_backend_score=lambda: 0), "has no AVX-512"),
+        ("ctypes.CDLL", lambda _: Mock(llmsuggest_version=lambda: 1), "install it again"),
+        ("ctypes.CDLL", lambda _: OLD_PROCESSOR, "has no AVX-512"),
     ],
 )
 def test_why_they_are_not_used(
@@ -109,8 +112,25 @@ def test_activations_of_nothing_give_nothing(name: str) -> None:
     np.testing.assert_allclose(out, 0, atol=1e-30)
 
 
+DIMENSIONS = [32, 48, 64, 80, 96, 112, 128, 160, 192, 256]
+
+
+def attend(query: Any, keys: Any, values: Any, mask: Any) -> np.ndarray[Any, Any]:
+    """One token's attention; `keys` and `values` have shape (cells, dimensions)."""
+    cells, dimensions = keys.shape
+    out = np.full(dimensions, np.nan, np.float32)
+    arrays = [np.ascontiguousarray(array) for array in (query, keys, values, mask)]
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (*arrays, out)]
+    scale = ctypes.c_float(dimensions**-0.5)
+    failed = kernels.library().llmsuggest_attend(
+        dimensions, *pointers[:3], cells, pointers[3], scale, pointers[4]
+    )
+    assert not failed
+    return out
+
+
 @needs_kernels
-@pytest.mark.parametrize("dimensions", [32, 64, 80, 96, 128])
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("cells", [1, 16, 23, 256])
 @pytest.mark.parametrize("size", [0.3, 8], ids=["all cells count", "one cell counts"])
 def test_attention_is_the_softmax_of_the_scores_times_the_values(
@@ -123,18 +143,60 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
     mask = random.choice([0, -0.5, -np.inf], cells).astype(np.float16)
     mask[32:48] = -np.inf
     mask[-1] = 0
-    scale = dimensions**-0.5
-    scores = keys.astype(np.float64) @ query * scale + mask
+    scores = keys.astype(np.float64) @ query * dimensions**-0.5 + mask
     weights = np.exp(scores - scores.max())
     expected = weights / weights.sum() @ values.astype(np.float64)
+    np.testing.assert_allclose(attend(query, keys, values, mask), expected, atol=1e-5)
 
-    out = np.full(dimensions, np.nan, np.float32)
-    arrays = [a.ctypes.data_as(ctypes.c_void_p) for a in (query, keys, values, mask, out)]
-    failed = kernels.library().llmsuggest_attend(
-        dimensions, *arrays[:3], cells, arrays[3], ctypes.c_float(scale), arrays[4]
-    )
-    assert not failed
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+@needs_kernels
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+@pytest.mark.parametrize("count", [2, 17, 300, 3000])
+def test_attention_is_the_same_to_the_bit_wherever_the_cells_lie(
+    dimensions: int, count: int
+) -> None:
+    """In any order, with any others between them, whatever these hold."""
+    random = np.random.default_rng(count)
+    query = random.standard_normal(dimensions).astype(np.float32)
+    keys, values = random.standard_normal((2, count, dimensions)).astype(np.float16)
+    values *= random.choice(np.array([0.001, 1, 100], np.float16), (count, 1))
+    mask = np.zeros(count, np.float16)
+    expected = attend(query, keys, values, mask)
+    for cells in (count, 2 * count, 3 * count + 1):
+        places = random.permutation(cells)[:count]
+        all_keys, all_values = (
+            (1000 * random.standard_normal((cells, dimensions))).astype(np.float16) for _ in "kv"
+        )
+        all_keys[places], all_values[places] = keys, values
+        mask = np.full(cells, -np.inf, np.float16)
+        mask[places] = 0
+        np.testing.assert_array_equal(attend(query, all_keys, all_values, mask), expected)
+
+
+@needs_kernels
+@pytest.mark.parametrize("value", [0, 6e-8, 65504], ids=["none", "smallest", "largest"])
+def test_attention_to_values_at_the_ends_of_their_range(value: float) -> None:
+    random = np.random.default_rng(0)
+    query = random.standard_normal(64).astype(np.float32)
+    keys = random.standard_normal((600, 64)).astype(np.float16)
+    values = np.full((600, 64), value, np.float16)
+    mask = np.zeros(600, np.float16)
+    expected = values[0].astype(float)
+    np.testing.assert_allclose(attend(query, keys, values, mask), expected, rtol=2e-6)
+    np.testing.assert_array_equal(attend(query, keys, values, mask - np.float16(np.inf)), 0)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
+def test_a_product_is_the_same_to_the_bit_whatever_is_computed_with_it(name: str) -> None:
+    """Any number of other tokens, and of threads."""
+    weights = random_weights(40, 30, name)
+    x = np.random.default_rng(1).standard_normal((70, 30 * BLOCK)).astype(np.float32)
+    expected = multiply(name, weights, x, 1)
+    for tokens in range(1, 18):
+        for threads in (1, 3):
+            out = multiply(name, weights, x[70 - tokens :], threads)
+            np.testing.assert_array_equal(out, expected[70 - tokens :])
 
 
 @needs_kernels
