@@ -7,7 +7,6 @@ import datetime
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import trustme
 
 from llmsuggestd.errors import ExitCode
+from tests.conftest import COMMAND
 from tests.support.hub import serving
 from tests.support.socks import proxying
 
@@ -62,7 +62,7 @@ def test_a_conversion_goes_through_a_socks_proxy_too(puller: Puller, tmp_path: P
             "NO_PROXY": "",
         }
         result = subprocess.run(
-            [sys.executable, "-m", "llmsuggestd.convert", REPO, "--quiet"],
+            [*COMMAND, "convert", REPO, "--quiet"],
             cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
@@ -159,7 +159,7 @@ def test_a_cache_that_cannot_be_written_is_named(checkpoint: Path, tmp_path: Pat
     (tmp_path / "hf" / "hub").write_text("a file where a folder should be")
     with serving({REPO: checkpoint}) as hub:
         result = subprocess.run(
-            [sys.executable, "-m", "llmsuggestd.convert", REPO, "--quiet"],
+            [*COMMAND, "convert", REPO, "--quiet"],
             cwd=tmp_path, env=os.environ | hub.environment(tmp_path / "hf"),
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
