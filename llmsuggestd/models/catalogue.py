@@ -17,11 +17,11 @@ class Entry:
 
     id: str
     repo: str | None
-    """Its repository of the Hugging Face hub; None: it ships with llmsuggestd."""
+    """Its repository on the Hugging Face hub; None for the model that ships."""
     download_bytes: int
-    """About; of the checkpoint."""
+    """Approximate size of the checkpoint."""
     bytes: int
-    """About; of the converted file. (Of the starter exactly.)"""
+    """Approximate size of the converted file; exact for the starter."""
     licence: str
     suggests_tactics: bool
     good_for: str
@@ -72,4 +72,4 @@ CATALOGUE: Final = {
         _pythia("2.8b", 5_687, 1_791),
     )
 }
-"""By id, the most useful first: a list in a terminal begins with what to take."""
+"""By id, the most useful first."""

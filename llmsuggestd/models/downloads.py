@@ -1,7 +1,7 @@
-"""The folders below `downloads/`, where fetched files wait to become a model.
+"""The folders below `downloads/`, in which downloaded files wait to become a model.
 
-One folder a repository (or a file of one), with a manifest that says what it is to hold, and a
-lock that says whether somebody is at it. Everything in such a folder is ours.
+There is one folder per repository, or per single file of one. It has a manifest that lists its
+files, and a lock that the downloading process holds. All files in such a folder are ours.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _MANIFEST = "manifest.json"
 
 
 class Manifest(msgspec.Struct):
-    """What a folder is to hold."""
+    """The content of a folder when its download is complete."""
 
     id: str
-    """Of the model that it is to become."""
+    """The id of the future model."""
     repo: str
     commit: str
     licence: str | None
@@ -37,13 +37,13 @@ class Manifest(msgspec.Struct):
 
     @property
     def repository(self) -> Repository:
-        """The files as those of a repository."""
+        """The files, in the form of a repository."""
         return Repository(self.repo, self.commit, self.licence, tuple(self.files))
 
 
 @dataclass(frozen=True)
 class Download:
-    """A download that has not become a model yet, or was kept."""
+    """A download that has not become a model, or was kept."""
 
     id: str
     source: str
@@ -52,7 +52,7 @@ class Download:
     bytes: int
     total_bytes: int
     pid: int | None
-    """The process that is at it."""
+    """The process that is downloading it."""
 
     @property
     def state(self) -> str:
@@ -63,14 +63,14 @@ class Download:
 
 
 def folder_of(paths: Paths, repo: str, file: RemoteFile | None) -> Path:
-    """Where a repository's checkpoint, or a file of it, is fetched to."""
+    """The folder for a repository's checkpoint, or for a single file of it."""
     name = repo.replace("/", "--")
     return paths.downloads / (f"{name}--{file.local_name}" if file else name)
 
 
 @contextlib.contextmanager
 def working_in(paths: Paths, folder: Path) -> Iterator[None]:
-    """Make the folder and keep others out of it while the block runs.
+    """Make the folder and hold its lock while the block runs.
 
     Raises AlreadyRunningError if another process is at it.
     """
@@ -92,9 +92,9 @@ def working_in(paths: Paths, folder: Path) -> Iterator[None]:
 
 
 def prepare(folder: Path, model_id: str, repository: Repository) -> None:
-    """Write the manifest; remove what is there of files that have changed since, or may have.
+    """Write the manifest, and remove files that have changed or may have changed since.
 
-    What another program has of the files in the Hugging Face cache is linked to instead.
+    Files that are complete in the Hugging Face cache are linked instead of downloaded.
     """
     before = read_manifest(folder)
     digests = {file.local_name: file.digest for file in repository.files}
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def listed(paths: Paths) -> list[Download]:
-    """All downloads that are there, whoever is at them."""
+    """All downloads, also those of running processes."""
     found = []
     for folder in sorted(paths.downloads.glob("*/")):
         if (manifest := read_manifest(folder)) is not None:
@@ -177,11 +177,11 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _borrow(folder: Path, repository: Repository, file: RemoteFile) -> None:
-    """Link to a file in the Hugging Face cache, where it is there and what it should be."""
+    """Link to a file in the Hugging Face cache, if it has the right digest."""
     target = folder / file.local_name
     if target.exists() or partial_path(folder, file).exists():
         return
-    target.unlink(missing_ok=True)  # a link whose file is gone
+    target.unlink(missing_ok=True)  # a dangling link
     cached = hub.cached_file(repository.name, repository.commit, file.name)
     if cached is None or cached.stat().st_size != file.bytes:
         return

@@ -1,7 +1,7 @@
-"""What a GGUF file says it is, and whether that is so.
+"""Reading and checking the header of a GGUF file.
 
-The gguf package would do, but it needs numpy and maps the file; the daemon, which lists models,
-may do neither. Every number in the file is held to the file's size before it is used.
+The gguf package needs numpy and maps the file. The daemon, which lists models, must do neither.
+Every number in the file is checked against the file's size before it is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STRING: Final = 8
 _ARRAY: Final = 9
 _CHUNK: Final = 2**20
 _HIGHEST_COUNT: Final = 2**20
-"""Of keys and of tensors; real files have hundreds."""
+"""Limit of keys and of tensors; real files have hundreds."""
 
 _VOCABULARY_KEY: Final = "tokenizer.ggml.tokens"
 _TYPES_KEY: Final = "tokenizer.ggml.token_type"
@@ -61,15 +61,15 @@ _BLOCK_TENSORS: Final = (
     "attn_output.bias", "ffn_norm.weight", "ffn_norm.bias", "ffn_up.weight", "ffn_up.bias",
     "ffn_down.weight", "ffn_down.bias",
 )  # fmt: skip
-"""What llama.cpp wants of a GPT-NeoX."""
+"""The tensors that llama.cpp requires of a GPT-NeoX model."""
 
 
 class TooShort(InputError):
-    """The file ends before its header does, as the beginning of a download."""
+    """The file ends within its header, as a partial download does."""
 
 
 class WrongArchitecture(InputError):
-    """A model of another kind."""
+    """The model has another architecture."""
 
     def __init__(self, name: str, found: str | None) -> None:
         super().__init__(
@@ -91,7 +91,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """All of a file but its tensors' data. Of arrays, `metadata` holds only the length."""
+    """A file without its tensors' data. For an array, `metadata` holds only the length."""
 
     metadata: dict[str, Any]
     tensors: list[Tensor]
@@ -108,7 +108,7 @@ class Header:
         return FILE_TYPES.get(self.metadata.get("general.file_type", -1))
 
     def text(self, key: str) -> str | None:
-        """A metadata value, if it is there and is text."""
+        """A metadata value, if it exists and is text."""
         value = self.metadata.get(key)
         return value if isinstance(value, str) else None
 
@@ -254,7 +254,7 @@ def _check_tensors(where: str, header: Header) -> None:
 
 
 class _Reader:
-    """Reads a header from the start of a file, a piece at a time."""
+    """Reads a header from the start of a file, in pieces."""
 
     def __init__(self, path: Path, file: BinaryIO, *, vocabulary: bool = False) -> None:
         self._vocabulary = vocabulary
@@ -274,7 +274,7 @@ class _Reader:
         return None
 
     def header(self) -> Header:
-        """All of it."""
+        """The whole header."""
         tensors, keys = self._counts()
         metadata = {}
         for _ in range(keys):
@@ -375,7 +375,7 @@ class _Reader:
         self._at += count
 
     def _need(self, count: int) -> None:
-        """Have the next `count` bytes in memory."""
+        """Read until the next `count` bytes are in memory."""
         missing = self._at + count - len(self._data)
         if missing <= 0:
             return

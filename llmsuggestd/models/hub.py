@@ -1,4 +1,4 @@
-"""The Hugging Face hub: what a repository holds, and its files' bytes from any position on.
+"""The Hugging Face hub: a repository's list of files, and a file's bytes from any position.
 
 All of it goes through huggingface_hub, and so through the variables of `hub_variables`. It is
 imported when it is used: it takes half a second, and reads its variables then.
@@ -19,7 +19,7 @@ from llmsuggestd.errors import ConfigError, ExitCode, InputError, LlmsuggestdErr
 from llmsuggestd.models import hub_variables
 
 REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""What a repository's name may be. (The hub allows less.)"""
+"""The pattern of a repository's name. The hub is stricter."""
 
 _FILE_NAME: Final = re.compile(r"[\w+][\w.+ -]*(/[\w+][\w.+ -]*)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -27,14 +27,14 @@ _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class DownloadError(LlmsuggestdError):
-    """The hub cannot be reached, or broke off; asking again later may help."""
+    """The hub cannot be reached, or the transfer broke off. Trying again later may help."""
 
     code = "download"
     exit_code = ExitCode.NETWORK
 
 
 class Interrupted(DownloadError):
-    """A transfer broke off or was refused for now: worth another try, after so many seconds."""
+    """A transfer broke off or was refused for now; `after` seconds later, another try may work."""
 
     def __init__(self, message: str, hint: str = "", after: float = 0.0) -> None:
         super().__init__(message, hint)

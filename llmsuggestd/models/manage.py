@@ -18,17 +18,17 @@ SWITCH_TIMEOUT: Final = 310.0
 
 @dataclass(frozen=True)
 class Row:
-    """A model that is installed, or on its way."""
+    """An installed model, or a download."""
 
     id: str
     bytes: int
-    """Of the installed file; of a download, what has arrived."""
+    """Size of the installed file; of a download, the received bytes."""
     total_bytes: int
     quantisation: str | None
     source: str | None
     licence: str | None
     state: str
-    """`loaded` (in the daemon's memory), `loading`, `failed`, `available`; of a download
+    """`loaded` (in the daemon's memory), `loading`, `failed` or `available`; for a download,
     `downloading`, `partial` or `complete`."""
     path: str
     served: bool
@@ -38,7 +38,7 @@ class Row:
 
 
 def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
-    """Every installed model and every download; `status` is the daemon's, None if none runs."""
+    """All installed models and downloads; `status` is the daemon's, None if none runs."""
     chosen = load_config(paths).model
     installed = [_row(paths, model, status, chosen) for model in store.installed(paths)]
     return installed + [
@@ -75,10 +75,9 @@ def use(paths: Paths, model_id: str) -> bool:
 
 
 def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
-    """Remove a model, and what has been downloaded for it; the bytes that are free again, and
-    whether the starter took its place.
+    """Remove a model and its downloads; the freed bytes, and whether the starter replaces it.
 
-    A daemon that serves it changes over to the starter first. Raises ModelError if there is no
+    A daemon that serves the model switches to the starter first. Raises ModelError if there is no
     such model or it is not ours to remove, AlreadyRunningError if it is being pulled; then nothing
     has changed.
     """
@@ -120,7 +119,7 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
 
 
 def _give_up(paths: Paths, model_id: str) -> bool:
-    """Have the starter served where this model was, or was going to be; whether it was."""
+    """Switch to the starter if this model is served or chosen. Returns whether it was."""
     status = Client(paths).status()
     if status is not None and status["switching_to"] == model_id:
         raise LlmsuggestdError(f"{model_id} is being loaded", "try again in a moment")

@@ -30,41 +30,41 @@ from llmsuggestd.units import size_text
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 _ENOUGH_FOR_THE_KIND: Final = 2**16
-"""Bytes of a GGUF file after which its architecture is known; it stands first by convention."""
+"""Bytes of a GGUF file that contain its architecture, which comes first by convention."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be pulled."""
+    """The model to pull."""
 
     repo: str
     file: str | None = None
-    """A GGUF file of the repository; None: its checkpoint, or its only GGUF file."""
+    """A GGUF file of the repository; None for its checkpoint or its only GGUF file."""
     revision: str | None = None
-    """A branch, tag or commit; None: the main branch."""
+    """A branch, tag or commit; None for the main branch."""
     id: str | None = None
-    """The catalogue's id of it."""
+    """Its id in the catalogue."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to pull."""
+    """Options of a pull."""
 
     name: str | None = None
-    """The model's id; None: the catalogue's, or the repository's or file's name."""
+    """The model's id; None for the catalogue's, or the repository's or file's name."""
     quant: str = DEFAULT_QUANT
-    """What a checkpoint is converted to."""
+    """The quantisation of a converted checkpoint."""
     keep_checkpoint: bool = False
     any_architecture: bool = False
     again: bool = False
     """Even if it is installed from the same commit."""
     dry_run: bool = False
-    """Only plan."""
+    """Plan without downloading."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a pull is going to do; sizes in bytes."""
+    """The plan of a pull; sizes in bytes."""
 
     id: str
     source: str
@@ -73,38 +73,38 @@ class Plan:
     """What the checkpoint is converted to; None for a GGUF file."""
     download_bytes: int
     here_bytes: int
-    """How much of that is here already."""
+    """The part of it that has been downloaded before."""
     model_bytes: int
-    """Of the installed model; of a converted one, up to two megabytes less."""
+    """Size of the installed model. A converted one can be up to two megabytes smaller."""
     needed_bytes: int
-    """Disk space that is still needed, until the download is removed."""
+    """Disk space that is still needed, before the download is removed."""
     free_bytes: int
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull has done."""
+    """The result of a pull."""
 
     model: store.Model
     source: str
     trial: Trial | None
-    """None: it was installed from that commit already."""
+    """None if the model was already installed from this commit."""
 
 
 class Watcher(Protocol):
-    """Who is told how it goes."""
+    """Receives the progress of a pull."""
 
     def planned(self, plan: Plan) -> None:
-        """What is going to happen."""
+        """The plan, before anything is downloaded."""
 
     def stage(self, name: str, unit: str, done: int, total: int) -> None:
-        """A stage begins, of which `done` is done; `unit` is `bytes`, `weights`, or empty."""
+        """A stage begins; `done` of `total` is done. `unit` is `bytes`, `weights`, or empty."""
 
     def advance(self, count: int) -> None:
-        """More of the stage is done (or less: what has to be done again)."""
+        """Progress within the stage; negative if a part has to be done again."""
 
     def note(self, line: str) -> None:
-        """Something that the user may want to know."""
+        """A message for the user."""
 
 
 def parse(text: str) -> Target:
@@ -209,7 +209,7 @@ def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | N
 
 @dataclass(frozen=True)
 class _Job:
-    """One pull: what is fetched, where to, and what it is to become."""
+    """One pull: files, folder, and the model they become."""
 
     id: str
     repository: Repository
@@ -221,7 +221,7 @@ class _Job:
 
     @property
     def source(self) -> str:
-        """Where the model is from, as its record says it."""
+        """The model's origin, in the form of its record."""
         file = f"/{self.ready_made.name}" if self.ready_made else ""
         return f"{self.repository.name}{file}@{self.repository.commit}"
 
@@ -355,7 +355,7 @@ def _is_borrowed(folder: Path, file: RemoteFile) -> bool:
 
 
 def _is_fetched(folder: Path, file: RemoteFile) -> bool:
-    """Whether a file, or the beginning of it, has been downloaded."""
+    """Whether a file has been downloaded, at least in part."""
     return bytes_here(folder, file) > 0 and not _is_borrowed(folder, file)
 
 
@@ -384,7 +384,7 @@ def _converted_bytes(folder: Path, quant: str) -> int:
 
 
 class _Refused(InputError):
-    """What has come of a file shows that it cannot be used."""
+    """The downloaded beginning of a file shows that it is unusable."""
 
 
 class _HeaderCheck:
@@ -439,7 +439,7 @@ def _checked_file(job: _Job) -> Path:
         _, warnings = gguf.check(file, any_architecture=job.options.any_architecture)
     except gguf.WrongArchitecture:
         raise
-    except InputError as error:  # fetching it again, as its hint may say, brings the same
+    except InputError as error:  # its hint may say to fetch it again, which would not help
         raise InputError(
             error.message,
             f"the hub has it like that; `llmsuggestd models remove {job.id}` frees the disk",
@@ -450,7 +450,7 @@ def _checked_file(job: _Job) -> Path:
 
 
 def _own_file(job: _Job) -> Path:
-    """The GGUF file that was fetched; a copy of one in the Hugging Face cache."""
+    """The downloaded GGUF file, or a copy of the one in the Hugging Face cache."""
     assert job.ready_made is not None
     file = job.folder / job.ready_made.local_name
     if job.is_borrowed:  # a model must outlive a cache that is cleared
@@ -462,7 +462,7 @@ def _own_file(job: _Job) -> Path:
 
 
 def _converted(job: _Job) -> Path:
-    """The GGUF file, made from the checkpoint that was fetched."""
+    """The GGUF file, converted from the downloaded checkpoint."""
     from llmsuggestd.convert import Source, convert
 
     quant, watcher = job.options.quant, job.watcher
@@ -498,7 +498,7 @@ def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> sto
 
 
 def refresh_daemon(paths: Paths, model_id: str) -> None:
-    """Have a daemon that serves an older model of that id load the new one."""
+    """Make a daemon that serves an older model with this id load the new one."""
     client = Client(paths)
     try:
         if client.request("GET", "/v1/status")["model"]["id"] == model_id:

@@ -1,7 +1,7 @@
-"""The model store: one `ID.gguf` a model in the models directory, and the starter that ships.
+"""The model store: one `ID.gguf` per model in the models directory, and the starter that ships.
 
-Beside a model that `models pull` or `models import` has put there lies its record, `ID.json`. What
-has none was put there by hand, and is for the same hand to remove.
+`models pull` and `models import` write a record beside each model, `ID.json`. A model without a
+record was added manually; we never delete it.
 """
 
 from __future__ import annotations
@@ -32,21 +32,19 @@ SHIPPED: Final = Path(__file__).with_name("starter.gguf")
 """The starter model inside the installation."""
 
 SPARE_BYTES: Final = 64 * 2**20
-"""What a new model leaves free on the disk."""
-
-"""What a model id may be: a file name that cannot leave its directory."""
+"""Bytes that must stay free on the disk after a new model."""
 
 
 class Record(msgspec.Struct):
-    """How a model came here; kept as `ID.json`."""
+    """The origin of a model, stored as `ID.json`."""
 
     source: str
-    """Where from: `owner/name@commit`, with `/file.gguf` where it was one, or a file's path."""
+    """`owner/name@commit` (with `/file.gguf` if it was a file of it), or a local file's path."""
     licence: str | None
     bytes: int
-    """Of `ID.gguf`. A file of another size is not the one that this record is about."""
+    """Size of `ID.gguf`. If the file has another size, the record does not belong to it."""
     quantisation: str | None = None
-    """As asked for, of a model that was converted here."""
+    """The requested quantisation, for a model that was converted here."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Details:
-    """What is known of a model beyond its size."""
+    """Further facts about a model."""
 
     quantisation: str | None
     """llama.cpp's name for the mix of types, such as `Q4_K_M`."""
@@ -69,7 +67,7 @@ class Details:
 
 
 def _changed(path: Path) -> int:
-    """When a file was changed last, in nanoseconds; 0 if it is gone."""
+    """A file's modification time in nanoseconds; 0 if it no longer exists."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -77,7 +75,7 @@ def _changed(path: Path) -> int:
 
 
 def check_id(model_id: str) -> str:
-    """The id itself. Raises UsageError if it cannot be one."""
+    """Return a model's id. Raises UsageError if it is not valid."""
     if not re.fullmatch(MODEL_ID, model_id):
         raise UsageError(
             f"{model_id!r} cannot be a model's id", "an id is letters, digits, `.`, `_` and `-`"
@@ -86,9 +84,9 @@ def check_id(model_id: str) -> str:
 
 
 def find(paths: Paths, model_id: str) -> Model:
-    """The installed model with that id.
+    """The installed model with this id.
 
-    Raises ModelError, naming what is installed, if there is none, or it may not be read.
+    Raises ModelError if there is none, naming those installed, or if its file cannot be read.
     """
     if re.fullmatch(MODEL_ID, model_id):
         for model in installed(paths):
@@ -113,7 +111,7 @@ def _check_readable(file: Path) -> None:
 
 
 def installed(paths: Paths) -> list[Model]:
-    """All installed models, by id. Raises ModelError if it cannot be seen which there are."""
+    """All installed models, by id. Raises ModelError if the directory cannot be read."""
     try:
         files = sorted(paths.models.iterdir())
     except FileNotFoundError:
@@ -128,7 +126,7 @@ def installed(paths: Paths) -> list[Model]:
 
 
 def details(paths: Paths, model: Model) -> Details:
-    """What a model's record and its file say of it."""
+    """Details of a model from its record and its file."""
     quantisation, source, licence = _from_header(model.path, model.bytes, _changed(model.path))
     record = read_record(paths, model)
     if record is not None:
@@ -143,8 +141,8 @@ def state_of(
 ) -> Literal["available", "loading", "loaded", "failed"]:
     """The state of an installed model.
 
-    `daemon` is the daemon's own state, `served` the model it serves, `loading` the one that is to
-    take its place.
+    `daemon` is the daemon's state, `served` the model it serves, `loading` the model that it is
+    switching to.
     """
     if model_id == loading:
         return "loading"
@@ -162,7 +160,7 @@ def state_of(
 def _from_header(
     path: Path, _bytes: int, _changed: int
 ) -> tuple[str | None, str | None, str | None]:
-    """Quantisation, source and licence from a file's own metadata."""
+    """Quantisation, source and licence from a file's metadata."""
     try:
         header = gguf.read_header(path)
     except InputError:
@@ -172,17 +170,17 @@ def _from_header(
 
 
 def model_path(paths: Paths, model_id: str) -> Path:
-    """Where a model of that id is installed. Raises UsageError if it cannot be an id."""
+    """The file of a model with this id. Raises UsageError if the id is not valid."""
     return paths.models / f"{check_id(model_id)}.gguf"
 
 
 def record_path(paths: Paths, model_id: str) -> Path:
-    """Where the record of a model is kept. Raises UsageError if it cannot be an id."""
+    """The record's file of a model with this id. Raises UsageError if the id is not valid."""
     return paths.models / f"{check_id(model_id)}.json"
 
 
 def read_record(paths: Paths, model: Model) -> Record | None:
-    """The record of a model that `pull` or `import` has put there."""
+    """A model's record; None for a model without one."""
     try:
         record = msgspec.json.decode(record_path(paths, model.id).read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):
@@ -192,43 +190,45 @@ def read_record(paths: Paths, model: Model) -> Record | None:
 
 
 def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
-    """Move a whole file (of the same disk) into the store, over a model that has that id.
+    """Move a complete file of the same disk into the store, replacing a model with this id.
 
-    Raises OSError if it cannot be done, ModelError if the id has been taken meanwhile.
+    Raises OSError, and ModelError if the id has been taken meanwhile.
     """
     check_free(paths, model_id, record.source)
     target = model_path(paths, model_id)
-    # The record first: without its file it means nothing, a file without it is somebody else's.
+    # the record first: alone it is harmless, but a model without it counts as added manually
     write_atomically(record_path(paths, model_id), msgspec.json.encode(record))
     file.replace(target)
     return Model(model_id, target, record.bytes)
 
 
 def check_free(paths: Paths, model_id: str, source: str) -> None:
-    """Raise ModelError if something has that id that a model of `source` may not replace.
+    """Raise ModelError if a model with this id may not be replaced by one from `source`.
 
-    It may replace one of the same source, at another commit say.
+    Only a model from the same source, perhaps from another commit, may be replaced.
     """
     target = model_path(paths, model_id)
     if model_id == STARTER:
-        raise ModelError("the starter's id is taken", "--name gives the model another")
+        raise ModelError(
+            "`starter` is the id of the model that ships", "choose another with --name"
+        )
     if not target.exists():
         return
     record = read_record(paths, Model(model_id, target, target.stat().st_size))
     if record is None:
         raise ModelError(
-            f"{target} was put there by hand, and is left alone",
-            "--name gives the new model another id, or remove that file",
+            f"{target} was added manually, and is not replaced",
+            "choose another id with --name, or remove that file",
         )
     if _without_commit(record.source) != _without_commit(source):
         raise ModelError(
-            f"there is a model {model_id!r} already, from {record.source}",
-            f"--name gives the new one another id, or `llmsuggestd models remove {model_id}`",
+            f"a model {model_id!r} is installed already, from {record.source}",
+            f"choose another id with --name, or run `llmsuggestd models remove {model_id}`",
         )
 
 
 def check_room(paths: Paths, needed: int) -> None:
-    """Raise LlmsuggestdError unless that many bytes, and some to spare, are free for models."""
+    """Raise LlmsuggestdError unless this many bytes, and a reserve, are free for models."""
     free = free_bytes(paths)
     if free < needed + SPARE_BYTES:
         raise LlmsuggestdError(
@@ -239,7 +239,7 @@ def check_room(paths: Paths, needed: int) -> None:
 
 
 def free_bytes(paths: Paths) -> int:
-    """Bytes free on the models' disk."""
+    """Free bytes on the models' disk."""
     there = next(folder for folder in (paths.data, *paths.data.parents) if folder.exists())
     return shutil.disk_usage(there).free
 
@@ -249,8 +249,10 @@ def _without_commit(source: str) -> str:
 
 
 def check_removable(paths: Paths, model_id: str) -> None:
-    """Raise ModelError if there is no such model, if it is the starter, came by hand, or is in a
-    folder that may not be written.
+    """Raise ModelError unless a model may be removed.
+
+    The starter stays, and so does a model that was added manually or that lies in a folder we
+    cannot write to.
     """
     target = model_path(paths, model_id)
     if model_id == STARTER:
@@ -260,7 +262,7 @@ def check_removable(paths: Paths, model_id: str) -> None:
     gone = target.is_symlink() and not target.exists()  # a link whose file is gone
     if not gone and read_record(paths, find(paths, model_id)) is None:
         raise ModelError(
-            f"{target} was put there by hand, and is left alone", "remove the file yourself"
+            f"{target} was added manually, and is not removed", "remove the file yourself"
         )
     if not os.access(paths.models, os.W_OK):
         closed = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -283,12 +285,12 @@ def remove(paths: Paths, model_id: str) -> int:
 
 
 def starter_path(paths: Paths) -> Path:
-    """Where the starter model is installed."""
+    """The installed starter model's file."""
     return paths.models / f"{STARTER}.gguf"
 
 
 def has_starter(paths: Paths) -> bool:
-    """Whether the starter model is in place, undamaged and of this version."""
+    """Whether the starter model is installed, intact and of this version."""
     target = starter_path(paths)
     try:
         return target.is_file() and filecmp.cmp(SHIPPED, target, shallow=False)

@@ -1,9 +1,8 @@
-"""Fetching files so that nothing that has arrived is fetched again.
+"""Downloading files so that an interrupted download continues where it stopped.
 
-huggingface_hub begins anew when a download is interrupted (since 1.18 it removes what it had), so
-the transfer is done here. A file that is being fetched is called by its digest and `.partial`, so
-that it is the beginning of the right content whatever happened since. It gets its name when all of
-it is there and has that digest.
+huggingface_hub starts anew after an interruption (since 1.18 it removes the partial file), so the
+transfer is done here. Partial files are named after the expected digest, so a leftover always
+belongs to that content. A file gets its own name when it is complete and has that digest.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from llmsuggestd.models import hub
 from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
 
 DELAYS: Final = (1.0, 2.0, 4.0)
-"""Seconds before another try, as long as nothing arrives; then it is given up."""
+"""Delays between tries without progress, in seconds; then the download fails."""
 
 LONGEST_DELAY: Final = 60.0
-"""Seconds; a hub that wants a longer pause gets it from the user."""
+"""Longest delay, in seconds. If the hub asks for a longer one, the user has to try again later."""
 
 Advance = Callable[[int], None]
-"""Called with the number of bytes that have come; negative where some have to come again."""
+"""Called with the number of bytes received; negative if some have to be downloaded again."""
 
 Note = Callable[[str], None]
 """Called with a line for the user."""
@@ -37,12 +36,12 @@ T = TypeVar("T")
 
 
 def partial_path(folder: Path, file: RemoteFile) -> Path:
-    """Where the beginning of a file is kept."""
+    """The partial file of a file."""
     return folder / f"{file.digest.replace(':', '-')}.partial"
 
 
 def bytes_here(folder: Path, file: RemoteFile) -> int:
-    """How many bytes of a file are in the folder already."""
+    """The number of a file's bytes that have been downloaded."""
     for path in (folder / file.local_name, partial_path(folder, file)):
         with contextlib.suppress(OSError):
             return min(path.stat().st_size, file.bytes)
@@ -50,7 +49,7 @@ def bytes_here(folder: Path, file: RemoteFile) -> int:
 
 
 def digest_of(path: Path, file: RemoteFile) -> str:
-    """The digest of a file's content, of the kind that the hub has of `file`."""
+    """The digest of a local file's content, of the kind that the hub gives for `file`."""
     digest = _digest(file)
     with path.open("rb") as handle:
         while block := handle.read(2**20):
@@ -59,7 +58,7 @@ def digest_of(path: Path, file: RemoteFile) -> str:
 
 
 def retrying(action: Callable[[], T], note: Note) -> T:
-    """Do something with the hub, more than once if it is interrupted."""
+    """Call a function that asks the hub, and retry it after interruptions."""
     delays = iter(DELAYS)
     while True:
         try:
@@ -71,23 +70,23 @@ def retrying(action: Callable[[], T], note: Note) -> T:
 def fetch(
     folder: Path, repository: Repository, file: RemoteFile, advance: Advance, note: Note
 ) -> None:
-    """Have a file of a repository in the folder, whole and with the right digest.
+    """Download a file of a repository into the folder, complete and with the right digest.
 
-    What is there already is kept, and not counted by `advance`. Raises DownloadError if the
-    transfer breaks off again and again or brings something else than the hub has said, InputError
-    if the file may not be read, LlmsuggestdError if it cannot be written; what has arrived stays.
+    Existing bytes are kept, and not reported to `advance`. Raises DownloadError if the transfer
+    breaks off repeatedly or the content is not what the hub announced, InputError if access is
+    denied, LlmsuggestdError if the file cannot be written. Received bytes stay in every case.
     """
     target, partial = folder / file.local_name, partial_path(folder, file)
     if target.exists():
         return
     try:
-        with contextlib.closing(_Beginning(partial, file)) as beginning:
+        with contextlib.closing(_PartialFile(partial, file)) as partial_file:
             for attempt in (1, 2):
-                _complete(beginning, repository, file, advance, note)
-                if beginning.is_right():
+                _complete(partial_file, repository, file, advance, note)
+                if partial_file.is_right():
                     break
-                advance(-beginning.bytes)
-                beginning.discard()
+                advance(-partial_file.bytes)
+                partial_file.discard()
                 if attempt == 2:
                     raise DownloadError(
                         f"{file.name}: came damaged twice (its {_kind(file)} is another than the"
@@ -105,31 +104,35 @@ def fetch(
 
 
 def _complete(
-    beginning: _Beginning, repository: Repository, file: RemoteFile, advance: Advance, note: Note
+    partial_file: _PartialFile,
+    repository: Repository,
+    file: RemoteFile,
+    advance: Advance,
+    note: Note,
 ) -> None:
-    """Fetch what is missing at the end."""
+    """Download the missing end of a partial file."""
     delays = iter(DELAYS)
-    while beginning.bytes < file.bytes:
-        before = beginning.bytes
+    while partial_file.bytes < file.bytes:
+        before = partial_file.bytes
         try:
             with hub.stream(repository.name, repository.commit, file, before) as (start, pieces):
                 if start != before:
                     note(f"{file.name}: the server cannot continue; fetching it from the start")
                     advance(-before)
-                    beginning.discard()
+                    partial_file.discard()
                 for piece in pieces:
-                    beginning.append(piece)
+                    partial_file.append(piece)
                     advance(len(piece))
-            if beginning.bytes < file.bytes:
+            if partial_file.bytes < file.bytes:
                 raise Interrupted(f"{file.name}: the transfer ended early")
         except Interrupted as error:
-            if beginning.bytes > before:
+            if partial_file.bytes > before:
                 delays = iter(DELAYS)
             _pause(error, next(delays, None), note)
 
 
 def _pause(error: Interrupted, delay: float | None, note: Note) -> None:
-    """Wait before another try, or raise the error if there is to be none."""
+    """Wait before the next try, or raise the error after the last."""
     if delay is None or error.after > LONGEST_DELAY:
         raise error
     delay = max(delay, error.after)
@@ -137,8 +140,8 @@ def _pause(error: Interrupted, delay: float | None, note: Note) -> None:
     time.sleep(delay)
 
 
-class _Beginning:
-    """The beginning of a file, on disk, and the digest of it."""
+class _PartialFile:
+    """A partial file with its running digest."""
 
     def __init__(self, path: Path, file: RemoteFile) -> None:
         self._expected = file
@@ -152,7 +155,7 @@ class _Beginning:
             self.discard()
 
     def append(self, data: bytes) -> None:
-        """Write what has come."""
+        """Append received bytes."""
         if self.bytes + len(data) > self._expected.bytes:
             raise DownloadError(
                 f"{self._expected.name}: the server sends more than the"
@@ -166,7 +169,7 @@ class _Beginning:
         self.bytes += len(data)
 
     def is_right(self) -> bool:
-        """Whether the content has the digest it must have; if so, it is on the disk."""
+        """Whether the content has the expected digest. If so, it is synced to disk."""
         found = f"{_kind(self._expected)}:{self._digest.hexdigest()}"
         if found != self._expected.digest:
             return False
@@ -174,12 +177,12 @@ class _Beginning:
         return True
 
     def discard(self) -> None:
-        """Begin anew."""
+        """Start anew."""
         self._handle.truncate(0)
         self._start_digest()
 
     def close(self) -> None:
-        """Close the file; it stays."""
+        """Close the file, and keep it."""
         self._handle.close()
 
     def _start_digest(self) -> None:
@@ -192,8 +195,8 @@ def _kind(file: RemoteFile) -> str:
 
 
 def _digest(file: RemoteFile) -> hashlib._Hash:
-    """A digest of nothing yet, of the kind that the hub has of a file."""
+    """An empty digest of the kind that the hub gives for a file."""
     if _kind(file) == "sha256":
         return hashlib.sha256()
-    # git's name of a file
+    # git's object id
     return hashlib.sha1(b"blob %d\0" % file.bytes, usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""A model's first suggestion: the proof that a file which looks right also works here."""
+"""A model's first suggestion, which proves that a well-formed file also works here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from llmsuggestd.paths import Paths
 GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 CONTEXT: Final = 512
-"""Tokens; plenty for that goal, and little memory beside a daemon's model."""
+"""Tokens of context: enough for this goal, and little memory beside a daemon's model."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How the trial went."""
+    """The result of a trial."""
 
     suggestion: str
     device: str
@@ -33,9 +33,9 @@ class Trial:
 
 
 def first_suggestion(paths: Paths, file: Path) -> Trial:
-    """Load a file as the daemon would, in an engine of its own, and ask for a suggestion.
+    """Load a file as the daemon would, in a separate engine, and ask for a suggestion.
 
-    Raises ModelError if it cannot be loaded, or has nothing to suggest.
+    Raises ModelError if it cannot be loaded, or suggests nothing.
     """
     make_private(paths.state)  # where it is kept how the engine works on this machine
     logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error says it all

@@ -144,7 +144,7 @@ def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
     shutil.copy(SHIPPED, again)
     result = ready_made.run("import", str(again))
     assert result.returncode == ExitCode.MODEL
-    assert f"there is a model 'mine' already, from {mine}" in result.stderr
+    assert f"a model 'mine' is installed already, from {mine}" in result.stderr
     assert ready_made.run("import", str(again), "--name", "second").returncode == 0
     for model in ("mine", "second"):
         assert ready_made.run("remove", model).returncode == 0
@@ -208,7 +208,7 @@ def test_models_that_came_by_hand_are_left_alone(ready_made: Puller) -> None:
     for arguments in (["pull", REPO], ["remove", "tuned"]):
         result = ready_made.run(*arguments)
         assert result.returncode == ExitCode.MODEL
-        assert "was put there by hand, and is left alone" in result.stderr
+        assert "was added manually, and is not" in result.stderr
     result = ready_made.run("remove", "starter")
     assert "the starter belongs to the installation" in result.stderr
     result = ready_made.run("remove", "nothing")

@@ -42,16 +42,16 @@ def test_what_was_placed_can_be_removed(paths: Paths) -> None:
 
 def test_what_came_by_hand_is_left_alone(paths: Paths) -> None:
     (paths.models / "mine.gguf").write_bytes(b"x")
-    with pytest.raises(ModelError, match="was put there by hand"):
+    with pytest.raises(ModelError, match="was added manually"):
         store.check_removable(paths, "mine")
-    with pytest.raises(ModelError, match="was put there by hand"):
+    with pytest.raises(ModelError, match="was added manually"):
         store.check_free(paths, "mine", REPO)
 
 
 def test_a_file_put_over_ours_is_not_ours(paths: Paths) -> None:
     place(paths, "m")
     (paths.models / "m.gguf").write_bytes(b"another")
-    with pytest.raises(ModelError, match="was put there by hand"):
+    with pytest.raises(ModelError, match="was added manually"):
         store.check_removable(paths, "m")
 
 
@@ -59,20 +59,20 @@ def test_the_starter_stays(paths: Paths) -> None:
     store.place_starter(paths)
     with pytest.raises(ModelError, match="belongs to the installation"):
         store.check_removable(paths, "starter")
-    with pytest.raises(ModelError, match="id is taken"):
+    with pytest.raises(ModelError, match="the model that ships"):
         store.check_free(paths, "starter", REPO)
 
 
 def test_an_id_is_for_one_source(paths: Paths) -> None:
     place(paths, "m")
     store.check_free(paths, "m", "owner/name@" + "1" * 40)
-    with pytest.raises(ModelError, match="there is a model 'm' already, from owner/name"):
+    with pytest.raises(ModelError, match="a model 'm' is installed already, from owner/name"):
         store.check_free(paths, "m", "owner/other@" + "0" * 40)
 
 
 def test_an_id_that_is_taken_meanwhile_is_not_taken_over(paths: Paths) -> None:
     place(paths, "m", data=b"the first")
-    with pytest.raises(ModelError, match="there is a model 'm' already"):
+    with pytest.raises(ModelError, match="a model 'm' is installed already"):
         place(paths, "m", "owner/other@" + "0" * 40)
     (model,) = store.installed(paths)
     assert model.path.read_bytes() == b"the first"
