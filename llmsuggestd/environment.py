@@ -141,6 +141,19 @@ def for_engine(daemon: Mapping[str, str] = os.environ, build: Path | None = None
     return variables
 
 
+def forget_python_path() -> None:
+    """Import nothing from the folders of PYTHONPATH from now on, unless this package is from there.
+
+    Other programs set it for theirs: ROS, modules of a cluster. What lies there comes before the
+    packages of the environment that we are installed in.
+    """
+    if not _ways_to_us(os.environ).get("PYTHONPATH"):
+        others = _resolved(os.environ.get("PYTHONPATH", ""))
+        sys.path[:] = [
+            entry for entry in sys.path if not entry or Path(entry).resolve() not in others
+        ]
+
+
 def python_of_service() -> list[str]:
     """The interpreter as a service manager runs it, whose own environment nobody has sifted."""
     isolated = [] if _ways_to_us(os.environ) else ["-E"]
@@ -180,18 +193,15 @@ def _that_reach(process: Reach, shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ways_to_us(shell: Mapping[str, str]) -> dict[str, str]:
-    """Python's variables as far as this package, installed in an unusual place, is found by them.
-
-    Of a PYTHONPATH, nothing but the folder of this package.
-    """
+    """Those variables of Python's by which this package, in an unusual place, is found."""
     here = Path(__file__).resolve().parents[1]
     found = {}
-    if any(entry and Path(entry).resolve() == here for entry in _path(shell, "PYTHONPATH")):
-        found["PYTHONPATH"] = str(here)
+    if here in _resolved(shell.get("PYTHONPATH", "")):
+        found["PYTHONPATH"] = shell["PYTHONPATH"]  # with what else we need, as a rule
     if (base := shell.get("PYTHONUSERBASE")) and here.is_relative_to(Path(base).resolve()):
         found["PYTHONUSERBASE"] = base
     return found
 
 
-def _path(shell: Mapping[str, str], name: str) -> list[str]:
-    return shell.get(name, "").split(os.pathsep)
+def _resolved(search_path: str) -> set[Path]:
+    return {Path(entry).resolve() for entry in search_path.split(os.pathsep) if entry}

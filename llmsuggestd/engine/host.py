@@ -84,16 +84,20 @@ class EngineProcess:
     ) -> EngineProcess:
         """Start an engine with a llama.cpp (see `engine.builds`), and load a model.
 
-        Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends.
+        Raises LoadFailed if the model cannot be loaded, EngineDied if the process ends or cannot be
+        started.
         """
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment.for_engine(build=build),
-            start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment.for_engine(build=build),
+                start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
+            )
+        except OSError as error:
+            raise EngineDied(postmortem.not_started(error)) from error
         engine = cls(process, file_size(Path(load.path)))
         try:
             engine._send(load)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,6 +33,7 @@ _MEMORY: Final = re.compile(
     r"|(failed|unable) to allocate",
     re.IGNORECASE,
 )
+_THREADS: Final = re.compile(r"Thread creation failed|can't start new thread")
 _INSTALLATION: Final = re.compile(r"ModuleNotFoundError|ImportError|No module named")
 
 
@@ -63,11 +66,14 @@ def examine(
     cause = cause_of(code)
     last = last_line(words)
     if _LIBRARY.search(words):
-        line = next(line for line in reversed(words.splitlines()) if _LIBRARY.search(line))
-        hint = _library_hint(words, variables)
-        return Death(cause, f"llama.cpp cannot be loaded: {_short(line)}", hint, passing=False)
+        message = f"llama.cpp cannot be loaded: {_line_with(_LIBRARY, words)}"
+        return Death(cause, message, _library_hint(words, variables), passing=False)
     if _MEMORY.search(words):
-        message, hint = out_of_memory(f"the engine died while {during}: {last}", model_bytes)
+        what = f"the engine died while {during}: {_line_with(_MEMORY, words)}"
+        return Death(cause, *out_of_memory(what, model_bytes), passing=True)
+    if _THREADS.search(words):
+        message = f"the engine died while {during}: the system grants it no more threads"
+        hint = "raise the limit (`ulimit -u`, a container's pids limit), or set `threads = 1`"
         return Death(cause, message, hint, passing=True)
     if _INSTALLATION.search(words):
         message = f"the engine cannot start: {last}"
@@ -109,12 +115,37 @@ def is_out_of_memory(words: str) -> bool:
 
 def memory_available(proc: Path = Path("/proc")) -> int | None:
     """Bytes of memory that this process may still allocate; None if unknown."""
-    limits = [cgroup.memory_left(proc / "self")]
+    limits = [cgroup.memory_left(proc / "self"), *_own_limits()]
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (proc / "meminfo").read_text().splitlines()
         told = next(line for line in lines if line.startswith("MemAvailable:"))
         limits.append(int(told.split()[1]) * 1024)
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _own_limits() -> Iterator[int]:
+    """The limits of memory that this process passes on to an engine (`ulimit -v`, `-d`)."""
+    if sys.platform != "win32":
+        import resource
+
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+            limit, _ = resource.getrlimit(kind)
+            if limit != resource.RLIM_INFINITY:
+                yield limit
+
+
+def not_started(error: OSError) -> Death:
+    """Explain why the system did not even start an engine."""
+    message = f"the engine cannot be started: {error.strerror or error}"
+    hint = {
+        errno.ENOENT: "llmsuggestd was moved or upgraded: `llmsuggestd restart`",
+        errno.EAGAIN: "raise the limit of processes (`ulimit -u`, a container's pids limit)",
+        errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`), `llmsuggestd restart`",
+        errno.ENFILE: "end other programs: the system has no more open files to give",
+    }.get(error.errno or 0, "")
+    if error.errno == errno.ENOMEM:
+        message, hint = out_of_memory(message)
+    return Death("not started", message, hint, passing=True)
 
 
 def cause_of(code: int) -> str:
@@ -135,6 +166,11 @@ def last_line(words: str) -> str:
     return _short(lines[-1]) if lines else ""
 
 
+def _line_with(pattern: re.Pattern[str], words: str) -> str:
+    """The last line that a pattern is found in."""
+    return _short(next(line for line in reversed(words.splitlines()) if pattern.search(line)))
+
+
 def _short(line: str) -> str:
     line = re.sub(r"^\s*(\w+\.)*\w+(Error|Exception): ", "", line).strip()
     line = re.sub(r"^Failed to load shared library '[^']*': ", "", line)  # llama_cpp's words
@@ -143,6 +179,8 @@ def _short(line: str) -> str:
 
 def _library_hint(words: str, variables: Mapping[str, str]) -> str:
     rebuild = "`llmsuggestd install --accelerator cpu` builds llama.cpp again"
+    if (chosen := variables.get("LLAMA_CPP_LIB_PATH")) and "'llama'" in words:
+        return f"`unset LLAMA_CPP_LIB_PATH` ({chosen}), then `llmsuggestd restart`"
     set_here = [name for name in LIBRARY_PATHS if variables.get(name)]
     if (missing := _MISSING_LIBRARY.search(words)) is not None:
         return f"install what brings {missing[1]}, or {rebuild}"

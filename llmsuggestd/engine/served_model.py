@@ -215,6 +215,8 @@ class ServedModel:
             try:
                 return await self._spawn_with(build)
             except EngineDied as error:
+                if error.cause in ("SIGKILL", "SIGTERM"):  # no fault of the build's
+                    raise
                 log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
         return await self._spawn_with(None)
 

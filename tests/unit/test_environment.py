@@ -91,21 +91,27 @@ def test_doctor_names_what_somebody_may_have_set_for_us() -> None:
 def test_a_package_that_is_found_by_a_variable_is_found_by_the_daemon(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after `pip install --target`; nothing else on that path comes along."""
+    """As after `pip install --target`."""
     assert "-E" in environment.python_of_service()
-    values = {
-        "PYTHONPATH": os.pathsep.join(["/opt/ros", str(ROOT), ""]),
+    value = {
+        "PYTHONPATH": os.pathsep.join(["/opt/ours", str(ROOT), ""]),
         "PYTHONUSERBASE": str(ROOT.parent),
-    }
-    monkeypatch.setenv(variable, values[variable])
-    expected = {"PYTHONPATH": str(ROOT), "PYTHONUSERBASE": str(ROOT.parent)}[variable]
+    }[variable]
+    monkeypatch.setenv(variable, value)
     for variables in (
         environment.for_engine(),
         environment.for_daemon(),
         environment.for_service(),
     ):
-        assert variables[variable] == expected
+        assert variables[variable] == value
     assert "-E" not in environment.python_of_service()
+
+
+def test_commands_import_nothing_from_other_programs_folders(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('of another program')")
+    command = [sys.executable, "-P", "-m", "llmsuggestd", "--version"]
+    shell = os.environ | {"PYTHONPATH": str(tmp_path)}
+    subprocess.run(command, env=shell, check=True, capture_output=True, timeout=60)
 
 
 def test_our_processes_read_names_of_files_as_utf_8() -> None:

@@ -242,6 +242,13 @@ async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
     await model.close()
 
 
+async def test_an_engine_that_cannot_be_started_is_one_that_died(tmp_path: Path) -> None:
+    """As after an upgrade, which takes the interpreter of the running daemon away."""
+    with pytest.raises(EngineDied, match="cannot be started") as caught:
+        await EngineProcess.spawn(load(), (str(tmp_path / "gone"),))
+    assert "`llmsuggestd restart`" in caught.value.hint
+
+
 async def test_an_engines_last_words_reach_the_message(
     paths: Paths, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from llmsuggestd.engine import cgroup, postmortem
-from llmsuggestd.engine.postmortem import examine, is_out_of_memory, memory_available
+from llmsuggestd.engine.postmortem import examine, is_out_of_memory, memory_available, not_started
 
 GB = 10**9
 
@@ -77,6 +79,37 @@ def test_a_library_that_is_missing() -> None:
     assert "unset" not in death.hint
 
 
+def test_no_more_threads() -> None:
+    """In a container with a limit of processes, say."""
+    words = "\nlibgomp: Thread creation failed: Resource temporarily unavailable\n"
+    death = examine(1, words, "answering")
+    assert "no more threads" in death.message
+    assert "pids limit" in death.hint
+    assert death.passing
+
+
+def test_a_folder_without_the_library() -> None:
+    words = "FileNotFoundError: Shared library with base name 'llama' not found"
+    death = examine(1, words, "loading", variables={"LLAMA_CPP_LIB_PATH": "/nowhere"})
+    assert death.hint.startswith("`unset LLAMA_CPP_LIB_PATH` (/nowhere)")
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EAGAIN, "ulimit -u"),
+        (errno.ENOMEM, "smaller model"),
+        (errno.ENOENT, "`llmsuggestd restart`"),
+    ],
+)
+def test_an_engine_that_does_not_even_start(code: int, hint: str) -> None:
+    death = not_started(OSError(code, os.strerror(code)))
+    assert death.message.startswith(f"the engine cannot be started: {os.strerror(code)}")
+    assert hint in death.hint
+    assert death.passing
+
+
 def test_a_broken_installation() -> None:
     death = examine(1, "ModuleNotFoundError: No module named 'numpy'", "loading")
     assert death.message == "the engine cannot start: No module named 'numpy'"
@@ -112,8 +145,11 @@ def test_whatever_else() -> None:
 def test_memory_is_what_machine_and_container_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(postmortem, "_own_limits", lambda: iter([]))
     assert memory_available(tmp_path) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
     assert memory_available(tmp_path) == 2000 * 1024
     monkeypatch.setattr(cgroup, "memory_left", lambda _: 500)
     assert memory_available(tmp_path) == 500
+    monkeypatch.setattr(postmortem, "_own_limits", lambda: iter([400]))
+    assert memory_available(tmp_path) == 400
