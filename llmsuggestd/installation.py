@@ -23,12 +23,12 @@ from typing import Any, Final
 
 import msgspec
 
-from llmsuggestd import building, control, lean_package, service
+from llmsuggestd import building, control, lean_package, manifest, service
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client, Discovery
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.files import write_atomically
 from llmsuggestd.lock import holder
+from llmsuggestd.manifest import Manifest
 from llmsuggestd.models import store
 from llmsuggestd.ownership import make_directory
 from llmsuggestd.paths import Paths
@@ -37,20 +37,6 @@ from llmsuggestd.version import __version__
 
 TRAY_TIMEOUT: Final = 5.0
 """Seconds in which a tray must end."""
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `install` has made: the content of `install.json`."""
-
-    version: str = ""
-    """Of the llmsuggestd that wrote it."""
-    python: str = ""
-    """The interpreter that it ran in."""
-    files: tuple[str, ...] = ()
-    service: tuple[str, ...] = ()
-    """The files for the service manager."""
-    directories: tuple[str, ...] = ()
-    """Which were not there before, outermost first."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +56,9 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     """What `install` does, in order; and why no service is registered, if none is."""
     from llmsuggestd.tray import autostart
 
-    before = read_manifest(paths)
+    before = manifest.read(paths)
     manager, reason = service.detect()
-    files = [store.starter_path(paths), manifest_file(paths)]
+    files = [store.starter_path(paths), manifest.file(paths)]
     # a manager that is not there may only not be reachable from here: what it was told stays
     services = manager.files() if manager else [Path(file) for file in before.service]
     directories = [*paths.directories(), *(file.parent for file in [*files, *services])]
@@ -112,9 +98,9 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     steps.append(
         Step(
             "note what is installed",
-            (manifest_file(paths),),
+            (manifest.file(paths),),
             now != before,
-            partial(_write_manifest, paths, msgspec.structs.replace(now, service=before.service)),
+            partial(manifest.write, paths, msgspec.structs.replace(now, service=before.service)),
         )
     )
     steps.append(
@@ -190,9 +176,9 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     """
     from llmsuggestd.tray import autostart
 
-    manifest = read_manifest(paths)
+    known = manifest.read(paths)
     _end_tray(paths)
-    there = [file for file in _files(paths, manifest, purge=purge) if _is_there(file)]
+    there = [file for file in _files(paths, known, purge=purge) if _is_there(file)]
     manager = service.registered()
     if manager is not None:
         there += [file for file in manager.files() if _is_there(file)]
@@ -214,18 +200,18 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
                 path.unlink(missing_ok=True)
     stuck = [path for path in dict.fromkeys(there) if _is_there(path)]
     removed = [path for path in dict.fromkeys(there) if path not in stuck]
-    ours = [paths.models, *paths.directories(), *map(Path, reversed(manifest.directories))]
+    ours = [paths.models, *paths.directories(), *map(Path, reversed(known.directories))]
     # longest first: what is inside goes before what it is in
     for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
         with contextlib.suppress(OSError):  # it does not exist, or holds something of the user's
             directory.rmdir()
             removed.append(directory)
-    left = [name for name in manifest.directories if Path(name).is_dir()]
+    left = [name for name in known.directories if Path(name).is_dir()]
     if left and (stuck or (paths.models.is_dir() and not purge)):
         # something is in them; a later `uninstall --purge` shall know that we have made them
         with contextlib.suppress(OSError):
-            _write_manifest(paths, Manifest(version=__version__, directories=tuple(left)))
-            removed = [path for path in removed if path != manifest_file(paths)]
+            manifest.write(paths, Manifest(version=__version__, directories=tuple(left)))
+            removed = [path for path in removed if path != manifest.file(paths)]
     return removed, stuck
 
 
@@ -237,40 +223,22 @@ def running(paths: Paths) -> dict[str, Any] | None:
         return None
 
 
-def manifest_file(paths: Paths) -> Path:
-    """Where `install` notes what it has made."""
-    return paths.data / "install.json"
-
-
-def read_manifest(paths: Paths) -> Manifest:
-    """What was installed before; an empty one if nothing was, or nobody knows."""
-    try:
-        return msgspec.json.decode(manifest_file(paths).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
-        return Manifest()
-
-
-def _write_manifest(paths: Paths, manifest: Manifest) -> None:
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    write_atomically(manifest_file(paths), data + b"\n", mode=0o600)
-
-
 def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -> None:
     try:
         manager.register([Path(file) for file in before.service])
     except ServiceError as error:
         error.hint = f"see what {manager.manager} says, and `llmsuggestd install` again"
         raise
-    _write_manifest(paths, now)
+    manifest.write(paths, now)
 
 
-def _files(paths: Paths, manifest: Manifest, *, purge: bool) -> list[Path]:
+def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
     """Every file that may be of ours, there or not."""
     kept = [] if purge else [store.starter_path(paths)]
     files = [
-        *(Path(file) for file in manifest.files if Path(file) not in kept),
-        *map(Path, manifest.service),
-        manifest_file(paths),
+        *(Path(file) for file in known.files if Path(file) not in kept),
+        *map(Path, known.service),
+        manifest.file(paths),
         *([lean_package.record_file(paths)] if purge or not lean_package.projects(paths) else []),
         paths.client_file,
         paths.token_file,

@@ -32,6 +32,11 @@ def reloading() -> None:
     notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
 
+def is_activated() -> bool:
+    """Whether systemd passes listening sockets, until `inherited_sockets` has taken them."""
+    return bool(os.environ.get("LISTEN_FDS")) and os.environ.get("LISTEN_PID") == str(os.getpid())
+
+
 def inherited_sockets() -> list[socket.socket]:
     """The listening sockets that systemd passes. A second call returns none."""
     count, pid = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")

@@ -18,12 +18,12 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from llmsuggestd.config import DEFAULT_PORT, Config
-from llmsuggestd.daemon import access, compat, notify
+from llmsuggestd.daemon import access, compat, notify, upgrade
 from llmsuggestd.daemon.access import PORT, SOCKET, Door
 from llmsuggestd.daemon.app import make_app
 from llmsuggestd.daemon.daemon import Daemon
@@ -68,11 +68,16 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
         with contextlib.suppress(ModelError):  # loading the model will report the error
             store.place_starter(paths)  # `install` has not been run yet
     with only_one(paths.lock_file, _runs_already):
-        asyncio.run(_serve(paths, config, read_config))
+        upgrade.finish(paths)
+        is_replaced = asyncio.run(_serve(paths, config, read_config))
+    if is_replaced:
+        upgrade.start_again()
 
 
-async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
+async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> bool:
+    """Serve until the end; whether that is because another version has been installed."""
     stop = asyncio.Event()
+    keeps_sockets = not notify.is_activated()
     loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGINT"):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run
@@ -99,9 +104,12 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
             log.info("serving on %s and %s", daemon.socket, daemon.url)
             notify.notify("READY=1", f"STATUS=serving {config.model}")
             loading = asyncio.create_task(daemon.load())
-            await stop.wait()
+            is_replaced = await _wait_for_end(stop, watch=keeps_sockets)
             log.info("stopping")
-            notify.notify("STOPPING=1")
+            if is_replaced:
+                notify.reloading()  # to the service manager, it is the same process
+            else:
+                notify.notify("STOPPING=1")
         for runner in runners:
             for site in list(runner.sites):
                 await site.stop()
@@ -110,6 +118,22 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> None:
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
         await daemon.suggester.model.close()
+    return is_replaced and not stop.is_set()
+
+
+async def _wait_for_end(stop: asyncio.Event, *, watch: bool) -> bool:
+    """Wait until the daemon has to end; whether that is because another version is installed.
+
+    Without `watch`, that is not looked for, as where the new one would not get systemd's sockets.
+    """
+    stopping = asyncio.ensure_future(stop.wait())
+    tasks: list[asyncio.Future[Any]] = [stopping]
+    if watch and sys.platform != "win32":  # which cannot change the program of a process
+        tasks.append(asyncio.create_task(upgrade.replaced()))
+    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return stopping not in done
 
 
 def _open_doors(

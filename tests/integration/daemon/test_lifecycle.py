@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -440,3 +441,34 @@ def test_the_log_has_no_goals(home: Home) -> None:
     log = process.communicate(timeout=15)[1]
     assert "serving on" in log
     assert "secret" not in log
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot change its program there")
+def test_an_upgrade_under_a_running_daemon(home: Home, tmp_path: Path) -> None:
+    """The process stays, and is of the new version; the Lean package is, too."""
+    home.run("install")
+    record = tmp_path / "llmsuggestd-1.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.with_name("METADATA").write_text("Name: llmsuggestd\nVersion: 1\n")
+    record.write_text("of the old version")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import llmsuggestd.version\n"
+        "from pathlib import Path\n"
+        f"if Path({str(record)!r}).read_text() != 'of the old version':\n"
+        "    llmsuggestd.version.__version__ = '99.0'\n"
+        "from llmsuggestd.daemon import upgrade\n"
+        "upgrade.INTERVAL = 0.2\n"
+    )
+    daemon = home.serve(PYTHONPATH=str(tmp_path))
+    before = home.client.request("GET", "/v1/status")
+    package = home.paths.data / "lean" / "LlmSuggest.lean"
+    package.write_text("of the old version")
+    record.write_text("of the new version")
+    after = home.wait_until(
+        lambda status: status["version"] == "99.0" and status["state"] == "ready", daemon
+    )
+    assert after["pid"] == before["pid"] == daemon.pid
+    assert home.run("suggest", GOAL).returncode == 0
+    assert "import LlmSuggest.Tactic" in package.read_text()
+    assert home.run("stop").returncode == 0
+    assert daemon.wait(15) == 0
