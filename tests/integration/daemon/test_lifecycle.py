@@ -162,7 +162,7 @@ def test_the_log_is_shown(home: Home) -> None:
     home.paths.log_file.mkdir()
     in_its_place = home.run("logs")
     assert in_its_place.returncode == ExitCode.ERROR
-    assert "Is a directory" in one_line_and_a_hint(in_its_place)
+    assert "is a folder" in one_line_and_a_hint(in_its_place)
 
 
 def test_the_log_is_followed(home: Home) -> None:
@@ -305,7 +305,7 @@ def test_a_file_in_the_sockets_place_is_not_removed(home: Home) -> None:
     home.paths.socket.write_text("precious")
     result = home.run("serve")
     assert result.returncode == ExitCode.CONFIG
-    assert "is no socket" in one_line_and_a_hint(result)
+    assert "is not a socket" in one_line_and_a_hint(result)
     assert home.paths.socket.read_text() == "precious"
 
 
