@@ -1,7 +1,7 @@
-"""How the commands that a message names are typed here.
+"""Spells the commands in messages so that they run this installation.
 
-Messages name commands as `llmsuggestd start`. Where that name leads to another installation or to
-none, as in a virtual environment that is not on the PATH, what is shown has the whole path.
+Messages name commands as `llmsuggestd start`. If that name leads to another installation or to
+none, as in a virtual environment that is not on the PATH, users see the whole path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAME = "llmsuggestd"
 
 @cache
 def program() -> str:
-    """What a user types to run this installation, quoted for a shell."""
+    """The words that run this installation, quoted for a shell."""
     script = Path(sys.executable).with_name(f"{NAME}.exe" if sys.platform == "win32" else NAME)
     found = shutil.which(NAME)
     if found is not None and any(_same(found, own) for own in (script, sys.argv[0])):
@@ -29,7 +29,7 @@ def program() -> str:
 
 
 def runnable(message: str) -> str:
-    """A message in which the commands of ours that it names, in backquotes, run as they stand."""
+    """A message whose `llmsuggestd` commands, in backquotes, can be run as shown."""
     return re.sub(rf"`{NAME}(?=[ `])", lambda _: f"`{program()}", message)
 
 

@@ -1,9 +1,9 @@
-"""Which variables of a shell reach the daemon and its engine, and what becomes of the others.
+"""The environment variables that the daemon and its engine inherit from a shell.
 
-`TABLE` is the one list. A variable that it does not name reaches neither: it may be a secret, or
-change answers in a way that nobody could explain. `start` gives the daemon what `for_daemon` lets
-through, `install` writes `for_service` into the service, and the daemon gives its engine
-`for_engine`. docs/reference/environment.md has the table for users.
+`TABLE` lists them all. Any other variable is dropped: it may be a secret, or change answers in a
+way that is hard to trace. `start` runs the daemon with `for_daemon()`, `install` writes
+`for_service()` into the service, and the daemon runs its engine with `for_engine()`.
+docs/reference/environment.md has the table for users.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ class Reach(Flag):
 
     NONE = 0
     DAEMON = auto()
-    """The daemon, where `start` runs it in the background."""
+    """A daemon that `start` runs in the background."""
     SERVICE = auto()
-    """The daemon that a service manager runs: as the variable was when `install` ran."""
+    """A daemon that a service manager runs. It gets the value from when `install` ran."""
     ENGINE = auto()
-    """The engine, from the daemon."""
+    """The engine, which gets the daemon's value."""
     COMMANDS = auto()
-    """Commands that use the network. (Every command sees all variables; these it acts on.)"""
+    """Commands that use the network. (Commands inherit every variable, but act on these only.)"""
 
 
 class Row(NamedTuple):
-    """What becomes of some variables."""
+    """A group of variables, and the processes that inherit it."""
 
     names: str
-    """Separated by spaces; a name that ends in `*` stands for all that begin so."""
+    """The names, separated by spaces. `NAME_*` stands for every name with that prefix."""
     reach: Reach
     note: str
-    """What they do, or what takes their place."""
+    """What the variables do, or what replaces them."""
     reported: bool = False
-    """Whether `doctor` names those that are set."""
+    """Whether `doctor` reports those that are set."""
 
 
 _HERE: Final = Reach.DAEMON | Reach.ENGINE
 _EVERYWHERE: Final = Reach.DAEMON | Reach.SERVICE | Reach.ENGINE
 
 PYTHON_OPTIONS: Final = ("-P", "-X", "utf8")
-"""For a process of ours: modules never come from the current folder, and names of files are UTF-8
-whatever the locale."""
+"""Python's options for each of our processes: no modules from the current folder, and UTF-8 file
+names in every locale."""
 
 LIBRARY_PATHS: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
-"""Where libraries are looked for first, which a shell's modules or an activated Conda may set."""
+"""Search paths for shared libraries. Environment modules and an activated Conda set them."""
 
 TABLE: Final = (
-    # Dropped, though the prefixes further below would let them through.
+    # Dropped, although prefixes further below match them.
     Row("VK_INSTANCE_LAYERS VK_LAYER_*", Reach.NONE, "overlays for games", reported=True),
     # Devices.
     Row(
@@ -61,65 +61,65 @@ TABLE: Final = (
         " VK_* DRI_PRIME MESA_VK_* __NV_PRIME_* __VK_LAYER_NV_* SYCL_* ONEAPI_* ZE_*"
         " GGML_CUDA_* GGML_HIP_* GGML_METAL_* GGML_SYCL_* GGML_VK_*",
         _EVERYWHERE,
-        "which GPU is used, and how",
+        "GPU selection and options",
         reported=True,
     ),
-    # Libraries. Not in the service: a shell's modules come and go.
+    # Libraries. Not in the service, since a shell's modules change.
     Row(
         " ".join(LIBRARY_PATHS),
         _HERE,
-        "where libraries are looked for first; not in a service",
+        "library search paths; not for a service",
         reported=True,
     ),
     Row("LLAMA_CPP_LIB_PATH", _EVERYWHERE, "the folder of llama.cpp's library", reported=True),
-    # Where files are.
+    # Locations of files.
     Row("XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME", _EVERYWHERE, "our folders"),
-    Row("XDG_RUNTIME_DIR", Reach.DAEMON, "the folder of the socket"),
+    Row("XDG_RUNTIME_DIR", Reach.DAEMON, "the socket's folder"),
     Row("XDG_CONFIG_DIRS XDG_DATA_DIRS", _HERE, "where GPU drivers are registered"),
     Row("LLMSUGGESTD_HOME LLMSUGGESTD_SOCKET", Reach.DAEMON | Reach.SERVICE, "our folders"),
     Row("LLMSUGGESTD_*", Reach.DAEMON, "settings; a service has config.toml only", reported=True),
     Row("HOME PATH TMPDIR", _HERE, "the system's"),
-    Row("TZ", Reach.DAEMON, "the time in the log"),
+    Row("TZ", Reach.DAEMON, "the log's time zone"),
     Row(
         "USERPROFILE HOMEDRIVE HOMEPATH APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES SYSTEMDRIVE"
         " SYSTEMROOT WINDIR TEMP TMP USERNAME USERDOMAIN",
         _HERE,
         "Windows'",
     ),
-    # The network, of which only commands such as `models pull` make use.
+    # The network. Only commands such as `models pull` use it.
     Row(
         "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
         " CURL_CA_BUNDLE HF_* HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
         Reach.COMMANDS,
         "how the Hugging Face hub is reached (models/hub_variables.py)",
     ),
-    # Dropped, and worth a word: somebody may have set them for us.
+    # Dropped, and reported, because a user may have set them for us.
     Row(
         "OMP_* GOMP_* KMP_* MKL_* OPENBLAS_* BLIS_* GOTO_* VECLIB_* NUMEXPR_*",
         Reach.NONE,
-        "`threads` in config.toml decides",
+        "set `threads` in config.toml instead",
         reported=True,
     ),
-    Row("GGML_* LLAMA_*", Reach.NONE, "llama.cpp's, for its developers", reported=True),
+    Row("GGML_* LLAMA_*", Reach.NONE, "llama.cpp's developer options", reported=True),
     Row("LD_* DYLD_*", Reach.NONE, "they would change the engine's code", reported=True),
     Row("MALLOC_* GLIBC_TUNABLES", Reach.NONE, "they would change the engine's memory"),
-    Row("PYTHON*", Reach.NONE, "they would have other modules imported"),
+    Row("PYTHON*", Reach.NONE, "they would change which modules are imported"),
     Row("LANG LANGUAGE LC_*", Reach.NONE, "text is UTF-8 everywhere"),
 )
 
 ENGINE_SETTINGS: Final = {
-    # Threads that wait for each other spin for a while (10,000 turns, less than a millisecond),
-    # and do not at all while others want the cores: see engine/threads.py
+    # Waiting threads spin briefly (10,000 iterations, less than a millisecond), but not on
+    # contended cores: see engine/threads.py
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "10000",
-    # numpy's library for matrices, of which the engine has none, would start threads that spin
+    # numpy's OpenBLAS would start threads that spin, and the engine multiplies no matrices with it
     "OPENBLAS_NUM_THREADS": "1",
-    # an abort is for the daemon to handle, not for a debugger
+    # the daemon handles an abort; a debugger would only delay it
     "GGML_NO_BACKTRACE": "1",
-    # numbers have a point, and no driver fails because a locale is not installed
+    # a point in numbers, and no driver that fails because a locale is not installed
     "LC_ALL": "C",
 }
-"""What an engine is told through its environment, whatever the shell says."""
+"""Variables that every engine gets, whatever the shell sets."""
 
 
 def for_daemon(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -128,7 +128,7 @@ def for_daemon(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def for_service(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What the shell in which `install` runs has the service know, beside what its manager says."""
+    """The variables that `install` adds to those that the service manager sets."""
     return _that_reach(Reach.SERVICE, shell) | _ways_to_us(shell)
 
 
@@ -142,10 +142,10 @@ def for_engine(daemon: Mapping[str, str] = os.environ, build: Path | None = None
 
 
 def forget_python_path() -> None:
-    """Import nothing from the folders of PYTHONPATH from now on, unless this package is from there.
+    """Remove PYTHONPATH's folders from `sys.path`, unless this package itself is in one of them.
 
-    Other programs set it for theirs: ROS, modules of a cluster. What lies there comes before the
-    packages of the environment that we are installed in.
+    ROS and a cluster's environment modules set PYTHONPATH for their own packages, which would hide
+    those of the environment that we are installed in.
     """
     if not _ways_to_us(os.environ).get("PYTHONPATH"):
         others = _resolved(os.environ.get("PYTHONPATH", ""))
@@ -155,15 +155,15 @@ def forget_python_path() -> None:
 
 
 def python_of_service() -> list[str]:
-    """The interpreter as a service manager runs it, whose own environment nobody has sifted."""
+    """The interpreter's command line in a service, whose environment is not filtered by `TABLE`."""
     isolated = [] if _ways_to_us(os.environ) else ["-E"]
     return [sys.executable, *isolated, *PYTHON_OPTIONS]
 
 
 def reported(shell: Mapping[str, str] = os.environ) -> Iterator[tuple[str, Row]]:
-    """The variables that are set and that `doctor` names, each with its row, in the table's order.
+    """The variables in `shell` that `doctor` reports, each with its row, in the table's order.
 
-    Those that the engine's own settings take the place of are among them.
+    They include variables that `ENGINE_SETTINGS` overrides.
     """
     for row in TABLE:
         if row.reported:
@@ -171,12 +171,12 @@ def reported(shell: Mapping[str, str] = os.environ) -> Iterator[tuple[str, Row]]
 
 
 def obeyed(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Those variables that are set and reach the engine by somebody's choice."""
+    """The reported variables in `shell` that reach the engine."""
     return {name: shell[name] for name, row in reported(shell) if Reach.ENGINE in row.reach}
 
 
 def row_of(name: str) -> Row | None:
-    """The first row that names a variable, in capitals or not."""
+    """The first row that names a variable, ignoring case."""
     return next((row for row in TABLE if _names(row, name.upper())), None)
 
 
@@ -193,11 +193,11 @@ def _that_reach(process: Reach, shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ways_to_us(shell: Mapping[str, str]) -> dict[str, str]:
-    """Those variables of Python's by which this package, in an unusual place, is found."""
+    """Python's variables without which this package would not be found, if it needs any."""
     here = Path(__file__).resolve().parents[1]
     found = {}
     if here in _resolved(shell.get("PYTHONPATH", "")):
-        found["PYTHONPATH"] = shell["PYTHONPATH"]  # with what else we need, as a rule
+        found["PYTHONPATH"] = shell["PYTHONPATH"]  # its other folders usually hold our dependencies
     if (base := shell.get("PYTHONUSERBASE")) and here.is_relative_to(Path(base).resolve()):
         found["PYTHONUSERBASE"] = base
     return found

@@ -1,8 +1,8 @@
-"""The errors a person is meant to read, and the exit codes they end a command with.
+"""Errors for users, and the exit codes of the commands that they end.
 
-Every failure that has a remedy is a `LlmsuggestdError`: one line that says what happened, and a
-hint that says what to do next. The command line prints it and exits with its code; the daemon
-turns it into `{"error": {"code", "message", "hint"}}`. Anything else is a bug.
+Every failure that has a remedy is an `LlmsuggestdError`: one line that says what happened, and a
+hint that says what to do next. The command line prints it and exits with its code. The daemon
+turns it into `{"error": {"code", "message", "hint"}}`. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     ERROR = 1
-    """Something failed that no other code names."""
+    """A failure without a code of its own."""
     USAGE = 2
     """The command line, or a value given on it, is wrong (click's own code)."""
     NOT_RUNNING = 3
@@ -37,8 +37,8 @@ class ExitCode(IntEnum):
 class LlmsuggestdError(Exception):
     """An error with a remedy.
 
-    `message` is one line saying what happened, `hint` what to do next (may be empty), `code` a
-    word that programs can test (it goes into JSON answers), `exit_code` what a command ends with.
+    `message` is one line that says what happened, and `hint` says what to do next (may be empty).
+    `code` is a word for programs, in JSON answers. `exit_code` is the command's exit code.
     """
 
     code = "error"
@@ -50,7 +50,7 @@ class LlmsuggestdError(Exception):
         self.hint = hint
 
     def to_dict(self) -> dict[str, str]:
-        """The error as every JSON answer carries it."""
+        """The error as it appears in JSON answers."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
 
 

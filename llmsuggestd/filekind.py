@@ -1,8 +1,8 @@
-"""What a file is, judged by its content, for files that are not what their name says.
+"""Recognises files by their content, for error messages about files that their name misdescribes.
 
-A clone without git-lfs leaves pointers where the large files should be, a failed download leaves a
-web page or a server's error message, and people rename, compress and truncate. Readers ask here
-when a file is not theirs, so that the error says what it is.
+A clone without git-lfs contains pointers in place of large files. A failed download leaves a web
+page or a server's error message. Users rename, compress and truncate files. When a reader cannot
+use a file, the error message from here says what the file really is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SAFETENSORS: Final = "a safetensors file"
 TORCH: Final = "a checkpoint of torch.save"
 
 _HEAD: Final = 4096
-"""Bytes that tell what a file is."""
+"""Number of bytes at a file's beginning that are examined."""
 
 _AGAIN: Final = "download it again"
 _UNPACK: Final = "unpack it first"
@@ -28,9 +28,9 @@ _OLD_GGML: Final = "convert its checkpoint, or take a GGUF file made since Augus
 
 _SIGNATURES: Final = (
     (0, b"GGUF", GGUF, "`llmsuggestd models import` takes it as it is"),
-    (0, b"lmgg", "a GGML file, which came before GGUF", _OLD_GGML),
-    (0, b"fmgg", "a GGMF file, which came before GGUF", _OLD_GGML),
-    (0, b"tjgg", "a GGJT file, which came before GGUF", _OLD_GGML),
+    (0, b"lmgg", "a GGML file, a predecessor of GGUF", _OLD_GGML),
+    (0, b"fmgg", "a GGMF file, a predecessor of GGUF", _OLD_GGML),
+    (0, b"tjgg", "a GGJT file, a predecessor of GGUF", _OLD_GGML),
     (4, b'\0\0\0\0{"', SAFETENSORS, _CONVERT),
     (30, b"archive/data.pkl", TORCH, _CONVERT),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF", "a checkpoint of torch before 1.6",
@@ -51,7 +51,7 @@ _SIGNATURES: Final = (
     (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"%PDF-", "a PDF document", _AGAIN),
 )  # fmt: skip
-"""Position, bytes, what the file is, and what to do with it; the first that fits."""
+"""Offset, bytes, what the file is, and what to do with it. The first match counts."""
 
 _POINTER: Final = re.compile(rb"version https://(git-lfs\.github\.com|hawser\.github\.com)/spec/")
 _MARKUP: Final = re.compile(r"\s*<(!doctype|html|head|body|title|\?xml|error|!--)", re.IGNORECASE)
@@ -61,16 +61,16 @@ _OTHER_ERROR_KEYS: Final = ("status", "statusCode", "code", "path", "timestamp",
 
 
 class Kind(NamedTuple):
-    """What a file is (the rest of a sentence that begins "it is"), and what to do about it."""
+    """What a file is (it completes a sentence that begins "it is"), and what to do about it."""
 
     what: str
     remedy: str
 
 
 def refusal(path: Path, wanted: str, problem: str = "") -> InputError:
-    """The error about a file that its reader cannot use: what it is, if that can be told.
+    """The error for a file that its reader cannot use. It says what the file is, if recognised.
 
-    `wanted` is what it should be, such as `SAFETENSORS`; `problem` why it is not.
+    `wanted` is the expected kind, such as `SAFETENSORS`; `problem` says why the file is not that.
     """
     kind = recognise(path)
     if kind is None or kind.what == wanted:
@@ -79,15 +79,16 @@ def refusal(path: Path, wanted: str, problem: str = "") -> InputError:
 
 
 def check_text(path: Path) -> None:
-    """Raise InputError if a file that should be text (JSON, goals) is recognisably not what it
-    should be; a file that cannot be opened is left to its reader.
+    """Raise InputError if a file that should be text (JSON, goals) is recognised as something else.
+
+    A file that cannot be opened passes: its reader reports that.
     """
     if kind := recognise(path, text=True):
         raise InputError(f"{path}: is {kind.what}", kind.remedy)
 
 
 def recognise(path: Path, *, text: bool = False) -> Kind | None:
-    """What a file is, if its first bytes tell. Where `text` is wanted, being text tells nothing."""
+    """The kind of a file, if its first bytes show it. With `text`, text counts as unrecognised."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -98,7 +99,7 @@ def recognise(path: Path, *, text: bool = False) -> Kind | None:
 
 
 def _server_message(value: Any) -> str | None:
-    """The text of a JSON value that is a server's error message instead of what was asked for."""
+    """The message in a JSON value that is a server's error, not the requested file."""
     if not isinstance(value, dict) or not set(value) <= {*_ERROR_KEYS, *_OTHER_ERROR_KEYS}:
         return None
     for key in _ERROR_KEYS:
@@ -119,10 +120,10 @@ def _pointer(path: Path, head: bytes) -> Kind | None:
     of = f" ({int(size[1]) / 1e6:,.1f} MB)" if size else ""
     folder = path.absolute().parent
     cloned = any((above / ".git").exists() for above in (folder, *folder.parents))
-    where = folder if cloned else "the clone that it is from"
+    where = folder if cloned else "its clone"
     return Kind(
         f"a pointer of git-lfs in place of the file{of}",
-        f"`git lfs pull` in {where} fetches it (git-lfs has to be installed)",
+        f"`git lfs pull` in {where} fetches it (requires git-lfs)",
     )
 
 
@@ -130,7 +131,7 @@ def _binary(head: bytes) -> Kind | None:
     if not head:
         return Kind("empty", _AGAIN)
     if not any(head):
-        return Kind("filled with zeros, as an interrupted download leaves it", _AGAIN)
+        return Kind("filled with zeros, probably by an interrupted download", _AGAIN)
     for position, signature, what, remedy in _SIGNATURES:
         if head.startswith(signature, position):
             return Kind(what, remedy)
@@ -148,12 +149,12 @@ def _markup(head: bytes) -> Kind | None:
     )
     return Kind(
         f"{page}{said} in place of the file",
-        "download it again: a page for an error or for logging in came instead",
+        "download it again: the server sent an error or login page instead",
     )
 
 
 def _words(head: bytes, whole: bool, text: bool) -> Kind | None:
-    """Text where there should be none, and an error message where there should be other text."""
+    """Recognise text in place of a binary file, and a server's error in place of other text."""
     try:
         words = head.decode() if whole else head.decode(errors="ignore")
         message = _server_message(json.loads(words)) if whole else None

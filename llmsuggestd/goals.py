@@ -1,9 +1,9 @@
-"""Goals as Lean prints them: one spelling, whatever door the text came through.
+"""Normalises goals as Lean prints them to one spelling, whatever client they came from.
 
-A goal is its hypotheses, then its target behind `⊢`. Editors, shells, files and other projects'
-clients add to that: a byte order mark, other line ends, trailing white space, an indentation, a
-heading such as `2 goals`, further goals. A model answers each of these spellings differently, so
-all of them become one here before a prompt is built.
+A goal consists of its hypotheses, then its target behind `⊢`. Editors, shells, files and other
+projects' clients add to that: a byte order mark, other line ends, trailing white space, an
+indentation, a heading such as `2 goals`, further goals. A model would answer each of these
+spellings differently, so they are normalised before a prompt is built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from llmsuggestd.errors import UsageError
 TARGET: Final = "⊢"
 
 CONV_TARGET: Final = "| "
-"""Lean's sign for what is being rewritten in `conv` mode."""
+"""Lean's mark for the term that `conv` mode rewrites."""
 
 _HEADING: Final = re.compile(r"[▶▼]? ?(Tactic state|\d+ goals?):?|(.*\berror: )?unsolved goals")
 """Lines that the infoview, the editors and Lean's messages put above the first hypothesis."""
@@ -30,31 +30,31 @@ class NotAGoal(UsageError):
 
     def __init__(self) -> None:
         super().__init__(
-            "a goal needs a line `⊢ …`: the hypotheses come first, one a line, then the target"
+            "a goal needs a line `⊢ …`: the hypotheses come first, one per line, then the target"
         )
 
 
 def first_goal(state: str) -> str:
-    """The first goal of a tactic state, which is the one that the next tactic runs on.
+    """The first goal of a tactic state, which the next tactic runs on.
 
-    Raises NotAGoal if the text has none.
+    Raises NotAGoal if the text has no goal.
     """
     return _at_least_one(state)[0]
 
 
 def normalise(state: str) -> str:
-    """A tactic state in its one spelling: every goal, with a blank line between two.
+    """A tactic state in its one spelling: every goal, separated by blank lines.
 
-    Raises NotAGoal if the text has none.
+    Raises NotAGoal if the text has no goal.
     """
     return "\n\n".join(_at_least_one(state))
 
 
 def split_goals(state: str) -> list[str]:
-    """The goals of a tactic state, each in its one spelling; none where no line begins with `⊢`.
+    """The goals of a tactic state, each in its one spelling; none if no line begins with `⊢`.
 
-    A goal goes as far as its target: to a blank line, the next `case`, or, where another target
-    follows without a blank line, as far as its lines are indented.
+    A goal ends with its target: at a blank line, at the next `case`, or, if another target follows
+    without a blank line, at the first line that is not indented.
     """
     return ["\n".join(goal) for goal in _goals(_dedent(_lines(state)))]
 
@@ -79,7 +79,7 @@ def split_target(goal: str) -> tuple[list[str], str]:
 
 
 def plain(text: str) -> str:
-    """A text without byte order marks, its lines ended by `\\n` alone."""
+    """A text without byte order marks, and with `\\n` as its only line end."""
     text = text.replace("\ufeff", "").replace("\r\r\n", "\n")  # \r\r\n: made into CRLF twice
     return "\n".join(f"{text}\n".splitlines())
 
@@ -92,12 +92,12 @@ def _at_least_one(state: str) -> list[str]:
 
 
 def _lines(state: str) -> list[str]:
-    """The lines of a text without the white space at their ends, from the first that has any."""
+    """The lines of a text without trailing white space, and without blank lines at either end."""
     return "\n".join(line.rstrip() for line in plain(state).split("\n")).strip("\n").split("\n")
 
 
 def _dedent(lines: list[str]) -> list[str]:
-    """The lines as far to the left as the target should be."""
+    """The lines without their common indentation, judged by the lines with a target."""
     targets = [
         line for line in lines if line.startswith(CONV_TARGET) or line.lstrip().startswith(TARGET)
     ]
@@ -129,14 +129,14 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
 
 
 def _begins_goal(line: str, after_blank: bool, target_follows: bool) -> bool:
-    """Whether a line behind a target begins another goal, and does not continue the target."""
+    """Whether a line after a target begins another goal instead of continuing the target."""
     if line.startswith((TARGET, "case ")):
         return True
     return (after_blank or target_follows) and not line[0].isspace()
 
 
 def _targets_follow(lines: list[str]) -> list[bool]:
-    """Of each line, whether a line `⊢ …` comes after it and before the next blank line."""
+    """For each line, whether a line `⊢ …` follows before the next blank line."""
     follows = []
     found = False
     for line in reversed(lines):

@@ -1,7 +1,7 @@
-"""Whose our folders and files are: looked at before a command uses one of them.
+"""Checks, before a command runs, that the user owns our folders and files and can use them.
 
-One `sudo llmsuggestd` in a user's home leaves folders there that are root's, and that no command of
-the user's can read any more.
+A single `sudo llmsuggestd` in a user's home would leave folders there that belong to root, and that
+the user's own commands can no longer read.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from llmsuggestd.paths import Paths, get_paths
 
 
 def our_paths() -> Paths:
-    """The paths for this user and environment, which can be used. Raises ConfigError."""
+    """The paths for this user and environment. Raises ConfigError if the user cannot use them."""
     paths = get_paths()
     check_ours(paths)
     return paths
 
 
 def check_ours(paths: Paths) -> None:
-    """Raise ConfigError, with the command that mends it, if something of ours is closed to us.
+    """Raise ConfigError, with the command that repairs it, if one of our paths cannot be used.
 
-    Also where `sudo` is just about to cause that.
+    Also raises it if this command, run with `sudo`, would cause that.
     """
     if sys.platform == "win32":
         return
@@ -36,17 +36,17 @@ def check_ours(paths: Paths) -> None:
 
 
 def make_directory(paths: Paths, directory: Path) -> None:
-    """Make one of `paths.directories()`.
+    """Make one of `paths.directories()`, private to the user.
 
-    Models may be shared, in a folder of somebody else: one that is there is left as it is. Raises
-    ConfigError.
+    An existing folder of models is left as it is, since it may belong to another user who shares
+    it. Raises ConfigError.
     """
     if directory != paths.models or not directory.is_dir():
         make_private(directory)
 
 
 def _used(paths: Paths) -> list[tuple[Path, int]]:
-    """What we use, each with how, for `os.access`. Models may be anybody's that we can read."""
+    """The paths that we use, each with its mode for `os.access`. Models are only read."""
     read, write, folder = os.R_OK, os.R_OK | os.W_OK, os.R_OK | os.X_OK
     return [
         *((path, folder) for path in (paths.config, paths.data, paths.models, paths.builds)),
@@ -64,9 +64,9 @@ def _used(paths: Paths) -> list[tuple[Path, int]]:
 
 
 def _refuse_sudo(paths: Paths) -> None:
-    """Raise ConfigError where root works in the home of the user who called `sudo`.
+    """Raise ConfigError if this is root, by `sudo`, in the home of the user who called it.
 
-    All that it made there would be root's, and closed to that user from then on.
+    Every file that it makes there would belong to root, and be closed to that user.
     """
     caller = os.environ.get("SUDO_UID", "")
     if os.getuid() != 0 or not caller.isdigit() or caller == "0":
@@ -74,7 +74,7 @@ def _refuse_sudo(paths: Paths) -> None:
     there = next(folder for folder in (paths.config, *paths.config.parents) if folder.exists())
     if there.stat().st_uid == int(caller):
         raise ConfigError(
-            f"this is root, and {there} is {user_name(int(caller))}'s: what is made there would be"
-            " root's",
+            f"this runs as root, but {there} belongs to {user_name(int(caller))}: new files there"
+            " would belong to root",
             "run it without `sudo`",
         )

@@ -1,4 +1,4 @@
-"""The quantisations that the converter can make, by llama.cpp's names."""
+"""The quantisations that the converter offers, by llama.cpp's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that belong to the installation but stand at the top of a checkout."""
+"""Files that are part of the installation, but are at the top of a checkout."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The way that the Lean tactic takes to the daemon, for `doctor` to try.
+"""Asks the daemon exactly as the Lean tactic does, so that `doctor` sees what the tactic sees.
 
-The tactic runs `curl`. What keeps it from an answer can be in `curl`, in the socket, in what
-listens there or in the engine, and only the same call finds all of it. The call is that of
-lean/LlmSuggest/Client.lean, and the daemon is looked for as in Discovery.lean.
+The tactic runs `curl`. A problem can lie in `curl`, in the socket, in the program that listens
+there or in the engine, and only the same call finds all of them. The call mirrors
+lean/LlmSuggest/Client.lean, and the search for the daemon mirrors Discovery.lean.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths
 
 TIMEOUT: Final = 60
-"""Seconds for an answer, loading a model included: the default of `llmsuggest.timeout`."""
+"""Timeout for an answer in seconds, with loading: the default of `llmsuggest.timeout`."""
 
 NEWER_CURL: Final = "install curl 7.40 or newer, built for Unix sockets"
 
 _CANNOT_CONNECT: Final = 7
 _TIMED_OUT: Final = 28
 _UNKNOWN_OPTION: Final = (2, 4)
-"""curl's exit codes for an option that it, or the library that it uses, does not have."""
+"""curl's exit codes for an option that curl or its library does not support."""
 
 
 class TacticError(LlmsuggestdError):
-    """The tactic would get no answer."""
+    """The tactic cannot get an answer."""
 
     code = "tactic"
 
 
 class Door(NamedTuple):
-    """A place where the tactic may ask the daemon."""
+    """A listener of the daemon that the tactic may connect to."""
 
     where: str
     """The path of a Unix socket, or the URL of a port."""
     token_file: str | None
-    """The file with the port's token; None: a Unix socket."""
+    """The file with the port's token; None for a Unix socket."""
     source: str
-    """What names the place."""
+    """The variable, file or default that names the listener."""
 
 
 class Reply(NamedTuple):
-    """What the tactic would get."""
+    """The answer that the tactic would get."""
 
     door: Door
     suggestions: list[str]
@@ -65,13 +65,13 @@ class _Suggestion(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """What the tactic understands as an answer."""
+    """An answer, as far as the tactic reads it."""
 
     suggestions: list[_Suggestion]
 
 
 class _Refusal(msgspec.Struct):
-    """What it understands as a refusal."""
+    """An error, as far as the tactic reads it."""
 
     error: dict[str, str]
 
@@ -79,12 +79,12 @@ class _Refusal(msgspec.Struct):
 def find_curl() -> str:
     """The `curl` that the tactic would run. Raises TacticError if there is none."""
     if (curl := shutil.which("curl")) is None:
-        raise TacticError("there is no curl, which the Lean tactic asks through", "install curl")
+        raise TacticError("curl is not installed, and the Lean tactic needs it", "install curl")
     return curl
 
 
 def doors(paths: Paths) -> Iterator[Door]:
-    """Every place where the tactic looks for the daemon, in its order."""
+    """Every listener that the tactic tries, in its order."""
     if path := os.environ.get("LLMSUGGESTD_SOCKET"):
         yield Door(path, None, "$LLMSUGGESTD_SOCKET")
         return
@@ -99,10 +99,11 @@ def doors(paths: Paths) -> Iterator[Door]:
 
 
 def ask(paths: Paths, timeout: int = TIMEOUT) -> Reply:
-    """Ask for suggestions as the tactic does, for a goal that nobody has asked for before.
+    """Ask for suggestions as the tactic does.
 
-    So the answer comes from the engine, not from the daemon's cache. Raises TacticError with what
-    is in the way, NotRunningError if nothing listens anywhere, or what the daemon answers.
+    The goal is new each time, so that the answer comes from the engine, not from the daemon's
+    cache. Raises NotRunningError if nothing listens, TacticError for any other problem, including
+    the daemon's own error.
     """
     curl = find_curl()
     hypothesis = f"h{secrets.token_hex(3)}"
@@ -122,7 +123,7 @@ def ask(paths: Paths, timeout: int = TIMEOUT) -> Reply:
 
 
 def curl_arguments(door: Door, path: str, body: str, timeout: int) -> tuple[list[str], str]:
-    """The arguments and the standard input of the `curl` that posts `body` to the daemon."""
+    """The arguments and the standard input with which `curl` posts `body` to the daemon."""
     arguments = [
         *("-q", "--silent", "--show-error", "--noproxy", "*", "--connect-timeout", "2"),
         *("--max-time", str(timeout), "--max-filesize", "1048576", "--write-out", "\n%{http_code}"),
@@ -135,8 +136,8 @@ def curl_arguments(door: Door, path: str, body: str, timeout: int) -> tuple[list
         token = Path(door.token_file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise TacticError(
-            f"{door.token_file} cannot be read, which {door.source} names",
-            "`llmsuggestd restart` makes another",
+            f"{door.source} names the token file {door.token_file}, which cannot be read",
+            "`llmsuggestd restart` writes a new one",
         ) from error
     words = (
         f"header = {_quoted(f'Authorization: Bearer {token}')}",
@@ -166,14 +167,14 @@ def _run(
 
 
 def _suggestions(door: Door, result: subprocess.CompletedProcess[str], timeout: int) -> list[str]:
-    """What a `curl` that has reached something has brought. Raises TacticError."""
+    """The suggestions in the output of a `curl` that has connected. Raises TacticError."""
     words = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
     if result.returncode in _UNKNOWN_OPTION:
         raise TacticError(f"curl cannot ask the daemon: {words}", NEWER_CURL)
     if result.returncode == _TIMED_OUT:
         raise TacticError(
             f"no answer from {door.where} within {timeout} s",
-            "`llmsuggestd status` shows what the daemon does, `llmsuggestd restart` ends it",
+            "`llmsuggestd status` shows what the daemon is doing; `llmsuggestd restart` ends it",
         )
     if result.returncode < 0 or result.returncode > 100:
         raise TacticError(f"curl ended with exit code {result.returncode}", NEWER_CURL)
@@ -190,16 +191,16 @@ def _suggestions(door: Door, result: subprocess.CompletedProcess[str], timeout: 
 
 
 def _make_way(door: Door) -> str:
-    """What to do where another program is in the daemon's place."""
+    """The remedy where another program answers at the daemon's address."""
     if door.source.startswith("$"):
-        return f"unset {door.source.removeprefix('$')}, or have it name the daemon's socket"
-    if door.token_file is not None:  # a port that a dead daemon had, and another program has now
+        return f"unset {door.source.removeprefix('$')}, or set it to the daemon's socket"
+    if door.token_file is not None:  # another program now has the port of a daemon that has ended
         return "`llmsuggestd restart` takes another port"
     return f"end the program that listens on {door.where}, then `llmsuggestd restart`"
 
 
 def _nobody_listens(tried: list[Door]) -> LlmsuggestdError:
-    """The error where every door is closed."""
+    """The error if no listener accepts a connection."""
     start = "start it with `llmsuggestd start`"
     if not tried:
         return NotRunningError("the daemon does not run", start)
@@ -211,5 +212,5 @@ def _nobody_listens(tried: list[Door]) -> LlmsuggestdError:
 
 
 def _quoted(text: str) -> str:
-    """A text as a value in curl's configuration."""
+    """A text quoted as a value in curl's configuration."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,4 +1,4 @@
-"""Quantities as messages show them."""
+"""Formats quantities for messages."""
 
 from __future__ import annotations
 

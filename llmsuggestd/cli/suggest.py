@@ -64,7 +64,7 @@ def command(
 ) -> None:
     """Print suggestions for GOAL, best first, each with its score.
 
-    GOAL is what Lean shows: hypotheses, one a line, then `⊢ target`; of several goals, the first
+    GOAL is what Lean shows: hypotheses, one per line, then `⊢ target`; of several goals, the first
     counts. `-` reads it from standard input. The score is the mean log probability of a token: 0
     would be certainty.
     """

@@ -94,7 +94,7 @@ def test_variables_are_obeyed_or_ignored_but_never_in_silence(
     shell.setenv("OMP_NUM_THREADS", "64")
     shell.setenv("MKL_NUM_THREADS", "64")
     shell.setenv("LLMSUGGESTD_THREADS", "2")
-    ignored = "MKL_NUM_THREADS, OMP_NUM_THREADS: ignored; `threads` in config.toml decides"
+    ignored = "MKL_NUM_THREADS, OMP_NUM_THREADS: ignored; set `threads` in config.toml instead"
     obeyed = "obeyed: CUDA_VISIBLE_DEVICES=1"
     assert said(paths) == [("ok", ignored), ("ok", obeyed)]
     shell.setattr(service, "registered", object)

@@ -74,7 +74,7 @@ FILES = {
                   "current torch"),
     "a pickle": (pickle.dumps([1], 4), "a Python pickle", "safetensors"),
     "an array": (array(), "a numpy array", "safetensors"),
-    "GGML": (b"tjgg\3\0\0\0", "a GGJT file, which came before GGUF", "a GGUF file made since"),
+    "GGML": (b"tjgg\3\0\0\0", "a GGJT file, a predecessor of GGUF", "a GGUF file made since"),
 }  # fmt: skip
 
 

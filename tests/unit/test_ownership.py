@@ -133,7 +133,7 @@ def test_a_folder_for_models_that_is_shared_stays_so(tmp_path: Path) -> None:
 def test_sudo_in_a_users_home_is_refused(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     check_ours(paths)  # root, but not by way of sudo
     monkeypatch.setenv("SUDO_UID", str(ANOTHER))
-    with pytest.raises(ConfigError, match="this is root") as caught:
+    with pytest.raises(ConfigError, match="this runs as root") as caught:
         check_ours(paths)
     assert caught.value.hint == "run it without `sudo`"
     own(paths.config.parents[1], 0)  # root's own home

@@ -175,7 +175,7 @@ def test_no_curl_or_one_that_does_not_start(
         tactic.ask(paths)
     (tmp_path / "curl").chmod(stat.S_IRUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TacticError, match="there is no curl") as caught:
+    with pytest.raises(TacticError, match="curl is not installed") as caught:
         tactic.ask(paths)
     assert caught.value.hint == "install curl"
 

@@ -191,7 +191,7 @@ def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> 
         assert result.stderr.startswith("llmsuggestd: ")
         assert "Traceback" not in result.stderr
     result = ready_made.run("import", str(tmp_path / "pointer.gguf"))
-    assert "`git lfs pull` in the clone that it is from fetches it" in result.stderr
+    assert "`git lfs pull` in its clone fetches it" in result.stderr
     result = ready_made.run("import", str(tmp_path))
     assert result.returncode == ExitCode.INPUT
     assert "is a folder" in result.stderr
