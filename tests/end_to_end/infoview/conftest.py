@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.infoview import packages
 from tests.end_to_end.lean.conftest import fake, lean
-from tests.support import chromium, programs
+from tests.support import chromium, npm, programs
 
 __all__ = ["browser", "fake", "infoview", "lean"]
 
@@ -27,5 +27,5 @@ def infoview() -> Path:
     """The infoview's scripts and styles."""
     try:
         return packages.infoview()
-    except packages.FetchError as error:
+    except npm.FetchError as error:
         pytest.skip(str(error))

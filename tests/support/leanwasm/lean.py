@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import npm
 from tests.support.leanwasm import install
 from tests.support.leanwasm.worker import Worker
 
@@ -237,7 +238,10 @@ def find_lean() -> Lean:
             return Lean(["lean"], version.stdout, wasm=False)
     if (reason := install.unsupported()) is not None:
         raise NoLeanError(f"no Lean {wanted} on this machine, and {reason}")
-    kit = install.install()
+    try:
+        kit = install.install()
+    except npm.FetchError as error:
+        raise NoLeanError(f"no Lean {wanted} on this machine, and {error}") from error
     return Lean(install.command(kit), kit.name, wasm=True)
 
 
