@@ -1,10 +1,12 @@
 """Many clients at once over both transports, good, bad, slow and dropped: no wrong answer.
 
-    python tests/benchmarks/daemon_load.py [--requests 20000] [--clients 64]
+    python tests/benchmarks/daemon_load.py [--requests 20000] [--clients 64] [--rounds 3]
 
-Asks each question once alone, warms up, then has the clients ask at random. Fails on an answer that
-differs from the one given alone, on a 500, if the daemon's memory grows by 5 % or more, or if it
-has more files open at the end than before.
+An engine of its own answers each question alone. Then the daemon is warmed up, and the clients ask
+it at random. Fails on an answer to another question, on another status than a request deserves, if
+the daemon's memory grows by 5 % or more, if it has more files open at the end than before, or if
+its engine was replaced. With our kernels, also fails on an answer that differs in a digit from the
+one given alone; llama.cpp's kernels round as they like, so there these are only counted.
 """
 
 from __future__ import annotations
@@ -19,31 +21,70 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import EngineProcess
+from llmsuggestd.models import store
 from tests.conftest import Home, make_home
 from tests.support import raw
 
 
+def prefix(number: int) -> str:
+    """What each suggestion for a question begins with, and none for another."""
+    return f"exact h{10_000_000 + number}"
+
+
 def question(number: int) -> dict[str, object]:
-    """One of the questions; its prefix shows up in the answer."""
-    return {"goal": f"n : Nat\n⊢ n + {number} = {number} + n", "prefix": f"exact h{number}",
-            "n": 2, "max_tokens": 4}  # fmt: skip
+    """One of the questions. Every fifth draws at random, with a seed."""
+    sample = {"mode": "sample", "seed": number} if number % 5 == 0 else {}
+    return {"goal": f"n : Nat\n⊢ n + {number} = {number} + n", "prefix": prefix(number),
+            "n": 2, "max_tokens": 4} | sample  # fmt: skip
+
+
+async def answers_alone(questions: int, context: int) -> list[Any]:
+    """The suggestions of an engine that is asked one question after the other."""
+    load = protocol.Load(str(store.SHIPPED), "auto", 0, context)
+    engine = await EngineProcess.spawn(load)
+    fields = {"mode": "beam", "temperature": 0.5, "seed": None}
+    found = []
+    for number in range(questions):
+        asked = msgspec.convert(fields | question(number) | {"id": number}, protocol.Suggest)
+        found.append(msgspec.to_builtins((await engine.ask(asked)).suggestions))
+    await engine.close()
+    return found
 
 
 class Load:
     """The clients, what they ask and what they got."""
 
-    def __init__(self, home: Home, questions: int) -> None:
-        self._questions = questions
+    def __init__(self, home: Home, expected: list[Any]) -> None:
+        """`expected` has the suggestions for each question."""
+        self._questions = len(expected)
+        self._expected = expected
         status = home.client.request("GET", "/v1/status")
         self.pid, self.engine_pid = status["pid"], status["engine_pid"]
         self._socket = status["socket"]
         self._port = int(status["url"].rpartition(":")[2])
         self._authorization = f"Authorization: Bearer {raw.token(home)}"
-        self.expected: dict[int, Any] = {}
         self.results: Counter[str] = Counter()
         self.wrong: list[str] = []
+        """Answers and statuses that are wrong whatever the kernels."""
+        self.inexact: list[str] = []
+        """Answers to the right question that are not those given alone."""
+
+    def compare(self, number: int, found: Any) -> None:
+        """Take down how an answer differs from the one given alone."""
+        expected = self._expected[number]
+        if found == expected:
+            return
+        texts = [suggestion["text"] for suggestion in found]
+        if all(text.startswith(prefix(number)) for text in texts):
+            self.inexact.append(f"{number}: {found}, not {expected}")
+        else:
+            self.wrong.append(f"another's answer to {number}: {texts}")
 
     async def ask(self, door: str, *pieces: bytes, pause: float = 0.0) -> tuple[int, bytes]:
         """Send a request, in pieces; the status and the body of the answer."""
@@ -77,9 +118,10 @@ class Load:
             if status != 503:
                 break
             await asyncio.sleep(0.05)
-        texts = [s["text"] for s in json.loads(body)["suggestions"]] if status == 200 else None
-        if texts != self.expected.setdefault(number, texts):
-            self.wrong.append(f"{number}: {status} {texts}, not {self.expected[number]}")
+        if status == 200:
+            self.compare(number, json.loads(body)["suggestions"])
+        else:
+            self.wrong.append(f"{number}: {status} {body[:200]!r}")
 
     async def bad(self, door: str, rng: random.Random) -> None:
         """Send something wrong; it must be refused as it deserves."""
@@ -157,14 +199,9 @@ def open_files(pid: int) -> int:
 
 def run(home: Home, requests: int, clients: int, questions: int, growth_limit: float) -> bool:
     """Run it in a home; whether all is well."""
-    load = Load(home, questions)
-
-    async def alone() -> None:
-        for number in range(questions):
-            await load.good("socket", number)
-
+    status = home.client.request("GET", "/v1/status")
+    load = Load(home, asyncio.run(answers_alone(questions, status["model"]["context"])))
     files = open_files(load.pid)
-    asyncio.run(alone())
     asyncio.run(load.run(clients, max(requests // 5, 4 * clients), seed=1_000_000))
     load.results.clear()
     before, engine = memory(load.pid), memory(load.engine_pid)
@@ -176,14 +213,22 @@ def run(home: Home, requests: int, clients: int, questions: int, growth_limit: f
         time.sleep(0.2)
     after = memory(load.pid)
     growth = after / before - 1
+    engine_pid = home.client.request("GET", "/v1/status")["engine_pid"]
     print(f"{sum(load.results.values())} requests of {clients} clients in {took:.0f} s")
     print(json.dumps(dict(sorted(load.results.items()))))
     print(f"daemon {before} KiB -> {after} KiB ({growth:+.1%})")
-    print(f"engine {engine} KiB -> {memory(load.engine_pid)} KiB")
+    print(f"engine {engine} KiB -> {memory(engine_pid) if engine_pid else 0} KiB")
+    print(f"process id of the engine {load.engine_pid} -> {engine_pid}")
     print(f"open files of the daemon {files} -> {open_files(load.pid)}")
     print(f"{len(load.wrong)} wrong answers", *load.wrong[:10], sep="\n  ")
-    failed = [key for key in load.results if key.endswith(" 500")]
-    return not load.wrong and not failed and growth < growth_limit and open_files(load.pid) <= files
+    print(f"{len(load.inexact)} inexact answers", *load.inexact[:10], sep="\n  ")
+    return (
+        not load.wrong
+        and not (load.inexact and status["kernels"] == "own")
+        and growth < growth_limit
+        and open_files(load.pid) <= files
+        and engine_pid == load.engine_pid
+    )
 
 
 def main() -> None:
@@ -192,12 +237,18 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--questions", type=int, default=700, help="more than the cache holds")
+    parser.add_argument("--rounds", type=int, default=1, help="each with a new daemon")
+    parser.add_argument("--log", type=Path, help="append the daemons' logs to this file")
     options = parser.parse_args()
-    good = False
-    for home in make_home():
-        home.install_starter()
-        home.run("start")  # which keeps its log in a file; nobody reads a pipe here
-        good = run(home, options.requests, options.clients, options.questions, 0.05)
+    good = True
+    for _ in range(options.rounds):
+        for home in make_home():
+            home.install_starter()
+            home.run("start")  # which keeps its log in a file; nobody reads a pipe here
+            good &= run(home, options.requests, options.clients, options.questions, 0.05)
+            if options.log is not None:
+                with options.log.open("a") as log:
+                    log.write(home.paths.log_file.read_text())
     sys.exit(not good)
 
 

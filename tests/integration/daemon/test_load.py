@@ -7,8 +7,22 @@ from tests.conftest import Home
 
 
 def test_good_bad_slow_and_dropped_clients(served: Home) -> None:
+    """The engine has none of the questions in its cache before the clients ask."""
     # the memory of so few requests is that of a daemon that is warming up
-    assert daemon_load.run(served, requests=1200, clients=32, questions=60, growth_limit=0.3)
+    assert daemon_load.run(served, requests=1200, clients=32, questions=400, growth_limit=0.3)
+
+
+def test_an_answer_to_another_question_is_no_rounding(served: Home) -> None:
+    ours, others = ([{"text": f"{daemon_load.prefix(n)} x", "score": -1.0}] for n in (1, 11))
+    load = daemon_load.Load(served, [[], ours])
+    load.compare(1, ours)
+    assert not load.wrong
+    assert not load.inexact
+    load.compare(1, [ours[0] | {"score": -1.5}])
+    assert not load.wrong
+    assert len(load.inexact) == 1
+    load.compare(1, others)
+    assert len(load.wrong) == 1
 
 
 def test_a_cached_answer_takes_no_time(served: Home) -> None:
