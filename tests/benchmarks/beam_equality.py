@@ -95,6 +95,7 @@ def ours(goals: list[str], kind: str) -> list[Ranked]:
         engine = Engine(protocol.Load(str(model), "off", 0, 2048, ("plain",)))
         found = []
         for index, goal in enumerate(goals):
+            engine.llama.forget()  # llama.cpp rounds a prompt otherwise where it reuses some of it
             request = protocol.Suggest(index, goal, "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
             found.append([(s.text, s.score) for s in engine.suggest(request).suggestions])
     return found

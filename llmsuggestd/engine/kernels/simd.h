@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c,popcnt")))
 
 namespace llmsuggest {
 
