@@ -20,6 +20,7 @@ from llmsuggestd.errors import ConfigError, LlmsuggestdError
 E = TypeVar("E", bound=LlmsuggestdError)
 
 ELSEWHERE: Final = "set LLMSUGGESTD_HOME to a folder that can be written to"
+"""What helps where a folder of ours cannot be used."""
 
 # --- making and writing -------------------------------------------------------------------------
 
@@ -178,26 +179,26 @@ def failed(kind: type[E], what: str, path: Path, error: OSError) -> E:
     return kind(f"{named}: {reason}", hint)
 
 
-def explained(path: Path, error: OSError) -> tuple[str, str]:
-    """Why a path could not be used, and what to do about it."""
+def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[str, str]:
+    """Why a path could not be used, and what to do about it; `elsewhere` is the way around it."""
     code = error.errno
     if code in (errno.EACCES, errno.EPERM) and sys.platform != "win32":
-        return _closed(path, error)
+        return _closed(path, error, elsewhere)
     if code in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP):
-        return _in_the_way(path, error)
+        return _in_the_way(path, error, elsewhere)
     return error.strerror or str(error), {
-        errno.EROFS: f"its file system is mounted read-only: {ELSEWHERE}",
+        errno.EROFS: f"its file system is mounted read-only: {elsewhere}",
         errno.ENOSPC: "make room on that disk",
         errno.EFBIG: "its file system, or `ulimit -f`, allows no file of that size",
         errno.EDQUOT: "your quota there is used up: remove something",
         errno.ENAMETOOLONG: "set LLMSUGGESTD_HOME to a folder with a shorter path",
         errno.EMFILE: "`ulimit -n 1024` allows more open files",
         errno.ENFILE: "the system has no more open files to give: end other programs",
-        errno.EIO: f"the disk fails (see `dmesg`): {ELSEWHERE}",
+        errno.EIO: f"the disk fails (see `dmesg`): {elsewhere}",
         errno.ESTALE: "the network file system has lost it: mount it again",
         errno.ENOTCONN: "the network file system is gone: mount it again",
         errno.EBUSY: "another program, or a mount, uses it",
-    }.get(code or 0, ELSEWHERE)
+    }.get(code or 0, elsewhere)
 
 
 def closed_part(path: Path, mode: int) -> Path | None:
@@ -216,7 +217,7 @@ def closed_part(path: Path, mode: int) -> Path | None:
     return path
 
 
-def blame(closed: Sequence[Path]) -> tuple[str, str]:
+def blame(closed: Sequence[Path], elsewhere: str = ELSEWHERE) -> tuple[str, str]:
     """Whose, or of which mode, folders and files are that are closed to us, and what opens them.
 
     Raises OSError if that cannot be seen.
@@ -233,7 +234,7 @@ def blame(closed: Sequence[Path]) -> tuple[str, str]:
     tops = [path for path in owned if not any(other in path.parents for other in owned)]
     names = " and ".join(map(str, tops))
     belong = "belongs" if len(tops) == 1 else "belong"
-    return f"{names} {belong} to {user_name(info.st_uid)}", _take_over(tops, info.st_uid)
+    return f"{names} {belong} to {user_name(info.st_uid)}", _take_over(tops, info.st_uid, elsewhere)
 
 
 def user_name(uid: int) -> str:
@@ -246,29 +247,29 @@ def user_name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _closed(path: Path, error: OSError) -> tuple[str, str]:
+def _closed(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
     """Why the permission is lacking."""
     culprit = _first_closed(path)
     try:
         info = culprit.lstat()
         allowed = info.st_uid == os.getuid() and _mode_allows(info.st_mode)
         if os.getuid() != 0 and not allowed:
-            return blame([culprit])
+            return blame([culprit], elsewhere)
     except OSError:
-        return error.strerror or str(error), ELSEWHERE
+        return error.strerror or str(error), elsewhere
     # an attribute such as `chattr +i`, a security module, a server that distrusts root
     look = f"look at `lsattr -d {shlex.quote(str(culprit))}`"
-    return error.strerror or str(error), look if error.errno == errno.EPERM else ELSEWHERE
+    return error.strerror or str(error), look if error.errno == errno.EPERM else elsewhere
 
 
 def _first_closed(path: Path) -> Path:
     """The first on the way to a path that is closed to us; its folder if none seems to be."""
     for folder in reversed(path.parents):
         if not os.access(folder, os.X_OK):
-            return folder if os.path.lexists(folder) else folder.parent
+            return (folder if os.path.lexists(folder) else folder.parent).resolve()
     if os.path.lexists(path) and not os.access(path, os.R_OK | os.W_OK):
-        return path
-    return path.parent
+        return path.resolve()
+    return path.parent.resolve()
 
 
 def _mode_allows(mode: int) -> bool:
@@ -276,13 +277,18 @@ def _mode_allows(mode: int) -> bool:
     return mode & needed == needed
 
 
-def _take_over(paths: Sequence[Path], owner: int) -> str:
-    """The command that makes what root has made ours; another user's things stay theirs."""
-    if owner != 0:
-        return f"ask {user_name(owner)}, or set LLMSUGGESTD_HOME to a folder of your own"
+def _take_over(paths: Sequence[Path], owner: int, elsewhere: str) -> str:
+    """The command that makes what root has made ours; anything else stays whose it is."""
+    if owner != 0 or not all(map(_is_in_our_home, paths)):
+        return f"ask {user_name(owner)}, or {elsewhere}"
     below = "-R " if all(path.is_dir() and _made_by_us(path) for path in paths) else ""
     user = user_name(os.getuid()).removeprefix("uid ")
     return f"`sudo chown {below}{user} {shlex.join(map(str, paths))}` makes it yours again"
+
+
+def _is_in_our_home(path: Path) -> bool:
+    home = os.environ.get("HOME", "")
+    return _made_by_us(path) or (home != "" and Path(home) in path.parents)
 
 
 def _made_by_us(path: Path) -> bool:
@@ -291,7 +297,7 @@ def _made_by_us(path: Path) -> bool:
     return "llmsuggestd" in path.parts or (root != "" and path.is_relative_to(root))
 
 
-def _in_the_way(path: Path, error: OSError) -> tuple[str, str]:
+def _in_the_way(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
     """What stands where a folder or a file should be."""
     for part in (*reversed(path.parents), path):
         name = shlex.quote(str(part))
@@ -307,4 +313,4 @@ def _in_the_way(path: Path, error: OSError) -> tuple[str, str]:
             kinds = ("a file", "a folder")
             reason = f"{part} is {kinds[is_folder]}, and should be {kinds[should_be]}"
             return reason, f"`mv {name} {name}.old` moves it out of the way"
-    return error.strerror or str(error), ELSEWHERE
+    return error.strerror or str(error), elsewhere

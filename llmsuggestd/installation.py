@@ -30,7 +30,7 @@ from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder
 from llmsuggestd.manifest import Manifest
 from llmsuggestd.models import store
-from llmsuggestd.ownership import make_directory
+from llmsuggestd.ownership import is_shared, make_directory
 from llmsuggestd.paths import Paths
 from llmsuggestd.service import Service, ServiceError
 from llmsuggestd.version import __version__
@@ -58,7 +58,8 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
 
     before = manifest.read(paths)
     manager, reason = service.detect()
-    files = [store.starter_path(paths), manifest.file(paths)]
+    starter = [] if is_shared(paths.models) else [store.starter_path(paths)]
+    files = [*starter, manifest.file(paths)]
     # a manager that is not there may only not be reachable from here: what it was told stays
     services = manager.files() if manager else [Path(file) for file in before.service]
     directories = [*paths.directories(), *(file.parent for file in [*files, *services])]
@@ -73,7 +74,7 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     unused = [
         file
         for file in map(Path, [*before.files, *before.service])
-        if file not in [*files, *services] and _is_there(file)
+        if file not in [*files, *services] and _is_there(file) and not _is_of_others(paths, file)
     ]
     steps = [
         Step(
@@ -103,14 +104,15 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
             partial(manifest.write, paths, msgspec.structs.replace(now, service=before.service)),
         )
     )
-    steps.append(
+    steps += [
         Step(
             "put the starter model in place",
-            (store.starter_path(paths),),
+            (file,),
             not store.has_starter(paths),
             partial(store.place_starter, paths),
         )
-    )
+        for file in starter
+    ]
     steps.append(
         Step(
             "put the Lean package in place",
@@ -192,6 +194,8 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     trees = [lean_package.folder(paths), paths.builds, paths.runtime / "tray"]
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
     there += [tree for tree in trees if _is_there(tree)]
+    placed = store.placed_starter(paths) if purge else None
+    there = [path for path in there if path == placed or not _is_of_others(paths, path)]
     for path in there:
         with contextlib.suppress(OSError):  # what is left is told at the end
             if path in trees and not path.is_symlink():
@@ -230,6 +234,13 @@ def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -
         error.hint = f"see what {manager.manager} says, and `llmsuggestd install` again"
         raise
     manifest.write(paths, now)
+
+
+def _is_of_others(paths: Paths, path: Path) -> bool:
+    """Whether a path is, or is in, a folder for models that is shared; a link to one is ours."""
+    if not is_shared(paths.models):
+        return False
+    return paths.models in path.parents or (path == paths.models and not path.is_symlink())
 
 
 def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:

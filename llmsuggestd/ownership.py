@@ -45,6 +45,14 @@ def make_directory(paths: Paths, directory: Path) -> None:
         make_private(directory)
 
 
+def is_shared(directory: Path) -> bool:
+    """Whether a directory is a link, a mount or another user's: it may have files of others."""
+    if sys.platform == "win32" or not directory.is_dir():
+        return False
+    foreign = directory.stat().st_uid != os.getuid()
+    return foreign or directory.is_symlink() or os.path.ismount(directory)
+
+
 def _used(paths: Paths) -> list[tuple[Path, int]]:
     """The paths that we use, each with its mode for `os.access`. Models are only read."""
     read, write, folder = os.R_OK, os.R_OK | os.W_OK, os.R_OK | os.X_OK

@@ -36,8 +36,9 @@ def command(purge: bool, as_json: bool) -> None:
             click.echo("✓ stopped the daemon")
         for path in removed:
             click.echo(f"✓ removed {path}")
-        if not purge and paths.models.exists():
-            click.echo(f"· kept the models in {paths.models}; --purge removes them")
+        if paths.models.exists():
+            why = "which is shared" if purge else "--purge removes them"
+            click.echo(f"· kept the models in {paths.models}; {why}")
         if stopped.pid is None and not removed:
             click.echo("· nothing of it was here")
         if projects:

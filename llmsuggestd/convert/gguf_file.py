@@ -20,6 +20,7 @@ import numpy.typing as npt
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.files import explained
 
 ALIGNMENT = 32  # GGUF's default, of each tensor's start in the file
 
@@ -96,10 +97,8 @@ def replacing(target: Path) -> Iterator[Path]:
         # Not through tempfile: the result shall have the mode that any new file gets.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        raise LlmsuggestdError(
-            f"{target.parent}: cannot be written: {error.strerror or error}",
-            "Choose another place.",
-        ) from None
+        reason, hint = explained(target.parent, error, "choose another place")
+        raise LlmsuggestdError(f"{target.parent}: cannot be written: {reason}", hint) from None
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -107,9 +106,9 @@ def replacing(target: Path) -> Iterator[Path]:
         partial.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
+        reason, hint = explained(target, error, "choose another place")
         raise LlmsuggestdError(
-            f"{target}: writing failed: {error.strerror or error}",
-            "Nothing was kept of it. Make room, or choose another place.",
+            f"{target}: writing failed: {reason}", f"nothing was kept of it; {hint}"
         ) from None
     finally:
         partial.unlink(missing_ok=True)

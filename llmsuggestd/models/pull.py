@@ -204,7 +204,7 @@ def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | N
     if options.dry_run:
         return None
     store.place_starter(paths)
-    return Pulled(store.Model(entry.id, store.starter_path(paths), entry.bytes), plan.source, None)
+    return Pulled(store.find(paths, store.STARTER), plan.source, None)
 
 
 @dataclass(frozen=True)

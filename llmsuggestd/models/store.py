@@ -11,6 +11,7 @@ import filecmp
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageEr
 from llmsuggestd.files import failed, write_atomically
 from llmsuggestd.models import gguf
 from llmsuggestd.models.catalogue import CATALOGUE
-from llmsuggestd.ownership import make_directory
+from llmsuggestd.ownership import is_shared, make_directory
 from llmsuggestd.paths import Paths
 from llmsuggestd.units import size_text
 
@@ -118,11 +119,14 @@ def installed(paths: Paths) -> list[Model]:
         return []
     except OSError as error:
         raise failed(ModelError, "cannot read", paths.models, error) from None
-    return [
+    if is_shared(paths.models) and not _is_shipped(starter_path(paths)):
+        files = [SHIPPED, *(file for file in files if file != starter_path(paths))]
+    models = [
         Model(file.stem, file, file.stat().st_size)
         for file in files
         if file.suffix == ".gguf" and re.fullmatch(MODEL_ID, file.stem) and file.is_file()
     ]
+    return sorted(models, key=lambda model: model.id)
 
 
 def details(paths: Paths, model: Model) -> Details:
@@ -290,19 +294,34 @@ def starter_path(paths: Paths) -> Path:
 
 
 def has_starter(paths: Paths) -> bool:
-    """Whether the starter model is installed, intact and of this version."""
+    """Whether the starter model is installed, intact and of this version.
+
+    In a shared folder, none is: the one that ships is served instead, unless the folder has it.
+    """
+    return is_shared(paths.models) or _is_shipped(starter_path(paths))
+
+
+def placed_starter(paths: Paths) -> Path | None:
+    """The starter's file, if we may have put it there: it is this user's, and what ships."""
     target = starter_path(paths)
+    own = sys.platform == "win32" or (target.exists() and target.stat().st_uid == os.getuid())
+    return target if own and _is_shipped(target) else None
+
+
+def _is_shipped(file: Path) -> bool:
     try:
-        return target.is_file() and filecmp.cmp(SHIPPED, target, shallow=False)
+        return file.is_file() and filecmp.cmp(SHIPPED, file, shallow=False)
     except OSError:
         return False
 
 
 def place_starter(paths: Paths) -> None:
-    """Put the starter model in place, over an older or a damaged one.
+    """Put the starter model in place, over an older or a damaged one; not into a shared folder.
 
     Raises ModelError if it cannot be written; what was there then stays.
     """
+    if is_shared(paths.models):
+        return
     target = starter_path(paths)
     make_directory(paths, paths.models)
     try:

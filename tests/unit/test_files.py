@@ -265,13 +265,25 @@ def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
     (ours / "state").chmod(0o700)
     assert why()[0] == f"{ours}/state belongs to uid 4711"
     assert why()[1].startswith("ask uid 4711, or")  # nobody is to take another user's things
+    (public / "link").symlink_to(ours / "state")
+    inside = public / "link" / "log"
+    reason, _ = as_another(lambda: explained(inside, opening(inside)))
+    assert reason == f"{ours}/state belongs to uid 4711"  # and not the link
 
 
 @needs_root
-def test_a_folder_of_the_systems_is_not_taken_over_with_all_it_has(public: Path) -> None:
+def test_a_folder_of_the_systems_is_not_taken_over_with_all_it_has(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     public.chmod(0o700)
-    _, hint = as_another(lambda: explained(public / "f", opening(public / "f")))
-    assert hint == f"`sudo chown {ANOTHER} {public}` makes it yours again"
+
+    def hint() -> str:
+        return as_another(lambda: explained(public / "f", opening(public / "f"), "go away"))[1]
+
+    monkeypatch.setenv("HOME", str(public.parent))
+    assert hint() == f"`sudo chown {ANOTHER} {public}` makes it yours again"
+    monkeypatch.setenv("HOME", "/home/ann")  # it is not theirs at all
+    assert hint() == "ask root, or go away"
 
 
 @needs_root

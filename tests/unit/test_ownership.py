@@ -92,9 +92,10 @@ def test_all_of_it_is_one_command(paths: Paths) -> None:
 
 
 @needs_root
-def test_a_parent_that_is_roots(paths: Paths) -> None:
+def test_a_parent_that_is_roots(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made by a `sudo` in a new account, say; not all below it is ours."""
     parent = paths.config.parent
+    monkeypatch.setenv("HOME", str(parent.parent))
     os.chown(parent, 0, 0)
     parent.chmod(0o700)
     assert trouble(paths) == (

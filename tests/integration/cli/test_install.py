@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,6 +196,28 @@ def test_a_newer_version_takes_back_what_an_older_one_has_left(home: Home) -> No
     assert json.loads(manifest.read_bytes())["version"] != "0.0.1"
     assert home.run("uninstall", "--purge").returncode == 0
     assert list(home.root.iterdir()) == []  # the old layout's directory too
+
+
+def test_a_shared_folder_for_models_is_left_as_it_is(home: Home, tmp_path: Path) -> None:
+    """Whatever was installed before it became one, and however much is removed."""
+    home.run("install")
+    shutil.rmtree(home.paths.models)
+    team = tmp_path / "team"
+    team.mkdir(mode=0o775)
+    team.chmod(0o775)
+    for name in ("starter", "big"):
+        (team / f"{name}.gguf").write_bytes(b"of a colleague")
+    home.paths.models.symlink_to(team)
+    before = {path: path.stat() for path in [team, *team.iterdir()]}
+    assert home.run("install").returncode == 0
+    assert home.run("start").returncode == 0
+    assert home.run("stop").returncode == 0
+    assert home.run("uninstall", "--purge").returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == {
+        path: info.st_mtime_ns for path, info in before.items()
+    }
+    assert team.stat().st_mode & 0o777 == 0o775
+    assert not home.paths.models.is_symlink()
 
 
 def test_a_manifest_that_cannot_be_read_is_written_anew(home: Home) -> None:

@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
         replacing(tmp_path / "model.gguf"),
     ):
         raise AssertionError("the block must not be reached")
-    assert caught.value.hint == "Choose another place."
+    assert caught.value.hint == "choose another place"
 
 
 def test_the_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:

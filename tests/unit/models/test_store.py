@@ -162,3 +162,27 @@ def test_a_file_that_cannot_be_read_is_listed_without_details(paths: Paths) -> N
 )
 def test_sizes_are_short(count: int, words: str) -> None:
     assert size_text(count) == words
+
+
+@pytest.fixture
+def team(paths: Paths, tmp_path: Path) -> Path:
+    """A folder that the models' folder is a link to, with models of colleagues."""
+    folder = tmp_path / "team"
+    folder.mkdir()
+    for name in ("starter", "big"):
+        (folder / f"{name}.gguf").write_bytes(b"of another version")
+    paths.models.rmdir()
+    paths.models.symlink_to(folder)
+    return folder
+
+
+def test_the_starter_of_a_shared_folder_is_the_one_that_ships(paths: Paths, team: Path) -> None:
+    found = {model.id: model.path for model in store.installed(paths)}
+    assert found == {"big": paths.models / "big.gguf", "starter": store.SHIPPED}
+    assert store.has_starter(paths)
+    store.place_starter(paths)
+    assert (team / "starter.gguf").read_bytes() == b"of another version"
+    (team / "starter.gguf").write_bytes(store.SHIPPED.read_bytes())
+    assert store.find(paths, "starter").path == paths.models / "starter.gguf"
+    (team / "starter.gguf").unlink()
+    assert store.find(paths, "starter").path == store.SHIPPED
