@@ -1,6 +1,6 @@
-"""Accelerators: the devices that this machine has, and what building llama.cpp for each needs.
+"""Finds this machine's accelerators, and the requirements of building llama.cpp for each.
 
-This module only looks. `building` makes a llama.cpp for an accelerator.
+This module only looks. `building` builds llama.cpp for an accelerator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llmsuggestd.errors import LlmsuggestdError
 Name = Literal["cpu", "cuda", "metal", "vulkan", "rocm"]
 
 NAMES: Final[tuple[Name, ...]] = ("cuda", "rocm", "metal", "vulkan", "cpu")
-"""In the order in which `auto` prefers them."""
+"""All accelerators, in the order in which `auto` prefers them."""
 
 VULKAN_PROBE: Final = """
 #include <vulkan/vulkan_core.h>
@@ -27,56 +27,56 @@ VULKAN_PROBE: Final = """
 #error too old
 #endif
 """
-"""A program that compiles where the Vulkan headers are as new as llama.cpp 0.3.36 needs: of what
-it uses, VK_EXT_layer_settings is the newest, which Debian 12's headers (1.3.239) lack."""
+"""A program that compiles if the Vulkan headers are new enough for llama.cpp 0.3.36. The newest
+extension that it uses is VK_EXT_layer_settings, which Debian 12's headers (1.3.239) lack."""
 
 
 class AcceleratorError(LlmsuggestdError):
-    """There is no such accelerator here, or no llama.cpp for it could be built."""
+    """The accelerator was not found here, or llama.cpp cannot be built for it."""
 
     code = "accelerator"
 
 
 class Accelerator(NamedTuple):
-    """One kind of device, as far as this machine has it."""
+    """A kind of device, and this machine's support for it."""
 
     name: Name
     device: str
-    """The device's name, for messages; empty if there is none."""
+    """The device's name, for messages; empty if this machine has none."""
     missing: str
-    """The first requirement of a build that is missing; empty if nothing is."""
+    """The first missing requirement of a build; empty if nothing is missing."""
     remedy: str
-    """How to get it."""
+    """How to get the missing requirement."""
     flags: tuple[str, ...]
-    """CMake's, for llama.cpp."""
+    """CMake options for llama.cpp."""
     environment: dict[str, str]
-    """Variables that the build needs besides."""
+    """Further environment variables for the build."""
     prefix: str
-    """How llama.cpp's names of such devices begin."""
+    """The prefix of llama.cpp's names for these devices."""
     duration: str
     """How long building takes, for messages."""
 
 
 def find(name: str) -> Accelerator:
-    """The accelerator of a kind, as far as this machine has it. Takes a second or two at most."""
+    """This machine's support for an accelerator. Takes a second or two at most."""
     return {"cpu": _cpu, "cuda": _cuda, "metal": _metal, "vulkan": _vulkan, "rocm": _rocm}[name]()
 
 
 def best() -> Accelerator:
-    """The fastest accelerator that this machine has; the CPU if no other."""
+    """The fastest accelerator of this machine; the CPU if it has no other."""
     return next(found for name in NAMES if (found := find(name)).device)
 
 
 def check_possible(accelerator: Accelerator, *, named: bool) -> None:
-    """Raise AcceleratorError, with the remedy, if llama.cpp cannot be built for it here.
+    """Raise AcceleratorError, with the remedy, if llama.cpp cannot be built for an accelerator.
 
-    A device that is not there is an error only if the user `named` the accelerator.
+    A missing device is an error only if the user `named` the accelerator.
     """
     if named and not accelerator.device:
         seen = best()
         raise AcceleratorError(
-            f"no device for {accelerator.name} is seen here",
-            f"what is seen: {seen.device}; check the driver, or take --accelerator {seen.name}",
+            f"no device for {accelerator.name} was found",
+            f"found: {seen.device}; check the driver, or use --accelerator {seen.name}",
         )
     if accelerator.missing:
         raise AcceleratorError(
@@ -107,7 +107,7 @@ def _cuda() -> Accelerator:
         environment["CUDACXX"] = str(nvcc)
         libraries = nvcc.parent.parent / "lib64"
         if sys.platform == "linux" and libraries.is_dir():
-            # so that a service finds them, which has no LD_LIBRARY_PATH of a shell's
+            # a service has no LD_LIBRARY_PATH, and must find them too
             flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS=-Wl,-rpath,{libraries}")
     return Accelerator(
         "cuda", device, missing, remedy, tuple(flags), environment, "CUDA", "10 to 40 minutes"
@@ -151,7 +151,7 @@ def _vulkan() -> Accelerator:
     for block in re.split(r"^GPU\d+:", _output("vulkaninfo", "--summary"), flags=re.M)[1:]:
         lines = [line.partition("=") for line in block.splitlines()]
         values = {key.strip(): value.strip() for key, _, value in lines}
-        if values.get("deviceType") != "PHYSICAL_DEVICE_TYPE_CPU":  # which is slower than ours
+        if values.get("deviceType") != "PHYSICAL_DEVICE_TYPE_CPU":  # slower than our CPU kernels
             device = device or values.get("deviceName", "")
     sdk = Path(os.environ.get("VULKAN_SDK", "/usr"))
     missing, remedy = _compiler()
@@ -167,16 +167,16 @@ def _vulkan() -> Accelerator:
 
 
 def _compiler() -> tuple[str, str]:
-    """What is missing to compile C++ at all, and how to get it; both empty if nothing."""
+    """The missing C++ compiler and how to install one; both empty if there is one."""
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "cl"]
     if sys.platform == "win32" or any(name and shutil.which(name) for name in names):
-        return "", ""  # on Windows, CMake finds Visual Studio where no path leads to it
+        return "", ""  # on Windows, CMake finds Visual Studio even if it is not on the PATH
     remedy = "xcode-select --install" if sys.platform == "darwin" else "apt install build-essential"
     return "a C++ compiler", remedy
 
 
 def _compiles(program: str, include: Path) -> bool:
-    """Whether a C++ program passes the compiler; yes where only CMake knows the compiler."""
+    """Whether a C++ program compiles. Assumed where only CMake can find the compiler."""
     names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     compiler = next((found for name in names if name and (found := shutil.which(name))), None)
     if compiler is None:
@@ -193,7 +193,7 @@ def _has_nvidia_device() -> bool:
 
 
 def _amd_targets(nodes: Path = Path("/sys/class/kfd/kfd/topology/nodes")) -> list[str]:
-    """The architectures of the AMD GPUs that the kernel's driver has, such as `gfx1030`."""
+    """The architectures, such as `gfx1030`, of the AMD GPUs that the kernel's driver lists."""
     targets = []
     for file in sorted(nodes.glob("*/properties")):
         for line in file.read_text(encoding="ascii").splitlines():
@@ -205,7 +205,7 @@ def _amd_targets(nodes: Path = Path("/sys/class/kfd/kfd/topology/nodes")) -> lis
 
 
 def _program(name: str, *folders: Path) -> Path | None:
-    """A program on the path, or in one of the places where its installer puts it."""
+    """The path of a program, from the PATH or else from `folders`; None if it is not found."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)])
     found = shutil.which(name, path=path)
     return Path(found) if found else None
@@ -220,7 +220,7 @@ def _loads(library: str) -> bool:
 
 
 def _output(*command: str) -> str:
-    """What a program prints; nothing if there is none, or it fails."""
+    """A program's output; empty if the program is missing or fails."""
     try:
         result = subprocess.run(
             command,
@@ -229,7 +229,7 @@ def _output(*command: str) -> str:
             errors="replace",
             timeout=20,
             check=False,
-            # drivers would leave caches in the home of who only looks
+            # only looking must not leave drivers' caches in the user's home
             env=os.environ | {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"},
         )
     except (OSError, subprocess.TimeoutExpired):

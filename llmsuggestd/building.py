@@ -1,8 +1,8 @@
-"""Building llama.cpp for an accelerator, beside the one that is installed.
+"""Builds llama.cpp for an accelerator, beside the installed one.
 
-llama-cpp-python comes from PyPI as source, and is built for the CPU unless it is told otherwise.
-pip makes the wheel in a temporary folder. The build has to show the accelerator, in a process of
-its own, before it moves to `Paths.builds`, where engines find it.
+llama-cpp-python is distributed as source, and is built for the CPU by default. pip makes the wheel
+in a temporary folder. A separate process checks that the build sees the accelerator. Only then does
+the build move to `Paths.builds`, where engines find it.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from llmsuggestd.files import make_private
 from llmsuggestd.paths import Paths
 
 BUILD_TIMEOUT: Final = 2 * 60 * 60
-"""Seconds that a build may take; CUDA's on two slow cores takes the better part of an hour."""
+"""Timeout for a build in seconds. CUDA's takes most of an hour on two slow cores."""
 
 CHECK_TIMEOUT: Final = 120
-"""Seconds in which a build must say which devices it sees; the first time, drivers are slow."""
+"""Timeout for listing a build's devices, in seconds. Drivers are slow the first time."""
 
 
 class Description(NamedTuple):
-    """What a llama.cpp says of itself."""
+    """A llama.cpp's description of itself."""
 
     devices: list[dict[str, Any]]
     problem: str = ""
     """Why it cannot be used; empty if it can."""
     remedy: str = ""
-    """How to mend that."""
+    """The remedy for the problem."""
     build: str = ""
-    """Its version and how it was compiled."""
+    """Its version and its compile options."""
     physical_cores: int = 0
     no_own_kernels: str = ""
     """Why our own kernels cannot be used with it; empty if they can."""
     cpu_quota: float | None = None
-    """How many processors' time the control group has; None without a limit."""
+    """The control group's CPU limit, in CPUs; None without a limit."""
 
     def sees(self, accelerator: Accelerator) -> bool:
-        """Whether it works, and offers that accelerator."""
+        """Whether this llama.cpp works and supports the accelerator."""
         if self.problem:
             return False
         if accelerator.name == "cpu":
@@ -60,10 +60,10 @@ class Description(NamedTuple):
 
 
 def describe(build: Path | None) -> Description:
-    """Ask a build, or the installed llama.cpp, what it is.
+    """Describe a build, or the installed llama.cpp for None.
 
-    It is asked in the environment that the daemon gives it, and in a process of its own, which a
-    broken build or driver can end.
+    A separate process does this in the engine's environment, since a broken build or driver can
+    crash it.
     """
     variables = environment.for_engine(build=build)
     if service.detect()[0] is not None:
@@ -96,23 +96,23 @@ def describe(build: Path | None) -> Description:
 
 
 def command(accelerator: Accelerator) -> str:
-    """The command that makes the wheel, for a shell."""
+    """The shell command that builds the wheel."""
     values = _build_variables(accelerator)
     words = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
     return " ".join([*words, shlex.join(_wheel_command([sys.executable, "-m", "pip"]))])
 
 
 def build(accelerator: Accelerator, paths: Paths, tick: Callable[[float], None]) -> Path:
-    """Build llama.cpp for an accelerator, check it, and have engines run it from their next start.
+    """Build llama.cpp for an accelerator, check it, and make engines use it from their next start.
 
-    `tick` is called every second while it builds, with the seconds so far. Returns the build's
-    folder. Raises AcceleratorError; then the llama.cpp of before is still the one that runs.
+    `tick` is called every second during the build, with the elapsed seconds. Returns the build's
+    folder. Raises AcceleratorError; the previous llama.cpp is then still used.
     """
     for directory in (paths.state, paths.data, paths.builds):
         make_private(directory)
     log = build_log(paths)
     target = builds.folder(paths, accelerator.name)
-    # beside its place, so that it takes it in one step; the dot keeps it from being chosen
+    # in the same folder, so that one rename installs it; the dot keeps engines from choosing it
     with tempfile.TemporaryDirectory(prefix=".", dir=paths.builds) as name:
         temporary = Path(name)
         wheel = _make_wheel(accelerator, temporary, log, tick)
@@ -126,13 +126,13 @@ def build(accelerator: Accelerator, paths: Paths, tick: Callable[[float], None])
 
 
 def remove_builds(paths: Paths) -> None:
-    """Go back to the installed llama.cpp: remove every build."""
+    """Remove every build, so that engines use the installed llama.cpp again."""
     for found in paths.builds.glob("[a-z]*"):
         shutil.rmtree(found, ignore_errors=True)
 
 
 def build_log(paths: Paths) -> Path:
-    """Where a build that failed has left its output."""
+    """The output of the last build that failed."""
     return paths.state / "build.log"
 
 
@@ -165,7 +165,7 @@ def _make_wheel(
     if process.returncode != 0 or not wheels:
         raise AcceleratorError(
             f"llama.cpp could not be built for {accelerator.name}: {_reason(log)}",
-            f"{log} has the whole output; the llama.cpp that worked is still used",
+            f"{log} has the whole output; the previous llama.cpp is still used",
         )
     return wheels[0]
 
@@ -176,14 +176,14 @@ def _wheel_command(pip: Sequence[str]) -> list[str]:
 
 
 def _build_variables(accelerator: Accelerator) -> dict[str, str]:
-    """What the build is told through its environment; the user's own CMAKE_ARGS come last."""
+    """The build's environment variables. The user's own CMAKE_ARGS come last."""
     flags = [*accelerator.flags, os.environ.get("CMAKE_ARGS", "")]
     given = {name: os.environ.get(name, value) for name, value in accelerator.environment.items()}
     return given | {"CMAKE_ARGS": " ".join(filter(None, flags))}
 
 
 def _pip(folder: Path) -> list[str]:
-    """This environment's pip; uv's environments have none, so one is made for the occasion."""
+    """The command for pip. In an environment without pip, such as uv's, a temporary one."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     try:
@@ -191,19 +191,19 @@ def _pip(folder: Path) -> list[str]:
             [sys.executable, "-m", "venv", str(folder / "pip")], check=True, capture_output=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise AcceleratorError("there is no pip", "python -m ensurepip") from error
+        raise AcceleratorError("pip is not installed", "python -m ensurepip") from error
     bin_ = "Scripts" if sys.platform == "win32" else "bin"
     return [str(folder / "pip" / bin_ / "python"), "-m", "pip"]
 
 
 def _reason(log: Path) -> str:
-    """The line of a build's output that says best why it failed."""
+    """The line of a build's output that best explains its failure."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     for index, line in enumerate(lines):
-        if line.startswith("CMake Error"):  # its words come below
+        if line.startswith("CMake Error"):  # the explanation is on the next line
             return " ".join(lines[index : index + 2])
     told = [line for line in lines if "error:" in line.lower()]
-    return told[0] if told else (lines or ["it says nothing"])[-1]
+    return told[0] if told else (lines or ["it printed nothing"])[-1]
 
 
 def _demand(found: Description, accelerator: Accelerator, log: Path) -> None:
@@ -212,5 +212,5 @@ def _demand(found: Description, accelerator: Accelerator, log: Path) -> None:
     what = found.problem or f"it sees only {', '.join(d['name'] for d in found.devices)}"
     raise AcceleratorError(
         f"the llama.cpp built for {accelerator.name} does not work here: {what}",
-        f"{log} has the build's output; the llama.cpp that worked is still used",
+        f"{log} has the build's output; the previous llama.cpp is still used",
     )

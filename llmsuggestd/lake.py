@@ -1,7 +1,7 @@
-"""Lake projects: the `require` that lets one import the Lean package.
+"""Lake projects: edits the `require` with which a project imports the Lean package.
 
-A lakefile belongs to its author. An entry is put at its end or taken out again, or the path in the
-entry that is there is changed; every other byte stays. Lake does not mind the order of entries.
+A lakefile belongs to its author. We append an entry, remove it, or change the path in an existing
+one, and keep every other byte. The order of entries does not matter to Lake.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from llmsuggestd.files import explained, rewrite
 NAME = "llmsuggest"
 """The Lean package's name."""
 MODULE = "LlmSuggest"
-"""What a Lean file imports."""
+"""The module that a Lean file imports."""
 UPDATE = f"lake update --keep-toolchain {NAME}"
-"""Tells Lake of the package. Without the option, Lake writes the Lean version in the package's
-`lean-toolchain` into the project's, if it is newer."""
+"""The command that makes Lake read the new entry. Without the option, Lake copies the Lean version
+from the package's `lean-toolchain` into the project's, if it is newer."""
 LOCAL = "of this machine only"
-"""What is written behind a path that others do not have."""
+"""The comment after a path that exists on this machine only."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What there is to do to a lakefile or a manifest."""
+    """A planned edit of a lakefile or a manifest."""
 
     file: Path
     action: Literal["add", "update", "remove", "none"]
     entry: str
-    """The `require` that is added, changed or taken out, without the line's end."""
+    """The `require` that is added, changed or removed, without its line end."""
     content: bytes
-    """The whole file afterwards."""
+    """The content of the whole file after the edit."""
 
     def write(self) -> None:
-        """Put it into the file. Raises InputError, with the file as it was."""
+        """Make the edit. Raises InputError, with the file unchanged."""
         if self.action == "none":
             return
         try:
@@ -57,7 +57,7 @@ class Change:
 
 
 Span = tuple[int, int]
-"""Where a part of a text begins and ends."""
+"""The start and end offsets of a part of a text."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Entry:
     path: str
     """The package's folder as Lake reads it, perhaps relative."""
     path_at: Span
-    """The string that says so, with its quotes."""
+    """The string literal with the path, including its quotes."""
     lines: Span | None
-    """The lines that are the entry and nothing else; None: it cannot be taken out by lines."""
+    """The lines that hold only the entry; None if it shares lines with something else."""
 
 
 def toml_entry(package: Path) -> str:
@@ -85,11 +85,10 @@ def lean_entry(package: Path) -> str:
 
 
 def plan_require(project: Path, package: Path) -> Change:
-    """How a Lake project comes to require the package in the folder `package`.
+    """Plan the edit that makes a Lake project require the package in the folder `package`.
 
-    A path that is not absolute is one below the project. Raises InputError if `project` is no Lake
-    project, or its lakefile cannot be read, or has an entry for the package that nobody but its
-    author should change.
+    A relative path starts at the project. Raises InputError if `project` is not a Lake project, or
+    if its lakefile cannot be read or has an entry that only its author should change.
     """
     file, text, found = _find(project)
     wanted = (project / package).resolve()
@@ -112,16 +111,16 @@ def plan_require(project: Path, package: Path) -> Change:
 
 
 def plan_removal(project: Path) -> list[Change]:
-    """How a Lake project comes to require the package no more: its lakefile, then its manifest.
+    """Plan the edits that remove the package from a Lake project: its lakefile, then its manifest.
 
-    Raises InputError if `project` is no Lake project, or one of the files cannot be read, or has an
-    entry for the package that nobody but its author should change.
+    Raises InputError if `project` is not a Lake project, or if one of the files cannot be read or
+    has an entry that only its author should change.
     """
     file, text, found = _find(project)
     if found is None:
         changes = [Change(file, "none", "", text.encode())]
     elif found.lines is None:
-        raise _by_hand(file, f"requires {NAME} in a form that cannot be taken out")
+        raise _by_hand(file, f"requires {NAME} in a form that cannot be removed")
     else:
         entry = text[slice(*found.lines)].strip()
         changes = [Change(file, "remove", entry, _cut(text, found.lines).encode())]
@@ -173,7 +172,7 @@ def _lakefile(project: Path) -> Path:
     if len(found) == 2:
         raise InputError(
             f"{project} has a lakefile.toml and a lakefile.lean",
-            "Lake reads lakefile.lean only: remove the other one, and run this again",
+            "Lake reads only lakefile.lean: remove the other one, and run this again",
         )
     if found:
         return found[0]
@@ -182,8 +181,8 @@ def _lakefile(project: Path) -> Path:
             hint = f"the project's folder is above it: give {parent}"
             break
     else:
-        hint = "give the folder of one; `lake init` makes one"
-    raise InputError(f"{project} is no Lake project: it has no lakefile", hint)
+        hint = "give a Lake project's folder; `lake init` creates one"
+    raise InputError(f"{project} is not a Lake project: it has no lakefile", hint)
 
 
 def _read(file: Path) -> str:
@@ -198,7 +197,7 @@ def _read(file: Path) -> str:
 
 
 def _appended(file: Path, text: str, entry: str) -> Change:
-    """The entry as the last paragraph of the file, its lines ending as the others do."""
+    """The edit that appends an entry as the last paragraph, with the file's own line ends."""
     newline = "\r\n" if "\r\n" in text else "\n"
     gap = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + gap + entry.replace("\n", newline) + newline
@@ -206,7 +205,7 @@ def _appended(file: Path, text: str, entry: str) -> Change:
 
 
 def _cut(text: str, lines: Span) -> str:
-    """A text without these lines, nor the empty line before them if what follows needs none."""
+    """A text without these lines, and without the blank line before them if it is now redundant."""
     before, after = text[: lines[0]], text[lines[1] :]
     if not after.strip() or after.lstrip(" \t").startswith(("\n", "\r\n")):
         before = re.sub(r"(?<=\n)[ \t]*\r?\n\Z", "", before)
@@ -214,10 +213,10 @@ def _cut(text: str, lines: Span) -> str:
 
 
 def _by_hand(file: Path, why: str) -> InputError:
-    """The error for an entry that is left alone."""
+    """The error for an entry that only its author should change."""
     return InputError(
         f"{file} {why}",
-        f"take its `require` of {NAME} out by hand; `llmsuggestd lean add` adds one",
+        f"remove its `require` of {NAME} by hand; `llmsuggestd lean add` adds a new one",
     )
 
 
@@ -228,7 +227,7 @@ def _find_toml(file: Path, text: str) -> Entry | None:
     data = _parse_toml(file, text)
     required = data.get("require", [])
     if not isinstance(required, list) or not all(isinstance(item, dict) for item in required):
-        raise InputError(f"{file}: `require` is no list of tables", "write it as `[[require]]`")
+        raise InputError(f"{file}: `require` is not a list of tables", "write it as `[[require]]`")
     ours = [index for index, item in enumerate(required) if item.get("name") == NAME]
     if not ours:
         return None
@@ -245,7 +244,7 @@ def _find_toml(file: Path, text: str) -> Entry | None:
 
 
 def _toml_path(text: str, data: dict[str, Any], index: int) -> Span | None:
-    """Where the `path` of a `require` stands: of all places that may be it, the parser tells."""
+    """Where the `path` of a `require` is. Of all candidates, the parser confirms the right one."""
     expected = copy.deepcopy(data)
     expected["require"][index]["path"] = "?"
     for match in re.finditer(r"""\bpath\b["']?\s*=\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", text):
@@ -256,7 +255,7 @@ def _toml_path(text: str, data: dict[str, Any], index: int) -> Span | None:
 
 
 def _toml_lines(text: str, data: dict[str, Any], index: int) -> Span | None:
-    """The lines of a `[[require]]`: without them, the parser reads all the rest as before."""
+    """The lines of a `[[require]]`. Without them, the parser reads the rest unchanged."""
     expected = copy.deepcopy(data)
     del expected["require"][index]
     if not expected["require"]:
@@ -266,20 +265,20 @@ def _toml_lines(text: str, data: dict[str, Any], index: int) -> Span | None:
             end = header.end() + line.end()
             if _loads(text[: header.start()] + text[end:]) == expected:
                 return header.start(), end
-            # where another table begins, and not one of its own
+            # another table begins, not a subtable of this entry
             if re.match(r"""\s*\[(?!\s*["']?require["']?\s*\.)""", text[end:]):
                 break
     return None
 
 
 def _check_appended(change: Change, text: str, package: Path) -> None:
-    """Raise InputError unless a lakefile.toml has one entry more, as TOML reads it."""
+    """Raise InputError unless TOML reads the edited lakefile as the old one plus one entry."""
     data = tomllib.loads(text)
     new = tomllib.loads(change.entry)["require"]
     if _loads(change.content.decode()) != {**data, "require": [*data.get("require", []), *new]}:
         raise InputError(
-            f"{change.file} has its `require` in a form that cannot be added to",
-            f"write each as `[[require]]`, or add {{name = {NAME!r}, "
+            f"{change.file} has its `require` in a form that cannot be extended",
+            f"write each entry as `[[require]]`, or add {{name = {NAME!r}, "
             f"path = {package.as_posix()!r}}} to the list",
         )
 
@@ -296,7 +295,7 @@ def _parse_toml(file: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(
-            f"{file} is not TOML: {error}", "mend it, and run this again; nothing was changed"
+            f"{file} is not TOML: {error}", "correct it, and run this again; nothing was changed"
         ) from error
 
 
@@ -338,7 +337,7 @@ def _find_lean(file: Path, text: str) -> Entry | None:
 
 
 def _lean_lines(text: str, start: int, end: int) -> Span | None:
-    """The lines of a command, if nothing but a comment behind it shares them with it."""
+    """The lines of a command, if they hold nothing else except a comment after it."""
     first = text.rfind("\n", 0, start) + 1
     rest = re.compile(r"[ \t]*(?:--[^\n]*?)?\r?(?:\n|\Z)").match(text, end)
     documented = text[:first].rstrip().endswith("-/")
@@ -348,14 +347,14 @@ def _lean_lines(text: str, start: int, end: int) -> Span | None:
 
 
 def _names_ours(words: list[str]) -> bool:
-    """Whether the name behind `require` is the package's, of whatever scope."""
+    """Whether the name after `require` is the package's, with any scope."""
     if words[1:2] == ["/"]:
         return words[2:3] != [] and words[2] in _NAMES
     return words[:1] != [] and words[0] in _NAMES and words[1:2] != ["."]
 
 
 def _lean_tokens(file: Path, text: str) -> Iterator[Span]:
-    """Where the words, strings and signs of a Lean text are, without comments and whitespace."""
+    """The positions of a Lean text's words, strings and symbols, without comments or whitespace."""
     at = 0
     while match := _LEAN_TOKEN.match(text, at):
         at = match.end()
@@ -366,13 +365,13 @@ def _lean_tokens(file: Path, text: str) -> Iterator[Span]:
 
 
 def _comment_end(file: Path, text: str, at: int) -> int:
-    """Where a comment ends whose inside starts here; comments nest."""
+    """The end of the comment whose text starts at `at`. Comments nest."""
     depth = 1
     for edge in _COMMENT_EDGE.finditer(text, at):
         depth += 1 if edge.group() == "/-" else -1
         if depth == 0:
             return edge.end()
-    raise InputError(f"{file} has a comment without an end", "end it, and run this again")
+    raise InputError(f"{file} has a comment that is not closed", "close it, and run this again")
 
 
 def _lean_string(package: Path) -> str:
@@ -383,7 +382,7 @@ def _lean_string(package: Path) -> str:
 
 
 def _without_manifest(file: Path, text: str) -> Change:
-    """The manifest without the package, as far as the project itself requires it by a path."""
+    """The edit that removes the package from the manifest, if the project requires it by path."""
     try:
         data = json.loads(text)
         packages = list(data["packages"])
@@ -394,7 +393,7 @@ def _without_manifest(file: Path, text: str) -> Change:
         ]
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{file} is no manifest of Lake's", "remove it; `lake update` makes it anew"
+            f"{file} is not a Lake manifest", "remove it; `lake update` creates a new one"
         ) from error
     if not ours:
         return Change(file, "none", "", text.encode())
@@ -406,13 +405,13 @@ def _without_manifest(file: Path, text: str) -> Change:
             if json.loads(after) == {**data, "packages": packages}:
                 return Change(file, "remove", text[start:end].strip(" \n,"), after.encode())
     raise InputError(
-        f"{file} has {NAME} in a form that cannot be taken out",
-        "remove the file; `lake update` makes it anew",
+        f"{file} has {NAME} in a form that cannot be removed",
+        "remove the file; `lake update` creates a new one",
     )
 
 
 def _json_elements(text: str, index: int) -> Iterator[Span]:
-    """Where an element of the list `packages` may stand, with one of the commas beside it."""
+    """The possible positions of an element of the list `packages`, with one adjacent comma."""
     decoder = json.JSONDecoder()
     for opening in re.finditer(r'"packages"\s*:\s*\[\s*', text):
         ends, at = [opening.end()], opening.end()

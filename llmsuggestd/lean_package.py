@@ -1,10 +1,10 @@
-"""The Lean package on this machine: where Lake finds it, and which projects require it.
+"""The user's copy of the Lean package, and the projects that require it.
 
-Lake projects name the package by its path, and Lake compiles it where it lies. So each user has a
-copy among their data: its path is the same whatever Python, environment or Debian package
-llmsuggestd itself is in, and survives an upgrade. That renews the files that differ and leaves
-`.lake`, in which Lake finds out by itself what to compile again. A project whose lakefile is shared
-can have a copy of its own instead.
+Lake projects name the package by its path, and Lake compiles it in place. So each user has a copy
+in their data directory. Its path does not depend on the Python, environment or Debian package that
+llmsuggestd is installed in, and stays the same after an upgrade. An upgrade rewrites the files that
+differ and keeps `.lake`, where Lake finds out what to compile again. A project with a shared
+lakefile can have its own copy instead.
 """
 
 from __future__ import annotations
@@ -24,25 +24,24 @@ from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 
 OLDEST_LEAN: Final = (4, 27, 0)
-"""The first Lean that can compile the package. Its files are modules, which Lean reads without an
-experimental option since 4.27.0 (lean4#11637), and they take parts of strings as slices, which the
-functions of `String` give since then (lean4#11180)."""
+"""The first Lean version that can compile the package. Its files are modules, which need no
+experimental option since 4.27.0 (lean4#11637), and use the string slices that the functions of
+`String` return since then (lean4#11180)."""
 
 OLDEST_NIGHTLY: Final = "2025-12-01"
-"""No nightly before this day has what 4.27.0 brought."""
-
+"""The first nightly that can have the features of 4.27.0."""
 
 COPY: Final = Path(lake.NAME)
-"""Where a project has its own copy, relative to it."""
+"""The folder of a project's own copy, relative to the project."""
 
 
 def folder(paths: Paths) -> Path:
-    """Where Lake finds the package."""
+    """The folder of the user's copy."""
     return paths.data / "lean"
 
 
 def is_current(paths: Paths) -> bool:
-    """Whether the package is in its folder as this version ships it."""
+    """Whether the user's copy is the package as this version ships it."""
     there = folder(paths)
     with contextlib.suppress(OSError):
         return not _left_over(there) and not list(_differing(there))
@@ -50,7 +49,7 @@ def is_current(paths: Paths) -> bool:
 
 
 def place(paths: Paths) -> Path:
-    """Put the package into its folder, and return that; what Lake has built there stays.
+    """Write the user's copy, and return its folder. Lake's build results there are kept.
 
     Raises ConfigError if it cannot be written.
     """
@@ -64,25 +63,25 @@ def place(paths: Paths) -> Path:
 
 
 def copy_into(project: Path) -> None:
-    """Put a copy of the package into a project, as `COPY`, or renew the one that is there.
+    """Write or renew a project's own copy of the package, in the folder `COPY`.
 
-    Raises ConfigError if it cannot be written, InputError if something else is in its place.
+    Raises ConfigError if it cannot be written, InputError if that folder holds something else.
     """
     there = project / COPY
     if there.exists() and lake.package_version(there) is None:
-        raise InputError(f"{there} is no copy of the Lean package", "move it away, or rename it")
+        raise InputError(f"{there} is not a copy of the Lean package", "move or rename it")
     _renew(there)
     with contextlib.suppress(OSError):
         (there / ".gitignore").write_text("/.lake\n", encoding="utf-8")
 
 
 def has_copy(project: Path) -> bool:
-    """Whether a project requires a copy of its own."""
+    """Whether a project requires its own copy."""
     return lake.required_path(project) == (project / COPY).resolve()
 
 
 def _renew(there: Path) -> None:
-    """Write the files that differ; the others stay untouched, so that Lake sees no change."""
+    """Write the files that differ. The others stay untouched, so that Lake sees no change."""
     try:
         for name, content in _differing(there):
             (there / name).parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +91,7 @@ def _renew(there: Path) -> None:
 
 
 def _differing(there: Path) -> Iterator[tuple[Path, bytes]]:
-    """The package's files that a folder lacks or has otherwise, and what belongs into them."""
+    """The package's files that are missing in a folder or differ there, with their content."""
     for name in _shipped():
         content, target = (resource("lean") / name).read_bytes(), there / name
         if not target.is_file() or target.read_bytes() != content:
@@ -112,7 +111,7 @@ def _shipped() -> list[Path]:
 
 
 def _left_over(there: Path) -> list[Path]:
-    """Lean files of another version in the package's folder, which an import would still find."""
+    """Lean files of another version in a copy. Imports would still find them."""
     known = {there / name for name in _shipped()}
     found = there.rglob("*.lean")
     return [f for f in found if f not in known and ".lake" not in f.relative_to(there).parts]
@@ -122,7 +121,7 @@ def _left_over(there: Path) -> list[Path]:
 
 
 def toolchain(project: Path) -> str | None:
-    """What a project's `lean-toolchain` says, or that of a folder above it, as elan looks it up."""
+    """The content of a project's `lean-toolchain`, or the nearest one above, as elan finds it."""
     project = project.resolve()
     for directory in (project, *project.parents):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -131,19 +130,16 @@ def toolchain(project: Path) -> str | None:
 
 
 def too_old(project: Path) -> str:
-    """What is the matter where a project's Lean is too old for the package; empty if it is not."""
+    """The warning if a project's Lean is too old for the package; empty if it is not."""
     name = toolchain(project)
     if name is None or not is_too_old(name):
         return ""
     oldest = ".".join(map(str, OLDEST_LEAN))
-    return (
-        f"this project's Lean, {name}, cannot compile the package, which needs {oldest} or newer: "
-        "older ones do not read its modules"
-    )
+    return f"this project's Lean, {name}, cannot compile the package, which needs {oldest} or newer"
 
 
 def is_too_old(toolchain: str) -> bool:
-    """Whether a Lean certainly is older than the package needs; of names of one's own: no."""
+    """Whether a toolchain is surely too old for the package. Custom names count as new enough."""
     if version := re.search(r"(?:^|:)v?(\d+)\.(\d+)\.(\d+)(?:-|$)", toolchain):
         return tuple(map(int, version.groups())) < OLDEST_LEAN
     if nightly := re.search(r"nightly-(\d{4}-\d\d-\d\d)", toolchain):
@@ -155,29 +151,29 @@ def is_too_old(toolchain: str) -> bool:
 
 
 def record_file(paths: Paths) -> Path:
-    """Where the projects are noted that have come to require the package."""
+    """The file that lists the projects that require the package."""
     return paths.data / "lean-projects.json"
 
 
 def projects(paths: Paths) -> list[Path]:
-    """The projects that `lean add` has given a path of this machine, and that still have it."""
+    """The projects to which `lean add` gave this machine's path, and that still have it."""
     return [p for p in _noted(paths) if lake.required_path(p) is not None and not has_copy(p)]
 
 
 def note_project(paths: Paths, project: Path) -> None:
-    """Note that a project requires the package, for `uninstall` and `doctor` to name it."""
+    """Record that a project requires the package. `uninstall` and `doctor` name it."""
     _note(paths, [*projects(paths), project.resolve()])
 
 
 def forget_project(paths: Paths, project: Path) -> None:
-    """Note that a project no longer requires the package."""
+    """Record that a project no longer requires the package."""
     if record_file(paths).exists():
         _note(paths, [known for known in projects(paths) if known != project.resolve()])
 
 
 def _note(paths: Paths, projects: Iterable[Path]) -> None:
     names = sorted({str(project) for project in projects})
-    with contextlib.suppress(OSError):  # of a full disk: the project itself is as it should be
+    with contextlib.suppress(OSError):  # a full disk: the project itself was edited correctly
         if names:
             write_atomically(
                 record_file(paths), msgspec.json.format(msgspec.json.encode(names)) + b"\n"

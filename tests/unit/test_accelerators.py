@@ -106,7 +106,7 @@ def test_an_amd_gpu(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_what_is_not_there_is_not_built(machine: Machine) -> None:
-    with pytest.raises(AcceleratorError, match="no device for cuda is seen here") as error:
+    with pytest.raises(AcceleratorError, match="no device for cuda was found") as error:
         accelerators.check_possible(accelerators.find("cuda"), named=True)
     assert "--accelerator cpu" in error.value.hint
 

@@ -274,11 +274,11 @@ def test_a_relative_path_is_as_good(tmp_path: Path) -> None:
     [
         ("lakefile.toml", 'name = "demo', "is not TOML"),
         ("lakefile.toml", "require = 1", "no list of tables"),
-        ("lakefile.toml", "require = [{name = 'a', git = 'b'}]", "cannot be added to"),
+        ("lakefile.toml", "require = [{name = 'a', git = 'b'}]", "cannot be extended"),
         ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\ngit = 'x'", "another source"),
         ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\n" * 2, "more than once"),
         ("lakefile.toml", "[[require]]\nname='llmsuggest'\npath='''/x'''", "cannot be changed"),
-        ("lakefile.lean", "/- without an end", "comment without an end"),
+        ("lakefile.lean", "/- without an end", "comment that is not closed"),
         ("lakefile.lean", 'require llmsuggest from git "x"', "another source"),
         ("lakefile.lean", 'require llmsuggest from "a" / "b"', "another source"),
         ("lakefile.lean", 'require "me" / llmsuggest @ git "main"', "another source"),
