@@ -1,4 +1,4 @@
-"""What `doctor` looks at: every part that must work for suggestions to appear in an editor."""
+"""Checks every part that must work for suggestions to appear in an editor, for `doctor`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Level = Literal["ok", "warning", "failed"]
 
 
 class Finding(NamedTuple):
-    """What is the case with one part."""
+    """The result of checking one part."""
 
     part: str
     level: Level
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
 
 def examine(paths: Paths) -> Iterator[Finding]:
-    """Look at each part in turn. Starts nothing and changes nothing."""
+    """Check each part in turn. Starts nothing and changes nothing."""
     yield _python()
     yield from _files(paths)
     yield from _variables(paths)
@@ -71,7 +71,7 @@ def _python() -> Finding:
 
 
 def _files(paths: Paths) -> Iterator[Finding]:
-    """Folders and files of ours that are closed to us."""
+    """Our own folders and files that cannot be used."""
     try:
         check_ours(paths)
     except LlmsuggestdError as error:
@@ -79,7 +79,7 @@ def _files(paths: Paths) -> Iterator[Finding]:
 
 
 def _variables(paths: Paths) -> Iterator[Finding]:
-    """The variables of this shell that are obeyed, or that somebody may expect to be."""
+    """This shell's variables that are obeyed, and those that a user may expect to be."""
     by_service = service.registered() is not None
     here = environment.obeyed()
     for row in environment.TABLE:
@@ -92,16 +92,16 @@ def _variables(paths: Paths) -> Iterator[Finding]:
     if here:
         values = " ".join(f"{name}={value}" for name, value in here.items())
         yield Finding("variables", "ok", f"obeyed: {values}")
-    with contextlib.suppress(LlmsuggestdError):  # no daemon: another part says so
+    with contextlib.suppress(LlmsuggestdError):  # no daemon: `_daemon` reports that
         status = Client(paths).request("GET", "/v1/status", timeout=5)
-        there = status.get("environment", here)  # an older one does not say
+        there = status.get("environment", here)  # missing in an older daemon's status
         yield from _differing(here, there, by_service=by_service)
 
 
 def _differing(
     here: dict[str, str], there: dict[str, str], *, by_service: bool
 ) -> Iterator[Finding]:
-    """What the daemon has otherwise than this shell, and would get from it."""
+    """The variables whose value in the daemon differs from this shell, and would come from it."""
     reach = Reach.SERVICE if by_service else Reach.DAEMON
     renew = "`llmsuggestd install`" if by_service else "`llmsuggestd restart`"
     for name in sorted({*here, *there}):
@@ -153,30 +153,32 @@ def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:
     crashed = crashes.recall(paths)
     again = f"to try again, remove {paths.engine_memory}"
     if "own" in crashed:
-        yield Finding("kernels", "warning", "ours crashed here: llama.cpp's are used", again)
+        yield Finding(
+            "kernels", "warning", "our own crashed on this machine; using llama.cpp's", again
+        )
     elif found.no_own_kernels:
         yield Finding("kernels", "ok", f"llama.cpp's ({found.no_own_kernels})")
     else:
-        yield Finding("kernels", "ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")
+        yield Finding("kernels", "ok", "our own for Q4_K, Q5_K and Q6_K, llama.cpp's for others")
     if "repacked" in crashed:
         yield Finding(
             "kernels",
             "warning",
-            "llama.cpp's fastest (extra buffer types) crashed here, and are left out",
+            "llama.cpp's repacked kernels crashed on this machine, and are not used",
             again,
         )
 
 
 def _no_gpu(cpu: str) -> Finding:
-    """A model that is slow because nobody said that it could be fast is a common complaint."""
+    """The finding if llama.cpp sees no GPU. Says so if the machine has one."""
     best = accelerators.best()
     if best.name == "cpu":
         return Finding("device", "ok", f"CPU only: {cpu}")
     return Finding(
         "device",
         "warning",
-        f"{best.device} is here, and llama.cpp uses the CPU only",
-        f"`llmsuggestd install --accelerator {best.name}` builds it anew ({best.duration})",
+        f"this machine has {best.device}, but llama.cpp uses only the CPU",
+        f"`llmsuggestd install --accelerator {best.name}` builds it for that ({best.duration})",
     )
 
 
@@ -188,7 +190,7 @@ def _settings(paths: Paths) -> Iterator[Finding]:
         yield Finding("settings", "failed", error.message, error.hint)
         return
     file = paths.config_file
-    source = str(file) if file.exists() else f"defaults, since there is no {file}"
+    source = str(file) if file.exists() else f"defaults ({file} does not exist)"
     yield Finding("settings", "ok", f"{source}; model {config.model}, port {config.port}")
     yield _model(paths, config.model)
 
@@ -249,12 +251,12 @@ def _tactic(paths: Paths) -> Finding:
 
 
 def _unreached(paths: Paths, error: LlmsuggestdError) -> Finding:
-    """What it means that nothing listens where the tactic looks."""
+    """The finding if nothing listens where the tactic looks."""
     if holder(paths.lock_file) is None:
         return Finding("socket", "failed", error.message, error.hint)
-    message = f"a daemon runs, but curl does not reach it: {error.message}"
+    message = f"a daemon runs, but curl cannot reach it: {error.message}"
     if "snap" in Path(tactic.find_curl()).resolve().parts:
-        remedy = "install curl from the distribution: one from a snap may not use the socket"
+        remedy = "install the distribution's curl: a snap's curl is not allowed to use the socket"
         return Finding("socket", "failed", message, remedy)
     return Finding("socket", "failed", message, "`llmsuggestd restart`")
 
@@ -264,14 +266,14 @@ def _socket(status: dict[str, Any]) -> Finding:
         return Finding(
             "socket",
             "warning",
-            f"the daemon is of version {status['version']}, this is {__version__}",
+            f"the daemon's version is {status['version']}, but this is {__version__}",
             "`llmsuggestd install` finishes an upgrade",
         )
     return Finding("socket", "ok", f"{status['socket'] or status['url']}, pid {status['pid']}")
 
 
 def _engine(paths: Paths, status: dict[str, Any], *, sees_gpu: bool) -> Finding:
-    """What the engine that has just answered runs on."""
+    """The device of the engine that has just answered."""
     message = f"{status['model']['id']} runs on {status['device']}, {status['threads']} threads"
     if sees_gpu and status["device"] == "CPU" and load_config(paths).gpu != "off":
         remedy = "`llmsuggestd restart` tries the GPU again, `llmsuggestd logs` says what failed"
@@ -285,22 +287,25 @@ def _lean() -> Finding:
     lean = shutil.which("lean") or shutil.which("lean", path=str(elan_bin))
     if lean is None:
         return Finding(
-            "lean", "warning", "there is no `lean`", "install elan: https://lean-lang.org/install"
+            "lean",
+            "warning",
+            "Lean is not installed",
+            "install elan: https://lean-lang.org/install",
         )
     words = _first_line(lean, "--version")
     if not words.startswith("Lean"):
         return Finding("lean", "warning", f"{lean} does not run", "try `elan default stable`")
-    return Finding("lean", "ok", f"{words.split(',')[0]} (the package is made for {wanted})")
+    return Finding("lean", "ok", f"{words.split(',')[0]} (the package is built with {wanted})")
 
 
 def _package(paths: Paths) -> Finding:
     folder = lean_package.folder(paths)
     if not folder.exists():
-        message, remedy = f"it is not in {folder} yet", "`llmsuggestd install` puts it there"
+        message, remedy = f"{folder} does not exist yet", "`llmsuggestd install` makes it"
     elif not lean_package.is_current(paths):
         version = lake.package_version(folder)
-        which = "damaged" if version == __version__ else f"of version {version or 'unknown'}"
-        message = f"{folder} is {which}, this is {__version__}"
+        which = "is damaged" if version == __version__ else f"has version {version or 'unknown'}"
+        message = f"{folder} {which}; this is {__version__}"
         remedy = "`llmsuggestd install` renews it"
     else:
         return Finding("package", "ok", f"{folder}, version {__version__}")
@@ -308,9 +313,9 @@ def _package(paths: Paths) -> Finding:
 
 
 def _projects(paths: Paths) -> Iterator[Finding]:
-    """The Lake projects that are known to require the package, and the one in this folder."""
+    """The known Lake projects that require the package, and the one in the current folder."""
     known = lean_package.projects(paths)
-    with contextlib.suppress(OSError):  # the current folder is gone
+    with contextlib.suppress(OSError):  # the current folder was removed
         here = Path.cwd()
         around = (d for d in (here, *here.parents) if lake.required_path(d) is not None)
         known = [*itertools.islice(around, 1), *known]
@@ -324,11 +329,11 @@ def _project(paths: Paths, project: Path) -> Finding:
     assert package is not None
     version = lake.package_version(package)
     if version is None:
-        message = f"{project} requires the package in {package}, where it is not"
-        return Finding(part, "warning", message, f"{add} mends it")
+        message = f"{project} requires the package in {package}, but it is not there"
+        return Finding(part, "warning", message, f"{add} repairs it")
     if version != __version__ and package != lean_package.folder(paths).resolve():
-        message = f"{project} requires the package in {package}, which is of version {version}"
-        return Finding(part, "warning", f"{message}, not {__version__}", f"{add} mends it")
+        message = f"{project} requires the package in {package}, whose version is {version}"
+        return Finding(part, "warning", f"{message}, not {__version__}", f"{add} repairs it")
     if warning := lean_package.too_old(project):
         remedy = "write a newer version into its lean-toolchain"
         return Finding(part, "warning", f"{project}: {warning}", remedy)
@@ -347,15 +352,15 @@ def _service() -> Finding:
         return Finding(
             "service",
             "warning",
-            f"{manager.file} is not of this installation",
+            f"{manager.file} belongs to another installation",
             "`llmsuggestd install` renews it",
         )
     if missing := [file for file in manager.files() if not file.exists()]:
         return Finding(
             "service",
             "warning",
-            f"{manager.manager} does not start it at login: {missing[0]} is not there",
-            "unless you want it so: `systemctl --user enable llmsuggestd`",
+            f"{manager.manager} does not start it at login: {missing[0]} is missing",
+            "if you want it started: `systemctl --user enable llmsuggestd`",
         )
     return Finding("service", "ok", f"{manager.manager}, {manager.file}")
 
@@ -369,7 +374,7 @@ def _first_line(*command: str) -> str:
             errors="replace",
             timeout=20,
             check=False,
-            cwd=sys.prefix,  # in a project, elan would fetch the Lean that it names
+            cwd=sys.prefix,  # in a project, elan would download the Lean version that it names
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

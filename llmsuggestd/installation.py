@@ -1,9 +1,9 @@
-"""Installing and uninstalling: which files and directories there are.
+"""Installs and uninstalls: the files, directories and service of a user.
 
-Both are safe to repeat. `install` notes what it has made in `install.json`, so that a later one,
-of another version or in another place, can take back what is no longer used, and `uninstall`
-removes exactly that and what the daemon has written. A directory goes only if `install` has made
-it, or it is ours, and it is empty: on macOS, settings, data and state share one.
+Both can be repeated safely. `install` records what it makes in `install.json`. From that record, a
+later install of another version or in another environment removes what is no longer used, and
+`uninstall` removes exactly what `install` and the daemon have made. A directory is removed only if
+it is empty and `install` made it or it is ours: on macOS, settings, data and state share one.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from llmsuggestd.service import Service, ServiceError
 from llmsuggestd.version import __version__
 
 TRAY_TIMEOUT: Final = 5.0
-"""Seconds in which a tray must end."""
+"""Timeout for the tray to end, in seconds."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that `install` does."""
+    """A step of `install`."""
 
     what: str
-    """For people, in the imperative."""
+    """The step's description for users, in the imperative."""
     paths: tuple[Path, ...]
-    """The files or directories it makes, changes or removes."""
+    """The files or directories that the step makes, changes or removes."""
     needed: bool
-    """Whether it changes anything."""
+    """Whether the step would change anything."""
     act: Callable[[], object]
 
 
 def plan(paths: Paths) -> tuple[list[Step], str]:
-    """What `install` does, in order; and why no service is registered, if none is."""
+    """The steps of `install`, in order, and the reason if no service is registered."""
     from llmsuggestd.tray import autostart
 
     before = manifest.read(paths)
     manager, reason = service.detect()
     starter = [] if is_shared(paths.models) else [store.starter_path(paths)]
     files = [*starter, manifest.file(paths)]
-    # a manager that is not there may only not be reachable from here: what it was told stays
+    # a missing manager may only be unreachable from here: keep its files
     services = manager.files() if manager else [Path(file) for file in before.service]
     directories = [*paths.directories(), *(file.parent for file in [*files, *services])]
     made = [d for d in _with_parents(directories) if not d.exists()]
@@ -94,11 +94,11 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
         )
         for directory in dict.fromkeys(paths.directories())
     ]
-    # Before the rest, since an install may be cut off, and a later one finds no directory new; but
-    # a service is noted when its manager has taken it, or a later install would not try again.
+    # Recorded first: if this install is interrupted, the next one no longer sees which directories
+    # are new. The service is recorded once it is registered, so that a later install tries again.
     steps.append(
         Step(
-            "note what is installed",
+            "record what is installed",
             (manifest.file(paths),),
             now != before,
             partial(manifest.write, paths, msgspec.structs.replace(now, service=before.service)),
@@ -141,7 +141,7 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     old = running(paths)
     if old is not None and (
         old["version"] != __version__
-        or old["state"] == "failed"  # what it lacked may be here now, and it does not look again
+        or old["state"] == "failed"  # what was missing may be present now; only a restart looks
         or not current
     ):
         why = f" (version {old['version']})" if old["version"] != __version__ else ""
@@ -153,10 +153,10 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
 def accelerate(
     paths: Paths, accelerator: Accelerator, tick: Callable[[float], None]
 ) -> Path | None:
-    """Have engines run a llama.cpp for an accelerator, and restart the daemon if it runs.
+    """Make engines use a llama.cpp for an accelerator, and restart a running daemon.
 
-    For the CPU, the installed llama.cpp serves unless it is broken; otherwise one is built. Returns
-    the build's folder, None for the installed one. Raises AcceleratorError; then nothing changed.
+    For the CPU, that is the installed llama.cpp if it works. Otherwise, one is built. Returns the
+    build's folder, or None for the installed one. Raises AcceleratorError, with nothing changed.
     """
     if accelerator.name == "cpu" and building.describe(None).sees(accelerator):
         build = None
@@ -171,10 +171,10 @@ def accelerate(
 def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     """Remove the service and every file that `install` and the daemon made.
 
-    Returns the paths that are removed, and those that could not be. Settings and models stay,
-    unless `purge`, which empties the directories of both; of a directory that is a link, only the
-    link goes. The daemon must be stopped already. A service's file goes even if its manager does
-    not answer.
+    Returns the removed paths, and those that could not be removed. Settings and models are kept,
+    unless `purge` is set. Of a directory that is a symbolic link, only the link is removed. The
+    service's files are removed even if its manager does not answer. The daemon must be stopped
+    before.
     """
     from llmsuggestd.tray import autostart
 
@@ -197,7 +197,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     placed = store.placed_starter(paths) if purge else None
     there = [path for path in there if path == placed or not _is_of_others(paths, path)]
     for path in there:
-        with contextlib.suppress(OSError):  # what is left is told at the end
+        with contextlib.suppress(OSError):  # reported at the end, in `stuck`
             if path in trees and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -205,14 +205,14 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     stuck = [path for path in dict.fromkeys(there) if _is_there(path)]
     removed = [path for path in dict.fromkeys(there) if path not in stuck]
     ours = [paths.models, *paths.directories(), *map(Path, reversed(known.directories))]
-    # longest first: what is inside goes before what it is in
+    # longest paths first, so that a directory comes after its subdirectories
     for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
         with contextlib.suppress(OSError):  # it does not exist, or holds something of the user's
             directory.rmdir()
             removed.append(directory)
     left = [name for name in known.directories if Path(name).is_dir()]
     if left and (stuck or (paths.models.is_dir() and not purge)):
-        # something is in them; a later `uninstall --purge` shall know that we have made them
+        # they are not empty: a later `uninstall --purge` must know that we made them
         with contextlib.suppress(OSError):
             manifest.write(paths, Manifest(version=__version__, directories=tuple(left)))
             removed = [path for path in removed if path != manifest.file(paths)]
@@ -220,7 +220,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
 
 
 def running(paths: Paths) -> dict[str, Any] | None:
-    """The status of the daemon that runs; None if none does, or it is too busy to say."""
+    """The running daemon's status; None if no daemon runs, or it is too busy to answer."""
     try:
         return Client(paths).status()
     except LlmsuggestdError:
@@ -231,20 +231,20 @@ def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -
     try:
         manager.register([Path(file) for file in before.service])
     except ServiceError as error:
-        error.hint = f"see what {manager.manager} says, and `llmsuggestd install` again"
+        error.hint = f"look at {manager.manager}'s messages, and run `llmsuggestd install` again"
         raise
     manifest.write(paths, now)
 
 
 def _is_of_others(paths: Paths, path: Path) -> bool:
-    """Whether a path is, or is in, a folder for models that is shared; a link to one is ours."""
+    """Whether a path is a shared folder for models, or is in one. A link to one is ours."""
     if not is_shared(paths.models):
         return False
     return paths.models in path.parents or (path == paths.models and not path.is_symlink())
 
 
 def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
-    """Every file that may be of ours, there or not."""
+    """Every file that we may have made, whether it exists or not."""
     kept = [] if purge else [store.starter_path(paths)]
     files = [
         *(Path(file) for file in known.files if Path(file) not in kept),
@@ -263,7 +263,7 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
         paths.socket,
         *_told_socket(paths),
     ]
-    # what a write that was cut off has left, also beside the settings
+    # partial files of interrupted writes, also beside the settings
     cut_off = [
         partial
         for file in [*files, paths.config_file]
@@ -273,7 +273,7 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
 
 
 def _told_socket(paths: Paths) -> list[Path]:
-    """The socket of a daemon that was killed, where it is another than the usual one."""
+    """The socket that a killed daemon has left, if it is not the default one."""
     try:
         socket = Path(Discovery.read(paths).socket or "")
     except (OSError, msgspec.DecodeError):
@@ -282,7 +282,7 @@ def _told_socket(paths: Paths) -> list[Path]:
 
 
 def _end_tray(paths: Paths) -> None:
-    """End the tray, which would lose its files."""
+    """End the tray, whose files are about to be removed."""
     if (pid := holder(paths.tray_lock_file)) is None:
         return
     with contextlib.suppress(OSError):
@@ -293,7 +293,7 @@ def _end_tray(paths: Paths) -> None:
 
 
 def _with_parents(directories: Iterable[Path]) -> list[Path]:
-    """The directories and all that they are in, each once, outermost first."""
+    """The directories and all their parents, each once, outermost first."""
     everything = {parent for d in directories for parent in (d, *d.parents)}
     return sorted(everything, key=lambda directory: len(directory.parts))
 

@@ -1,4 +1,4 @@
-"""`install.json`: what `install` has made, for the next one, `uninstall`, and after an upgrade."""
+"""`install.json`, the record of what `install` has made, for later installs and `uninstall`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from llmsuggestd.paths import Paths
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `install` has made."""
+    """The files and directories that `install` has made."""
 
     version: str = ""
-    """Of the llmsuggestd whose files these are."""
+    """The version of llmsuggestd that made them."""
     python: str = ""
-    """The interpreter that it ran in."""
+    """The interpreter that `install` ran in."""
     files: tuple[str, ...] = ()
     service: tuple[str, ...] = ()
-    """The files for the service manager."""
+    """The service manager's files."""
     directories: tuple[str, ...] = ()
-    """Which were not there before, outermost first."""
+    """The directories that did not exist before, outermost first."""
 
 
 def file(paths: Paths) -> Path:
-    """Where it is."""
+    """The path of `install.json`."""
     return paths.data / "install.json"
 
 
 def read(paths: Paths) -> Manifest:
-    """What was installed before; an empty one if nothing was, or nobody knows."""
+    """The record of the last install; empty if there is none, or it cannot be read."""
     try:
         return msgspec.json.decode(file(paths).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
@@ -38,6 +38,6 @@ def read(paths: Paths) -> Manifest:
 
 
 def write(paths: Paths, manifest: Manifest) -> None:
-    """Note what was installed. Raises OSError."""
+    """Write the record. Raises OSError."""
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     write_atomically(file(paths), data + b"\n", mode=0o600)

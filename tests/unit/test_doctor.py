@@ -19,17 +19,17 @@ CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
 @pytest.mark.parametrize(
     ("missing", "crashed", "expected"),
     [
-        ("", set(), [("ok", "ours, for Q4_K, Q5_K and Q6_K; llama.cpp's for others")]),
+        ("", set(), [("ok", "our own for Q4_K, Q5_K and Q6_K, llama.cpp's for others")]),
         ("ours need x86-64", set(), [("ok", "llama.cpp's (ours need x86-64)")]),
-        ("", {"own"}, [("warning", "ours crashed here: llama.cpp's are used")]),
+        ("", {"own"}, [("warning", "our own crashed on this machine; using llama.cpp's")]),
         (
             "",
             {"own", "repacked"},
             [
-                ("warning", "ours crashed here: llama.cpp's are used"),
+                ("warning", "our own crashed on this machine; using llama.cpp's"),
                 (
                     "warning",
-                    "llama.cpp's fastest (extra buffer types) crashed here, and are left out",
+                    "llama.cpp's repacked kernels crashed on this machine, and are not used",
                 ),
             ],
         ),

@@ -171,7 +171,11 @@ def test_what_lake_has_noted_is_taken_out_too(tmp_path: Path, order: tuple[int, 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "no manifest"), ('{"packages": 1}', "no manifest"), ("[]", "no manifest")],
+    [
+        ("{", "not a Lake manifest"),
+        ('{"packages": 1}', "not a Lake manifest"),
+        ("[]", "not a Lake manifest"),
+    ],
 )
 def test_a_broken_manifest_is_named_before_anything_is_changed(
     tmp_path: Path, text: str, words: str
@@ -273,7 +277,7 @@ def test_a_relative_path_is_as_good(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("lakefile.toml", 'name = "demo', "is not TOML"),
-        ("lakefile.toml", "require = 1", "no list of tables"),
+        ("lakefile.toml", "require = 1", "not a list of tables"),
         ("lakefile.toml", "require = [{name = 'a', git = 'b'}]", "cannot be extended"),
         ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\ngit = 'x'", "another source"),
         ("lakefile.toml", "[[require]]\nname = 'llmsuggest'\n" * 2, "more than once"),
@@ -293,7 +297,7 @@ def test_what_is_left_to_the_author(tmp_path: Path, name: str, text: str, words:
 
 
 def test_folders_that_are_no_project(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no Lake project") as caught:
+    with pytest.raises(InputError, match="not a Lake project") as caught:
         lake.plan_require(tmp_path, PACKAGE)
     assert "lake init" in caught.value.hint
     (tmp_path / "lakefile.toml").write_bytes(b'name = "\xff"')
@@ -304,7 +308,7 @@ def test_folders_that_are_no_project(tmp_path: Path) -> None:
         lake.plan_require(tmp_path, tmp_path)
     inside = tmp_path / "inside"
     inside.mkdir()
-    with pytest.raises(InputError, match="no Lake project") as caught:
+    with pytest.raises(InputError, match="not a Lake project") as caught:
         lake.plan_require(inside, PACKAGE)
     assert f"give {tmp_path}" in caught.value.hint
     (tmp_path / "lakefile.lean").write_text("")

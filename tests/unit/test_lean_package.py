@@ -145,6 +145,6 @@ def test_a_project_with_a_copy_of_its_own(paths: Paths, tmp_path: Path) -> None:
 def test_a_folder_of_the_project_with_that_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "llmsuggest").mkdir()
     (tmp_path / "llmsuggest/notes.txt").touch()
-    with pytest.raises(InputError, match="no copy of the Lean package"):
+    with pytest.raises(InputError, match="not a copy of the Lean package"):
         lean_package.copy_into(tmp_path)
     assert [path.name for path in (tmp_path / "llmsuggest").iterdir()] == ["notes.txt"]

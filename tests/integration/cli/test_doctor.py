@@ -50,7 +50,7 @@ def test_a_socket_that_was_removed(home: Home) -> None:
     home.paths.socket.unlink()
     found = findings(home, "socket", "tactic")[0]
     assert found["level"] == "failed"
-    assert "a daemon runs, but curl does not reach it: nothing listens on" in found["message"]
+    assert "a daemon runs, but curl cannot reach it: nothing listens on" in found["message"]
     threading.Thread(target=daemon.communicate, daemon=True).start()
     follow(home, found["remedy"])
     assert [f["level"] for f in findings(home, "socket", "tactic")] == ["ok"] * 2
@@ -133,7 +133,7 @@ def test_lean_projects(home: Home, tmp_path: Path) -> None:
     lakefile.write_text(lakefile.read_text().replace(str(home.root), "/moved"))
     (found,) = findings(home, "project")
     assert found["level"] == "warning"
-    assert "where it is not" in found["message"]
+    assert "but it is not there" in found["message"]
     follow(home, found["remedy"])
     assert findings(home, "project")[0]["level"] == "ok"
     (project / "lean-toolchain").write_text("leanprover/lean4:v4.9.0")

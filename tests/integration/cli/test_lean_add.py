@@ -70,7 +70,7 @@ def test_no_project_or_a_broken_one(home: Home, tmp_path: Path, text: str | byte
 def test_a_folder_that_is_not_there(home: Home, tmp_path: Path) -> None:
     missing = home.run("lean", "add", str(tmp_path / "missing"))
     assert missing.returncode == 6
-    assert "no Lake project" in missing.stderr
+    assert "not a Lake project" in missing.stderr
 
 
 def test_add_in_a_project_of_an_old_lean(home: Home, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_uninstall_names_the_projects_that_still_require_the_package(
         assert f"    llmsuggestd lean remove '{kept}'\n" in said
         assert str(undone) not in said
     assert list(home.root.iterdir()) == []
-    assert "nothing of it was here" in home.run("uninstall", "--purge").stdout
+    assert "nothing to remove" in home.run("uninstall", "--purge").stdout
     # which works when everything else is gone
     assert home.run("lean", "remove", str(kept)).returncode == 0
     assert (kept / "lakefile.toml").read_text() == LAKEFILES["lakefile.toml"]
