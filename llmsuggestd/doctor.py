@@ -26,6 +26,7 @@ from llmsuggestd.models import gguf, store
 from llmsuggestd.ownership import check_ours
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
+from llmsuggestd.units import threads_text
 from llmsuggestd.version import __version__
 
 Level = Literal["ok", "warning", "failed"]
@@ -89,13 +90,14 @@ def _variables(paths: Paths) -> Iterator[Finding]:
         elif names and by_service and Reach.SERVICE not in row.reach:
             here = {name: value for name, value in here.items() if name not in names}
             yield Finding("variables", "ok", f"{', '.join(names)}: not seen by the service")
-    if here:
-        values = " ".join(f"{name}={value}" for name, value in here.items())
-        yield Finding("variables", "ok", f"obeyed: {values}")
+    there = here
     with contextlib.suppress(LlmsuggestdError):  # no daemon: `_daemon` reports that
         status = Client(paths).request("GET", "/v1/status", timeout=5)
         there = status.get("environment", here)  # missing in an older daemon's status
-        yield from _differing(here, there, by_service=by_service)
+    same = [f"{name}={value}" for name, value in here.items() if there.get(name) == value]
+    if same:
+        yield Finding("variables", "ok", f"obeyed: {' '.join(same)}")
+    yield from _differing(here, there, by_service=by_service)
 
 
 def _differing(
@@ -274,7 +276,9 @@ def _socket(status: dict[str, Any]) -> Finding:
 
 def _engine(paths: Paths, status: dict[str, Any], *, sees_gpu: bool) -> Finding:
     """The device of the engine that has just answered."""
-    message = f"{status['model']['id']} runs on {status['device']}, {status['threads']} threads"
+    message = (
+        f"{status['model']['id']} runs on {status['device']}, {threads_text(status['threads'])}"
+    )
     if sees_gpu and status["device"] == "CPU" and load_config(paths).gpu != "off":
         remedy = "`llmsuggestd restart` tries the GPU again, `llmsuggestd logs` says what failed"
         return Finding("engine", "warning", f"{message}, though llama.cpp sees a GPU", remedy)

@@ -10,6 +10,7 @@ from llmsuggestd import service
 from llmsuggestd.cli import print_json, say
 from llmsuggestd.errors import ModelError
 from llmsuggestd.ownership import our_paths
+from llmsuggestd.units import threads_text
 
 
 @click.command("start")
@@ -40,11 +41,7 @@ def report(status: dict[str, Any], manager: service.Service | None, as_json: boo
             about = status["model"]["description"] if loaded else "still being loaded"
             click.echo(f"  model   {status['model']['id']}: {about}")
             if loaded:
-                click.echo(f"  device  {status['device']}, {_threads(status['threads'])}")
+                click.echo(f"  device  {status['device']}, {threads_text(status['threads'])}")
             click.echo(f"  socket  {status['socket']}")
     if status["state"] == "failed":
         raise ModelError(status["reason"], status["hint"])
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
