@@ -1,6 +1,6 @@
-"""The command line. One module a command; each parses, calls the library, and prints.
+"""The command line. Each command is a module that parses, calls the library, and prints.
 
-Commands are imported only when they are run, so that `llmsuggestd status` starts in a blink
+A command's module is imported only when the command runs, so that `llmsuggestd status` starts fast,
 whatever `llmsuggestd convert` needs.
 """
 
@@ -26,8 +26,8 @@ COMMANDS = {
     "start": ("start", "Start the daemon in the background."),
     "stop": ("stop", "Stop the daemon."),
     "restart": ("restart", "Stop the daemon and start it again."),
-    "status": ("status", "Say whether the daemon runs, and with which model."),
-    "serve": ("serve", "Run the daemon in the foreground (what a service manager runs)."),
+    "status": ("status", "Show whether the daemon runs, and with which model."),
+    "serve": ("serve", "Run the daemon in the foreground, as a service manager does."),
     "logs": ("logs", "Show the daemon's log."),
     "suggest": ("suggest", "Print suggestions for a goal."),
     "models": ("models", "Fetch, list, choose and remove models."),
@@ -64,18 +64,17 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Next-tactic suggestions for Lean 4 from a local language model.
 
-    First `llmsuggestd install`, then `llmsuggestd start`; `llmsuggestd doctor` says what is
-    missing.
+    Begin with `llmsuggestd install`, then `llmsuggestd start`. `llmsuggestd doctor` finds problems.
     """
 
 
 def say(message: str, *, err: bool = False) -> None:
-    """Print a message in which commands are named, so that they run as they stand."""
+    """Print a message whose commands can be run as shown."""
     click.echo(runnable(message), err=err)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as the JSON that `--json` promises: UTF-8, indented, one document."""
+    """Print a value as `--json` promises: one indented JSON document in UTF-8."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 

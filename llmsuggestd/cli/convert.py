@@ -44,20 +44,21 @@ from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
     type=click.Choice(QUANTS, case_sensitive=False),
     default=DEFAULT_QUANT,
     show_default=True,
-    help="How many bits a weight gets, and how they are laid out.",
+    help="The quantisation: bits per weight, and their layout.",
 )
 @click.option("--revision", help="Branch, tag or commit, if CHECKPOINT is a repository.")
 @click.option("--name", help="The model's name in the file.  [default: the checkpoint's]")
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), help="How many quantise.  [default: all cores]"
+    "--threads", type=click.IntRange(1, 1024), help="Threads to use.  [default: all cores]"
 )
 @click.option(
-    "--check", is_flag=True, help="Then compare the file with the checkpoint on sample goals."
+    "--check", is_flag=True, help="Compare the result with the checkpoint on sample goals."
 )
 @click.option(
     "--goals",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The goals for --check: text with blank lines between, or .jsonl.  [default: built in]",
+    help="Goals for --check: a .jsonl file, or text with blank lines between goals.  "
+    "[default: built in]",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -116,7 +117,7 @@ def command(
     if report and report.tokenisation and report.tokenisation.different:
         raise ModelError(
             f"{target}: llama.cpp tokenises {len(report.tokenisation.different)} of"
-            f" {report.tokenisation.texts} goals otherwise than the checkpoint's tokenizer",
+            f" {report.tokenisation.texts} goals differently from the checkpoint's tokenizer",
             "Please report this, with the checkpoint's name.",
         )
 
@@ -149,14 +150,14 @@ def _print_report(report: CheckReport) -> None:
         click.echo("Tokenisation was not checked: the package tokenizers is not installed.")
     else:
         click.echo(
-            f"Tokenised as the checkpoint's tokenizer does: {report.tokenisation.equal} of"
+            f"Tokenised like the checkpoint's tokenizer: {report.tokenisation.equal} of"
             f" {report.tokenisation.texts} goals."
         )
 
 
 @contextlib.contextmanager
 def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
-    """Give a function that takes the weights done and all weights, and draws a bar of them."""
+    """Yield a function that draws a progress bar, given the weights done and the total."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -16,9 +16,9 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Check every part of the installation; each line says what to do where it is not ok.
+    """Check every part of the installation. Each problem comes with its remedy.
 
-    Exits with 1 if something has failed.
+    Exits with 1 if a check has failed.
     """
     from llmsuggestd import doctor
 

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 @click.option(
     "--accelerator",
     type=click.Choice(["auto", *accelerators.NAMES]),
-    help="Build llama.cpp again for this kind of device, which takes minutes; auto takes the best "
-    "that is here. Without it, nothing is built, and what could be is said.",
+    help="Build llama.cpp for this kind of device, which takes minutes; auto chooses the fastest "
+    "of this machine. Without this option, nothing is built.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
 def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     """Set up directories, the starter model and the user service. Safe to repeat.
 
-    Nothing outside your own directories is touched. Nothing is started, but a daemon that runs is
-    restarted if it is of another version, or its model has failed.
+    Changes only your own directories. Does not start the daemon, but restarts a running one if it
+    has another version, or if its model has failed.
     """
     from llmsuggestd import installation
 
@@ -90,16 +90,16 @@ At any time:
 
 
 def _report(step: Step, dry_run: bool) -> None:
-    """Say of each path of a step what has become of it."""
+    """Print a step's result for each of its paths."""
     mark = "·" if not step.needed else "would" if dry_run else "✓"
     for path in step.paths:
         is_there = path.exists() or path.is_symlink()
-        state = "" if step.needed else " (is there)" if is_there else " (not there; left so)"
+        state = "" if step.needed else " (present)" if is_there else " (absent; skipped)"
         click.echo(f"{mark} {step.what}: {path}{state}")
 
 
 def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> dict[str, Any]:
-    """Build llama.cpp for `target`, or say what could be built; what is the case, for JSON."""
+    """Build llama.cpp for `target`, or print what could be built. Returns the result for JSON."""
     from llmsuggestd import installation
 
     def tell(line: str) -> None:
@@ -111,18 +111,18 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
     if target is None and wanted.name == "cpu":
         return result
     if building.describe(builds.chosen(our_paths())).sees(wanted):
-        tell(f"· llama.cpp is built for {wanted.name}: {wanted.device} (is there)")
+        tell(f"· llama.cpp is built for {wanted.name}: {wanted.device} (present)")
         return result
     if target is None:
         tell(
-            f"· {wanted.device} is here, and llama.cpp is not built for it:\n"
+            f"· this machine has {wanted.device}, but llama.cpp is not built for it:\n"
             f"  → `llmsuggestd install --accelerator {wanted.name}` builds it "
             f"({wanted.duration})"
         )
         return result | {"command": f"{program()} install --accelerator {wanted.name}"}
     try:
         accelerators.check_possible(wanted, named=False)
-    except AcceleratorError as error:  # of auto only, which does what it can
+    except AcceleratorError as error:  # only with auto, which does what is possible
         tell(f"· {error.message}\n  → {error.hint}")
         return result
     if dry_run:
@@ -131,8 +131,8 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
         return result | {"command": building.command(wanted)}
     tell(
         f"Building llama.cpp for {wanted.name}, {wanted.device}. This takes {wanted.duration}.\n"
-        "The present llama.cpp is used until the new one has shown that it works.\n"
-        "Press Ctrl-C to give up."
+        "The present llama.cpp is used until the new one has been checked.\n"
+        "Press Ctrl-C to cancel."
     )
     with _clock(quiet) as tick:
         build = installation.accelerate(our_paths(), wanted, tick)
@@ -146,7 +146,7 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
 
 @contextlib.contextmanager
 def _clock(quiet: bool) -> Iterator[Callable[[float], None]]:
-    """Show the time that passes, on a terminal; the block's `tick` takes it in seconds."""
+    """Yield `tick`, which takes the elapsed seconds and shows them on a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True, quiet=quiet)

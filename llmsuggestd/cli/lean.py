@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from llmsuggestd import lake
 
 DIR = click.argument("project", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 
 LOCAL = """\
-Only this machine has that path. Where others use the lakefile or lake-manifest.json too,
-`llmsuggestd lean remove` takes it out of both before you share them, or
-`llmsuggestd lean add --copy` gives the project a copy of the package to share.
+The path exists only on this machine. If you share the lakefile or lake-manifest.json, run
+`llmsuggestd lean remove` before, which removes it from both, or use
+`llmsuggestd lean add --copy`, which gives the project a copy of the package to share.
 """
 
 
@@ -33,7 +33,7 @@ def command() -> None:
 def path() -> None:
     """Print the folder of the Lean package, for a `require` in a lakefile.
 
-    It is the same after an upgrade. The package is put there if it is not there yet.
+    It is the same after an upgrade. If the package is not there yet, this command puts it there.
     """
     from llmsuggestd import lean_package
 
@@ -48,12 +48,12 @@ def path() -> None:
 def add(project: Path, copy: bool, dry_run: bool, as_json: bool) -> None:
     """Let the Lake project in DIR (the current folder) import the Lean package.
 
-    Puts a `require` into its lakefile.toml or lakefile.lean, or mends the path in the one that is
-    there, and leaves everything else as it is. Safe to repeat.
+    Adds a `require` to its lakefile.toml or lakefile.lean, or corrects the path in an existing one,
+    and changes nothing else. Safe to repeat.
 
-    The `require` has a path that only this machine has: `llmsuggestd lean remove` takes it out
-    before you share the lakefile. With --copy, the project gets a copy of the package, llmsuggest/,
-    which can be shared with it; run it again after an upgrade.
+    The path in the `require` exists only on this machine: run `llmsuggestd lean remove` before you
+    share the lakefile. With --copy, the project gets its own copy of the package, in llmsuggest/,
+    which you can share with it. Run the command again after an upgrade.
     """
     from llmsuggestd import lake, lean_package
 
@@ -101,10 +101,10 @@ def add(project: Path, copy: bool, dry_run: bool, as_json: bool) -> None:
 @DRY_RUN
 @JSON
 def remove(project: Path, dry_run: bool, as_json: bool) -> None:
-    """Take the Lean package out of the Lake project in DIR (the current folder) again.
+    """Remove the Lean package from the Lake project in DIR (the current folder).
 
-    Removes the `require` from its lakefile, and from lake-manifest.json what `lake update` has
-    written there of it, and leaves everything else as it is. Safe to repeat.
+    Removes the `require` from its lakefile, and the entry that `lake update` has written from its
+    lake-manifest.json, and changes nothing else. Safe to repeat.
     """
     from llmsuggestd import lake, lean_package
 
@@ -124,19 +124,19 @@ def remove(project: Path, dry_run: bool, as_json: bool) -> None:
     if not changes:
         click.echo(f"· {project} does not require it; nothing was changed")
     if changes and copy.exists():
-        click.echo(f"· the copy of the package is left in {copy}")
+        click.echo(f"· kept the copy of the package in {copy}")
     if importing:
         click.echo(f"· these files still import {lake.MODULE}: {', '.join(importing)}")
 
 
 def _report(did: str, change: lake.Change, dry_run: bool) -> None:
-    """Say what a change does to a file."""
+    """Print what a change does to a file."""
     click.echo(f"{'would' if dry_run else '✓'} {did} {change.file}:\n")
     click.echo("".join(f"    {line}\n" for line in change.entry.splitlines()))
 
 
 def require_lines() -> str:
-    """What a user adds to a project's lakefile.toml."""
+    """The lines that require the package in a project's lakefile.toml."""
     from llmsuggestd import lake, lean_package
 
     return f"{lake.toml_entry(lean_package.folder(our_paths()))}\n"

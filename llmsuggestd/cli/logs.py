@@ -13,17 +13,17 @@ from llmsuggestd.ownership import our_paths
 
 
 @click.command("logs")
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines.")
 @click.option(
     "-n",
     "--lines",
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="How many lines to show.",
+    help="Number of lines to show.",
 )
 def command(follow: bool, lines: int) -> None:
-    """Show the end of the daemon's log, which is the same file with a service and without."""
+    """Show the end of the daemon's log."""
     log_file = our_paths().log_file
     try:
         with log_file.open(encoding="utf-8", errors="replace") as log:
@@ -31,12 +31,12 @@ def command(follow: bool, lines: int) -> None:
                 click.echo(line, nl=False)
             while follow:
                 if log_file.stat().st_size < log.tell():
-                    log.seek(0)  # it was set aside, and begins anew
+                    log.seek(0)  # the log was rotated
                 click.echo(log.read(), nl=False)
                 time.sleep(0.3)
     except FileNotFoundError:
         raise LlmsuggestdError(f"there is no log yet ({log_file})", "`llmsuggestd start`") from None
-    except BrokenPipeError:  # nobody reads what we print any more
+    except BrokenPipeError:  # the reader of our output has ended
         raise
     except OSError as error:
         raise failed(LlmsuggestdError, "cannot read", log_file, error) from error

@@ -36,9 +36,9 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_models(as_json: bool) -> None:
-    """List the installed models, with a mark at the one that is served, and what is on its way.
+    """List the installed models and downloads in progress. A `*` marks the served model.
 
-    Where no daemon runs, the mark is at the one that would be served.
+    If no daemon runs, it marks the model that would be served.
     """
     from llmsuggestd.models import manage
 
@@ -49,7 +49,7 @@ def list_models(as_json: bool) -> None:
         print_json({"models": [asdict(row) for row in rows]})
         return
     if not rows:
-        say("no model is installed; `llmsuggestd install` puts the starter model in place")
+        say("no model is installed; `llmsuggestd install` installs the starter model")
         return
     _print_table(
         ("", "id", "size", "quantisation", "state", "licence", "source"),
@@ -71,7 +71,7 @@ def list_models(as_json: bool) -> None:
 @command.command("catalogue")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def catalogue(as_json: bool) -> None:
-    """List models that can be pulled by a short name, and what each is good for."""
+    """List models that can be pulled by a short name, and the purpose of each."""
     from llmsuggestd.models.catalogue import CATALOGUE
 
     if as_json:
@@ -102,13 +102,13 @@ def catalogue(as_json: bool) -> None:
     type=click.Choice(QUANTS, case_sensitive=False),
     default=DEFAULT_QUANT,
     show_default=True,
-    help="What a checkpoint is converted to.",
+    help="The quantisation that a checkpoint is converted to.",
 )
-@click.option("--keep-checkpoint", is_flag=True, help="Keep what was downloaded.")
+@click.option("--keep-checkpoint", is_flag=True, help="Keep the downloaded checkpoint.")
 @click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")
-@click.option("--again", is_flag=True, help="Even if it is installed from the same commit.")
+@click.option("--again", is_flag=True, help="Pull even if the same commit is installed.")
 @click.option(
-    "--dry-run", is_flag=True, help="Only say what would be fetched, and the disk needed."
+    "--dry-run", is_flag=True, help="Only show what would be fetched, and the disk space needed."
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -120,11 +120,11 @@ def pull(
     quiet: bool,
     **flags: bool,
 ) -> None:
-    """Fetch MODEL, convert it, try it, and make it available. It is not served yet.
+    """Fetch MODEL, convert it, try it, and make it available. `models use` then serves it.
 
-    MODEL is an id of the catalogue (`llmsuggestd models catalogue`), a repository of the Hugging
-    Face hub (owner/name), or a GGUF file of one (owner/name/file.gguf), each with @REVISION if
-    need be. Whatever interrupts it, the same command continues where it stopped.
+    MODEL is an id from the catalogue (`llmsuggestd models catalogue`), a repository of the Hugging
+    Face hub (owner/name), or a GGUF file in one (owner/name/file.gguf), each optionally followed by
+    @REVISION. After an interruption, the same command continues where it stopped.
     """
     from llmsuggestd.models import pull as pulling
     from llmsuggestd.models import store
@@ -176,8 +176,8 @@ def import_(
 def use(model_id: str, as_json: bool) -> None:
     """Serve the model ID from now on.
 
-    A running daemon loads it beside the present model and changes over without a failed request;
-    the choice is kept in config.toml. If the model cannot be loaded, all stays as it was.
+    A running daemon loads it beside the present model, and switches without a failed request.
+    config.toml records the choice. If the model cannot be loaded, nothing changes.
     """
     from llmsuggestd.models import manage
 
@@ -191,17 +191,17 @@ def use(model_id: str, as_json: bool) -> None:
         f"{model_id} is served" if runs else f"{model_id} will be served when the daemon starts"
     )
     if overruled and overruled != model_id:
-        click.echo(f"but LLMSUGGESTD_MODEL={overruled} beats {paths.config_file}", err=True)
+        click.echo(f"but LLMSUGGESTD_MODEL={overruled} overrides {paths.config_file}", err=True)
 
 
 @command.command("remove")
 @click.argument("model_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def remove(model_id: str, as_json: bool) -> None:
-    """Remove the model ID, or what an interrupted pull of it has left.
+    """Remove the model ID, or the partial download of an interrupted pull.
 
-    If it is the one that is served, the starter takes its place first. Only what `pull` and
-    `import` have made is removed: not the original of a copy, nothing in the Hugging Face cache.
+    If it is the served model, the starter replaces it first. Only files that `pull` and `import`
+    have made are removed, never an imported original or the Hugging Face cache.
     """
     from llmsuggestd.models import manage
 
@@ -209,14 +209,14 @@ def remove(model_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"model": model_id, "freed_bytes": freed, "starter_took_over": replaced})
         return
-    click.echo(f"{model_id} is removed, {size_text(freed)} are free again")
+    click.echo(f"{model_id} is removed, which frees {size_text(freed)}")
     if replaced:
-        click.echo("the starter took its place")
+        click.echo("the starter is served in its place")
 
 
 @contextlib.contextmanager
 def _resumable() -> Iterator[None]:
-    """Say of Ctrl-C that nothing is lost."""
+    """Tell the user after Ctrl-C that the work so far is kept."""
     try:
         yield
     except KeyboardInterrupt:
@@ -226,7 +226,7 @@ def _resumable() -> Iterator[None]:
 
 
 class Display:
-    """What a pull shows: the plan, and one line that moves (on a terminal), or a line a stage."""
+    """A pull's output: the plan, then a progress bar on a terminal, or else one line per stage."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.console import Console
@@ -261,19 +261,19 @@ class Display:
         self._progress.stop()
 
     def planned(self, plan: Plan) -> None:
-        """Print what is going to happen, and the disk it takes."""
+        """Print the plan, and the disk space that it needs."""
         self.plan = plan
         if self._quiet:
             return
         some = plan.here_bytes > plan.download_bytes / 100  # not only its config and tokenizer
-        here = f", {size_text(plan.here_bytes)} of it are here" if some else ""
+        here = f", {size_text(plan.here_bytes)} of it already here" if some else ""
         licence = f" (licence: {plan.licence})" if plan.licence else ""
         self._say(f"{plan.id}: {_short(plan.source)}{licence}")
         self._say(f"  to download  {size_text(plan.download_bytes)}{here}")
         if plan.quantisation:
             self._say(f"  the model    {size_text(plan.model_bytes)} as {plan.quantisation}")
         self._say(
-            f"  disk needed  {size_text(plan.needed_bytes)}, {size_text(plan.free_bytes)} are free"
+            f"  disk needed  {size_text(plan.needed_bytes)}, {size_text(plan.free_bytes)} free"
         )
 
     def stage(self, name: str, unit: str, done: int, total: int) -> None:
@@ -287,12 +287,12 @@ class Display:
             self._say(f"{name} …")
 
     def advance(self, count: int) -> None:
-        """Move the line."""
+        """Advance the progress bar."""
         if self._task is not None:
             self._progress.advance(self._task, count)
 
     def note(self, line: str) -> None:
-        """Print a line above the one that moves."""
+        """Print a line above the progress bar."""
         if not self._quiet:
             self._say(line)
 
@@ -307,7 +307,7 @@ class Display:
 
 
 def amount_column() -> Any:
-    """The column that says how much of a stage is done, how fast, and how long it will take."""
+    """The column with a stage's progress, rate and remaining time."""
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
@@ -367,13 +367,13 @@ def _state(state: str, done: int, total: int) -> str:
 
 
 def _short(source: str) -> str:
-    """A source with its commit as people quote it."""
+    """A source with its commit abbreviated to seven digits."""
     name, _, commit = source.rpartition("@")
     return f"{name}@{commit[:7]}" if name and len(commit) == 40 else source
 
 
 def _print_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Print columns as wide as their widest entry; a terminal gets each row on one line."""
+    """Print columns as wide as their widest entry. On a terminal, each row is cut to one line."""
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for number, row in enumerate([headings, *rows]):

@@ -14,7 +14,7 @@ from llmsuggestd.ownership import our_paths
 def command(as_json: bool) -> None:
     """Stop the daemon if it runs, and start it.
 
-    Nothing is stopped if the settings are wrong.
+    If the settings are wrong, the daemon is not stopped.
     """
     from llmsuggestd import control
 

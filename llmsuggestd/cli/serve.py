@@ -18,8 +18,8 @@ from llmsuggestd.ownership import our_paths
     "--compat",
     metavar="NAME[:PORT]",
     multiple=True,
-    help=f"Also listen for another project's client ({', '.join(COMPAT_PORTS)}), which needs no "
-    "token; may be repeated.",
+    help=f"Also listen for another project's client ({', '.join(COMPAT_PORTS)}), without a "
+    "token. May be repeated.",
 )
 @click.option(
     "--log-file",
@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Run the daemon in the foreground until Ctrl-C.
 
-    This is what a service manager runs; `llmsuggestd start` runs it in the background. SIGHUP has
-    it read the settings again.
+    Service managers run this command; `llmsuggestd start` runs it in the background. On SIGHUP, the
+    daemon reads the settings again.
     """
     from llmsuggestd.daemon import logs, server
 

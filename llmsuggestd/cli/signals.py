@@ -1,4 +1,4 @@
-"""Ending a long command by a signal, so that it still cleans up after itself."""
+"""Ends a long command on a signal, in a way that lets it clean up."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import click
 
 @contextlib.contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM (and a closed terminal) end the block as an exception, so that it cleans up.
+    """Turn SIGTERM and SIGHUP into an exception within the block, so that it cleans up.
 
-    A signal that was ignored still is: `nohup` has it so.
+    A signal that is ignored stays ignored, as with `nohup`.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

@@ -26,18 +26,18 @@ def command(as_json: bool) -> None:
     manager = service.registered()
     report(control.start(our_paths(), manager), manager, as_json)
     if manager is None and not as_json and service.detect()[0] is not None:
-        say("`llmsuggestd install` has it start when you log in")
+        say("`llmsuggestd install` makes it start when you log in")
 
 
 def report(status: dict[str, Any], manager: service.Service | None, as_json: bool) -> None:
-    """Say what a start has led to. Raises ModelError if the daemon has no working model."""
+    """Print the result of a start. Raises ModelError if the daemon has no working model."""
     if as_json:
         print_json(status)
     else:
         how = f"as a {manager.manager} service" if manager else "in the background"
         click.echo(f"llmsuggestd runs {how} (pid {status['pid']})")
         if status["state"] != "failed":
-            loaded = status["device"] is not None  # or it takes longer than we wait
+            loaded = status["device"] is not None  # else loading takes longer than we wait
             about = status["model"]["description"] if loaded else "still being loaded"
             click.echo(f"  model   {status['model']['id']}: {about}")
             if loaded:

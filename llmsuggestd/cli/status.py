@@ -14,7 +14,7 @@ from llmsuggestd.ownership import our_paths
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Say whether the daemon runs, with which model, on which device.
+    """Show whether the daemon runs, with which model, on which device.
 
     Exits with 0 if it runs and its model works, 3 if it does not run, 5 if its model failed.
     """

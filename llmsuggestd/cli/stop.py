@@ -14,9 +14,9 @@ from llmsuggestd.ownership import our_paths
     "--json", "as_json", is_flag=True, help='Print {"stopped": bool, "forced": bool} instead.'
 )
 def command(as_json: bool) -> None:
-    """Stop the daemon; what is being answered gets a few seconds to finish.
+    """Stop the daemon. Requests in progress get a few seconds to finish.
 
-    One that hangs is ended by force.
+    A daemon that hangs is ended by force.
     """
     from llmsuggestd import control
 
@@ -26,6 +26,6 @@ def command(as_json: bool) -> None:
     elif stopped.pid is None:
         click.echo("llmsuggestd was not running")
     elif stopped.forced:
-        click.echo(f"llmsuggestd (pid {stopped.pid}) hung, and was ended by force")
+        click.echo(f"llmsuggestd (pid {stopped.pid}) did not respond, and was ended by force")
     else:
         click.echo("llmsuggestd has stopped")

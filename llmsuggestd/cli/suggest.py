@@ -1,4 +1,4 @@
-"""`llmsuggestd suggest`: what the tactic asks, from a terminal."""
+"""`llmsuggestd suggest`: the tactic's question, from a terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from llmsuggestd.errors import UsageError
 from llmsuggestd.ownership import our_paths
 
 TIMEOUT = 130.0
-"""Seconds: more than the 120 in which the daemon answers, if only to say that it cannot."""
+"""Timeout in seconds. The daemon answers within 120, if only with an error."""
 
 
 def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001
-    """An argument for the model, which must be UTF-8, whatever else a shell lets one type."""
+    """Check that an argument for the model is UTF-8 text. Shells also pass other bytes."""
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise click.BadParameter("it is not UTF-8 text")
     return value
@@ -26,21 +26,21 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
 
 @click.command("suggest")
 @click.argument("goal", callback=_text)
-@click.option("--prefix", callback=_text, default="", help="How the tactic must begin.")
+@click.option("--prefix", callback=_text, default="", help="Text that each suggestion begins with.")
 @click.option(
     "-n",
     "count",
     type=click.IntRange(1, 32),
     default=5,
     show_default=True,
-    help="How many suggestions.",
+    help="Number of suggestions.",
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(1, 512),
     default=64,
     show_default=True,
-    help="Length of a suggestion.",
+    help="Maximum length of a suggestion.",
 )
 @click.option("--mode", type=click.Choice(["beam", "sample"]), default="beam", show_default=True)
 @click.option(
@@ -64,9 +64,9 @@ def command(
 ) -> None:
     """Print suggestions for GOAL, best first, each with its score.
 
-    GOAL is what Lean shows: hypotheses, one per line, then `⊢ target`; of several goals, the first
-    counts. `-` reads it from standard input. The score is the mean log probability of a token: 0
-    would be certainty.
+    GOAL is a goal as Lean shows it: hypotheses, one per line, then `⊢ target`. Of several goals,
+    the first counts. `-` reads it from standard input. The score is the mean log probability per
+    token; 0 would be certainty.
     """
     request = {
         "goal": goals.normalise(_read_standard_input() if goal == "-" else goal),
@@ -90,9 +90,9 @@ def command(
 
 
 def _read_standard_input() -> str:
-    """What is piped in: UTF-8, or UTF-16 with its mark, which is what PowerShell makes of a file.
+    """The text on standard input: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
 
-    Raises UsageError if it cannot be read, or is no text.
+    Raises UsageError if it cannot be read or is not text.
     """
     try:
         data = sys.stdin.buffer.read()

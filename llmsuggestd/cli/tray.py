@@ -16,13 +16,13 @@ from llmsuggestd.ownership import our_paths
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the desktop's panel, where the desktop is just coming up.",
+    help="How long to wait for the panel while the desktop starts.",
 )
 def command(wait: float) -> None:
-    """Show the daemon's state as an icon in the panel, with a menu of what there is to do with it.
+    """Show the daemon's state as an icon in the panel, with a menu to control it.
 
-    Runs until Quit is chosen in the menu; the daemon goes on without it, and it without the
-    daemon. There is one tray at a time.
+    Runs until you choose Quit in the menu. The tray and the daemon run independently. There is one
+    tray at a time.
     """
     from llmsuggestd.tray import app
 

@@ -40,13 +40,13 @@ def command(purge: bool, as_json: bool) -> None:
             why = "which is shared" if purge else "--purge removes them"
             click.echo(f"· kept the models in {paths.models}; {why}")
         if stopped.pid is None and not removed:
-            click.echo("· nothing of it was here")
+            click.echo("· there was nothing to remove")
         if projects:
-            click.echo("· these projects still require the Lean package; to take it out of them:\n")
+            click.echo("· these projects still require the Lean package; to remove it from them:\n")
             for project in projects:
                 click.echo(f"    {program()} lean remove {shlex.quote(str(project))}")
     if left:
         raise LlmsuggestdError(
             f"could not remove {', '.join(map(str, left))}",
-            "remove it, or make it yours to remove, and run the same command again",
+            "remove it, or change its owner or mode, and run the same command again",
         )

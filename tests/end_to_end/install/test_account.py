@@ -167,7 +167,7 @@ def test_a_daemon_that_hangs_is_stopped_and_uninstalled(account: Account) -> Non
     os.kill(pid, signal.SIGSTOP)  # it takes connections, and answers nothing
     said = account.run("stop")
     assert said.returncode == 0, said.stderr
-    assert f"(pid {pid}) hung, and was ended by force" in said.stdout
+    assert f"(pid {pid}) did not respond, and was ended by force" in said.stdout
     assert account.run("status").returncode == 3
     assert "not running" in account.run("stop").stdout
     assert account.run("start").returncode == 0  # over the dead one's socket

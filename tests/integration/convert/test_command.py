@@ -81,7 +81,7 @@ def test_the_check_is_a_table(checkpoint: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "Against F16, on 2 goals" in result.stdout
     assert "everywhere" in result.stdout
-    assert "Tokenised as the checkpoint's tokenizer does: 2 of 2 goals." in result.stdout
+    assert "Tokenised like the checkpoint's tokenizer: 2 of 2 goals." in result.stdout
 
 
 def test_a_goal_longer_than_the_context_and_an_odd_name(checkpoint: Path, tmp_path: Path) -> None:

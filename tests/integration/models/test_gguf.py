@@ -169,7 +169,7 @@ def test_a_file_is_linked_and_stays(ready_made: Puller, tmp_path: Path) -> None:
     assert (ready_made.home.paths.models / "mine.gguf").readlink() == mine
     ready_made.home.serve("--model", "mine")
     assert ready_made.home.run("suggest", "⊢ True").returncode == 0
-    assert "0.0 MB are free again" in ready_made.run("remove", "mine").stdout
+    assert "is removed, which frees 0.0 MB" in ready_made.run("remove", "mine").stdout
     assert mine.read_bytes() == SHIPPED.read_bytes()
 
 

@@ -53,7 +53,7 @@ def test_one_command_makes_a_model_that_can_be_used_and_removed(puller: Puller) 
     assert answer["model"] == "tuned-model"
     assert answer["suggestions"]
     result = puller.run("remove", "tuned-model")
-    assert "the starter took its place" in result.stdout
+    assert "the starter is served in its place" in result.stdout
     assert list(listed(puller)) == ["starter"]
     assert listed(puller)["starter"]["state"] == "loaded"
     assert sorted(file.name for file in home.paths.models.iterdir()) == ["starter.gguf"]
@@ -133,7 +133,7 @@ def test_a_dry_run_changes_nothing_of_an_interrupted_pull(puller: Puller, tmp_pa
 def test_a_dry_run_of_what_the_cache_has_leaves_nothing(puller: Puller) -> None:
     puller.fill_cache()
     result = puller.run("pull", REPO, "--dry-run")
-    assert "2.4 MB of it are here" in result.stderr
+    assert "2.4 MB of it already here" in result.stderr
     assert not puller.home.paths.downloads.exists()
 
 
