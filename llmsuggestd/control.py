@@ -1,6 +1,6 @@
-"""Starting and stopping the daemon from outside: through the service manager, or as a process.
+"""Starts and stops the daemon from outside, through the service manager or as a process.
 
-A daemon that no longer answers is stopped too: its lock tells which process it is.
+A daemon that no longer answers can be stopped too: its lock identifies its process.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from llmsuggestd.paths import Paths
 from llmsuggestd.service import Service, ServiceError
 
 START_TIMEOUT: Final = 20.0
-"""Seconds until a started daemon must answer."""
+"""Timeout for a started daemon's first answer, in seconds."""
 
 LOAD_TIMEOUT: Final = 120.0
-"""Seconds that `start` waits for the model to be loaded."""
+"""Timeout for loading the model in `start`, in seconds."""
 
 STOP_TIMEOUT: Final = 10.0
-"""Seconds until a stopped daemon must be gone: what it grants its requests, and a margin."""
+"""Timeout for a daemon to end after it was asked, in seconds. It grants its requests some time."""
 
 ASK_TIMEOUT: Final = 3.0
-"""Seconds in which it must say that it will stop. It says so at once, even with work to do."""
+"""Timeout for the daemon's agreement to stop, in seconds. It agrees at once, even when busy."""
 
 TERM_TIMEOUT: Final = 5.0
-"""Seconds until a daemon that did not stop when asked must be gone after SIGTERM, then SIGKILL."""
+"""Timeout for a daemon to end after SIGTERM, and then after SIGKILL, in seconds."""
 
 
 class StartFailed(LlmsuggestdError):
-    """The daemon ended before it answered; carries its own last words and exit code."""
+    """The daemon ended before it answered. Has the daemon's own message and exit code."""
 
     code = "start_failed"
 
 
 class Stopped(NamedTuple):
-    """How a stop went."""
+    """The result of a stop."""
 
     pid: int | None
-    """The daemon that ran, or None if none did."""
+    """The process id of the daemon that was stopped; None if no daemon ran."""
     forced: bool
-    """Whether it hung, and was ended without having its say."""
+    """Whether the daemon did not respond, and was ended by force."""
 
 
 def start(paths: Paths, service: Service | None) -> dict[str, Any]:
@@ -179,14 +179,14 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
 
 
 class _Log:
-    """What a daemon that is being started writes into its log."""
+    """The log of a daemon that is being started, from its first new line."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._offset = file.stat().st_size if file.exists() else 0
 
     def last_words(self) -> tuple[str, str] | None:
-        """The message and hint with which the daemon ended, if it said any."""
+        """The message and hint that the daemon logged before it ended, if any."""
         try:
             with self._file.open("rb") as log:
                 log.seek(self._offset)
@@ -216,7 +216,7 @@ class _Log:
 
 
 def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log: _Log) -> None:
-    """Wait until the daemon that we have started answers, and not one that somebody else has."""
+    """Wait until the daemon that we have started answers, not one that someone else has started."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         status = client.status()

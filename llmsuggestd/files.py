@@ -1,7 +1,7 @@
-"""Files and folders of ours: made, written whole or not at all, and explained when they cannot be.
+"""Makes folders, writes files atomically, and explains errors about files.
 
-Every error about a file becomes one line and a remedy here (`failed`), so that the same trouble
-gets the same words from every command.
+Every error about a file becomes one line and a remedy here (`failed`), so that every command
+describes the same problem in the same words.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ ELSEWHERE: Final = "set LLMSUGGESTD_HOME to a folder that can be written to"
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory of ours, which only its owner can enter; tighten one that is there.
+    """Make a directory that only its owner can enter, or restrict an existing one.
 
-    Where it is a link, what that leads to keeps its mode: it may be for others, too. Raises
-    ConfigError if it cannot be made, or belongs to somebody else.
+    The target of a symbolic link keeps its mode, since it may be shared. Raises ConfigError if the
+    directory cannot be made or belongs to another user.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,14 +47,14 @@ def _tighten(directory: Path) -> None:
     try:
         directory.chmod(0o700)
     except OSError as error:
-        if error.errno != errno.EROFS:  # where nobody else can write either
+        if error.errno != errno.EROFS:  # on a read-only file system, no other user can write either
             raise
 
 
 def check_private(directory: Path) -> None:
-    """Raise ConfigError unless a directory is ours and nobody else's.
+    """Raise ConfigError unless only this user can enter a directory.
 
-    Whoever can write to the directory of a socket can put another in its place.
+    A user who can write to a socket's directory could replace the socket.
     """
     if sys.platform == "win32":
         return  # user directories are private there by inheritance
@@ -63,7 +63,7 @@ def check_private(directory: Path) -> None:
     if stat.S_IMODE(info.st_mode) & 0o077:
         raise ConfigError(
             f"the directory {directory} is open to other users",
-            "use one for this alone, which only you can enter (chmod 700)",
+            "use a separate directory that only you can enter (chmod 700)",
         )
 
 
@@ -76,9 +76,9 @@ def _check_owner(directory: Path, owner: int) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Put `data` into `path` so that a reader sees the old content or the new, never a part.
+    """Replace the content of `path`. Readers see the old content or the new, never a part.
 
-    Raises OSError, with the old file untouched and no temporary file left.
+    Raises OSError, with the old file unchanged and no partial file left.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -94,35 +94,35 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 class Rewrite:
-    """New content for a file of the user's, written in two steps: look first, `commit` later.
+    """New content for one of the user's files. First checks that it can be written; then `commit`.
 
-    Links, mode and owner of the file stay as they are.
+    The file keeps its links, mode and owner.
     """
 
     def __init__(self, file: Path, content: bytes) -> None:
-        """Find out how the file can be written. Raises OSError if it cannot, with nothing left."""
-        self._target = file.resolve()  # people keep the real file elsewhere
+        """Prepare the write. Raises OSError if the file cannot be written, with nothing left."""
+        self._target = file.resolve()  # it may be a link to the real file
         self._content = content
         self._partial: Path | None = None
-        """The new content in a file of its own; None if the old file is to be overwritten."""
+        """A partial file with the new content; None if the old file is overwritten in place."""
         before = self._target.stat() if self._target.exists() else None
         if before is not None and before.st_nlink > 1:
-            self._check_writable()  # under its other names it would keep the old content
+            self._check_writable()  # replacing it would leave the old content under its other names
             return
         try:
             self._write_beside(before)
         except OSError as error:
             if before is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            self._check_writable()  # the folder is closed to us, the file perhaps not
+            self._check_writable()  # the folder is not writable, but the file may be
 
     def commit(self) -> None:
-        """Put the content into the file. Raises OSError, with the file as it was."""
+        """Write the content into the file. Raises OSError, with the file unchanged."""
         if self._partial is not None:
             try:
                 self._partial.replace(self._target)
             except OSError as error:
-                if error.errno != errno.EBUSY:  # mounted by itself, into a container say
+                if error.errno != errno.EBUSY:  # a mount point, as in a container
                     raise
             else:
                 return
@@ -131,7 +131,7 @@ class Rewrite:
             file.truncate()
 
     def abandon(self) -> None:
-        """Remove what was not committed."""
+        """Remove the partial file if it was not committed."""
         if self._partial is not None:
             self._partial.unlink(missing_ok=True)
 
@@ -158,7 +158,7 @@ class Rewrite:
 
 
 def rewrite(file: Path, content: bytes) -> None:
-    """Put new content into a file of the user's. Raises OSError, with the file as it was."""
+    """Replace the content of one of the user's files. Raises OSError, with the file unchanged."""
     new = Rewrite(file, content)
     try:
         new.commit()
@@ -170,9 +170,9 @@ def rewrite(file: Path, content: bytes) -> None:
 
 
 def failed(kind: type[E], what: str, path: Path, error: OSError) -> E:
-    """The error of kind `kind` for what the system said when `path` was to be used.
+    """The error of type `kind` that explains an OSError about `path`.
 
-    `what` is what was to be done with it, such as `cannot write the log`.
+    `what` says what failed, such as `cannot write the log`.
     """
     reason, hint = explained(path, error)
     named = what if reason.startswith(f"{path} ") else f"{what} {path}"
@@ -180,7 +180,7 @@ def failed(kind: type[E], what: str, path: Path, error: OSError) -> E:
 
 
 def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[str, str]:
-    """Why a path could not be used, and what to do about it; `elsewhere` is the way around it."""
+    """The reason why a path could not be used, and the remedy; `elsewhere` is the fallback."""
     code = error.errno
     if code in (errno.EACCES, errno.EPERM) and sys.platform != "win32":
         return _closed(path, error, elsewhere)
@@ -193,7 +193,7 @@ def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[s
         errno.EDQUOT: "your quota there is used up: remove something",
         errno.ENAMETOOLONG: "set LLMSUGGESTD_HOME to a folder with a shorter path",
         errno.EMFILE: "`ulimit -n 1024` allows more open files",
-        errno.ENFILE: "the system has no more open files to give: end other programs",
+        errno.ENFILE: "the system's limit of open files is reached: end other programs",
         errno.EIO: f"the disk fails (see `dmesg`): {elsewhere}",
         errno.ESTALE: "the network file system has lost it: mount it again",
         errno.ENOTCONN: "the network file system is gone: mount it again",
@@ -202,9 +202,10 @@ def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[s
 
 
 def closed_part(path: Path, mode: int) -> Path | None:
-    """What keeps us from using a path so (`os.access`): a folder on the way, or itself; else None.
+    """The part of a path that denies access with `mode` (see `os.access`); None if none does.
 
-    A path that is not there is not closed, nor one on a disk that is mounted read-only.
+    That part is a folder on the way, or the path itself. A missing path counts as open, and so does
+    one on a read-only file system.
     """
     try:
         info = path.stat()
@@ -218,9 +219,9 @@ def closed_part(path: Path, mode: int) -> Path | None:
 
 
 def blame(closed: Sequence[Path], elsewhere: str = ELSEWHERE) -> tuple[str, str]:
-    """Whose, or of which mode, folders and files are that are closed to us, and what opens them.
+    """The owner or mode that closes folders and files to us, and the command that opens them.
 
-    Raises OSError if that cannot be seen.
+    Raises OSError if they cannot be examined.
     """
     first = closed[0]
     info = first.lstat()
@@ -238,7 +239,7 @@ def blame(closed: Sequence[Path], elsewhere: str = ELSEWHERE) -> tuple[str, str]
 
 
 def user_name(uid: int) -> str:
-    """A user's name for people; the number where it has no account here."""
+    """A user's name for messages; the uid if it has no account."""
     import pwd
 
     try:
@@ -248,7 +249,7 @@ def user_name(uid: int) -> str:
 
 
 def _closed(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
-    """Why the permission is lacking."""
+    """The reason why permission is denied, and the remedy."""
     culprit = _first_closed(path)
     try:
         info = culprit.lstat()
@@ -278,7 +279,7 @@ def _mode_allows(mode: int) -> bool:
 
 
 def _take_over(paths: Sequence[Path], owner: int, elsewhere: str) -> str:
-    """The command that makes what root has made ours; anything else stays whose it is."""
+    """The command that takes over root's files. All other files stay their owner's."""
     if owner != 0 or not all(map(_is_in_our_home, paths)):
         return f"ask {user_name(owner)}, or {elsewhere}"
     below = "-R " if all(path.is_dir() and _made_by_us(path) for path in paths) else ""
@@ -298,7 +299,7 @@ def _made_by_us(path: Path) -> bool:
 
 
 def _in_the_way(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
-    """What stands where a folder or a file should be."""
+    """The part of a path that is of the wrong kind or a broken link, and the remedy."""
     for part in (*reversed(path.parents), path):
         name = shlex.quote(str(part))
         if error.errno == errno.ELOOP and part.is_symlink():
