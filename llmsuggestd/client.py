@@ -1,4 +1,4 @@
-"""Asking the daemon, from the command line or the tray: blocking, over whichever door is open."""
+"""The blocking client of the command line and the tray, over the socket or the port."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Refused(LlmsuggestdError):
 
 
 class Discovery(msgspec.Struct):
-    """What a client needs of `client.json`."""
+    """The part of `client.json` that a client needs."""
 
     socket: str | None
     url: str
@@ -40,7 +40,7 @@ class Discovery(msgspec.Struct):
 
     @classmethod
     def read(cls, paths: Paths) -> Discovery:
-        """What the daemon has written. Raises OSError, msgspec.DecodeError."""
+        """Read `client.json`. Raises OSError, msgspec.DecodeError."""
         return msgspec.json.decode(paths.client_file.read_bytes(), type=cls)
 
 

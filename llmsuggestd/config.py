@@ -21,21 +21,21 @@ from llmsuggestd.files import Rewrite, explained, failed, make_private
 from llmsuggestd.paths import Paths
 
 DEFAULT_PORT: Final = 5567
-"""LLMS on a telephone's keys; outside the ephemeral range, used by nothing common."""
+"""LLMS on a telephone keypad. Outside the ephemeral range, and no common program uses it."""
 
 COMPAT_PORTS: Final = {"llmstep": 6000, "tutorial": 5000, "leancopilot": 23337, "llmlean": 11434}
-"""The compatibility listeners, each with the port that its client asks by default."""
+"""The compatibility listeners, each with its client's default port."""
 
 
 MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""The pattern of a model's id, for Python's `re` and for JSON Schema. It can be a file's name."""
+"""The pattern of a model's id, for Python's `re` and JSON Schema. Every id is a valid file name."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings, with their defaults (docs/reference/config.md)."""
 
     model: Annotated[str, msgspec.Meta(pattern=MODEL_ID)] = "starter"
-    """The id of the model to serve, one that is installed."""
+    """The id of the installed model to serve."""
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
     """The port on 127.0.0.1; 0 takes any free one (clients find it in `client.json`)."""
@@ -46,19 +46,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     compat: tuple[
         Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?\Z")], ...
     ] = ()
-    """Compatibility listeners, as `name` or `name:port`; they ask for no token."""
+    """Compatibility listeners, as `name` or `name:port`. They need no token."""
 
     gpu: Literal["auto", "off"] | Annotated[int, msgspec.Meta(ge=0)] = "auto"
     """How much of the model goes to the GPU: all of it, nothing, or that many layers."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
-    """Threads for decoding; 0: one for each physical core, fewer for a very small model."""
+    """Threads for decoding; 0: one per physical core, fewer for a very small model."""
 
     context: Annotated[int, msgspec.Meta(ge=256, le=131072)] = 2048
-    """Tokens of context held in memory: one prompt and what all its candidates add."""
+    """Tokens of context in memory, for one prompt and the tokens that all its candidates add."""
 
     idle_unload: Annotated[int, msgspec.Meta(ge=0)] = 900
-    """Seconds without a request after which the model leaves the memory; 0: never."""
+    """Seconds without a request after which the model is unloaded; 0: never."""
 
     log_goals: bool = False
     """Whether goals and prefixes are written to the log."""
@@ -84,7 +84,7 @@ _EXPECTED: Final = {
     "idle_unload": "a number of seconds; 0: never",
     "log_goals": "true or false",
 }
-"""What each value must be, for people."""
+"""A description of each setting's values, for messages."""
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
@@ -107,10 +107,10 @@ def load_config(paths: Paths, **flags: object) -> Config:
 
 @contextlib.contextmanager
 def choosing_model(paths: Paths, model_id: str) -> Iterator[None]:
-    """Put the id of the model to serve into `config.toml` once the block has succeeded.
+    """Write the id of the model to serve into `config.toml` after the block has succeeded.
 
-    The rest of the file stays as it is, byte for byte. Raises ConfigError, before the block, if the
-    file cannot be read or written; it then stays as it was.
+    Every other byte of the file is kept. Raises ConfigError before the block, with the file
+    unchanged, if the file cannot be read or written.
     """
     file = paths.config_file
     make_private(paths.config)
@@ -136,7 +136,7 @@ def choosing_model(paths: Paths, model_id: str) -> Iterator[None]:
 
 
 def write_model(paths: Paths, model_id: str) -> None:
-    """Put the id of the model to serve into `config.toml`. Raises as `choosing_model` does."""
+    """Write the id of the model to serve into `config.toml`. Raises like `choosing_model`."""
     with choosing_model(paths, model_id):
         pass
 
@@ -150,7 +150,7 @@ def _unwritable(file: Path, model_id: str, error: OSError) -> ConfigError:
 
 
 def _with_model(raw: bytes, model_id: str) -> bytes:
-    """The settings with another model: its value or a new line, and no other byte changed.
+    """The settings file with another model, as a changed value or a new line, otherwise unchanged.
 
     Raises ValueError if they are not TOML.
     """
@@ -208,14 +208,14 @@ def _checked(name: str, value: object, source: str) -> object:
 
 
 def _line_of(name: str, text: str) -> int:
-    """The line on which a key of a TOML file stands."""
+    """The line number of a key in a TOML file."""
     key = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]""")
     lines = text.splitlines()
     return next((number for number, line in enumerate(lines, 1) if key.match(line)), 1)
 
 
 def _from_text(name: str, text: str) -> object:
-    """A variable's text as the kind of value that the setting has."""
+    """A variable's text, converted to the setting's kind of value."""
     if name == "compat":
         return [part.strip() for part in text.split(",")]
     if name == "log_goals":

@@ -47,7 +47,7 @@ class Paths:
 
     @property
     def downloads(self) -> Path:
-        """Checkpoints on their way to become models, one folder a repository."""
+        """Checkpoints that are being downloaded and converted, one folder per repository."""
         return self.data / "downloads"
 
     @property
@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def old_logs(self) -> list[Path]:
-        """Logs that were set aside because they had grown long, newest first."""
+        """Rotated logs, newest first."""
         return [self.log_file.with_name(f"{self.log_file.name}.{number}") for number in (1, 2, 3)]
 
     @property
