@@ -138,6 +138,7 @@ def make_home() -> Iterator[Home]:
     """A home with a short path, since the paths of Unix sockets have to be short."""
     root = Path(tempfile.mkdtemp(prefix="llms-"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("LLMSUGGESTD_")}
+    env.pop("PYTHONUNBUFFERED", None)  # what is written at the end shows without it
     env |= {"LLMSUGGESTD_HOME": str(root), "LLMSUGGESTD_PORT": "0"}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     home = Home(root, env)

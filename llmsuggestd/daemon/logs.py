@@ -8,6 +8,7 @@ instead of renaming it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -33,6 +34,17 @@ def set_up(paths: Paths, *, to_file: bool = False) -> None:
         logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%F %T")
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    atexit.register(_drop_unwritten)
+
+
+def _drop_unwritten() -> None:
+    """Drop what a full disk has no room for: Python would try once more, and exit with 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 def _use_file(paths: Paths) -> None:

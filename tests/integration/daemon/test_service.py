@@ -91,7 +91,7 @@ def test_a_service_that_cannot_start_says_why(home: Home, manager: Manager) -> N
     with pytest.raises(LlmsuggestdError, match="`port`") as error:
         control.start(home.paths, manager)
     assert error.value.exit_code == ExitCode.CONFIG
-    assert "config.md" in error.value.hint
+    assert "leave it out for the default" in error.value.hint
 
 
 def test_a_service_that_hangs_is_ended(home: Home, manager: Manager) -> None:
