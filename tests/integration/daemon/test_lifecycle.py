@@ -459,7 +459,9 @@ def test_an_upgrade_under_a_running_daemon(home: Home, tmp_path: Path) -> None:
         "from llmsuggestd.daemon import upgrade\n"
         "upgrade.INTERVAL = 0.2\n"
     )
-    daemon = home.serve(PYTHONPATH=str(tmp_path))
+    # a PYTHONPATH that does not lead to us is not used
+    root = Path(__file__).parents[3]
+    daemon = home.serve(PYTHONPATH=os.pathsep.join([str(tmp_path), str(root)]))
     before = home.client.request("GET", "/v1/status")
     package = home.paths.data / "lean" / "LlmSuggest.lean"
     package.write_text("of the old version")

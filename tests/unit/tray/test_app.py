@@ -7,9 +7,10 @@ import logging
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,11 +65,14 @@ class Menu:
 
 
 @pytest.fixture
-def tray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> app.Tray:
+def tray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[app.Tray]:
     monkeypatch.setenv("LLMSUGGESTD_HOME", str(tmp_path))
     monkeypatch.setattr(backend, "on_main_thread", lambda act: act())
     pystray = SimpleNamespace(Icon=Icon, Menu=Menu, MenuItem=Item)
-    return app.Tray(Paths(*[tmp_path] * 5), pystray)
+    before = set(threading.enumerate())
+    yield app.Tray(Paths(*[tmp_path] * 5), pystray)
+    for action in set(threading.enumerate()) - before:
+        action.join(10)  # as long as the stand-ins above are there
 
 
 def items(menu: Any) -> dict[str, Item]:
