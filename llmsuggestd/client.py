@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from llmsuggestd.errors import ExitCode, LlmsuggestdError, NotRunningError
-from llmsuggestd.paths import Paths
+from llmsuggestd import discovery
+from llmsuggestd.config import load_config
+from llmsuggestd.errors import ConfigError, ExitCode, LlmsuggestdError, NotRunningError
+from llmsuggestd.lock import holder
+from llmsuggestd.paths import Paths, socket_override
 
 REMEDY = "start it with `llmsuggestd start`"
 
@@ -29,19 +32,6 @@ class Refused(LlmsuggestdError):
             self.exit_code = ExitCode.USAGE
         elif code.startswith("model"):
             self.exit_code = ExitCode.MODEL
-
-
-class Discovery(msgspec.Struct):
-    """The part of `client.json` that a client needs."""
-
-    socket: str | None
-    url: str
-    token_file: str
-
-    @classmethod
-    def read(cls, paths: Paths) -> Discovery:
-        """Read `client.json`. Raises OSError, msgspec.DecodeError."""
-        return msgspec.json.decode(paths.client_file.read_bytes(), type=cls)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -60,8 +50,8 @@ class UnixConnection(http.client.HTTPConnection):
 class Client:
     """One daemon, found as every client finds it.
 
-    `$LLMSUGGESTD_SOCKET` if set, else what `client.json` says: its socket, or where there are no
-    Unix sockets its URL with the token.
+    `$LLMSUGGESTD_SOCKET` if set; else the socket that `client.json` names, or the usual one; else
+    the URL with the token, as where there are no Unix sockets.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -75,7 +65,7 @@ class Client:
         Raises NotRunningError if nobody answers, Refused if the daemon says no.
         """
         try:
-            connection, headers = self._connection(timeout)
+            connection, headers = self._connected(timeout)
             try:
                 data = None if body is None else json.dumps(body).encode()
                 if data is not None:
@@ -107,7 +97,7 @@ class Client:
         answers, nothing comes any more, or the stream is cut off: the daemon was killed.
         """
         try:
-            connection, headers = self._connection(timeout)
+            connection, headers = self._connected(timeout)
             try:
                 connection.request("GET", "/v1/events", headers=headers)
                 response = connection.getresponse()
@@ -120,28 +110,66 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NotRunningError("the daemon does not answer", REMEDY) from error
 
-    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
-        if path := os.environ.get("LLMSUGGESTD_SOCKET"):
-            return UnixConnection(path, timeout), {}
+    def _connected(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """A connection through the first door that is open, and the headers that it takes.
+
+        Raises TimeoutError, NotRunningError.
+        """
+        for connection, headers in self._doors(timeout):
+            try:
+                connection.connect()
+            except TimeoutError:
+                raise
+            except OSError:
+                continue
+            return connection, headers
+        raise self._closed()
+
+    def _doors(self, timeout: float) -> Iterator[tuple[http.client.HTTPConnection, dict[str, str]]]:
+        """Every place where the daemon may be asked, likeliest first."""
+        if path := socket_override():
+            yield UnixConnection(str(path), timeout), {}
+            return
+        own = other = None
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            record = discovery.read(self._paths)
+            own, other = (None, record) if record.is_elsewhere else (record, None)
+        if hasattr(socket, "AF_UNIX"):
+            if own is not None and own.socket:
+                yield UnixConnection(own.socket, timeout), {}
+            yield UnixConnection(self._usual_socket(), timeout), {}
+            if other is not None and other.socket:  # through a shared folder, perhaps
+                yield UnixConnection(other.socket, timeout), {}
+        if own is not None:
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                token = Path(own.token_file).read_text(encoding="ascii")
+                address = own.url.removeprefix("http://")
+                headers = {"Authorization": f"Bearer {token}"}
+                yield http.client.HTTPConnection(address, timeout=timeout), headers
+
+    def _usual_socket(self) -> str:
+        """Where the daemon makes its socket as far as the settings tell."""
         try:
-            found = Discovery.read(self._paths)
-        except FileNotFoundError:
-            # a daemon that could not write it, on a full disk say, listens in the usual place
-            if hasattr(socket, "AF_UNIX") and self._paths.socket.is_socket():
-                return UnixConnection(str(self._paths.socket), timeout), {}
-            raise NotRunningError("the daemon does not run", REMEDY) from None
-        except (OSError, msgspec.DecodeError) as error:
-            raise NotRunningError(
-                f"{self._paths.client_file} does not say how to reach the daemon",
-                "`llmsuggestd restart` writes it anew",
-            ) from error
-        if found.socket and hasattr(socket, "AF_UNIX"):
-            return UnixConnection(found.socket, timeout), {}
-        token = Path(found.token_file).read_text(encoding="ascii")
-        address = found.url.removeprefix("http://")
-        return (
-            http.client.HTTPConnection(address, timeout=timeout),
-            {"Authorization": f"Bearer {token}"},
+            return str(load_config(self._paths).socket_path(self._paths))
+        except ConfigError:
+            return str(self._paths.socket)
+
+    def _closed(self) -> NotRunningError:
+        """The error where no door is open, by what the lock says."""
+        if path := socket_override():
+            return NotRunningError(
+                f"no daemon answers at {path}, which LLMSUGGESTD_SOCKET names", REMEDY
+            )
+        process = holder(self._paths.lock_file)
+        if process is None:
+            return NotRunningError("the daemon does not run", REMEDY)
+        if process.is_elsewhere:
+            return NotRunningError(
+                f"the daemon of this home runs elsewhere ({process}) and cannot be asked from here",
+                "stop it there, or set XDG_RUNTIME_DIR to a folder that only this machine uses",
+            )
+        return NotRunningError(
+            f"the daemon ({process}) does not answer", "try `llmsuggestd restart`"
         )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.files import Rewrite, explained, failed, make_private
-from llmsuggestd.paths import Paths
+from llmsuggestd.paths import Paths, absolute
 
 DEFAULT_PORT: Final = 5567
 """LLMS on a telephone keypad. Outside the ephemeral range, and no common program uses it."""
@@ -65,7 +65,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def socket_path(self, paths: Paths) -> Path:
         """The Unix socket's path with the default filled in."""
-        return Path(self.socket).absolute() if self.socket else paths.socket
+        return Path(self.socket) if self.socket else paths.socket
 
     def compat_ports(self) -> dict[str, int]:
         """The port of each compatibility listener."""
@@ -184,13 +184,16 @@ def _read_file(file: Path) -> dict[str, Any]:
         line = found[1] if found else len(text.splitlines())
         raise ConfigError(f"{file}:{line}: {words}", "correct the line") from error
     return {
-        name: _checked(name, value, f"{file}:{_line_of(name, text)}")
+        name: _checked(name, value, f"{file}:{_line_of(name, text)}", file.parent)
         for name, value in values.items()
     }
 
 
-def _checked(name: str, value: object, source: str) -> object:
-    """A setting's value in its type; raise ConfigError naming source and key if it has another."""
+def _checked(name: str, value: object, source: str, folder: Path | None = None) -> object:
+    """A setting's value in its type, a relative path as below `folder`.
+
+    Raises ConfigError naming source and key if it has another type.
+    """
     if name not in _TYPES:
         near = difflib.get_close_matches(name, _TYPES, n=1)
         raise ConfigError(
@@ -198,13 +201,16 @@ def _checked(name: str, value: object, source: str) -> object:
             f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_TYPES)}",
         )
     try:
-        return msgspec.convert(value, _TYPES[name])
+        found: object = msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
         default = json.dumps(msgspec.to_builtins(getattr(Config(), name)))
         raise ConfigError(
             f"{source}: `{name}` must be {_EXPECTED[name]}, not {value!r}",
             f"correct it, or leave it out for the default, {default}",
         ) from error
+    if name == "socket" and found:
+        return str(absolute(str(found), f"{source}: `{name}`", folder))
+    return found
 
 
 def _line_of(name: str, text: str) -> int:

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from llmsuggestd import environment
+import msgspec
+
+from llmsuggestd import discovery, environment
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine.postmortem import out_of_memory
@@ -26,8 +28,9 @@ from llmsuggestd.errors import (
     NotRunningError,
 )
 from llmsuggestd.files import make_private
-from llmsuggestd.lock import holder
-from llmsuggestd.paths import Paths
+from llmsuggestd.identity import Process
+from llmsuggestd.lock import UNKNOWN, holder, is_held
+from llmsuggestd.paths import Paths, resolved_variables
 from llmsuggestd.service import Service, ServiceError
 
 START_TIMEOUT: Final = 20.0
@@ -97,30 +100,18 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
 
     It is asked first and ends what it has begun; one that does not answer, or does not end, gets
     SIGTERM and then SIGKILL, from its service manager where it has one. Raises LlmsuggestdError if
-    even that does not help.
+    even that does not help, or it is not proven which process it is.
     """
-    client = Client(paths)
-    pid = holder(paths.lock_file)
-    if pid is None and (status := client.status()) is not None:
-        pid = status["pid"]  # a full disk kept it from writing its pid into the lock
-    asked = pid is not None and _ask_to_stop(client, pid) and _gone(pid, STOP_TIMEOUT)
+    process = _daemon(paths)
+    asked = process is not None and _ask_to_stop(paths, process)
     if service is not None:
         service.stop()  # also one that is about to be started again
-    if pid is None or asked:
-        return Stopped(pid, forced=False)
-    for name in ("SIGTERM", "SIGKILL"):
-        if not _alive(pid):
-            break
-        with contextlib.suppress(OSError):
-            os.kill(pid, getattr(signal, name, signal.SIGTERM))
-        _gone(pid, TERM_TIMEOUT)
-    if _alive(pid):
-        raise LlmsuggestdError(
-            f"the daemon (pid {pid}) cannot be stopped, not even by SIGKILL",
-            "it waits for a disk or a driver; see `dmesg`",
-        )
-    paths.client_file.unlink(missing_ok=True)  # which it could not remove itself
-    return Stopped(pid, forced=True)
+    if process is None or asked:
+        return Stopped(process.pid if process else None, forced=False)
+    if _runs(paths, process):
+        _end(paths, process)
+    discovery.forget(paths, process)  # which it could not do itself
+    return Stopped(process.pid, forced=True)
 
 
 def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
@@ -134,32 +125,73 @@ def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
     return start(paths, service)
 
 
-def _ask_to_stop(client: Client, pid: int) -> bool:
-    """Ask the daemon to stop; with `$LLMSUGGESTD_SOCKET`, it may be another home's that answers."""
+def _daemon(paths: Paths) -> Process | None:
+    """The daemon of this home, by its lock; else, as it may have another, by `client.json`."""
+    if is_held(paths.lock_file):
+        return holder(paths.lock_file) or UNKNOWN  # a full disk kept it from saying which it is
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        record = discovery.read(paths)
+        return record if record.runs else None
+    return None
+
+
+def _ask_to_stop(paths: Paths, process: Process) -> bool:
+    """Ask the daemon to stop, and wait; whether it is gone.
+
+    With `$LLMSUGGESTD_SOCKET`, it may be another home's that answers.
+    """
+    client = Client(paths)
     with contextlib.suppress(LlmsuggestdError):
-        if client.request("GET", "/v1/status", timeout=ASK_TIMEOUT)["pid"] == pid:
+        pid = client.request("GET", "/v1/status", timeout=ASK_TIMEOUT)["pid"]
+        if process.pid in (pid, UNKNOWN.pid):
             client.request("POST", "/v1/shutdown", timeout=ASK_TIMEOUT)
-            return True
+            return _gone(paths, process, STOP_TIMEOUT)
     return False
 
 
-def _gone(pid: int, timeout: float) -> bool:
-    """Whether a process ends within `timeout` seconds."""
+def _end(paths: Paths, process: Process) -> None:
+    """End the process that has the lock, by force. Raises LlmsuggestdError if that fails."""
+    for name in ("SIGTERM", "SIGKILL"):
+        if not process.send(getattr(signal, name, signal.SIGTERM)):
+            break
+        if _gone(paths, process, TERM_TIMEOUT):
+            return
+    if process.is_elsewhere:
+        raise LlmsuggestdError(
+            f"the daemon of this home runs elsewhere ({process}), and does not answer from here",
+            "stop it there",
+        )
+    if not process.runs:
+        raise LlmsuggestdError(
+            f"a process ({process}) has the lock of the daemon and does not answer; nothing proves "
+            "that it is one",
+            f"find it with `fuser {paths.lock_file}`, and end it",
+        )
+    raise LlmsuggestdError(
+        f"the daemon ({process}) cannot be stopped, not even by SIGKILL",
+        "it waits for a disk or a driver; see `dmesg`",
+    )
+
+
+def _gone(paths: Paths, process: Process, timeout: float) -> bool:
+    """Whether the daemon ends within `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while _alive(pid):
+    while _runs(paths, process):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
     return True
 
 
+def _runs(paths: Paths, process: Process) -> bool:
+    """Whether the daemon has its lock still, or if it can be watched, something to do after that.
+
+    Its number says nothing where it is another container's.
+    """
+    return is_held(paths.lock_file) or process.runs
+
+
 def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
-    # in another folder, a relative path would be another one
-    places = {
-        name: str(Path(os.environ[name]).absolute())
-        for name in ("LLMSUGGESTD_HOME", "LLMSUGGESTD_SOCKET")
-        if os.environ.get(name)
-    }
     try:
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
@@ -172,8 +204,8 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=Path.home() if Path.home().is_dir() else "/",
-            env=environment.for_daemon() | places,
+            cwd=log_file.parent,  # which does not go away while it runs
+            env=environment.for_daemon() | resolved_variables(),
             start_new_session=True,
         )
 
@@ -245,22 +277,3 @@ def _wait_until_loaded(client: Client) -> dict[str, Any]:
         if status["state"] not in ("loading", "idle") or time.monotonic() > deadline:
             return status
         time.sleep(0.05)
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        listed = subprocess.run(
-            ["tasklist", "/FI", f"PID eq {pid}", "/NH"], capture_output=True, text=True, check=False
-        )
-        return str(pid) in listed.stdout
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until it is waited for
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with contextlib.suppress(OSError, IndexError):
-        # ended, but its parent has not waited for it (yet, or never, as in many containers)
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return stat.rpartition(")")[2].split()[0] != "Z"
-    return True

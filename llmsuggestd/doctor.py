@@ -20,11 +20,11 @@ from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds, crashes
 from llmsuggestd.environment import Reach
-from llmsuggestd.errors import LlmsuggestdError, NotRunningError
+from llmsuggestd.errors import ConfigError, LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
 from llmsuggestd.models import gguf, store
 from llmsuggestd.ownership import check_ours
-from llmsuggestd.paths import Paths
+from llmsuggestd.paths import Paths, home
 from llmsuggestd.resources import resource
 from llmsuggestd.units import threads_text
 from llmsuggestd.version import __version__
@@ -287,8 +287,7 @@ def _engine(paths: Paths, status: dict[str, Any], *, sees_gpu: bool) -> Finding:
 
 def _lean() -> Finding:
     wanted = (resource("lean") / "lean-toolchain").read_text().strip()
-    elan_bin = Path(os.environ.get("ELAN_HOME") or Path.home() / ".elan") / "bin"
-    lean = shutil.which("lean") or shutil.which("lean", path=str(elan_bin))
+    lean = shutil.which("lean") or _elans_lean()
     if lean is None:
         return Finding(
             "lean",
@@ -342,6 +341,13 @@ def _project(paths: Paths, project: Path) -> Finding:
         remedy = "write a newer version into its lean-toolchain"
         return Finding(part, "warning", f"{project}: {warning}", remedy)
     return Finding(part, "ok", f"{project} requires the package")
+
+
+def _elans_lean() -> str | None:
+    with contextlib.suppress(ConfigError):  # there is no home
+        elan = os.environ.get("ELAN_HOME") or home() / ".elan"
+        return shutil.which("lean", path=str(Path(elan) / "bin"))
+    return None
 
 
 def _service() -> Finding:

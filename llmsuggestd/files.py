@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from llmsuggestd.errors import ConfigError, LlmsuggestdError
+from llmsuggestd.identity import mark
 
 E = TypeVar("E", bound=LlmsuggestdError)
 
@@ -80,7 +81,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     Raises OSError, with the old file unchanged and no partial file left.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{mark()}.partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -140,7 +141,7 @@ class Rewrite:
             pass
 
     def _write_beside(self, before: os.stat_result | None) -> None:
-        partial = self._target.with_name(f".{self._target.name}.{os.getpid()}.partial")
+        partial = self._target.with_name(f".{self._target.name}.{mark()}.partial")
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -295,7 +296,8 @@ def _is_in_our_home(path: Path) -> bool:
 def _made_by_us(path: Path) -> bool:
     """Whether all that is below a path was made by us, by its name."""
     root = os.environ.get("LLMSUGGESTD_HOME", "")
-    return "llmsuggestd" in path.parts or (root != "" and path.is_relative_to(root))
+    folder = Path(root).expanduser().absolute()
+    return "llmsuggestd" in path.parts or (root != "" and path.is_relative_to(folder))
 
 
 def _in_the_way(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import os
 import shutil
 import signal
 import sys
@@ -23,11 +22,11 @@ from typing import Any, Final
 
 import msgspec
 
-from llmsuggestd import building, control, lean_package, manifest, service
+from llmsuggestd import building, control, discovery, lean_package, manifest, service
 from llmsuggestd.accelerators import Accelerator
-from llmsuggestd.client import Client, Discovery
+from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.lock import holder
+from llmsuggestd.lock import holder, is_held
 from llmsuggestd.manifest import Manifest
 from llmsuggestd.models import store
 from llmsuggestd.ownership import is_shared, make_directory
@@ -275,7 +274,7 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
 def _told_socket(paths: Paths) -> list[Path]:
     """The socket that a killed daemon has left, if it is not the default one."""
     try:
-        socket = Path(Discovery.read(paths).socket or "")
+        socket = Path(discovery.read(paths).socket or "")
     except (OSError, msgspec.DecodeError):
         return []
     return [socket] if socket.is_socket() else []
@@ -283,12 +282,11 @@ def _told_socket(paths: Paths) -> list[Path]:
 
 def _end_tray(paths: Paths) -> None:
     """End the tray, whose files are about to be removed."""
-    if (pid := holder(paths.tray_lock_file)) is None:
+    tray = holder(paths.tray_lock_file)
+    if tray is None or not tray.send(signal.SIGTERM):
         return
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + TRAY_TIMEOUT
-    while holder(paths.tray_lock_file) is not None and time.monotonic() < deadline:
+    while is_held(paths.tray_lock_file) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

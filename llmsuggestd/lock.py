@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
+import platform
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, Final
+
+import msgspec
 
 from llmsuggestd.errors import ConfigError
+from llmsuggestd.identity import Process
+
+UNKNOWN: Final = Process()
+"""A holder that has not said who it is: it is just about to, or the disk is full."""
+
+NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""How a file system says that it has no locks, as NFS without lockd and Lustre without `flock`."""
 
 
 @contextlib.contextmanager
-def only_one(file: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
-    """Hold the lock on `file` while the block runs; the file then holds our process id.
+def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[None]:
+    """Hold the lock on `file` while the block runs; the file then says which process we are.
 
-    Raises what `refused` makes of the holder's process id if another process has the lock,
-    ConfigError if the file cannot be written.
+    Raises what `refused` makes of the holder if another process has the lock, ConfigError if the
+    file cannot be written or locked.
     """
     try:
-        handle = file.open("a+")
+        handle = file.open("a+b")
     except OSError as error:
         raise ConfigError(
             f"cannot write the lock {file}: {error.strerror}", "move what is there away"
         ) from error
-    with handle:
-        if not _locked(handle):
-            raise refused(_pid_in(handle))
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the pid
+    with handle, contextlib.ExitStack() as held:
+        if not _taken(handle, held, file):
+            raise refused(_record_soon(handle))
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the record
             os.ftruncate(handle.fileno(), 0)
-            os.write(handle.fileno(), str(os.getpid()).encode())
+            os.write(handle.fileno(), msgspec.json.encode(Process.current()))
         try:
             yield
         finally:
@@ -39,54 +52,134 @@ def only_one(file: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
                 os.ftruncate(handle.fileno(), 0)
 
 
-def holder(file: Path) -> int | None:
-    """The process that holds the lock on `file`, or None if nobody does.
+def holder(file: Path) -> Process | None:
+    """The process that holds the lock on `file`, as far as it says so; None if nobody does.
 
-    Asks the lock and not the process: a pid that a crash has left behind may be somebody else's.
+    Asks the lock and not the process: what a crash has left in the file holds nothing.
     """
     try:
-        with file.open("r+") as handle:
-            pid = handle.read().strip()
-            if not pid.isdigit():
-                return None
-            try:
-                _lock(handle.fileno())
-            except OSError:
-                return int(pid)
-            return None
+        with file.open("r+b") as handle:
+            record = _record(handle)
+            return record if record is not None and _is_held(handle) else None
     except OSError:  # there is none, or none of ours
         return None
 
 
-def _locked(handle: TextIO) -> bool:
-    """Take the lock; who only asks for the holder has it for a moment, too."""
-    for _ in range(3):
-        with contextlib.suppress(OSError):
-            _lock(handle.fileno())
+def is_held(file: Path) -> bool:
+    """Whether a process holds the lock on `file`, whatever the file says."""
+    try:
+        with file.open("r+b") as handle:
+            return _is_held(handle)
+    except OSError:
+        return False
+
+
+def _is_held(handle: BinaryIO) -> bool:
+    with contextlib.ExitStack() as held:
+        try:
+            _lock(handle, held, shared=True)  # which does not look held to others that ask
+        except BlockingIOError:
             return True
-        time.sleep(0.05)
+        return False
+
+
+def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
+    """Take the lock; a process that only asks for the holder has it for a moment, too.
+
+    Raises ConfigError if that cannot be done.
+    """
+    for _ in range(3):
+        try:
+            _lock(handle, held)
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot lock {file}: {error.strerror}",
+                "set LLMSUGGESTD_HOME to a folder on a local disk",
+            ) from error
+        else:
+            return True
     return False
 
 
-def _pid_in(handle: TextIO) -> str:
-    """The pid in a lock file; its holder may be just about to write it."""
+def _record(handle: BinaryIO) -> Process | None:
+    """What the file says of its holder, if it says anything."""
+    handle.seek(0)
+    text = handle.read()
+    try:
+        return msgspec.json.decode(text, type=Process) if text.strip() else None
+    except msgspec.DecodeError:
+        return UNKNOWN
+
+
+def _record_soon(handle: BinaryIO) -> Process:
+    """What the file says of its holder, who may be just about to write it."""
     for _ in range(10):
-        handle.seek(0)
-        if pid := handle.read().strip():
-            return pid
+        if (record := _record(handle)) is not None:
+            return record
         time.sleep(0.05)
-    return "unknown"
+    return UNKNOWN
 
 
-def _lock(descriptor: int) -> None:
+def _lock(handle: BinaryIO, held: contextlib.ExitStack, *, shared: bool = False) -> None:
+    """Lock a file until it is closed and `held` ends.
+
+    Raises BlockingIOError if another process has the lock, and only then; any other OSError if it
+    cannot be known.
+    """
     if sys.platform == "win32":
-        import msvcrt
+        _lock_region(handle.fileno())
+        return
+    import fcntl
 
-        # far past the end: Windows would keep others from reading the locked bytes
-        os.lseek(descriptor, 2**20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    try:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(handle.fileno(), kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS or sys.platform != "linux":
+            raise
+        _check_other_machines(handle)
+        held.enter_context(_stand_in(handle.fileno()))
+
+
+def _lock_region(descriptor: int) -> None:
+    """Lock a byte far past the end: Windows would keep others from reading the locked ones."""
+    import msvcrt
+
+    os.lseek(descriptor, 2**20, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    except PermissionError as error:
+        raise BlockingIOError(*error.args) from error
+    finally:
         os.lseek(descriptor, 0, os.SEEK_SET)
-    else:
-        import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+def _stand_in(descriptor: int) -> socket.socket:
+    """What takes a lock's place where the file system has none: an abstract Unix socket.
+
+    One process of this machine can have that name, and it goes when the process ends. Raises
+    BlockingIOError if another process has it.
+    """
+    info = os.fstat(descriptor)
+    name = hashlib.sha256(f"{os.getuid()} {info.st_dev} {info.st_ino}".encode()).hexdigest()
+    stand_in = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        stand_in.bind(f"\0llmsuggestd-{name[:32]}")
+    except OSError as error:
+        stand_in.close()
+        if error.errno == errno.EADDRINUSE:
+            raise BlockingIOError(error.errno, "held") from error
+        raise
+    return stand_in
+
+
+def _check_other_machines(handle: BinaryIO) -> None:
+    """Raise BlockingIOError if a process of another machine says that it holds the file.
+
+    It may have crashed there, which nobody here can know.
+    """
+    record = _record(handle)
+    if record is not None and record.host not in ("", platform.node()):
+        raise BlockingIOError(errno.EAGAIN, "held")

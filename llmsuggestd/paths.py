@@ -1,18 +1,47 @@
 """Where files go: one place that knows, on every system.
 
-platformdirs decides, unless `$LLMSUGGESTD_HOME` names one root for all of it (tests, portable
-installs). Nothing here creates anything: `files.make_private` does.
+Unix: the XDG Base Directory specification, with Apple's folders on macOS. Windows: its known
+folders, from platformdirs. `$LLMSUGGESTD_HOME` names one root for all of it instead (tests,
+portable installs). Nothing here creates anything: `files.make_private` does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from llmsuggestd.errors import ConfigError
+
 APP: Final = "llmsuggestd"
+
+BASE_DIRECTORIES: Final = (
+    {
+        "XDG_CONFIG_HOME": "Library/Application Support",
+        "XDG_DATA_HOME": "Library/Application Support",
+        "XDG_CACHE_HOME": "Library/Caches",
+        "XDG_STATE_HOME": "Library/Application Support",
+    }
+    if sys.platform == "darwin"
+    else {
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_CACHE_HOME": ".cache",
+        "XDG_STATE_HOME": ".local/state",
+    }
+)
+"""The folders of all programs: the variable that names each, and where it is below the home.
+
+lean/LlmSuggest/Discovery.lean has the same, so that the tactic looks where we write.
+"""
+
+PATH_VARIABLES: Final = (*BASE_DIRECTORIES, "LLMSUGGESTD_HOME", "LLMSUGGESTD_SOCKET")
+"""Every variable that decides where files of ours are, but for the system's HOME and
+XDG_RUNTIME_DIR."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +91,12 @@ class Paths:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the running daemon; holds its process id."""
+        """Locked by the running daemon; says which process it is."""
         return self.runtime / "daemon.lock"
 
     @property
     def tray_lock_file(self) -> Path:
-        """Locked by the running tray; holds its process id."""
+        """Locked by the running tray; says which process it is."""
         return self.runtime / "tray.lock"
 
     @property
@@ -95,33 +124,143 @@ class Paths:
         return [self.config, self.data, self.models, self.cache, self.state, self.runtime]
 
 
+def get_paths() -> Paths:
+    """The paths for this user and environment. Raises ConfigError if there is no home."""
+    if root := home_override():
+        return Paths(*(root / name for name in ("config", "data", "cache", "state", "runtime")))
+    if sys.platform == "win32":
+        import platformdirs
+
+        dirs = platformdirs.PlatformDirs(APP, appauthor=False)
+        return Paths(
+            config=dirs.user_config_path,
+            data=dirs.user_data_path,
+            cache=dirs.user_cache_path,
+            state=dirs.user_state_path,
+            runtime=dirs.user_runtime_path,
+        )
+    config, data, cache, state = (base_directory(name) / APP for name in BASE_DIRECTORIES)
+    session = session_directory()
+    runtime = state / "run" if session is None else session / APP
+    return Paths(config=config, data=data, cache=cache, state=state, runtime=runtime)
+
+
 def home_override() -> Path | None:
     """`$LLMSUGGESTD_HOME` as an absolute path, or None where it is unset or empty."""
-    value = os.environ.get("LLMSUGGESTD_HOME")
-    return Path(value).absolute() if value else None
+    return _variable("LLMSUGGESTD_HOME")
 
 
-def get_paths() -> Paths:
-    """The paths for this user and environment."""
-    if home := home_override():
-        return Paths(*(home / name for name in ("config", "data", "cache", "state", "runtime")))
-    import platformdirs
+def socket_override() -> Path | None:
+    """`$LLMSUGGESTD_SOCKET` as an absolute path, or None where it is unset or empty."""
+    return _variable("LLMSUGGESTD_SOCKET")
 
-    dirs = platformdirs.PlatformDirs(APP, appauthor=False)
-    return Paths(
-        config=dirs.user_config_path,
-        data=dirs.user_data_path,
-        cache=dirs.user_cache_path,
-        state=dirs.user_state_path,
-        runtime=dirs.user_runtime_path if _has_runtime_dir() else dirs.user_state_path / "run",
+
+def resolved_variables() -> dict[str, str]:
+    """Those variables of this process that decide where files are, as it understands them.
+
+    For a process that runs in another folder, or does not see them. Raises ConfigError.
+    """
+    found = {"LLMSUGGESTD_HOME": home_override(), "LLMSUGGESTD_SOCKET": socket_override()}
+    found |= {name: _absolute(os.environ.get(name, "")) for name in BASE_DIRECTORIES}
+    return {name: str(path) for name, path in found.items() if path is not None}
+
+
+def expanded(text: str, source: str) -> Path:
+    """A path as a user wrote it, with the home that `~` or `~user` at its beginning stands for.
+
+    A shell does that for most paths, but not for those in settings and variables, nor in
+    `--output=~/x`. Raises ConfigError naming `source` if there is no such home.
+    """
+    if not text.startswith("~"):
+        return Path(text)
+    first, *rest = Path(text).parts
+    if first == "~":
+        return home().joinpath(*rest)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{source}: there is no user {first[1:]!r}, in whose home `{text}` would be",
+            "write the path in full",
+        ) from None
+
+
+def absolute(text: str, source: str, folder: Path | None = None) -> Path:
+    """A path as a user wrote it, in full; a relative one is below `folder`, or the current one.
+
+    Raises ConfigError naming `source` if it stands for none.
+    """
+    path = expanded(text, source)
+    try:
+        return (path if folder is None else folder / path).absolute()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{source}: `{text}` is relative, and the current folder is gone",
+            "write the path in full",
+        ) from None
+
+
+def home() -> Path:
+    """The user's home: `$HOME`, or what the account says. Raises ConfigError without either."""
+    if sys.platform == "win32":
+        return Path.home()
+    if found := _absolute(os.environ.get("HOME", "")):
+        return found
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        if found := _absolute(pwd.getpwuid(os.getuid()).pw_dir):
+            return found
+    raise ConfigError(
+        f"there is no home: HOME is not set, and uid {os.getuid()} has no account here",
+        "set LLMSUGGESTD_HOME to a folder of yours",
     )
 
 
-def _has_runtime_dir() -> bool:
-    """Whether the system has made this user a directory for sockets.
+def base_directory(name: str) -> Path:
+    """One of `BASE_DIRECTORIES`. A relative value counts as none, as the XDG specification says.
 
-    Where Linux has not (no login session), platformdirs falls back to /tmp, which is shared.
+    Raises ConfigError if it is below the home and there is none.
     """
-    if sys.platform != "linux":
-        return True
-    return bool(os.environ.get("XDG_RUNTIME_DIR")) or os.access(f"/run/user/{os.getuid()}", os.W_OK)
+    return _absolute(os.environ.get(name, "")) or home() / BASE_DIRECTORIES[name]
+
+
+def session_directory() -> Path | None:
+    """The directory that the system has made for this user's sockets, if it is fit for them.
+
+    `$XDG_RUNTIME_DIR` is that only where it is as its specification demands: after `su` it is
+    another user's, under WSL it may be open to all, after a logout it is gone. Then, and where it
+    is not set, as under `cron`, the usual place is looked at in the same way.
+    """
+    if sys.platform == "win32":
+        return None
+    usual = Path(f"/run/user/{os.getuid()}")
+    for directory in (_absolute(os.environ.get("XDG_RUNTIME_DIR", "")), usual):
+        if directory is not None and _is_ours_alone(directory):
+            return directory
+    return None
+
+
+def _is_ours_alone(directory: Path) -> bool:
+    """Whether it is a directory, and no link, that this user and nobody else can use."""
+    try:
+        info = directory.lstat()
+    except OSError:
+        return False
+    return (
+        stat.S_ISDIR(info.st_mode)
+        and info.st_uid == os.getuid()
+        and stat.S_IMODE(info.st_mode) & 0o777 == 0o700
+        and os.access(directory, os.W_OK)  # not mounted read-only
+    )
+
+
+def _absolute(text: str) -> Path | None:
+    """A path, if it is one and absolute."""
+    return path if text and (path := Path(text)).is_absolute() else None
+
+
+def _variable(name: str) -> Path | None:
+    """The path that a variable of ours gives, in full; None where it is unset or empty."""
+    text = os.environ.get(name)
+    return absolute(text, f"${name}") if text else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llmsuggestd.errors import LlmsuggestdError, NotRunningError
-from llmsuggestd.paths import Paths
+from llmsuggestd.paths import Paths, socket_override
 
 TIMEOUT: Final = 60
 """Timeout for an answer in seconds, with loading: the default of `llmsuggest.timeout`."""
@@ -85,8 +84,8 @@ def find_curl() -> str:
 
 def doors(paths: Paths) -> Iterator[Door]:
     """Every listener that the tactic tries, in its order."""
-    if path := os.environ.get("LLMSUGGESTD_SOCKET"):
-        yield Door(path, None, "$LLMSUGGESTD_SOCKET")
+    if path := socket_override():
+        yield Door(str(path), None, "$LLMSUGGESTD_SOCKET")
         return
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         record = json.loads(paths.client_file.read_bytes())

@@ -65,7 +65,6 @@ where
 /-- What to tell the user when `curl` ends with an exit code other than 0. -/
 def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
   match exitCode with
-  | 7 => s!"no daemon answers. {startHint}"
   | 255 => "the program `curl` cannot be run. Install it, or put it on the PATH of the editor."
   | 28 => s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
       `set_option llmsuggest.timeout` sets the limit."
@@ -141,18 +140,30 @@ inductive Reply where
   /-- The editor no longer wants them. -/
   | canceled
 
-/-- Asks the daemon for suggestions. `isCanceled` is looked at while waiting. -/
-def ask (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) : IO Reply := do
-  let daemon ← findDaemon
+/-- Asks one daemon for suggestions; `none` if nothing answers there. -/
+def Daemon.ask? (daemon : Daemon) (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) :
+    IO (Option Reply) := do
   let (args, input) ← daemon.curl "/v1/suggest" (toJson request).compress timeout
   let result ← try runCurl args input isCanceled catch error =>
     pure <| some { exitCode := 255, stdout := "", stderr := toString error }
   let some output := result
-    | return .canceled
+    | return some .canceled
+  if output.exitCode == 7 then
+    return none
   unless output.exitCode == 0 do
-    return .failure <| curlFailure output.exitCode output.stderr timeout
+    return some <| .failure <| curlFailure output.exitCode output.stderr timeout
   match decode output.stdout with
-  | .ok answers => return .answers answers
-  | .error message => return .failure message
+  | .ok answers => return some <| .answers answers
+  | .error message => return some <| .failure message
+
+/-- Asks the daemon for suggestions. `isCanceled` is looked at while waiting. -/
+def ask (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) : IO Reply := do
+  let named? ← namedDaemon?
+  for daemon? in [pure named?, usualDaemon?] do
+    if let some daemon ← daemon? then
+      if let some reply ← daemon.ask? request timeout isCanceled then
+        return reply
+  let problem := if named?.isSome then "no daemon answers" else "no daemon is running"
+  return .failure s!"{problem}. {startHint}"
 
 end LlmSuggest

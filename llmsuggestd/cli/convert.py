@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from llmsuggestd.cli import print_json
+from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.convert import Summary, convert
 from llmsuggestd.convert import check as checking
@@ -31,11 +32,11 @@ from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("checkpoint")
+@click.argument("checkpoint", type=UserPath(path_type=str))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="The file to write.  [default: NAME-QUANT.gguf in this folder]",
 )
 @click.option(
@@ -56,7 +57,7 @@ from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
 )
 @click.option(
     "--goals",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=UserPath(exists=True, dir_okay=False),
     help="Goals for --check: a .jsonl file, or text with blank lines between goals.  "
     "[default: built in]",
 )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from llmsuggestd.cli import print_json, say
+from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.ownership import our_paths
 
 if TYPE_CHECKING:
     from llmsuggestd import lake
 
-DIR = click.argument("project", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+DIR = click.argument("project", metavar="[DIR]", default=".", type=UserPath())
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 

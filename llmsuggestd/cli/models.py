@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmsuggestd.cli import print_json, say
+from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
@@ -144,7 +145,7 @@ def pull(
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=UserPath(exists=True))
 @click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
 @click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
 @click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")

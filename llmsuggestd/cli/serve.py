@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from llmsuggestd.config import COMPAT_PORTS, load_config
@@ -26,6 +28,13 @@ from llmsuggestd.ownership import our_paths
     is_flag=True,
     help="Write to daemon.log, which `llmsuggestd logs` shows, instead of the standard error.",
 )
+@click.option(
+    "--env",
+    "variables",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set an environment variable first, for a service manager that cannot; may be repeated.",
+)
 def command(
     port: int | None,
     socket: str | None,
@@ -34,6 +43,7 @@ def command(
     threads: int | None,
     compat: tuple[str, ...],
     log_file: bool,
+    variables: tuple[str, ...],
 ) -> None:
     """Run the daemon in the foreground until Ctrl-C.
 
@@ -42,6 +52,8 @@ def command(
     """
     from llmsuggestd.daemon import logs, server
 
+    for name, _, value in (assignment.partition("=") for assignment in variables):
+        os.environ[name] = value
     paths = our_paths()
     logs.set_up(paths, to_file=log_file)
     layers = int(gpu) if gpu is not None and gpu.isascii() and gpu.isdigit() else gpu

@@ -42,6 +42,9 @@ def report(status: dict[str, Any], manager: service.Service | None, as_json: boo
             click.echo(f"  model   {status['model']['id']}: {about}")
             if loaded:
                 click.echo(f"  device  {status['device']}, {threads_text(status['threads'])}")
-            click.echo(f"  socket  {status['socket']}")
+            if status["socket"]:
+                click.echo(f"  socket  {status['socket']}")
+            else:  # on Windows, or below a home with a long path
+                click.echo(f"  port    {status['url']}")
     if status["state"] == "failed":
         raise ModelError(status["reason"], status["hint"])

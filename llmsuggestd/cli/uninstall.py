@@ -22,7 +22,9 @@ def command(purge: bool, as_json: bool) -> None:
 
     paths = our_paths()
     projects = lean_package.projects(paths)
-    stopped = control.stop(paths, service.registered())
+    manager = service.registered()
+    elsewhere = service.other_places(manager) if manager is not None else {}
+    stopped = control.stop(paths, manager)
     removed, left = installation.uninstall(paths, purge=purge)
     if as_json:
         print_json(
@@ -45,6 +47,10 @@ def command(purge: bool, as_json: bool) -> None:
             click.echo("· these projects still require the Lean package; to remove it from them:\n")
             for project in projects:
                 click.echo(f"    {program()} lean remove {shlex.quote(str(project))}")
+        if elsewhere:
+            variables = " ".join(f"{n}={shlex.quote(v)}" for n, v in elsewhere.items())
+            click.echo("· its service had files elsewhere, too; to remove them:\n")
+            click.echo(f"    {variables} {program()} uninstall{' --purge' * purge}")
     if left:
         raise LlmsuggestdError(
             f"could not remove {', '.join(map(str, left))}",

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 
+from llmsuggestd import identity
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.files import explained
 
@@ -116,7 +117,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 def beside(target: Path, suffix: str) -> Path:
     """Return the name of a temporary file beside `target` that belongs to this process."""
-    return target.with_name(f".{target.name}.{os.getpid()}.{suffix}")
+    return target.with_name(f".{target.name}.{identity.mark()}.{suffix}")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -134,22 +135,10 @@ def _remove_abandoned(target: Path) -> None:
 
     The F16 file of `--check` is made by a conversion, too, and has that one's name about its own.
     """
-    name = re.escape(f".{target.name}.") + r"(\d+)"
-    pattern = re.compile(rf"{name}\.(partial|f16)|\.{name}\.f16\.\d+\.partial")
+    name = re.escape(f".{target.name}.") + r"(\d+-\w+)"
+    pattern = re.compile(rf"{name}\.(partial|f16)|\.{name}\.f16\.\d+-\w+\.partial")
     with contextlib.suppress(OSError):
         for path in target.parent.iterdir():
             match = pattern.fullmatch(path.name)
-            if match and not _runs(int(match[1] or match[3])):
+            if match and identity.is_left_over(match[1] or match[3]):
                 path.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    if os.name == "nt":  # os.kill would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

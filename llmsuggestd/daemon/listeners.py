@@ -138,10 +138,15 @@ def port_listener(port: int, setting: str) -> socket.socket:
     return listener
 
 
+def is_too_long(path: Path) -> bool:
+    """Whether no Unix socket can have that path."""
+    return len(os.fsencode(path)) > MAX_SOCKET_PATH
+
+
 @contextlib.contextmanager
 def socket_listener(path: Path) -> Iterator[socket.socket]:
     """A Unix socket that listens at `path`, for its owner only; removed at the end."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+    if is_too_long(path):
         raise ConfigError(
             f"the socket's path is too long ({len(os.fsencode(path))} bytes, at most "
             f"{MAX_SOCKET_PATH}): {path}",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -16,12 +15,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
+from llmsuggestd import discovery
 from llmsuggestd.config import DEFAULT_PORT, Config
 from llmsuggestd.daemon import access, compat, notify, upgrade
 from llmsuggestd.daemon.access import PORT, SOCKET, Door
@@ -31,16 +33,17 @@ from llmsuggestd.daemon.listeners import (
     PortTaken,
     Site,
     check_inherited,
+    is_too_long,
     port_listener,
     socket_listener,
 )
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError, ModelError
 from llmsuggestd.files import write_atomically
+from llmsuggestd.identity import Process
 from llmsuggestd.lock import only_one
 from llmsuggestd.models import store
 from llmsuggestd.ownership import make_directory
 from llmsuggestd.paths import Paths
-from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     if config.model == store.STARTER and not store.starter_path(paths).exists():
         with contextlib.suppress(ModelError):  # loading the model will report the error
             store.place_starter(paths)  # `install` has not been run yet
-    with only_one(paths.lock_file, _runs_already):
+    with only_one(paths.lock_file, partial(_runs_already, paths)):
         upgrade.finish(paths)
         is_replaced = asyncio.run(_serve(paths, config, read_config))
     if is_replaced:
@@ -100,8 +103,8 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> bool:
             _announce(daemon, door, listener)
         if sys.platform != "win32":
             loop.add_signal_handler(signal.SIGHUP, _reload, daemon, read_config)
-        with _discovery(paths, daemon):
-            log.info("serving on %s and %s", daemon.socket, daemon.url)
+        with _announced(paths, daemon):
+            log.info("serving on %s", " and ".join(filter(None, (daemon.socket, daemon.url))))
             notify.notify("READY=1", f"STATUS=serving {config.model}")
             loading = asyncio.create_task(daemon.load())
             is_replaced = await _wait_for_end(stop, watch=keeps_sockets)
@@ -149,12 +152,23 @@ def _open_doors(
     open_already = {door for door, _ in doors}
     if PORT not in open_already:
         doors.append((PORT, stack.enter_context(own_port(config.port))))
-    if SOCKET not in open_already and unix is not None:
-        doors.append((SOCKET, stack.enter_context(socket_listener(config.socket_path(paths)))))
+    if SOCKET not in open_already and (path := _own_socket(paths, config)) is not None:
+        doors.append((SOCKET, stack.enter_context(socket_listener(path))))
     for name, port in config.compat_ports().items():
         listener = stack.enter_context(port_listener(port, f"`compat`, as {name}:PORT"))
         doors.append((access.compat_door(name, compat.GROUPS[name]), listener))
     return doors
+
+
+def _own_socket(paths: Paths, config: Config) -> Path | None:
+    """Where our Unix socket goes; None where there can be none, and clients use the port."""
+    path = config.socket_path(paths)
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    if is_too_long(path) and not config.socket:  # below a deep home, which is nobody's mistake
+        log.warning("no socket, since its path is too long: %s; clients use the port", path)
+        return None
+    return path
 
 
 def own_port(port: int) -> socket.socket:
@@ -200,11 +214,12 @@ def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
     notify.notify("READY=1")
 
 
-def _runs_already(pid: str) -> AlreadyRunningError:
-    return AlreadyRunningError(
-        f"a daemon runs already (pid {pid})",
-        "`llmsuggestd status` shows it, `llmsuggestd restart` ends it and starts another",
-    )
+def _runs_already(paths: Paths, process: Process) -> AlreadyRunningError:
+    if process.is_elsewhere:
+        hint = f"stop it there; if it is gone, remove {paths.lock_file}"
+    else:
+        hint = "`llmsuggestd status` shows it, `llmsuggestd restart` ends it and starts another"
+    return AlreadyRunningError(f"a daemon runs already ({process})", hint)
 
 
 def _token(file: Path) -> str:
@@ -227,23 +242,20 @@ def _token(file: Path) -> str:
 
 
 @contextlib.contextmanager
-def _discovery(paths: Paths, daemon: Daemon) -> Iterator[None]:
-    """Keep the file that tells clients where the daemon is while it serves."""
-    record = {
-        "socket": daemon.socket,
-        "url": daemon.url,
-        "token_file": str(paths.token_file),
-        "pid": os.getpid(),
-        "version": __version__,
-    }
-    try:
-        write_atomically(paths.client_file, json.dumps(record, indent=2).encode(), mode=0o600)
-    except OSError as error:
-        log.warning(
-            "cannot write %s, so that clients look for the socket in its usual place only: %s",
-            paths.client_file, error,
-        )  # fmt: skip
-    try:
+def _announced(paths: Paths, daemon: Daemon) -> Iterator[None]:
+    """Tell clients where the daemon is while it serves, as far as the disk has room for that."""
+    record = discovery.Record(
+        **msgspec.structs.asdict(Process.current()),
+        socket=daemon.socket,
+        url=daemon.url,
+        token_file=str(paths.token_file),
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(discovery.announced(paths, record))
+        except OSError as error:
+            log.warning(
+                "cannot write %s, so that clients look for the socket in its usual place only: %s",
+                paths.client_file, error,
+            )  # fmt: skip
         yield
-    finally:
-        paths.client_file.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import logging
 import platform
 import time
 from pathlib import Path
+from typing import Any, Final
 
 from llmsuggestd.engine import builds
 from llmsuggestd.engine.protocol import KERNELS, Kernels
@@ -16,6 +17,9 @@ from llmsuggestd.paths import Paths
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
+
+MAX_RECORDS: Final = 20
+"""Machines and builds that are remembered; each upgrade makes another."""
 
 
 def machine_and_build(paths: Paths) -> str:
@@ -36,22 +40,31 @@ def machine_and_build(paths: Paths) -> str:
 def recall(paths: Paths) -> frozenset[Kernels]:
     """The kernels that crashed before, on this machine and with this build."""
     try:
-        remembered = json.loads(paths.engine_memory.read_text())
-        if remembered["for"] != machine_and_build(paths):
-            return frozenset()
-        return frozenset(k for k in KERNELS if k in remembered["crashed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        crashed = _read(paths)[machine_and_build(paths)]["crashed"]
+        return frozenset(k for k in KERNELS if k in crashed)
+    except (KeyError, TypeError):
         return frozenset()
 
 
 def remember(paths: Paths, crashed: frozenset[Kernels]) -> None:
-    """Note which kernels crash, for later engines and for `doctor`."""
-    record = {
-        "for": machine_and_build(paths),
-        "crashed": sorted(crashed),
-        "when": time.strftime("%Y-%m-%d"),
-    }
+    """Note which kernels crash, for later engines and for `doctor`.
+
+    What is known of other machines that share the file stays, of as many as are likely to.
+    """
+    records = _read(paths)
+    records.pop(key := machine_and_build(paths), None)
+    records[key] = {"crashed": sorted(crashed), "when": time.strftime("%Y-%m-%d")}
+    latest = dict(list(records.items())[-MAX_RECORDS:])
     try:
-        write_atomically(paths.engine_memory, json.dumps(record).encode())
+        write_atomically(paths.engine_memory, json.dumps(latest, indent=2).encode())
     except OSError as error:
         log.warning("cannot write %s: %s", paths.engine_memory, error)
+
+
+def _read(paths: Paths) -> dict[str, Any]:
+    """What is known of each machine and build, the latest last."""
+    try:
+        records = json.loads(paths.engine_memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return records if isinstance(records, dict) else {}

@@ -15,6 +15,7 @@ import msgspec
 
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.files import failed, make_private, write_atomically
+from llmsuggestd.identity import Process
 from llmsuggestd.lock import holder, only_one
 from llmsuggestd.models import hub
 from llmsuggestd.models.hub import RemoteFile, Repository
@@ -51,13 +52,13 @@ class Download:
     folder: Path
     bytes: int
     total_bytes: int
-    pid: int | None
+    process: Process | None
     """The process that is downloading it."""
 
     @property
     def state(self) -> str:
         """`downloading`, `partial`, or `complete`."""
-        if self.pid is not None:
+        if self.process is not None:
             return "downloading"
         return "complete" if self.bytes >= self.total_bytes else "partial"
 
@@ -80,8 +81,8 @@ def working_in(paths: Paths, folder: Path) -> Iterator[None]:
     try:
         with only_one(
             folder / _LOCK,
-            lambda pid: AlreadyRunningError(
-                f"another process (pid {pid}) is pulling this already", "wait for it, or end it"
+            lambda process: AlreadyRunningError(
+                f"another process ({process}) is pulling this already", "wait for it, or end it"
             ),
         ):
             held = True
@@ -146,9 +147,9 @@ def listed(paths: Paths) -> list[Download]:
 
 def check_idle(download: Download) -> None:
     """Raise AlreadyRunningError if a process is at it."""
-    if download.pid is not None:
+    if download.process is not None:
         raise AlreadyRunningError(
-            f"{download.id} is being pulled (pid {download.pid})", "end that process first"
+            f"{download.id} is being pulled ({download.process})", "end that process first"
         )
 
 

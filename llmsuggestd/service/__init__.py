@@ -13,24 +13,42 @@ import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from llmsuggestd import environment
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.paths import home_override
+from llmsuggestd.paths import (
+    BASE_DIRECTORIES,
+    PATH_VARIABLES,
+    base_directory,
+    home,
+    home_override,
+    resolved_variables,
+)
 
 TIMEOUT: Final = 30.0
 """Timeout for a service manager's command, in seconds."""
 
 
 class ServiceError(LlmsuggestdError):
-    """The service manager refused a command; `status` is the daemon's exit code, if known."""
+    """The service manager refused a command.
+
+    `status` is the daemon's exit code, if known, `returned` that of the manager's own command.
+    """
 
     code = "service"
 
-    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        status: int | None = None,
+        returned: int | None = None,
+    ) -> None:
         super().__init__(message, hint)
         self.status = status
+        self.returned = returned
 
 
 class Service(Protocol):
@@ -43,6 +61,9 @@ class Service(Protocol):
 
     def content(self) -> bytes:
         """The content of `file` for this installation."""
+
+    def carried(self) -> dict[str, str]:
+        """The variables that what is registered gives to the daemon, as far as they say where."""
 
     def is_registered(self) -> bool:
         """Whether this or an older installation has called `register`."""
@@ -82,7 +103,7 @@ def detect() -> tuple[Service | None, str]:
     if sys.platform == "darwin":
         from llmsuggestd.service.launchd import LaunchdService
 
-        return LaunchdService(), ""
+        return LaunchdService.detect()
     if sys.platform == "win32":
         from llmsuggestd.service.windows import WindowsService
 
@@ -101,7 +122,32 @@ def command_line() -> list[str]:
     return [*environment.python_of_service(), "-m", "llmsuggestd", "serve", "--log-file"]
 
 
-def run(*command: str, env: Mapping[str, str] | None = None) -> str:
+def variables(managers: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The variables for the service's daemon, so that it finds what this shell's commands find.
+
+    These are the shell's own, with full paths, and every folder of ours that the manager's
+    variables (`managers`) would move. Raises ConfigError.
+    """
+    shell = {
+        name: value
+        for name, value in environment.for_service().items()
+        if name not in PATH_VARIABLES
+    }
+    places = {name: str(base_directory(name)) for name in BASE_DIRECTORIES if name in managers}
+    return dict(sorted((shell | places | resolved_variables()).items()))
+
+
+def other_places(service: Service) -> dict[str, str]:
+    """The variables that give the service's daemon other folders than this shell's commands."""
+    carried = service.carried()
+    theirs = {
+        name: carried.get(name) or str(home() / default)
+        for name, default in BASE_DIRECTORIES.items()
+    }
+    return {name: value for name, value in theirs.items() if value != str(base_directory(name))}
+
+
+def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> str:
     """Run a service manager's command and return its output.
 
     Raises ServiceError with its last words if it fails.
@@ -112,7 +158,7 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT,
+            timeout=timeout,
             check=False,
             env=os.environ | (env or {}),
         )
@@ -120,5 +166,7 @@ def run(*command: str, env: Mapping[str, str] | None = None) -> str:
         raise ServiceError(f"{command[0]}: {error}") from error
     if result.returncode != 0:
         words = (result.stderr or result.stdout).strip().splitlines()
-        raise ServiceError(f"{' '.join(command)}: {words[0] if words else 'failed'}")
+        raise ServiceError(
+            f"{' '.join(command)}: {words[0] if words else 'failed'}", returned=result.returncode
+        )
     return result.stdout

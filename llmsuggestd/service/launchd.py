@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from llmsuggestd.files import write_atomically
+from llmsuggestd.paths import home
 from llmsuggestd.resources import resource
-from llmsuggestd.service import ServiceError, command_line, run
+from llmsuggestd.service import Service, ServiceError, command_line, run, variables
 
 LABEL: Final = "org.llmsuggestd.daemon"
 
@@ -21,8 +22,18 @@ class LaunchdService:
 
     manager = "launchd"
 
+    @classmethod
+    def detect(cls) -> tuple[Service | None, str]:
+        """The service, unless launchd looks in another home than this process does."""
+        import pwd
+
+        account = Path(pwd.getpwuid(os.getuid()).pw_dir)
+        if account.resolve() != home().resolve():
+            return None, f"launchd looks in another home, {account}"
+        return cls(), ""
+
     def __init__(self) -> None:
-        self.file = Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+        self.file = home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
 
     @property
     def _domain(self) -> str:
@@ -31,7 +42,17 @@ class LaunchdService:
     def content(self) -> bytes:
         """The agent, from `packaging/macos/org.llmsuggestd.daemon.plist`."""
         agent = plistlib.loads((resource("packaging") / "macos" / f"{LABEL}.plist").read_bytes())
-        return plistlib.dumps(agent | {"ProgramArguments": command_line()})
+        agent["ProgramArguments"] = command_line()
+        if given := variables():
+            agent["EnvironmentVariables"] = given
+        return plistlib.dumps(agent)
+
+    def carried(self) -> dict[str, str]:
+        """The variables in the agent that launchd has."""
+        with contextlib.suppress(OSError, ValueError, KeyError):  # none, or none of ours
+            given: dict[str, str] = plistlib.loads(self.file.read_bytes())["EnvironmentVariables"]
+            return given
+        return {}
 
     def is_registered(self) -> bool:
         """Whether there is an agent."""

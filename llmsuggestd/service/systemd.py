@@ -6,21 +6,24 @@ A Debian package brings the unit along; then `install` only has it started at lo
 from __future__ import annotations
 
 import contextlib
-import os
+import shlex
 import shutil
 import string
-import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from llmsuggestd import service
 from llmsuggestd.files import write_atomically
+from llmsuggestd.paths import base_directory, home, session_directory
 from llmsuggestd.resources import resource
-from llmsuggestd.service import Service, ServiceError, command_line, run
+from llmsuggestd.service import Service, ServiceError, run
 
 UNIT: Final = "llmsuggestd.service"
 PACKAGED: Final = Path("/usr/lib/systemd/user") / UNIT
 """Where a package puts the unit (packaging/linux/build-deb)."""
+NOT_LOADED: Final = 5
+"""How `systemctl stop` ends where systemd has no such unit: there is nothing to stop."""
 
 
 class SystemdService:
@@ -28,38 +31,54 @@ class SystemdService:
 
     manager = "systemd --user"
 
-    def __init__(self) -> None:
-        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        self._own = config / "systemd" / "user" / UNIT
-        self._link = self._own.parent / "default.target.wants" / UNIT
+    def __init__(
+        self, directory: Path | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """The unit in `directory`, where its manager looks, with `variables` for the daemon.
+
+        By default as for a manager that has the variables of this process.
+        """
+        directory = directory or base_directory("XDG_CONFIG_HOME") / "systemd" / "user"
+        self._variables = service.variables() if variables is None else variables
+        self._own = directory / UNIT
+        self._link = directory / "default.target.wants" / UNIT
         self._packaged = PACKAGED.is_file() and PACKAGED.read_bytes() == self.content()
         self.file = PACKAGED if self._packaged else self._own
 
     @classmethod
     def detect(cls) -> tuple[Service | None, str]:
-        """The service, if a user manager answers; otherwise why not."""
+        """The service, if a user manager answers and is this home's; otherwise why not."""
         if shutil.which("systemctl") is None:
             return None, "no systemd here"
         try:
-            answer = subprocess.run(
-                ["systemctl", "--user", "show-environment"],
-                capture_output=True,
-                timeout=5,
-                check=False,
-                env=os.environ | _environment(),
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None, "systemd does not answer"
-        if answer.returncode != 0:
+            known = _managers_variables()
+        except ServiceError as error:
+            if error.returned is None:
+                return None, "systemd does not answer"
             return None, "systemd runs no user manager here"
-        return cls(), ""
+        managers_home = Path(known.get("HOME") or home())
+        if not _is_same(managers_home, home()):
+            return None, f"systemd's user manager has another home, {managers_home}"
+        return cls(_unit_directory(known), service.variables(known)), ""
 
     def content(self) -> bytes:
         """The unit, from `packaging/linux/llmsuggestd.service`."""
         template = (resource("packaging") / "linux" / UNIT).read_text(encoding="utf-8")
-        return template.replace(
-            "@COMMAND@", " ".join(_quoted(word) for word in command_line())
-        ).encode()
+        command = " ".join(_quoted(word.replace("$", "$$")) for word in service.command_line())
+        if self._variables:
+            given = " ".join(_quoted(f"{name}={value}") for name, value in self._variables.items())
+            command += "\n# What the shell had in which `llmsuggestd install` ran."
+            command += f"\nEnvironment={given}"
+        return template.replace("@COMMAND@", command).encode()
+
+    def carried(self) -> dict[str, str]:
+        """The variables in the unit that systemd sees."""
+        with contextlib.suppress(OSError, ValueError):
+            lines = self.file.read_text(encoding="utf-8").splitlines()
+            given = (line.partition("=")[2] for line in lines if line.startswith("Environment="))
+            words = (word.replace("%%", "%") for line in given for word in shlex.split(line))
+            return {name: value for name, _, value in (word.partition("=") for word in words)}
+        return {}
 
     def is_registered(self) -> bool:
         """Whether there is a unit, ours or one that the package brought."""
@@ -88,7 +107,8 @@ class SystemdService:
 
     def unregister(self) -> None:
         """Stop the unit, remove it and start it no more."""
-        _systemctl("disable", "--now", UNIT)
+        with contextlib.suppress(ServiceError):  # somebody has removed its file
+            _systemctl("disable", "--now", UNIT)
         self._own.unlink(missing_ok=True)
         _systemctl("daemon-reload")
         _forget_failures()
@@ -106,7 +126,11 @@ class SystemdService:
 
     def stop(self) -> None:
         """Stop the unit; systemd kills what has not ended after 10 s."""
-        _systemctl("stop", UNIT)
+        try:
+            _systemctl("stop", UNIT)
+        except ServiceError as error:
+            if error.returned != NOT_LOADED:
+                raise
 
 
 def _systemctl(*arguments: str) -> str:
@@ -119,16 +143,46 @@ def _forget_failures() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What `su` and `cron` do not set, but the user's manager is to be found by."""
-    folder = f"/run/user/{os.getuid()}"
-    if "XDG_RUNTIME_DIR" in os.environ or not os.access(folder, os.W_OK):
-        return {}
-    return {"XDG_RUNTIME_DIR": folder}
+    """What the user's manager is found by, which `su` and `cron` do not set, or leave wrong."""
+    directory = session_directory()
+    return {} if directory is None else {"XDG_RUNTIME_DIR": str(directory)}
+
+
+def _managers_variables() -> dict[str, str]:
+    """The variables that the manager gives to what it starts. Raises ServiceError."""
+    lines = run("systemctl", "--user", "show-environment", env=_environment(), timeout=5)
+    assignments = (line.partition("=") for line in lines.splitlines())
+    return {name: _unescaped(value) for name, _, value in assignments}
+
+
+def _unescaped(value: str) -> str:
+    """A value that systemd may have written as `$'…'`, as for a shell."""
+    if not value.startswith("$'"):
+        return value
+    return value[2:-1].encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
+
+
+def _unit_directory(known: Mapping[str, str]) -> Path:
+    """Where the manager looks for the user's own units: it says so, or its variables do.
+
+    Its variables may be others than when it began, by which it still looks.
+    """
+    with contextlib.suppress(ServiceError, ValueError):
+        path = shlex.split(_systemctl("show", "--value", "--property=UnitPath"))
+        if own := [folder for folder in path if folder.endswith("/systemd/user")]:
+            return Path(own[0])
+    config = known.get("XDG_CONFIG_HOME") or Path(known.get("HOME") or home()) / ".config"
+    return Path(config) / "systemd" / "user"
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are the same folder, perhaps by a link."""
+    return one == other or one.resolve() == other.resolve()
 
 
 def _quoted(word: str) -> str:
     """A word as a unit file quotes it."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return word if set(word) <= _PLAIN else f'"{escaped}"'
 
 

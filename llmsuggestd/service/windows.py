@@ -15,9 +15,9 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from llmsuggestd.files import make_private, write_atomically
-from llmsuggestd.paths import get_paths
+from llmsuggestd.paths import BASE_DIRECTORIES, get_paths
 from llmsuggestd.resources import resource
-from llmsuggestd.service import ServiceError, command_line, run
+from llmsuggestd.service import ServiceError, command_line, run, variables
 
 TASK: Final = "llmsuggestd"
 TEMPLATE: Final = "llmsuggestd-task.xml"
@@ -38,6 +38,9 @@ class WindowsService:
     def content(self) -> bytes:
         """The task, from `packaging/windows/llmsuggestd-task.xml`: UTF-16, as schtasks wants it."""
         program, *arguments = command_line()
+        for name, value in variables().items():  # of which a task has none
+            if name not in BASE_DIRECTORIES:  # which are for other systems
+                arguments += ["--env", f"{name}={value}"]
         windowless = Path(program).with_name("pythonw.exe")  # opens no console
         template = (resource("packaging") / "windows" / TEMPLATE).read_text(encoding="utf-8")
         values = {
@@ -48,6 +51,10 @@ class WindowsService:
         for name, value in values.items():
             template = template.replace(name, escape(value))
         return template.encode("utf-16")
+
+    def carried(self) -> dict[str, str]:
+        """None: on Windows no variable says where our folders are."""
+        return {}
 
     def is_registered(self) -> bool:
         """Whether there is a task, as far as `file` tells."""

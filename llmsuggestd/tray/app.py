@@ -18,6 +18,7 @@ from typing import Any, Final
 from llmsuggestd import lake, lean_package
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.files import make_private
+from llmsuggestd.identity import Process
 from llmsuggestd.lock import only_one
 from llmsuggestd.paths import Paths
 from llmsuggestd.tray import autostart, backend, desktop, icon
@@ -197,9 +198,9 @@ def _title(view: View) -> str:
     return textwrap.shorten(f"llmsuggestd: {view.line}", 120, placeholder=" …")  # Windows: 127
 
 
-def _runs_already(pid: str) -> AlreadyRunningError:
+def _runs_already(process: Process) -> AlreadyRunningError:
     return AlreadyRunningError(
-        f"the tray runs already (pid {pid})",
+        f"the tray runs already ({process})",
         "its icon is in the desktop's panel; Quit in its menu ends it",
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmsuggestd.files import write_atomically
-from llmsuggestd.paths import home_override
+from llmsuggestd.paths import base_directory, home, home_override
 from llmsuggestd.resources import resource
 
 DESKTOP_FILE: Final = "llmsuggestd-tray.desktop"
@@ -40,8 +40,8 @@ def file() -> Path | None:
     if sys.platform == "win32":
         return None
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "LaunchAgents" / f"{AGENT}.plist"
-    return _config_home() / "autostart" / DESKTOP_FILE
+        return home() / "Library" / "LaunchAgents" / f"{AGENT}.plist"
+    return base_directory("XDG_CONFIG_HOME") / "autostart" / DESKTOP_FILE
 
 
 def enabled() -> bool:
@@ -62,9 +62,9 @@ def enabled() -> bool:
 
 def is_outdated() -> bool:
     """Whether our entry is active, but starts another installation, perhaps one that has moved."""
-    path = file()
     if not enabled():
         return False
+    path = file()
     if path is None:
         return bool(_value(_winreg(), RUN_KEY) != subprocess.list2cmdline(command_line()))
     if not path.exists():  # the system's entry is active
@@ -166,10 +166,6 @@ def _starts(entry: Path) -> bool:
         values.get("Hidden") != "true"
         and values.get("X-GNOME-Autostart-enabled") != "false"  # GNOME's own switch
     )
-
-
-def _config_home() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
 def _system_files() -> list[Path]:

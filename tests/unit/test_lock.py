@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.lock import holder, only_one
+from llmsuggestd.identity import Process
+from llmsuggestd.lock import holder, is_held, only_one
 
 HOLD = """
 import sys
@@ -26,7 +29,7 @@ with only_one(Path(sys.argv[1]), RuntimeError):
 def test_a_second_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with only_one(file, RuntimeError):
-        assert file.read_text() == str(os.getpid())
+        assert holder(file) == Process.current()
         with pytest.raises(RuntimeError, match=str(os.getpid())), only_one(file, RuntimeError):
             pass
     assert file.read_text() == ""
@@ -44,7 +47,7 @@ def test_who_asks_for_the_holder_keeps_nobody_from_holding(
         fcntl.flock(asking, fcntl.LOCK_EX)
         monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
         with only_one(file, RuntimeError):
-            assert file.read_text() == str(os.getpid())
+            assert holder(file) == Process.current()
 
 
 def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -56,14 +59,14 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(RuntimeError, match=str(holder.pid)), only_one(file, RuntimeError):
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RuntimeError, match=str(process.pid)), only_one(file, RuntimeError):
             pass
-        holder.kill()
+        process.kill()
     with only_one(file, RuntimeError):
-        assert file.read_text() == str(os.getpid())
+        assert holder(file) == Process.current()
 
 
 def test_the_holder_is_told_by_the_lock_and_not_by_the_file(tmp_path: Path) -> None:
@@ -74,7 +77,70 @@ def test_the_holder_is_told_by_the_lock_and_not_by_the_file(tmp_path: Path) -> N
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        assert holder(file) == process.pid
+        held = holder(file)
+        assert held is not None
+        assert held.pid == process.pid
+        assert held.runs
         process.kill()
-    assert file.read_text() == str(process.pid)  # nobody has removed it
+        process.wait()
+    assert str(process.pid) in file.read_text()  # nobody has removed it
+    assert not held.runs
     assert holder(file) is None
+
+
+UNSUPPORTED = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
+
+
+@pytest.fixture(params=UNSUPPORTED, ids=errno.errorcode.get)
+def no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks, as NFS without lockd."""
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what stands in for a lock is Linux's")
+@pytest.mark.usefixtures("no_flock")
+def test_a_file_system_without_locks_is_not_one_where_all_is_locked(tmp_path: Path) -> None:
+    file, other = tmp_path / "lock", tmp_path / "other"
+    with only_one(file, RuntimeError):
+        assert holder(file) == Process.current()
+        with pytest.raises(RuntimeError, match=str(os.getpid())), only_one(file, RuntimeError):
+            pass
+        with only_one(other, RuntimeError):
+            pass
+    assert not is_held(file)
+    with only_one(file, RuntimeError):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what stands in for a lock is Linux's")
+@pytest.mark.usefixtures("no_flock")
+def test_without_locks_another_machine_is_believed(tmp_path: Path) -> None:
+    """Nobody here can know whether that process has crashed."""
+    file = tmp_path / "lock"
+    there = Process(pid=7, started="1", machine="there", host="node1")
+    file.write_bytes(msgspec.json.encode(there))
+    with pytest.raises(RuntimeError, match="pid 7 on node1"), only_one(file, RuntimeError):
+        pass
+    assert holder(file) == there
+    here_before = msgspec.structs.replace(there, host=Process.current().host)
+    file.write_bytes(msgspec.json.encode(here_before))  # before a power cut, say
+    with only_one(file, RuntimeError):
+        pass
+
+
+def test_a_lock_that_fails_otherwise_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(ConfigError, match=r"cannot lock .*Input/output error"),
+        only_one(tmp_path / "lock", RuntimeError),
+    ):
+        pass

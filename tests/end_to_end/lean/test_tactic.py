@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -82,6 +84,49 @@ def test_every_offer_can_be_taken(lean: Lean, fake: FakeDaemon, tmp_path: Path) 
 
 def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Discovery.lean", fake.env | {"LLMSUGGESTD_SOCKET": ""})
+
+
+# Variables, and where the daemon that was started with them has its socket; below the user's home.
+PLACES = {
+    "home": ({"LLMSUGGESTD_HOME": "$HOME/own"}, "own/runtime/daemon.sock"),
+    "tilde": ({"LLMSUGGESTD_HOME": "~/own"}, "own/runtime/daemon.sock"),
+    "tilde in the socket": ({"LLMSUGGESTD_SOCKET": "~/own/x.sock"}, "own/x.sock"),
+    "runtime directory": ({"XDG_RUNTIME_DIR": "$HOME/700/"}, "700/llmsuggestd/daemon.sock"),
+    "open to others": (
+        {"XDG_RUNTIME_DIR": "$HOME/755"},
+        ".local/state/llmsuggestd/run/daemon.sock",
+    ),
+    "a link": ({"XDG_RUNTIME_DIR": "$HOME/link/"}, ".local/state/llmsuggestd/run/daemon.sock"),
+    "missing": ({"XDG_RUNTIME_DIR": "$HOME/x"}, ".local/state/llmsuggestd/run/daemon.sock"),
+    "relative": ({"XDG_STATE_HOME": "state"}, ".local/state/llmsuggestd/run/daemon.sock"),
+    "state": ({"XDG_STATE_HOME": "$HOME/s"}, "s/llmsuggestd/run/daemon.sock"),
+}
+
+
+@pytest.mark.skipif(Path(f"/run/user/{os.getuid()}").exists(), reason="this user has a session")
+@pytest.mark.parametrize("other_machines", [None, {"socket": "/x", "url": "", "token_file": ""}])
+@pytest.mark.parametrize("place", PLACES)
+def test_daemon_found_in_the_usual_place(
+    place: str, other_machines: object, lean: Lean, fake: FakeDaemon
+) -> None:
+    """As llmsuggestd/paths.py finds it, where `client.json` is missing or of another machine."""
+    home = fake.directory / "user"
+    for name, mode in (("700", 0o700), ("755", 0o755), ("own/config", 0o700)):
+        (home / name).mkdir(mode, parents=True)
+    (home / "link").symlink_to(home / "700")
+    variables, at = PLACES[place]
+    env = fake.env | {"HOME": str(home), "LLMSUGGESTD_HOME": "", "LLMSUGGESTD_SOCKET": ""}
+    env |= {"XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "XDG_RUNTIME_DIR": ""}
+    env |= {name: value.replace("$HOME", str(home)) for name, value in variables.items()}
+    (home / at).parent.mkdir(0o700, parents=True, exist_ok=True)
+    (home / at).symlink_to(fake.directory / "socket")
+    for wrong in ("755", "link"):  # where nobody must look
+        (home / wrong / "llmsuggestd").mkdir(exist_ok=True)
+    if other_machines is not None:
+        for config in (home / "own/config", home / ".config/llmsuggestd"):
+            config.mkdir(parents=True, exist_ok=True)
+            (config / "client.json").write_text(json.dumps(other_machines))
+    check(lean, HERE / "Found.lean", env)
 
 
 def test_no_curl(lean: Lean, fake: FakeDaemon) -> None:

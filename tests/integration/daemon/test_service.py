@@ -31,6 +31,9 @@ class Manager:
     def content(self) -> bytes:
         return b""
 
+    def carried(self) -> dict[str, str]:
+        return {}
+
     def is_registered(self) -> bool:
         return True
 

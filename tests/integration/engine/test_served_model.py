@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -168,7 +167,7 @@ async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
 
 @pytest.mark.parametrize("kernels", ["repacked", "own"])
 async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
-    paths: Paths, kernels: str
+    paths: Paths, kernels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = (sys.executable, "-c", DIES_WITH_KERNELS.replace("repacked", kernels))
     model = served(load(), paths, command)
@@ -183,10 +182,12 @@ async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
     assert later.crashed == {kernels}
     await later.close()
 
-    # another build or machine does
-    record = json.loads(paths.engine_memory.read_text())
-    paths.engine_memory.write_text(json.dumps(record | {"for": "another build"}))
-    assert not crashes.recall(paths)
+    # another build or machine does, and what it finds out is kept beside this
+    with monkeypatch.context() as patch:
+        patch.setattr(crashes, "machine_and_build", lambda _: "another")
+        assert not crashes.recall(paths)
+        crashes.remember(paths, frozenset())
+    assert crashes.recall(paths) == {kernels}
     paths.engine_memory.write_text("not JSON")
     assert not crashes.recall(paths)
 

@@ -11,6 +11,7 @@ import pytest
 
 from llmsuggestd.convert.gguf_file import beside, replacing
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.identity import mark
 
 
 def test_the_new_file_is_on_disk_before_it_has_its_name(
@@ -85,6 +86,9 @@ def test_the_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    where = mark().partition("-")[2]
+    elsewhere = f"{dead}-00000000"  # on another machine, it may run
+    dead, alive = f"{dead}-{where}", f"{os.getppid()}-{where}"
     target = tmp_path / "model.gguf"
     f16 = tmp_path / f".model.gguf.{dead}.f16"
     left = [
@@ -93,9 +97,10 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
         tmp_path / f".{f16.name}.{dead}.partial",
     ]
     kept = [
-        tmp_path / f".model.gguf.{os.getppid()}.partial",  # still runs
+        tmp_path / f".model.gguf.{alive}.partial",
+        tmp_path / f".model.gguf.{elsewhere}.partial",
         tmp_path / f".other.gguf.{dead}.partial",
-        tmp_path / f"..model.gguf.{os.getppid()}.f16.{os.getppid()}.partial",
+        tmp_path / f"..model.gguf.{alive}.f16.{alive}.partial",
         tmp_path / ".model.gguf.x.partial",
         tmp_path / f"model.gguf.{dead}.partial",
     ]
@@ -107,4 +112,4 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
 
 
 def test_names_beside_a_target_belong_to_this_process() -> None:
-    assert beside(Path("a/m.gguf"), "f16") == Path(f"a/.m.gguf.{os.getpid()}.f16")
+    assert beside(Path("a/m.gguf"), "f16") == Path(f"a/.m.gguf.{mark()}.f16")

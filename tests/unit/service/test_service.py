@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import plistlib
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llmsuggestd import service
+from llmsuggestd import environment, service
 from llmsuggestd.service import launchd, systemd, windows
 from tests.support import programs
 
@@ -155,13 +154,13 @@ def test_a_packaged_unit_of_another_installation_is_not_ours(recorded: Path) -> 
 def test_systemd_is_found_without_the_variables_of_a_session(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(os, "access", lambda path, mode, **_: True)
+    monkeypatch.setattr(systemd, "session_directory", lambda: Path("/run/user/7"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/of-another")
     (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$XDG_RUNTIME_DIR" > "$HOME/runtime"\n')
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert systemd.SystemdService.detect()[0] is not None
-    assert (tmp_path / "runtime").read_text().startswith("/run/user/")
+    assert (tmp_path / "runtime").read_text() == "/run/user/7\n"
 
 
 def test_the_launchd_agent_runs_this_installation(recorded: Path) -> None:
@@ -226,6 +225,122 @@ def test_the_windows_task_runs_this_installation(
         "schtasks /End /TN llmsuggestd",
         "schtasks /Delete /TN llmsuggestd /F",
     ]
+
+
+def manager_that_knows(folder: Path, **known: str) -> None:
+    """Put a systemctl into a folder whose manager has these variables, and looks at no path."""
+    lines = "\n".join(f"{name}={value}" for name, value in known.items())
+    (folder / "systemctl").write_text(
+        f"#!/bin/sh\ncase $2 in show-environment) cat <<'END'\n{lines}\nEND\nesac\n"
+    )
+    (folder / "systemctl").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("known", "unit"),
+    [
+        ({}, ".config"),
+        ({"HOME": "{home}"}, ".config"),
+        ({"XDG_CONFIG_HOME": "$'{home}/a b\\'\\\\c'"}, "a b'\\c"),
+    ],
+)
+def test_the_unit_lies_where_its_manager_looks(
+    known: dict[str, str], unit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Which does not see the shell's $XDG_CONFIG_HOME."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    manager_that_knows(tmp_path, **{n: v.format(home=tmp_path) for n, v in known.items()})
+    found, _ = service.detect()
+    assert found is not None
+    assert found.file == tmp_path / unit / "systemd" / "user" / "llmsuggestd.service"
+
+
+def test_where_the_manager_looks_it_says_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its variables may have been changed since it began."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    paths = f'{tmp_path}/systemd/user.control "{tmp_path}/a b/systemd/user" /etc/systemd/user'
+    (tmp_path / "systemctl").write_text(
+        f"#!/bin/sh\ncase $2 in show-environment) echo XDG_CONFIG_HOME={tmp_path}/new;;\n"
+        f"show) echo '{paths}';; esac\n"
+    )
+    (tmp_path / "systemctl").chmod(0o755)
+    found, _ = service.detect()
+    assert found is not None
+    assert found.file == tmp_path / "a b" / "systemd" / "user" / "llmsuggestd.service"
+
+
+def test_the_manager_of_another_home_is_let_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As after `su` without `-`: its unit would run with files of another account."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    manager_that_knows(tmp_path, HOME="/home/another")
+    found, reason = service.detect()
+    assert found is None
+    assert "/home/another" in reason
+    (tmp_path / "link").symlink_to(tmp_path)
+    manager_that_knows(tmp_path, HOME=str(tmp_path / "link"))
+    assert service.detect()[0] is not None
+
+
+def test_a_service_has_the_folders_of_the_shell_that_registered_it(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in environment.for_service():
+        monkeypatch.delenv(name)
+    assert b"Environment=" not in systemd.SystemdService().content()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / 'a "b" 100% $c \\d'))
+    monkeypatch.setenv("XDG_STATE_HOME", "relative, and so none")
+    monkeypatch.setenv("LLMSUGGESTD_SOCKET", "~/x.sock")
+    monkeypatch.setenv("LLMSUGGESTD_THREADS", "7")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    wanted = {
+        "LLMSUGGESTD_SOCKET": str(tmp_path / "x.sock"),
+        "XDG_DATA_HOME": str(tmp_path / 'a "b" 100% $c \\d'),
+    }
+    assert service.variables() == wanted
+    # where the manager has another folder than the shell, ours is said, too
+    assert service.variables({"XDG_CACHE_HOME": "/x", "HOME": "/y"}) == wanted | {
+        "XDG_CACHE_HOME": str(tmp_path / ".cache")
+    }
+    managers: list[service.Service] = [systemd.SystemdService(), launchd.LaunchdService()]
+    for manager in managers:
+        manager.register()
+        assert manager.carried() == wanted
+        assert manager.is_current()
+        assert service.other_places(manager) == {}
+    monkeypatch.delenv("XDG_DATA_HOME")
+    for manager in managers:
+        assert service.other_places(manager) == {"XDG_DATA_HOME": wanted["XDG_DATA_HOME"]}
+    task = ElementTree.fromstring(windows.WindowsService().content()).findtext(".//{*}Arguments")
+    assert task is not None
+    assert task.endswith(f" --env LLMSUGGESTD_SOCKET={tmp_path / 'x.sock'}")
+
+
+@programs.needs("systemd-analyze")
+def test_systemd_reads_the_variables_as_they_were_meant(tmp_path: Path) -> None:
+    strange = {"XDG_DATA_HOME": '/a "b" 100% $c \\d é', "LLMSUGGESTD_SOCKET": "/x"}
+    file = tmp_path / "llmsuggestd.service"
+    file.write_bytes(systemd.SystemdService(tmp_path, strange).content())
+    result = subprocess.run(
+        ["systemd-analyze", "--user", "verify", str(file)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "llmsuggestd.service:" not in result.stderr, result.stderr
+
+
+def test_a_unit_that_is_not_loaded_counts_as_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 'Unit not loaded.' >&2; exit 5\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    systemd.SystemdService().stop()
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 'Access denied.' >&2; exit 4\n")
+    with pytest.raises(service.ServiceError, match="Access denied"):
+        systemd.SystemdService().stop()
 
 
 def test_what_a_manager_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

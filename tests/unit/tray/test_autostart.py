@@ -119,7 +119,7 @@ def test_on_macos_it_is_an_agent_of_the_graphical_session(
 ) -> None:
     monkeypatch.delenv("LLMSUGGESTD_HOME", raising=False)
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     autostart.enable()
     file = tmp_path / "Library" / "LaunchAgents" / "org.llmsuggestd.tray.plist"
     assert autostart.file() == file

@@ -1,0 +1,76 @@
+"""The discovery file `client.json`: where the daemon of this home can be asked.
+
+It is in the configuration directory, which several machines may share. So a record names the
+process that has written it, a process removes its own record only, and a client that gets no answer
+looks in the usual place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from llmsuggestd.files import write_atomically
+from llmsuggestd.identity import Process
+from llmsuggestd.paths import Paths
+from llmsuggestd.version import __version__
+
+
+class Record(Process, frozen=True, kw_only=True):
+    """A daemon's process, and its doors."""
+
+    socket: str | None
+    """The path of its Unix socket, if it has one."""
+    url: str
+    """Its port on 127.0.0.1, as `http://127.0.0.1:PORT`."""
+    token_file: str
+    """The file with the token that the port wants."""
+    version: str = __version__
+
+
+def read(paths: Paths) -> Record:
+    """What a daemon has written. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode(paths.client_file.read_bytes(), type=Record)
+
+
+@contextlib.contextmanager
+def announced(paths: Paths, record: Record) -> Iterator[None]:
+    """Have the file say where we are while the block runs; then what another machine's daemon said.
+
+    Raises OSError if it cannot be written.
+    """
+    before = _of_another_machine(paths)
+    _write(paths, record)
+    try:
+        yield
+    finally:
+        if forget(paths, record) and before is not None:
+            with contextlib.suppress(OSError):
+                _write(paths, before)
+
+
+def forget(paths: Paths, process: Process) -> bool:
+    """Remove the file if it is that process's; whether it was."""
+    try:
+        record = read(paths)
+        if (record.pid, record.machine) != (process.pid, process.machine):
+            return False
+        paths.client_file.unlink()
+        return True
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def _of_another_machine(paths: Paths) -> Record | None:
+    try:
+        record = read(paths)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return record if record.is_elsewhere else None
+
+
+def _write(paths: Paths, record: Record) -> None:
+    data = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    write_atomically(paths.client_file, data, mode=0o600)
