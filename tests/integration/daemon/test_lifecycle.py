@@ -223,6 +223,8 @@ def test_what_a_killed_daemon_leaves_is_replaced(home: Home) -> None:
 
 def test_the_socket_and_its_neighbours_are_private(home: Home) -> None:
     home.install_starter()
+    home.paths.runtime.mkdir()
+    home.paths.runtime.chmod(0o755)
     home.serve()
     for path, mode in [
         (home.paths.socket, 0o600),
