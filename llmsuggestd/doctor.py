@@ -42,7 +42,7 @@ class Finding(NamedTuple):
 
 
 def examine(paths: Paths) -> Iterator[Finding]:
-    """Check each part in turn. Starts nothing and changes nothing."""
+    """Check each part in turn. Changes nothing; the question to the daemon may load the model."""
     yield _python()
     yield from _files(paths)
     yield from _variables(paths)

@@ -7,6 +7,7 @@ modules in memory, and would start its next engine from another version's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -17,6 +18,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from llmsuggestd import lean_package, manifest
+from llmsuggestd.environment import PYTHON_OPTIONS
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
@@ -28,26 +30,35 @@ INTERVAL: Final = 15.0
 """Seconds between two looks at what is installed."""
 
 TRIAL_TIMEOUT: Final = 30.0
-"""Seconds in which the new version must say its number."""
+"""Seconds in which what is installed must answer a question."""
 
 
 async def replaced() -> None:
     """Return when another installation is where this process came from, complete and working."""
     first = last = installed()
-    while True:
+    while first is not None:  # else nobody can tell what an upgrade would be
         await asyncio.sleep(INTERVAL)
         now = await asyncio.to_thread(installed)
         if now not in (None, first) and now == last and await asyncio.to_thread(_works):
             return
         last = now  # files that still change are not complete
+    await asyncio.Event().wait()
 
 
 def installed() -> str | None:
     """What is installed: the list of all files, with their digests; None while there is none."""
-    try:
+    with contextlib.suppress(metadata.PackageNotFoundError, OSError, ValueError):
         return metadata.distribution("llmsuggestd").read_text("RECORD")
-    except (metadata.PackageNotFoundError, OSError, ValueError):
-        return None
+    # The environment may have another Python now, whose folders this one does not look into.
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return _output(sys.executable, *PYTHON_OPTIONS, "-c", _SAY_RECORD) or None
+    return None
+
+
+_SAY_RECORD: Final = """
+from importlib import metadata
+print(metadata.distribution("llmsuggestd").read_text("RECORD"))
+"""
 
 
 def _works() -> bool:
@@ -55,11 +66,19 @@ def _works() -> bool:
     command = _command()
     command[command.index("serve") :] = ["--version"]
     try:
-        subprocess.run(command, capture_output=True, timeout=TRIAL_TIMEOUT, check=True)
+        _output(*command)
     except (OSError, subprocess.SubprocessError) as error:
         log.warning("another version is installed, but it does not start: %s", error)
         return False
     return True
+
+
+def _output(*command: str) -> str:
+    """What a command prints. Raises OSError, subprocess.SubprocessError."""
+    result = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=TRIAL_TIMEOUT, check=True
+    )
+    return result.stdout
 
 
 def start_again() -> NoReturn:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmsuggestd import lake, lean_package
+from llmsuggestd.commands import runnable
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.files import make_private
 from llmsuggestd.identity import Process
@@ -89,7 +90,7 @@ class Tray:
         item, menu = self._pystray.MenuItem, self._pystray.Menu
         view = self._follower.view
         for words in (view.line, *view.notes):
-            for line in textwrap.wrap(words, WIDTH, max_lines=4, placeholder=" …"):
+            for line in textwrap.wrap(runnable(words), WIDTH, max_lines=4, placeholder=" …"):
                 yield item(line, None, enabled=False)
         yield menu.SEPARATOR
         yield item("Start", lambda: self._follower.start(), enabled=view.can_start)
@@ -174,6 +175,7 @@ class Tray:
     def _notify(self, title: str, message: str) -> None:
         """Show a desktop notification, where the desktop supports them."""
         if self._icon.HAS_NOTIFICATION:
+            message = runnable(message)
             title, message = textwrap.shorten(title, 60), textwrap.shorten(message, 200)  # Windows
             backend.on_main_thread(lambda: self._icon.notify(message or " ", title))
 

@@ -103,6 +103,18 @@ def test_nothing_is_left_of_an_installation(account: Account) -> None:
     assert account.run("status").returncode == 3
 
 
+def test_start_before_install_says_how_to_have_it_at_login(account: Account) -> None:
+    advice = "`llmsuggestd install` has it start when you log in"
+    said = account.run("start")
+    assert said.returncode == 0, said.stderr
+    assert advice not in said.stdout  # there is no service manager here
+    account.run("stop")
+    account.service_manager(answers=True)
+    said = account.run("start")
+    assert advice in said.stdout
+    account.run("install")
+
+
 def test_models_stay_and_a_later_purge_takes_all(account: Account) -> None:
     before = account.listing()
     account.run("install")

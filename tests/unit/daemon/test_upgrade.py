@@ -85,6 +85,16 @@ def test_what_is_installed_is_known_by_its_files(
     assert upgrade.installed() == "llmsuggestd/version.py,sha256=x,1\n"
 
 
+def test_another_python_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `pipx reinstall --python`, which moves everything to another folder."""
+    monkeypatch.setattr(sys, "path", [])
+    here = upgrade.installed()
+    assert here is not None
+    assert "llmsuggestd" in here
+    monkeypatch.setattr(sys, "executable", "/absent/python")
+    assert upgrade.installed() is None
+
+
 def test_what_is_installed_here_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["python", "-P", "-m", "llmsuggestd", "serve", "--log-file"]
     monkeypatch.setattr(sys, "orig_argv", command)
