@@ -183,7 +183,7 @@ def _compiles(program: str, include: Path) -> bool:
         return True
     result = subprocess.run(
         [compiler, "-x", "c++", "-fsyntax-only", f"-I{include}", "-"],
-        input=program, text=True, capture_output=True, timeout=60, check=False,
+        input=program.encode(), capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     return result.returncode == 0
 

@@ -149,9 +149,7 @@ def forget_python_path() -> None:
     """
     if not _ways_to_us(os.environ).get("PYTHONPATH"):
         others = _resolved(os.environ.get("PYTHONPATH", ""))
-        sys.path[:] = [
-            entry for entry in sys.path if not entry or Path(entry).resolve() not in others
-        ]
+        sys.path[:] = [entry for entry in sys.path if not entry or _resolve(entry) not in others]
 
 
 def python_of_service() -> list[str]:
@@ -198,10 +196,18 @@ def _ways_to_us(shell: Mapping[str, str]) -> dict[str, str]:
     found = {}
     if here in _resolved(shell.get("PYTHONPATH", "")):
         found["PYTHONPATH"] = shell["PYTHONPATH"]  # its other folders usually hold our dependencies
-    if (base := shell.get("PYTHONUSERBASE")) and here.is_relative_to(Path(base).resolve()):
+    if (base := shell.get("PYTHONUSERBASE")) and here.is_relative_to(_resolve(base)):
         found["PYTHONUSERBASE"] = base
     return found
 
 
 def _resolved(search_path: str) -> set[Path]:
-    return {Path(entry).resolve() for entry in search_path.split(os.pathsep) if entry}
+    return {_resolve(entry) for entry in search_path.split(os.pathsep) if entry}
+
+
+def _resolve(entry: str) -> Path:
+    """A folder's real path; a relative one stays so where the current folder has been deleted."""
+    try:
+        return Path(entry).resolve()
+    except OSError:
+        return Path(entry)

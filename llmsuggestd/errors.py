@@ -30,6 +30,8 @@ class ExitCode(IntEnum):
     """Another daemon runs for this home."""
     NETWORK = 8
     """A download failed."""
+    FAULT = 70
+    """Something that nobody foresaw; its traceback is in the log (sysexits' EX_SOFTWARE)."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
 

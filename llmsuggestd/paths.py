@@ -54,6 +54,15 @@ class Paths:
     state: Path
     runtime: Path
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a name that is not UTF-8: JSON and Lean could not say it."""
+        for folder in (self.config, self.data, self.cache, self.state, self.runtime):
+            if not is_text(str(folder)):
+                raise ConfigError(
+                    f"the name of the folder {folder} is not UTF-8",
+                    "set LLMSUGGESTD_HOME to a folder whose name is",
+                )
+
     @property
     def config_file(self) -> Path:
         """Settings, written by the user (TOML)."""
@@ -122,6 +131,11 @@ class Paths:
     def directories(self) -> list[Path]:
         """Every directory `install` makes."""
         return [self.config, self.data, self.models, self.cache, self.state, self.runtime]
+
+
+def is_text(text: str) -> bool:
+    """Whether an argument, a variable or a path is UTF-8, which on Unix it need not be."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def get_paths() -> Paths:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from llmsuggestd.cli import edge, terminal
 from llmsuggestd.commands import runnable
-from llmsuggestd.errors import ExitCode, LlmsuggestdError
-from llmsuggestd.files import failed
 from llmsuggestd.version import __version__
 
 # command -> (the module that holds it, as `command`; the line `--help` shows)
@@ -78,36 +76,8 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def main(command: click.Command = cli, name: str = "llmsuggestd") -> None:
+def main(command: click.Command = cli, name: str = "llmsuggestd") -> NoReturn:
     """Run the command line; an error becomes one line, its hint another, and its exit code."""
-    try:
-        result = command.main(prog_name=name, standalone_mode=False)
-    except LlmsuggestdError as error:
-        _print_error(error.message, error.hint)
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except click.ClickException as error:
-        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
-            error.show()
-        else:
-            ctx = getattr(error, "ctx", None)
-            hint = f"`{ctx.command_path} --help`" if ctx is not None else ""
-            _print_error(" ".join(error.format_message().split()), hint)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if not isinstance(error.filename, str):  # not about a file
-            raise
-        trouble = failed(LlmsuggestdError, "cannot use", Path(error.filename), error)
-        _print_error(trouble.message, trouble.hint)
-        sys.exit(trouble.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _print_error("interrupted", "")
-        sys.exit(ExitCode.INTERRUPTED)
-    sys.exit(result if isinstance(result, int) else ExitCode.OK)
-
-
-def _print_error(message: str, hint: str) -> None:
-    say(f"llmsuggestd: {message}", err=True)
-    if hint:
-        say(f"  → {hint}", err=True)
+    edge.prepare()
+    colour = terminal.colour()
+    sys.exit(edge.run(lambda: command.main(prog_name=name, standalone_mode=False, color=colour)))

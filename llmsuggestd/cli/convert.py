@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from llmsuggestd.cli import print_json
+from llmsuggestd.cli import print_json, terminal
 from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.convert import Summary, convert
@@ -146,7 +145,7 @@ def _print_report(report: CheckReport) -> None:
                 f"{distance.max_kl:.5f}",
             )
     if table.row_count:
-        Console().print(table)
+        terminal.console(stderr=False).print(table)
     if report.tokenisation is None:
         click.echo("Tokenisation was not checked: the package tokenizers is not installed.")
     else:
@@ -159,7 +158,7 @@ def _print_report(report: CheckReport) -> None:
 @contextlib.contextmanager
 def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
     """Yield a function that draws a progress bar, given the weights done and the total."""
-    console = Console(stderr=True)
+    console = terminal.console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -169,6 +168,8 @@ def _progress_bar(label: str, *, shown: bool) -> Iterator[Any]:
         TimeRemainingColumn(),
     )
     # On a pipe there is nothing to draw on: rich would print the last state only.
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
+    with Progress(
+        *columns, console=console, disable=not (shown and terminal.can_redraw(console))
+    ) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

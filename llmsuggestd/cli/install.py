@@ -10,7 +10,7 @@ import click
 
 from llmsuggestd import accelerators, building, lake
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
-from llmsuggestd.cli import print_json, say
+from llmsuggestd.cli import print_json, say, terminal
 from llmsuggestd.cli.lean import require_lines
 from llmsuggestd.commands import program
 from llmsuggestd.engine import builds
@@ -147,10 +147,8 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
 @contextlib.contextmanager
 def _clock(quiet: bool) -> Iterator[Callable[[float], None]]:
     """Yield `tick`, which takes the elapsed seconds and shows them on a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
+    console = terminal.console()
+    if quiet or not terminal.can_redraw(console):
         yield lambda _: None
         return
     with console.status("building") as status:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmsuggestd.cli import print_json, say
+from llmsuggestd.cli import print_json, say, terminal
 from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
@@ -230,13 +230,12 @@ class Display:
     """A pull's output: the plan, then a progress bar on a terminal, or else one line per stage."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self.plan: Plan | None = None
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._live = not quiet and self._console.is_terminal
+        self._console = terminal.console()
+        self._live = not quiet and terminal.can_redraw(self._console)
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -298,7 +297,7 @@ class Display:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _end_stage(self) -> None:
         if self._task is not None:

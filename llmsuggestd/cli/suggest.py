@@ -12,6 +12,7 @@ from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
 from llmsuggestd.errors import UsageError
 from llmsuggestd.ownership import our_paths
+from llmsuggestd.paths import is_text
 
 TIMEOUT = 130.0
 """Timeout in seconds. The daemon answers within 120, if only with an error."""
@@ -19,7 +20,7 @@ TIMEOUT = 130.0
 
 def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001
     """Check that an argument for the model is UTF-8 text. Shells also pass other bytes."""
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not is_text(value):
         raise click.BadParameter("it is not UTF-8 text")
     return value
 
@@ -102,6 +103,10 @@ def _read_standard_input() -> str:
         raise UsageError(f"standard input cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError("standard input is not UTF-8 text", "pipe in a goal") from None
+    if not data:
+        raise UsageError(
+            "standard input is empty", "pipe in a goal: hypotheses, one a line, then `⊢ target`"
+        )
     if "\0" in text:
         raise UsageError("standard input is not text", "pipe in a goal")
     return text

@@ -26,5 +26,7 @@ def command(wait: float) -> None:
     """
     from llmsuggestd.tray import app
 
-    logging.basicConfig(level=logging.INFO, format=app.LOG_FORMAT, datefmt=app.LOG_TIME)
+    handler = logging.StreamHandler()
+    handler.setFormatter(app.Brief(app.LOG_FORMAT, app.LOG_TIME))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     app.run(our_paths(), wait)

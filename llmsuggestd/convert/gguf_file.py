@@ -76,7 +76,8 @@ def write_tensor(
         file.write(part.data)
         written += part.nbytes
         yield part.nbytes
-    assert written == tensor.nbytes, tensor
+    if written != tensor.nbytes:
+        raise ValueError(f"{tensor.name}: {written} bytes were made of {tensor.nbytes}")
     _pad(file)
 
 

@@ -26,7 +26,8 @@ FLOAT_PTR = ctypes.POINTER(ctypes.c_float)
 def row_bytes(kind: GGMLQuantizationType, columns: int) -> int:
     """Return the size in bytes of a row of `columns` elements; the type's block divides them."""
     block, size = GGML_QUANT_SIZES[kind]
-    assert columns % block == 0, (kind, columns)
+    if columns % block:
+        raise ValueError(f"a row of {columns} does not divide into {kind.name}'s blocks of {block}")
     return int(columns // block * size)
 
 

@@ -98,7 +98,8 @@ class Calls:
         is the summary."""
 
         def add(handler: Handler) -> Handler:
-            summary = (handler.__doc__ or "").strip().splitlines()[0]
+            # under `python -OO` there are no docstrings
+            summary = (handler.__doc__ or handler.__name__).strip().splitlines()[0]
             self.calls.append(
                 Call(
                     method, path, self.group, summary, handler, body, answer, errors,

@@ -78,7 +78,8 @@ def serve(requests: Requests, replies: BinaryIO) -> None:
         replies.flush()
 
     load = requests.next()
-    assert isinstance(load, protocol.Load), "the daemon sends Load first"
+    if not isinstance(load, protocol.Load):
+        raise protocol.ProtocolError("the first request must be Load")
     try:
         engine = Engine(load)
     except LlamaError as error:
@@ -87,7 +88,8 @@ def serve(requests: Requests, replies: BinaryIO) -> None:
     send(engine.loaded)
     while True:
         request = requests.next()
-        assert isinstance(request, protocol.Suggest), "one engine loads one model"
+        if not isinstance(request, protocol.Suggest):
+            raise protocol.ProtocolError("one engine loads one model")
         with requests.running(request.id, engine.llama.stop):
             try:
                 send(engine.suggest(request))

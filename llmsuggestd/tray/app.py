@@ -37,6 +37,14 @@ LOG_SIZE: Final = 256 * 1024
 """Size in bytes at which the tray's log is rotated."""
 
 
+class Brief(logging.Formatter):
+    """What standard error gets of a record: no traceback, which is in the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        short = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
+        return super().format(short)
+
+
 def run(paths: Paths, wait: float) -> None:
     """Show the tray icon until the user quits. Must be called on the main thread.
 
@@ -60,6 +68,7 @@ class Tray:
         self._pystray = pystray
         self._interrupted = False
         self._quitting = False
+        self._fault: Exception | None = None
         self._follower = Follower(paths, self._changed, self._failed)
         self._mark = self._follower.view.mark
         self._icon = pystray.Icon(
@@ -73,15 +82,15 @@ class Tray:
         """Show the icon and serve its menu. Raises KeyboardInterrupt after Ctrl-C."""
         try:
             self._icon.run(setup=lambda _: self._set_up())
-        except Exception as error:
+        except Exception:
             # pystray withdraws its notifications at the end: an error without a notification server
             if not self._quitting:
-                raise backend.TrayError(
-                    f"the tray icon failed: {error}", "please report this as a bug"
-                ) from error
+                raise
             log.debug("at the end", exc_info=True)
         finally:
             self._follower.close()
+        if self._fault is not None:
+            raise self._fault
         if self._interrupted:
             raise KeyboardInterrupt
 
@@ -145,9 +154,13 @@ class Tray:
 
     def _set_up(self) -> None:
         """Start following the daemon once the loop runs. pystray calls this in its own thread."""
-        self._follower.look()  # before the icon appears, so that it is right at once
-        backend.on_main_thread(self._appear)
-        threading.Thread(target=self._follower.run, daemon=True).start()
+        try:
+            self._follower.look()  # before the icon appears, so that it is right at once
+            backend.on_main_thread(self._appear)
+            threading.Thread(target=self._follower.run, daemon=True).start()
+        except Exception as error:  # the loop would go on without an icon
+            self._fault = error
+            self._quit()
 
     def _appear(self) -> None:
         self._icon.visible = True
@@ -210,10 +223,15 @@ def _runs_already(process: Process) -> AlreadyRunningError:
 @contextlib.contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Log to a file, since the standard error of a tray started at login is not visible."""
+
+    def of_a_thread(fault: threading.ExceptHookArgs) -> None:
+        log.error("a fault in llmsuggestd", exc_info=fault.exc_value)
+
     make_private(file.parent)
     handler = RotatingFileHandler(file, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT, LOG_TIME))
     logging.getLogger().addHandler(handler)
+    before, threading.excepthook = threading.excepthook, of_a_thread
     try:
         yield
     except LlmsuggestdError as error:  # shown on standard error by the command line
@@ -221,6 +239,7 @@ def _logging_to(file: Path) -> Iterator[None]:
         handler.handle(logging.makeLogRecord(record))
         raise
     finally:
+        threading.excepthook = before
         logging.getLogger().removeHandler(handler)
         handler.close()
 

@@ -270,5 +270,5 @@ def _explain(error: Exception) -> tuple[str, str]:
     """Message and hint of an error, also of an unexpected one."""
     if isinstance(error, LlmsuggestdError):
         return error.message, error.hint
-    log.debug("unexpected", exc_info=error)
-    return f"{type(error).__name__}: {error}", "please report this as a bug"
+    log.error("a fault in llmsuggestd", exc_info=error)
+    return f"{type(error).__name__}: {error}", "please report it, with the end of tray.log"

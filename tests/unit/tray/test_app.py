@@ -197,6 +197,36 @@ def test_keeps_a_log_with_what_ended_it(tmp_path: Path) -> None:
     assert logging.getLogger().handlers == before
 
 
+def test_a_fault_in_a_thread_is_in_the_log_and_no_traceback_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "state" / "tray.log"
+    root = logging.getLogger()
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(app.Brief(app.LOG_FORMAT, app.LOG_TIME))
+    root.addHandler(terminal)
+    try:
+        with app._logging_to(file):
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
+    finally:
+        root.removeHandler(terminal)
+    assert "ZeroDivisionError" in file.read_text()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("ERROR a fault in llmsuggestd")
+
+
+def test_a_fault_while_the_icon_is_made_ends_the_tray(
+    tray: app.Tray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tray._follower, "look", lambda: 1 / 0)
+    monkeypatch.setattr(tray._icon, "run", lambda setup: setup(tray._icon), raising=False)
+    with pytest.raises(ZeroDivisionError):
+        tray.run()
+    assert tray._icon.stopped
+
+
 def test_quit_ends_the_icon(tray: app.Tray) -> None:
     tray._quit()
     assert tray._icon.stopped
