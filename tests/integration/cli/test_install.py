@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from llmsuggestd.models import store
@@ -286,16 +290,38 @@ def test_doctor_says_where_the_settings_go(home: Home) -> None:
     assert str(home.paths.config_file) in home.run("doctor").stdout
 
 
+@contextmanager
+def crowded(path: Path) -> Iterator[None]:
+    """Hold all connections to a daemon's socket, and use them, since it closes idle ones."""
+    full, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            # docs/security.md: connections to each door
+            held = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(128)]
+            for connection in held:
+                connection.connect(str(path))
+            full.set()
+            while not done.wait(3):
+                for connection in held:
+                    connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    connection.recv(4096)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert full.wait(30)
+        yield
+    finally:
+        done.set()
+        holder.join()
+
+
 def test_doctor_looks_at_the_rest_where_the_daemon_is_too_busy_to_answer(home: Home) -> None:
     home.install_starter()
     home.serve()
-    idle = []
-    for _ in range(128):  # docs/security.md: connections to each door
-        idle.append(socket.socket(socket.AF_UNIX))
-        idle[-1].connect(str(home.paths.socket))
-    result = home.run("doctor", "--json")
-    for connection in idle:
-        connection.close()
+    with crowded(home.paths.socket):
+        result = home.run("doctor", "--json")
     findings = {f["part"]: f for f in json.loads(result.stdout)}
     # the daemon refuses, or on a busy machine has not yet accepted all these connections
     refused = findings.get("tactic") or findings["socket"]
