@@ -301,11 +301,12 @@ def crowded(path: Path) -> Iterator[None]:
             held = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(128)]
             for connection in held:
                 connection.connect(str(path))
-            full.set()
-            while not done.wait(3):
+            while not done.is_set():
                 for connection in held:
                     connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     connection.recv(4096)
+                full.set()
+                done.wait(3)
 
     holder = threading.Thread(target=hold)
     holder.start()
