@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import random
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from llmsuggestd.convert import convert
 from llmsuggestd.engine import kernels, protocol
-from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.llama import PROMPT_CHUNK, Llama
 from llmsuggestd.engine.search import Floats
 from llmsuggestd.engine.threads import Threads
 from llmsuggestd.models import store
+from tests.benchmarks import same_answers
 from tests.unit.convert.checkpoints import config, make_checkpoint
-
-HELD_OUT = Path(__file__).parents[3] / "convert" / "starter" / "heldout.jsonl"
 
 pytestmark = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
 
@@ -93,20 +87,4 @@ def test_a_candidate_is_decoded_the_same_whatever_is_decoded_with_it(
 
 def test_thirty_goals_are_answered_the_same_six_times() -> None:
     """Of two or three hypotheses, with none to two other questions between."""
-    engine = Engine(protocol.Load(str(store.SHIPPED), "off", 0, 2048))
-    goals = [json.loads(line)["goal"] for line in HELD_OUT.read_text("utf-8").splitlines()]
-    goals = list(dict.fromkeys(goals))
-    asked = [goal for goal in goals if goal.count("\n") in (2, 3)][:30]
-    assert len(asked) == 30
-    chance = random.Random(4)
-
-    def answer(goal: str, n: int = 5) -> list[tuple[str, float]]:
-        request = protocol.Suggest(1, goal, "", n, 32, "beam", 0.5, None)
-        return [(found.text, found.score) for found in engine.suggest(request).suggestions]
-
-    for goal in asked:
-        expected = answer(goal)
-        for _ in range(5):
-            for _ in range(chance.randrange(3)):
-                answer(chance.choice(goals), chance.choice([1, 5, 8]))
-            assert answer(goal) == expected
+    assert same_answers.measure(store.SHIPPED, protocol.KERNELS) == (0, 0, 0.0)
