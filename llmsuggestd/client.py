@@ -19,6 +19,7 @@ from llmsuggestd.lock import holder
 from llmsuggestd.paths import Paths, socket_override
 
 REMEDY = "start it with `llmsuggestd start`"
+ELSEWHERE = "stop it there, or set XDG_RUNTIME_DIR to a folder that only this machine uses"
 
 
 class Refused(LlmsuggestdError):
@@ -111,7 +112,7 @@ class Client:
             raise NotRunningError("the daemon does not answer", REMEDY) from error
 
     def _connected(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
-        """A connection through the first door that is open, and the headers that it takes.
+        """A connection to the first address that answers, and the headers for it.
 
         Raises TimeoutError, NotRunningError.
         """
@@ -126,7 +127,7 @@ class Client:
         raise self._closed()
 
     def _doors(self, timeout: float) -> Iterator[tuple[http.client.HTTPConnection, dict[str, str]]]:
-        """Every place where the daemon may be asked, likeliest first."""
+        """The possible addresses of the daemon, the likeliest first."""
         if path := socket_override():
             yield UnixConnection(str(path), timeout), {}
             return
@@ -140,7 +141,8 @@ class Client:
             yield UnixConnection(self._usual_socket(), timeout), {}
             if other is not None and other.socket:  # through a shared folder, perhaps
                 yield UnixConnection(other.socket, timeout), {}
-        if own is not None:
+        # After a crash another program may have the port, and must not get the token.
+        if own is not None and not own.socket and (own.runs or not own.started):
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 token = Path(own.token_file).read_text(encoding="ascii")
                 address = own.url.removeprefix("http://")
@@ -148,14 +150,14 @@ class Client:
                 yield http.client.HTTPConnection(address, timeout=timeout), headers
 
     def _usual_socket(self) -> str:
-        """Where the daemon makes its socket as far as the settings tell."""
+        """The socket that a daemon with these settings listens on."""
         try:
             return str(load_config(self._paths).socket_path(self._paths))
         except ConfigError:
             return str(self._paths.socket)
 
     def _closed(self) -> NotRunningError:
-        """The error where no door is open, by what the lock says."""
+        """The error if no address answers. The lock tells whether a daemon runs all the same."""
         if path := socket_override():
             return NotRunningError(
                 f"no daemon answers at {path}, which LLMSUGGESTD_SOCKET names", REMEDY
@@ -166,7 +168,7 @@ class Client:
         if process.is_elsewhere:
             return NotRunningError(
                 f"the daemon of this home runs elsewhere ({process}) and cannot be asked from here",
-                "stop it there, or set XDG_RUNTIME_DIR to a folder that only this machine uses",
+                ELSEWHERE,
             )
         return NotRunningError(
             f"the daemon ({process}) does not answer", "try `llmsuggestd restart`"

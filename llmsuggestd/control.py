@@ -98,9 +98,9 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
 def stop(paths: Paths, service: Service | None) -> Stopped:
     """Stop the daemon, hung or not, and wait until it is gone.
 
-    It is asked first and ends what it has begun; one that does not answer, or does not end, gets
-    SIGTERM and then SIGKILL, from its service manager where it has one. Raises LlmsuggestdError if
-    even that does not help, or it is not proven which process it is.
+    The daemon is asked first, and finishes its requests. If it does not answer or end, it gets
+    SIGTERM and then SIGKILL, from its service manager if it has one. Raises LlmsuggestdError if
+    that does not help, or if no process is proven to be the daemon.
     """
     process = _daemon(paths)
     asked = process is not None and _ask_to_stop(paths, process)
@@ -126,9 +126,12 @@ def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
 
 
 def _daemon(paths: Paths) -> Process | None:
-    """The daemon of this home, by its lock; else, as it may have another, by `client.json`."""
+    """The daemon of this home: the holder of the lock, else the process in `client.json`.
+
+    The daemon of a session with another $XDG_RUNTIME_DIR has another lock.
+    """
     if is_held(paths.lock_file):
-        return holder(paths.lock_file) or UNKNOWN  # a full disk kept it from saying which it is
+        return holder(paths.lock_file) or UNKNOWN  # its record was lost, to a full disk say
     with contextlib.suppress(OSError, msgspec.DecodeError):
         record = discovery.read(paths)
         return record if record.runs else None
@@ -136,9 +139,9 @@ def _daemon(paths: Paths) -> Process | None:
 
 
 def _ask_to_stop(paths: Paths, process: Process) -> bool:
-    """Ask the daemon to stop, and wait; whether it is gone.
+    """Ask the daemon to stop, and wait. Returns whether it has ended.
 
-    With `$LLMSUGGESTD_SOCKET`, it may be another home's that answers.
+    With `$LLMSUGGESTD_SOCKET`, the daemon of another home may answer; it is left alone.
     """
     client = Client(paths)
     with contextlib.suppress(LlmsuggestdError):
@@ -150,7 +153,7 @@ def _ask_to_stop(paths: Paths, process: Process) -> bool:
 
 
 def _end(paths: Paths, process: Process) -> None:
-    """End the process that has the lock, by force. Raises LlmsuggestdError if that fails."""
+    """End the daemon by force. Raises LlmsuggestdError if that fails or would be a guess."""
     for name in ("SIGTERM", "SIGKILL"):
         if not process.send(getattr(signal, name, signal.SIGTERM)):
             break
@@ -184,10 +187,7 @@ def _gone(paths: Paths, process: Process, timeout: float) -> bool:
 
 
 def _runs(paths: Paths, process: Process) -> bool:
-    """Whether the daemon has its lock still, or if it can be watched, something to do after that.
-
-    Its number says nothing where it is another container's.
-    """
+    """Whether the daemon still holds its lock or, as far as can be seen from here, runs."""
     return is_held(paths.lock_file) or process.runs
 
 

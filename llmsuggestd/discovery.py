@@ -1,8 +1,7 @@
 """The discovery file `client.json`: where the daemon of this home can be asked.
 
-It is in the configuration directory, which several machines may share. So a record names the
-process that has written it, a process removes its own record only, and a client that gets no answer
-looks in the usual place.
+Several machines may share the configuration directory. So a record names the process that wrote it,
+a daemon removes only its own record, and a client that gets no answer tries the usual place.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from llmsuggestd.version import __version__
 
 
 class Record(Process, frozen=True, kw_only=True):
-    """A daemon's process, and its doors."""
+    """A daemon's process and addresses."""
 
     socket: str | None
     """The path of its Unix socket, if it has one."""
     url: str
     """Its port on 127.0.0.1, as `http://127.0.0.1:PORT`."""
     token_file: str
-    """The file with the token that the port wants."""
+    """The file with the bearer token for the port."""
     version: str = __version__
 
 
 def read(paths: Paths) -> Record:
-    """What a daemon has written. Raises OSError, msgspec.DecodeError."""
+    """The record of the daemon that started last. Raises OSError, msgspec.DecodeError."""
     return msgspec.json.decode(paths.client_file.read_bytes(), type=Record)
 
 
 @contextlib.contextmanager
 def announced(paths: Paths, record: Record) -> Iterator[None]:
-    """Have the file say where we are while the block runs; then what another machine's daemon said.
+    """Write our record for the time of the block, then restore that of another machine's daemon.
 
-    Raises OSError if it cannot be written.
+    Raises OSError if the file cannot be written.
     """
     before = _of_another_machine(paths)
     _write(paths, record)
@@ -52,7 +51,7 @@ def announced(paths: Paths, record: Record) -> Iterator[None]:
 
 
 def forget(paths: Paths, process: Process) -> bool:
-    """Remove the file if it is that process's; whether it was."""
+    """Remove the file if that process wrote it. Returns whether it did."""
     try:
         record = read(paths)
         if (record.pid, record.machine) != (process.pid, process.machine):

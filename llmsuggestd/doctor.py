@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from llmsuggestd import accelerators, building, environment, lake, lean_package, service, tactic
 from llmsuggestd.building import Description
-from llmsuggestd.client import Client
+from llmsuggestd.client import ELSEWHERE, Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds, crashes
 from llmsuggestd.environment import Reach
@@ -254,8 +254,12 @@ def _tactic(paths: Paths) -> Finding:
 
 def _unreached(paths: Paths, error: LlmsuggestdError) -> Finding:
     """The finding if nothing listens where the tactic looks."""
-    if holder(paths.lock_file) is None:
+    process = holder(paths.lock_file)
+    if process is None:
         return Finding("socket", "failed", error.message, error.hint)
+    if process.is_elsewhere:
+        message = f"the daemon of this home runs elsewhere ({process})"
+        return Finding("socket", "failed", message, ELSEWHERE)
     message = f"a daemon runs, but curl cannot reach it: {error.message}"
     if "snap" in Path(tactic.find_curl()).resolve().parts:
         remedy = "install the distribution's curl: a snap's curl is not allowed to use the socket"

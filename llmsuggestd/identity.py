@@ -1,9 +1,8 @@
-"""Which process, on which machine: what a number in a file may be taken for.
+"""The identity of a process: its number is not enough.
 
-A home may be shared by several machines and containers, each of which counts its processes from
-one; and a number is given out again when its process has ended. So a process that leaves its number
-in a file leaves with it what tells it from every other, and only a process that is proven to be the
-one meant is sent a signal.
+Several machines and containers may share a home, and each numbers its processes by itself. A system
+also reuses the number of a process that has ended. So a process that writes its number into a file
+adds its start time and its machine, and we send a signal only to a process that matches all three.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import functools
 import hashlib
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,13 +23,13 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A process, as it describes itself in a lock file or in `client.json`."""
 
     pid: int = 0
-    """Its number where it runs; 0 if nobody knows."""
+    """The process number on its own machine; 0 if unknown."""
     started: str = ""
-    """When it began, as its own system counts; empty if unknown."""
+    """The start time, in units of its own system; empty if unknown."""
     machine: str = ""
-    """The `machine()` on which it runs; empty if unknown."""
+    """The `machine()` that it runs on; empty if unknown."""
     host: str = ""
-    """That machine's name, for people."""
+    """The name of that machine, for people."""
 
     @classmethod
     def current(cls) -> Process:
@@ -39,20 +39,20 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it is known to be of another machine or container: its number is nothing here."""
+        """Whether it runs on another machine or in another container, as far as is known."""
         return self.machine not in ("", machine())
 
     @property
     def runs(self) -> bool:
-        """Whether it is proven to run, here."""
+        """Whether this process, and no other, is proven to run here now."""
         known = self.machine == machine() and self.started != ""
         return known and start_of(self.pid) == self.started
 
     def send(self, signal_number: int) -> bool:
-        """Send it a signal if it is proven to run, here; whether that was done."""
+        """Send a signal if the process is proven to run here. Returns whether it was sent."""
         if not self.runs:
             return False
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
+        with contextlib.suppress(ProcessLookupError):  # it ended just now
             os.kill(self.pid, signal_number)
         return True
 
@@ -67,10 +67,12 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def machine() -> str:
-    """A word for what shares its process numbers: this start of this system, or this container.
+    """An id of the scope of our process numbers: this boot of this machine, or this container.
 
-    Linux: the id of the boot, and the namespace of the numbers. Elsewhere the machine's name.
+    Linux: the boot id and the PID namespace. macOS: the boot session. Elsewhere: the host name.
     """
+    if sys.platform == "darwin":  # whose host name changes with the network
+        return _boot_session() or platform.node()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -78,16 +80,22 @@ def machine() -> str:
         return platform.node()
 
 
+def _boot_session() -> str:
+    command = ("sysctl", "-n", "kern.bootsessionuuid")
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()
+
+
 def mark() -> str:
-    """What names a temporary file of this process: its number, and where that number counts."""
+    """The part of a temporary file's name that says which process made it."""
     return f"{os.getpid()}-{_machine_mark()}"
 
 
 def is_left_over(file_mark: str) -> bool:
-    """Whether the process that put its mark on a temporary file has ended.
-
-    Not where that cannot be known: it may run on another machine.
-    """
+    """Whether the process with this `mark` has ended. False if it may run on another machine."""
     number, _, where = file_mark.partition("-")
     if where != _machine_mark() or sys.platform == "win32":  # there, os.kill would end it
         return False
@@ -105,14 +113,14 @@ def _machine_mark() -> str:
 
 
 def start_of(pid: int) -> str | None:
-    """When a process of this machine began; None if it has ended, or cannot be looked at."""
+    """The start time of a process on this machine; None if it has ended or is hidden from us."""
     if sys.platform == "linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-        fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may be anything
-        # Ended, but its parent has not waited for it (yet, or never, as in many containers): Z, X.
+        fields = stat.rpartition(")")[2].split()  # the program's name may contain anything
+        # A zombie (Z, X) has ended, but its parent has not waited for it; in containers, none may.
         return None if fields[0] in "ZX" else fields[19]
     import psutil
 

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file, which the system takes back when the process ends."""
+"""One process at a time: a lock on a file, which the system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from llmsuggestd.errors import ConfigError
 from llmsuggestd.identity import Process
 
 UNKNOWN: Final = Process()
-"""A holder that has not said who it is: it is just about to, or the disk is full."""
+"""A holder that has not written its identity: it is about to, or the disk is full."""
 
 NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""How a file system says that it has no locks, as NFS without lockd and Lustre without `flock`."""
+"""The errors of a file system without locks, such as NFS without lockd or Lustre by default."""
 
 
 @contextlib.contextmanager
 def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[None]:
-    """Hold the lock on `file` while the block runs; the file then says which process we are.
+    """Hold the lock on `file` while the block runs; meanwhile, the file names our process.
 
-    Raises what `refused` makes of the holder if another process has the lock, ConfigError if the
-    file cannot be written or locked.
+    If another process holds the lock, raises the exception that `refused` returns for it. Raises
+    ConfigError if the file cannot be written or locked.
     """
     try:
         handle = file.open("a+b")
@@ -53,20 +53,20 @@ def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[No
 
 
 def holder(file: Path) -> Process | None:
-    """The process that holds the lock on `file`, as far as it says so; None if nobody does.
+    """The process that holds the lock on `file`; None if none does, or it has not said which it is.
 
-    Asks the lock and not the process: what a crash has left in the file holds nothing.
+    The lock decides, not the file's content, which may be left from a crash.
     """
     try:
         with file.open("r+b") as handle:
             record = _record(handle)
             return record if record is not None and _is_held(handle) else None
-    except OSError:  # there is none, or none of ours
+    except OSError:  # the file does not exist, or is not ours
         return None
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process holds the lock on `file`, whatever the file says."""
+    """Whether a process holds the lock on `file`, whatever the file's content."""
     try:
         with file.open("r+b") as handle:
             return _is_held(handle)
@@ -77,16 +77,16 @@ def is_held(file: Path) -> bool:
 def _is_held(handle: BinaryIO) -> bool:
     with contextlib.ExitStack() as held:
         try:
-            _lock(handle, held, shared=True)  # which does not look held to others that ask
+            _lock(handle, held, shared=True)  # so that two who ask do not block each other
         except BlockingIOError:
             return True
         return False
 
 
 def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
-    """Take the lock; a process that only asks for the holder has it for a moment, too.
+    """Take the lock, if it is free. A process that looks for the holder blocks it for a moment.
 
-    Raises ConfigError if that cannot be done.
+    Raises ConfigError if the file cannot be locked.
     """
     for _ in range(3):
         try:
@@ -104,7 +104,7 @@ def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
 
 
 def _record(handle: BinaryIO) -> Process | None:
-    """What the file says of its holder, if it says anything."""
+    """The process that the file names, if any."""
     handle.seek(0)
     text = handle.read()
     try:
@@ -114,7 +114,7 @@ def _record(handle: BinaryIO) -> Process | None:
 
 
 def _record_soon(handle: BinaryIO) -> Process:
-    """What the file says of its holder, who may be just about to write it."""
+    """The process that the file names; the holder may be about to write it."""
     for _ in range(10):
         if (record := _record(handle)) is not None:
             return record
@@ -125,8 +125,8 @@ def _record_soon(handle: BinaryIO) -> Process:
 def _lock(handle: BinaryIO, held: contextlib.ExitStack, *, shared: bool = False) -> None:
     """Lock a file until it is closed and `held` ends.
 
-    Raises BlockingIOError if another process has the lock, and only then; any other OSError if it
-    cannot be known.
+    Raises BlockingIOError if, and only if, another process holds the lock; OSError if the file
+    cannot be locked.
     """
     if sys.platform == "win32":
         _lock_region(handle.fileno())
@@ -144,7 +144,7 @@ def _lock(handle: BinaryIO, held: contextlib.ExitStack, *, shared: bool = False)
 
 
 def _lock_region(descriptor: int) -> None:
-    """Lock a byte far past the end: Windows would keep others from reading the locked ones."""
+    """Lock a byte far past the end, since on Windows others cannot read a locked byte."""
     import msvcrt
 
     os.lseek(descriptor, 2**20, os.SEEK_SET)
@@ -157,10 +157,10 @@ def _lock_region(descriptor: int) -> None:
 
 
 def _stand_in(descriptor: int) -> socket.socket:
-    """What takes a lock's place where the file system has none: an abstract Unix socket.
+    """An abstract Unix socket, in place of a lock, for a file system without locks.
 
-    One process of this machine can have that name, and it goes when the process ends. Raises
-    BlockingIOError if another process has it.
+    Only one process on this machine can bind its name, and the system frees the name when that
+    process ends. Raises BlockingIOError if another process has it.
     """
     info = os.fstat(descriptor)
     name = hashlib.sha256(f"{os.getuid()} {info.st_dev} {info.st_ino}".encode()).hexdigest()
@@ -176,9 +176,9 @@ def _stand_in(descriptor: int) -> socket.socket:
 
 
 def _check_other_machines(handle: BinaryIO) -> None:
-    """Raise BlockingIOError if a process of another machine says that it holds the file.
+    """Raise BlockingIOError if the file names a process on another machine.
 
-    It may have crashed there, which nobody here can know.
+    Without locks, we cannot find out whether that process still runs.
     """
     record = _record(handle)
     if record is not None and record.host not in ("", platform.node()):

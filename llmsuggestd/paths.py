@@ -1,8 +1,8 @@
-"""Where files go: one place that knows, on every system.
+"""The places of our files, on every system.
 
-Unix: the XDG Base Directory specification, with Apple's folders on macOS. Windows: its known
-folders, from platformdirs. `$LLMSUGGESTD_HOME` names one root for all of it instead (tests,
-portable installs). Nothing here creates anything: `files.make_private` does.
+On Unix they follow the XDG Base Directory specification, with Apple's default folders on macOS; on
+Windows, platformdirs knows them. `$LLMSUGGESTD_HOME` names one root for all files instead (tests,
+portable installs). This module creates nothing: `files.make_private` does.
 """
 
 from __future__ import annotations
@@ -34,14 +34,13 @@ BASE_DIRECTORIES: Final = (
         "XDG_STATE_HOME": ".local/state",
     }
 )
-"""The folders of all programs: the variable that names each, and where it is below the home.
+"""The base directories of all programs: the variable for each, and its default below the home.
 
-lean/LlmSuggest/Discovery.lean has the same, so that the tactic looks where we write.
+lean/LlmSuggest/Discovery.lean has the same, since the tactic must look where we write.
 """
 
 PATH_VARIABLES: Final = (*BASE_DIRECTORIES, "LLMSUGGESTD_HOME", "LLMSUGGESTD_SOCKET")
-"""Every variable that decides where files of ours are, but for the system's HOME and
-XDG_RUNTIME_DIR."""
+"""The variables that place our files, except for the system's HOME and XDG_RUNTIME_DIR."""
 
 
 @dataclass(frozen=True)
@@ -160,19 +159,19 @@ def get_paths() -> Paths:
 
 
 def home_override() -> Path | None:
-    """`$LLMSUGGESTD_HOME` as an absolute path, or None where it is unset or empty."""
+    """`$LLMSUGGESTD_HOME` as an absolute path; None if it is unset or empty."""
     return _variable("LLMSUGGESTD_HOME")
 
 
 def socket_override() -> Path | None:
-    """`$LLMSUGGESTD_SOCKET` as an absolute path, or None where it is unset or empty."""
+    """`$LLMSUGGESTD_SOCKET` as an absolute path; None if it is unset or empty."""
     return _variable("LLMSUGGESTD_SOCKET")
 
 
 def resolved_variables() -> dict[str, str]:
-    """Those variables of this process that decide where files are, as it understands them.
+    """The `PATH_VARIABLES` of this process that count, with absolute paths.
 
-    For a process that runs in another folder, or does not see them. Raises ConfigError.
+    They give the same places to a process in another folder. Raises ConfigError.
     """
     found = {"LLMSUGGESTD_HOME": home_override(), "LLMSUGGESTD_SOCKET": socket_override()}
     found |= {name: _absolute(os.environ.get(name, "")) for name in BASE_DIRECTORIES}
@@ -180,10 +179,10 @@ def resolved_variables() -> dict[str, str]:
 
 
 def expanded(text: str, source: str) -> Path:
-    """A path as a user wrote it, with the home that `~` or `~user` at its beginning stands for.
+    """A path as the user wrote it, with a leading `~` or `~user` replaced by that home.
 
-    A shell does that for most paths, but not for those in settings and variables, nor in
-    `--output=~/x`. Raises ConfigError naming `source` if there is no such home.
+    A shell expands most paths, but not those in settings and variables or in `--output=~/x`.
+    Raises ConfigError naming `source` if there is no such home.
     """
     if not text.startswith("~"):
         return Path(text)
@@ -200,9 +199,9 @@ def expanded(text: str, source: str) -> Path:
 
 
 def absolute(text: str, source: str, folder: Path | None = None) -> Path:
-    """A path as a user wrote it, in full; a relative one is below `folder`, or the current one.
+    """The absolute path for one that the user wrote, relative to `folder` or the current folder.
 
-    Raises ConfigError naming `source` if it stands for none.
+    Raises ConfigError naming `source` if there is none.
     """
     path = expanded(text, source)
     try:
@@ -215,7 +214,7 @@ def absolute(text: str, source: str, folder: Path | None = None) -> Path:
 
 
 def home() -> Path:
-    """The user's home: `$HOME`, or what the account says. Raises ConfigError without either."""
+    """The user's home: `$HOME`, or else that of the account. Raises ConfigError without either."""
     if sys.platform == "win32":
         return Path.home()
     if found := _absolute(os.environ.get("HOME", "")):
@@ -232,19 +231,19 @@ def home() -> Path:
 
 
 def base_directory(name: str) -> Path:
-    """One of `BASE_DIRECTORIES`. A relative value counts as none, as the XDG specification says.
+    """One of `BASE_DIRECTORIES`. As the XDG specification says, a relative value is ignored.
 
-    Raises ConfigError if it is below the home and there is none.
+    Raises ConfigError if the default is needed and there is no home.
     """
     return _absolute(os.environ.get(name, "")) or home() / BASE_DIRECTORIES[name]
 
 
 def session_directory() -> Path | None:
-    """The directory that the system has made for this user's sockets, if it is fit for them.
+    """The system's directory for this user's sockets, if it is safe to use.
 
-    `$XDG_RUNTIME_DIR` is that only where it is as its specification demands: after `su` it is
-    another user's, under WSL it may be open to all, after a logout it is gone. Then, and where it
-    is not set, as under `cron`, the usual place is looked at in the same way.
+    `$XDG_RUNTIME_DIR` counts only if it meets its specification: after `su` it belongs to another
+    user, under WSL it may be open to all, after a logout it is gone. Otherwise, and if it is unset
+    as under `cron`, the default place counts, on the same terms.
     """
     if sys.platform == "win32":
         return None
@@ -256,7 +255,7 @@ def session_directory() -> Path | None:
 
 
 def _is_ours_alone(directory: Path) -> bool:
-    """Whether it is a directory, and no link, that this user and nobody else can use."""
+    """Whether this is a directory, not a link, that only this user can enter."""
     try:
         info = directory.lstat()
     except OSError:
@@ -270,11 +269,11 @@ def _is_ours_alone(directory: Path) -> bool:
 
 
 def _absolute(text: str) -> Path | None:
-    """A path, if it is one and absolute."""
+    """The path, if the text is an absolute one."""
     return path if text and (path := Path(text)).is_absolute() else None
 
 
 def _variable(name: str) -> Path | None:
-    """The path that a variable of ours gives, in full; None where it is unset or empty."""
+    """The absolute path in one of our own variables; None if it is unset or empty."""
     text = os.environ.get(name)
     return absolute(text, f"${name}") if text else None

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from llmsuggestd import service
 from llmsuggestd.ownership import our_paths
 
 
@@ -29,4 +30,5 @@ def command(wait: float) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(app.Brief(app.LOG_FORMAT, app.LOG_TIME))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    service.adopt_places()
     app.run(our_paths(), wait)

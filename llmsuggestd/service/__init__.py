@@ -147,6 +147,17 @@ def other_places(service: Service) -> dict[str, str]:
     return {name: value for name, value in theirs.items() if value != str(base_directory(name))}
 
 
+def adopt_places() -> None:
+    """Use the folders of the registered service, unless this process's own variables name others.
+
+    A process that the desktop starts at login does not see the variables of the user's shell.
+    """
+    if (service := registered()) is not None:
+        for name, value in service.carried().items():
+            if name in PATH_VARIABLES:
+                os.environ.setdefault(name, value)
+
+
 def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> str:
     """Run a service manager's command and return its output.
 

@@ -228,11 +228,7 @@ class Follower:
                 self._models = models
 
     def _reap(self, status: Status | None) -> None:
-        """Take leave of a daemon that was our child.
-
-        Until its parent waits for it, an ended process looks alive: `llmsuggestd stop` would wait
-        for it in vain.
-        """
+        """Reap a daemon that was our child; until then, it stays in the process table."""
         if status is not None and "pid" in status:
             self._pid = status["pid"]
         if self._pid is None or sys.platform == "win32":

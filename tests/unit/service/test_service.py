@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import plistlib
 import subprocess
 import sys
@@ -317,6 +318,22 @@ def test_a_service_has_the_folders_of_the_shell_that_registered_it(
     task = ElementTree.fromstring(windows.WindowsService().content()).findtext(".//{*}Arguments")
     assert task is not None
     assert task.endswith(f" --env LLMSUGGESTD_SOCKET={tmp_path / 'x.sock'}")
+
+
+def test_a_process_that_the_desktop_starts_has_the_folders_of_the_service(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/shell's")
+    monkeypatch.setenv("XDG_DATA_HOME", "/shell's")
+    found, _ = service.detect()
+    assert found is not None
+    found.register()
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/desktop's")
+    service.adopt_places()
+    assert os.environ["XDG_DATA_HOME"] == "/shell's"
+    assert os.environ["XDG_CONFIG_HOME"] == "/desktop's"
+    monkeypatch.delenv("XDG_DATA_HOME")
 
 
 @programs.needs("systemd-analyze")
