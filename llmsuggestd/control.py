@@ -27,7 +27,7 @@ from llmsuggestd.errors import (
     LlmsuggestdError,
     NotRunningError,
 )
-from llmsuggestd.files import make_private
+from llmsuggestd.files import failed, make_private
 from llmsuggestd.identity import Process
 from llmsuggestd.lock import UNKNOWN, holder, is_held
 from llmsuggestd.paths import Paths, resolved_variables
@@ -195,9 +195,7 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
     try:
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write the log {log_file}: {error.strerror}", "move what is there away"
-        ) from error
+        raise failed(ConfigError, "cannot write the log", log_file, error) from error
     with os.fdopen(descriptor, "ab") as log:
         return subprocess.Popen(
             [sys.executable, *environment.PYTHON_OPTIONS, "-m", "llmsuggestd", "serve"],

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from llmsuggestd.errors import ConfigError, LlmsuggestdError
+from llmsuggestd.errors import ConfigError, InputError, LlmsuggestdError
 from llmsuggestd.identity import mark
 
 E = TypeVar("E", bound=LlmsuggestdError)
@@ -178,6 +178,14 @@ def failed(kind: type[E], what: str, path: Path, error: OSError) -> E:
     reason, hint = explained(path, error)
     named = what if reason.startswith(f"{path} ") else f"{what} {path}"
     return kind(f"{named}: {reason}", hint)
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The error for a file or folder that the user has named, and that cannot be read."""
+    reason, hint = error.strerror or str(error), ""
+    if isinstance(error, PermissionError):
+        reason, hint = explained(path, error, "give another")
+    return InputError(f"{path}: cannot be read: {reason}", hint)
 
 
 def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from llmsuggestd.errors import ConfigError
+from llmsuggestd.files import failed
 from llmsuggestd.identity import Process
 
 UNKNOWN: Final = Process()
@@ -36,9 +37,7 @@ def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[No
     try:
         handle = file.open("a+b")
     except OSError as error:
-        raise ConfigError(
-            f"cannot write the lock {file}: {error.strerror}", "move what is there away"
-        ) from error
+        raise failed(ConfigError, "cannot write the lock", file, error) from error
     with handle, contextlib.ExitStack() as held:
         if not _taken(handle, held, file):
             raise refused(_record_soon(handle))

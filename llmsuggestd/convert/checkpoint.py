@@ -28,6 +28,7 @@ from llmsuggestd.convert.safetensors_file import read_safetensors
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.convert.unpickle import read_pickle
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 Reader = Callable[[Path], dict[str, StoredTensor]]
 
@@ -76,7 +77,7 @@ def _names(folder: Path) -> list[str]:
         below = [f"{path.parent.name}/{path.name}" for path in sorted(folder.glob("*/config.json"))]
         return [*sorted(path.name for path in folder.iterdir()), *below]
     except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(folder, error) from None
 
 
 def _adapter(folder: Path) -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 # The largest of them, tokenizer.json, is a few megabytes; more than this is no such file.
 LARGEST = 256 * 2**20
@@ -28,7 +29,7 @@ def read_json_object(path: Path, missing_hint: str = "") -> dict[str, Any]:
         hint = missing_hint[:1].upper() + missing_hint[1:] + "." if missing_hint else ""
         raise InputError(f"{path}: no such file", hint) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}", "Download it again.") from None
     if not isinstance(value, dict):

@@ -16,6 +16,7 @@ from typing import Any
 from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 # Bits of every type that safetensors names and a checkpoint may hold beside the weights.
 TYPE_BITS = {
@@ -44,7 +45,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError):
         problem = "its header is not JSON"
         raise filekind.refusal(path, filekind.SAFETENSORS, problem) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def read_samples(path: Path) -> list[Sample]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text") from None
     if text.strip():

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 # The types a GPT-NeoX checkpoint holds weights in, and how numpy reads their bits.
 # numpy has no bfloat16: its 16 bits are read as an integer, the upper half of a float32.
@@ -60,7 +61,7 @@ class StoredTensor:
         try:
             data = np.fromfile(self.path, dtype=kind, count=span, offset=offset)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+            raise unreadable(self.path, error) from None
         if data.size != span:
             raise InputError(f"{self.path}: ends before {self.name} does; it changed while read")
         steps = (first_stride * kind.itemsize, last_stride * kind.itemsize)

@@ -23,6 +23,7 @@ from typing import Any
 from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 # torch's storage classes: safetensors' name for the type, bytes an element.
 STORAGES = {
@@ -90,7 +91,7 @@ def read_pickle(path: Path) -> dict[str, StoredTensor]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         # A zip archive's directory is at its end, so this is how a short file shows.
         raise InputError(f"{path}: cut short or damaged", "Download it again.") from None

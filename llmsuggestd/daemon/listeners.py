@@ -18,7 +18,7 @@ from aiohttp import web
 
 from llmsuggestd.daemon.calls import refusal
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.files import check_private, make_private
+from llmsuggestd.files import check_private, explained, make_private
 
 log = logging.getLogger(__name__)
 
@@ -162,10 +162,8 @@ def socket_listener(path: Path) -> Iterator[socket.socket]:
             listener.bind(str(path))
             path.chmod(0o600)
         except OSError as error:
-            raise ConfigError(
-                f"cannot make the socket {path}: {error.strerror}",
-                "give another path with --socket",
-            ) from error
+            reason, hint = explained(path, error, "give another path with --socket")
+            raise ConfigError(f"cannot make the socket {path}: {reason}", hint) from error
         listener.listen(MAX_CONNECTIONS)
         made = path.lstat()
         try:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 from llmsuggestd import filekind
 from llmsuggestd.engine import tokenizer
 from llmsuggestd.errors import InputError
+from llmsuggestd.files import unreadable
 
 MAGIC: Final = b"GGUF"
 ARCHITECTURE: Final = "gptneox"
@@ -124,7 +125,7 @@ def read_header(path: Path, *, vocabulary: bool = False) -> Header:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
 
 
 def architecture(path: Path) -> str | None:
@@ -137,7 +138,7 @@ def architecture(path: Path) -> str | None:
         with path.open("rb") as file:
             return _Reader(path, file).first_text("general.architecture")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
 
 
 def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from llmsuggestd.errors import InputError, LlmsuggestdError
-from llmsuggestd.files import make_private, write_atomically
+from llmsuggestd.files import make_private, unreadable, write_atomically
 from llmsuggestd.models import gguf, store
 from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
@@ -79,7 +79,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
             while block := source.read(_BLOCK):
                 yield block
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(file, error) from None
 
 
 def _place_copy(

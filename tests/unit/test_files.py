@@ -20,6 +20,7 @@ from llmsuggestd.files import (
     failed,
     make_private,
     rewrite,
+    unreadable,
     write_atomically,
 )
 from tests.support.users import ANOTHER, as_another, needs_root
@@ -269,6 +270,26 @@ def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
     inside = public / "link" / "log"
     reason, _ = as_another(lambda: explained(inside, opening(inside)))
     assert reason == f"{ours}/state belongs to uid 4711"  # and not the link
+
+
+@needs_root
+def test_a_file_of_the_users_that_cannot_be_read(public: Path) -> None:
+    model = public / "m.gguf"
+    model.touch(mode=0o600)
+
+    def why(path: Path) -> tuple[str, str]:
+        try:
+            path.read_bytes()
+        except OSError as error:
+            found = unreadable(path, error)
+            return found.message, found.hint
+        raise AssertionError("it can be read")
+
+    assert as_another(lambda: why(model)) == (
+        f"{model}: cannot be read: {model} belongs to root",
+        "ask root, or give another",
+    )
+    assert why(public) == (f"{public}: cannot be read: {os.strerror(errno.EISDIR)}", "")
 
 
 @needs_root
