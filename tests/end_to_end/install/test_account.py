@@ -43,16 +43,20 @@ class Account:
             "LLMSUGGESTD_PORT": "0",
         }
 
-    def service_manager(self, *, answers: bool, refuses: str = "nothing") -> None:
+    def service_manager(
+        self, *, answers: bool, refuses: str = "nothing", config: Path | None = None
+    ) -> None:
         """Have systemctl find the user's manager, which only makes and removes links, or none.
 
-        A command that has the word `refuses` in it fails.
+        A command that has the word `refuses` in it fails. `config` is the manager's own
+        $XDG_CONFIG_HOME; it does not see the user's.
         """
         (self.bin / "systemctl").write_text(
             f"""#!/bin/sh
-link="${{XDG_CONFIG_HOME:-$HOME/.config}}/systemd/user/default.target.wants/llmsuggestd.service"
+link="{config or self.home / ".config"}/systemd/user/default.target.wants/llmsuggestd.service"
 case "$*" in
 *{refuses}*) echo "no $*" >&2; exit 1;;
+*show-environment*) echo "HOME={self.home}"; echo "XDG_CONFIG_HOME={config or ""}";;
 *enable*) mkdir -p "${{link%/*}}"; ln -sf ../llmsuggestd.service "$link";;
 *disable*) rm -f "$link";;
 esac
@@ -259,8 +263,13 @@ def test_a_service_follows_an_installation_that_has_moved(account: Account) -> N
     assert findings["service"]["level"] == "warning"
     account.run("install")
     assert f"ExecStart={sys.executable} " in unit.read_text()
-    # and one whose configuration is elsewhere now
-    account.env["XDG_CONFIG_HOME"] = str(account.home / "elsewhere")
+    # its manager does not see the shell's folders, and is told of them
+    account.env["XDG_DATA_HOME"] = account.env["XDG_CONFIG_HOME"] = str(account.home / "elsewhere")
+    assert account.run("install").returncode == 0
+    assert f"XDG_DATA_HOME={account.home / 'elsewhere'}\n" in unit.read_text()
+    assert not (account.home / "elsewhere" / "systemd").exists()
+    # and one whose manager looks elsewhere now
+    account.service_manager(answers=True, config=account.home / "elsewhere")
     said = account.run("install")
     assert f"remove what an earlier version made: {unit}" in said.stdout
     assert not unit.exists()
