@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from llmsuggestd.errors import ConfigError
+from llmsuggestd.paths import get_paths, home
 
 CERTIFICATES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
 """Variables that name trusted certificates. The client knows the first and the last. A folder comes
@@ -48,6 +49,7 @@ def prepare() -> None:
     for name, value in list(os.environ.items()):
         if not value.strip() and (name.startswith(("HF_", "HUGGING")) or name == "XDG_CACHE_HOME"):
             del os.environ[name]
+    _name_cache()
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     _check_endpoint()
@@ -103,6 +105,19 @@ def certificates_variable() -> str | None:
 
 def _first_set(names: tuple[str, ...]) -> str | None:
     return next((name for name in names if os.environ.get(name)), None)
+
+
+def _name_cache() -> None:
+    """Name a cache if the client would not find the home, and take a folder called `~` for it."""
+    if _first_set(("HF_HOME", "XDG_CACHE_HOME")):
+        return
+    try:
+        default = home() / ".cache"
+        if Path(os.path.expanduser("~/.cache")) == default:  # noqa: PTH111 - as the client does
+            return
+    except ConfigError:
+        default = get_paths().cache
+    os.environ["HF_HOME"] = str(default / "huggingface")
 
 
 def _check_endpoint() -> None:

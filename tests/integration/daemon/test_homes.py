@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from llmsuggestd import discovery
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode
+from llmsuggestd.identity import Process
 from llmsuggestd.paths import Paths
 from tests.conftest import Home
 
@@ -133,6 +137,26 @@ def test_a_daemon_whose_socket_is_gone_is_not_said_not_to_run(home: Home) -> Non
     assert home.run("restart").returncode == 0
     assert daemon.wait(10) == 0
     assert home.run("suggest", GOAL).returncode == 0
+
+
+def test_a_program_on_the_port_of_a_dead_daemon_does_not_get_the_token(home: Home) -> None:
+    home.paths.config.mkdir()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        stranger.settimeout(0.2)
+        dead = discovery.Record(
+            **msgspec.structs.asdict(Process.current()) | {"started": "1"},
+            socket=None,
+            url=f"http://127.0.0.1:{stranger.getsockname()[1]}",
+            token_file=str(home.paths.token_file),
+        )
+        home.paths.client_file.write_bytes(msgspec.json.encode(dead))
+        home.paths.state.mkdir()
+        home.paths.token_file.write_text("secret")
+        assert home.run("suggest", GOAL).returncode == ExitCode.NOT_RUNNING
+        with pytest.raises(TimeoutError):
+            stranger.accept()
 
 
 def test_two_machines_with_one_home_each_have_their_own_daemon(account: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -161,3 +162,29 @@ def test_the_proxy_of_an_address_is_named_without_its_password() -> None:
     assert str(proxy) == "HTTPS_PROXY=http://…@proxy:3128"
     assert str(hub_variables.proxy_of("http://far.example")) == "ALL_PROXY=socks5://other:1"
     assert hub_variables.proxy_of("https://near.example:8443") is None
+
+
+def test_a_cache_in_the_home_is_left_to_the_client() -> None:
+    hub_variables.prepare()
+    assert "HF_HOME" not in os.environ
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_where_the_client_would_find_no_home_it_is_told_the_cache(home: str) -> None:
+    """It would make a folder called `~`, or one below the root."""
+    os.environ["HOME"] = home
+    hub_variables.prepare()
+    account = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert os.environ["HF_HOME"] == str(account / ".cache" / "huggingface")
+
+
+def test_without_any_home_the_cache_is_below_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del os.environ["HOME"]
+    monkeypatch.setattr(pwd, "getpwuid", mock.Mock(side_effect=KeyError))
+    with pytest.raises(ConfigError, match="there is no home"):
+        hub_variables.prepare()
+    os.environ["LLMSUGGESTD_HOME"] = str(tmp_path)
+    hub_variables.prepare()
+    assert os.environ["HF_HOME"] == str(tmp_path / "cache" / "huggingface")
