@@ -38,14 +38,16 @@ daemon, `try?` goes on without them and says nothing. -/
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
     return #[]
-  let reply ← try askFor (← goalText goal) "" (← clientName (← getRef)) catch _ => return #[]
+  let reply ← try askFor goal "" (← clientName (← getRef)) catch _ => return #[]
   let .answers answers := reply | return #[]
+  let (steps, _) ← parseAnswers answers
   let found ← IO.mkRef #[]
   discard <| Term.TermElabM.run' <| Tactic.run goal do
-    let (suggestions, _) ← suggestionsFrom answers.suggestions
-    found.set <| suggestions.filter (·.outcome.closes) |>.map (·.step)
+    for (step, outcome) in ← checkSteps steps do
+      if outcome matches .closes _ then
+        found.modify (·.push step)
   (← found.get).mapM fun step => do
-    match step.tactics with
+    match tacticsOf step.stx with
     | #[tactic] => return ⟨tactic⟩
     | _ => `(tactic| ($(⟨step.stx⟩):tacticSeq))
 
