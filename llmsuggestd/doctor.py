@@ -19,6 +19,7 @@ from llmsuggestd.building import Description
 from llmsuggestd.client import ELSEWHERE, Client
 from llmsuggestd.config import load_config
 from llmsuggestd.engine import builds, crashes
+from llmsuggestd.engine.postmortem import last_line
 from llmsuggestd.environment import Reach
 from llmsuggestd.errors import ConfigError, LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
@@ -213,6 +214,9 @@ def _model(paths: Paths, model_id: str) -> Finding:
         gguf.check(model.path, any_architecture=True)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
+    except ImportError as error:  # numpy with a foreign library in front, as LD_LIBRARY_PATH has it
+        words = last_line(str(error))
+        return Finding("model", "warning", f"{model.path} could not be checked: {words}")
     return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
 
 

@@ -10,6 +10,7 @@ from llmsuggestd import doctor, environment, service
 from llmsuggestd.building import Description
 from llmsuggestd.engine import crashes
 from llmsuggestd.engine.protocol import Kernels
+from llmsuggestd.models import store
 from llmsuggestd.models.store import SHIPPED
 from llmsuggestd.paths import Paths
 
@@ -105,6 +106,22 @@ def test_variables_are_obeyed_or_ignored_but_never_in_silence(
         ("ok", ignored),
         ("ok", obeyed),
     ]
+
+
+def test_a_model_that_cannot_be_checked_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where LD_LIBRARY_PATH puts another libstdc++ in front of numpy's."""
+
+    def check(*_: object, **__: object) -> None:
+        raise ImportError("many words\n/lib/libstdc++.so.6: file too short\n")
+
+    paths = Paths(*[tmp_path] * 5)
+    store.place_starter(paths)
+    monkeypatch.setattr("llmsuggestd.models.gguf.check", check)
+    finding = doctor._model(paths, store.STARTER)
+    assert finding.level == "warning"
+    assert finding.message.endswith("could not be checked: /lib/libstdc++.so.6: file too short")
 
 
 @pytest.mark.parametrize("by_service", [True, False])
