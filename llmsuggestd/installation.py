@@ -26,7 +26,7 @@ from llmsuggestd import building, control, discovery, lean_package, manifest, se
 from llmsuggestd.accelerators import Accelerator
 from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.lock import holder, is_held
+from llmsuggestd.lock import holder, identity_file, is_held
 from llmsuggestd.manifest import Manifest
 from llmsuggestd.models import store
 from llmsuggestd.ownership import is_shared, make_directory
@@ -258,7 +258,9 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
         building.build_log(paths),
         *paths.state.glob("tray.log*"),
         paths.lock_file,
+        identity_file(paths.lock_file),
         paths.tray_lock_file,
+        identity_file(paths.tray_lock_file),
         paths.socket,
         *_told_socket(paths),
     ]

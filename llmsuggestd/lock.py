@@ -1,4 +1,8 @@
-"""One process at a time: a lock on a file, which the system releases when the process ends."""
+"""One process at a time: a lock on a file, which the system releases when the process ends.
+
+While it is held, the file holds the number of the process, for people and their scripts, and a file
+beside it (`identity_file`) what else tells that process from others.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno
 
 @contextlib.contextmanager
 def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[None]:
-    """Hold the lock on `file` while the block runs; meanwhile, the file names our process.
+    """Hold the lock on `file` while the block runs; meanwhile, it names our process.
 
     If another process holds the lock, raises the exception that `refused` returns for it. Raises
     ConfigError if the file cannot be written or locked.
@@ -41,14 +45,22 @@ def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[No
     with handle, contextlib.ExitStack() as held:
         if not _taken(handle, held, file):
             raise refused(_record_soon(handle))
+        process = Process.current()
         with contextlib.suppress(OSError):  # a full disk: the lock holds without the record
+            identity_file(file).write_bytes(msgspec.json.encode(process))
             os.ftruncate(handle.fileno(), 0)
-            os.write(handle.fileno(), msgspec.json.encode(Process.current()))
+            os.write(handle.fileno(), str(process.pid).encode())
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
+                identity_file(file).unlink(missing_ok=True)
                 os.ftruncate(handle.fileno(), 0)
+
+
+def identity_file(file: Path) -> Path:
+    """The file beside a lock that has the identity of its holder."""
+    return file.with_name(f"{file.name}.json")
 
 
 def holder(file: Path) -> Process | None:
@@ -103,13 +115,17 @@ def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
 
 
 def _record(handle: BinaryIO) -> Process | None:
-    """The process that the file names, if any."""
+    """The process that the file names, if any; without its identity, one that is not proven."""
     handle.seek(0)
-    text = handle.read()
-    try:
-        return msgspec.json.decode(text, type=Process) if text.strip() else None
-    except msgspec.DecodeError:
-        return UNKNOWN
+    text = handle.read().strip()
+    if not text.isdigit():
+        return UNKNOWN if text else None
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        record = identity_file(Path(os.fsdecode(handle.name))).read_bytes()
+        process = msgspec.json.decode(record, type=Process)
+        if process.pid == int(text):
+            return process
+    return Process(pid=int(text))
 
 
 def _record_soon(handle: BinaryIO) -> Process:

@@ -16,13 +16,14 @@ import msgspec
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
 from llmsuggestd.files import failed, make_private, write_atomically
 from llmsuggestd.identity import Process
-from llmsuggestd.lock import holder, only_one
+from llmsuggestd.lock import holder, identity_file, only_one
 from llmsuggestd.models import hub
 from llmsuggestd.models.hub import RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, digest_of, partial_path
 from llmsuggestd.paths import Paths
 
 _LOCK = "lock"
+_OF_THE_LOCK = frozenset({_LOCK, identity_file(Path(_LOCK)).name})
 _MANIFEST = "manifest.json"
 
 
@@ -101,7 +102,7 @@ def prepare(folder: Path, model_id: str, repository: Repository) -> None:
     digests = {file.local_name: file.digest for file in repository.files}
     if before is None:
         for path in folder.iterdir():
-            if path.name != _LOCK and path.suffix != ".partial":
+            if path.name not in _OF_THE_LOCK and path.suffix != ".partial":
                 path.unlink()
     for file in before.files if before else ():
         if digests.get(file.local_name) != file.digest:
@@ -160,7 +161,9 @@ def clear(folder: Path) -> None:
     """
     try:
         for path in folder.iterdir():
-            if path.name != _LOCK:  # which may be held, and then cannot go on every system
+            if (
+                path.name not in _OF_THE_LOCK
+            ):  # which may be held, and then cannot go on every system
                 path.unlink()
     except OSError as error:
         raise failed(LlmsuggestdError, "cannot empty", folder, error) from None
@@ -171,8 +174,9 @@ def clear(folder: Path) -> None:
 def _remove_if_empty(folder: Path) -> None:
     """Remove a folder that has nothing but its lock; also the one around it, if it was the last."""
     with contextlib.suppress(OSError):
-        if all(path.name == _LOCK for path in folder.iterdir()):
-            (folder / _LOCK).unlink(missing_ok=True)
+        if _OF_THE_LOCK.issuperset(path.name for path in folder.iterdir()):
+            for name in _OF_THE_LOCK:
+                (folder / name).unlink(missing_ok=True)
             folder.rmdir()
             folder.parent.rmdir()
 

@@ -14,7 +14,7 @@ import pytest
 
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.identity import Process
-from llmsuggestd.lock import holder, is_held, only_one
+from llmsuggestd.lock import holder, identity_file, is_held, only_one
 
 HOLD = """
 import sys
@@ -29,10 +29,12 @@ with only_one(Path(sys.argv[1]), RuntimeError):
 def test_a_second_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with only_one(file, RuntimeError):
+        assert file.read_text() == str(os.getpid())  # for scripts
         assert holder(file) == Process.current()
         with pytest.raises(RuntimeError, match=str(os.getpid())), only_one(file, RuntimeError):
             pass
     assert file.read_text() == ""
+    assert not identity_file(file).exists()
     with only_one(file, RuntimeError):
         pass
 
@@ -48,6 +50,16 @@ def test_who_asks_for_the_holder_keeps_nobody_from_holding(
         monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
         with only_one(file, RuntimeError):
             assert holder(file) == Process.current()
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b'{"pid": 1}'], ids=["none", "cut off", "another"])
+def test_a_number_without_its_identity_is_not_proven(tmp_path: Path, record: bytes) -> None:
+    file = tmp_path / "lock"
+    with only_one(file, RuntimeError):
+        identity_file(file).write_bytes(record)
+        found = holder(file)
+        assert found == Process(pid=os.getpid())
+        assert not found.runs
 
 
 def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -122,12 +134,14 @@ def test_without_locks_another_machine_is_believed(tmp_path: Path) -> None:
     """Nobody here can know whether that process has crashed."""
     file = tmp_path / "lock"
     there = Process(pid=7, started="1", machine="there", host="node1")
-    file.write_bytes(msgspec.json.encode(there))
+    file.write_text("7")
+    identity_file(file).write_bytes(msgspec.json.encode(there))
     with pytest.raises(RuntimeError, match="pid 7 on node1"), only_one(file, RuntimeError):
         pass
     assert holder(file) == there
     here_before = msgspec.structs.replace(there, host=Process.current().host)
-    file.write_bytes(msgspec.json.encode(here_before))  # before a power cut, say
+    # before a power cut, say
+    identity_file(file).write_bytes(msgspec.json.encode(here_before))
     with only_one(file, RuntimeError):
         pass
 

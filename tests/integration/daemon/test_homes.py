@@ -38,6 +38,7 @@ HOLD = """
 import fcntl, sys, time
 lock = open(sys.argv[1], "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
+open(sys.argv[1] + ".json", "w").write(sys.argv[3])
 lock.write(sys.argv[2])
 lock.flush()
 print(flush=True)
@@ -113,7 +114,14 @@ def test_what_only_has_the_number_of_the_daemon_gets_no_signal(home: Home, start
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
         record = {"pid": stranger.pid, "started": started, "machine": "", "host": ""}
         with subprocess.Popen(
-            [sys.executable, "-c", HOLD, home.paths.lock_file, json.dumps(record)],
+            [
+                sys.executable,
+                "-c",
+                HOLD,
+                home.paths.lock_file,
+                str(stranger.pid),
+                json.dumps(record),
+            ],
             stdout=subprocess.PIPE,
         ) as holder:
             assert holder.stdout is not None
