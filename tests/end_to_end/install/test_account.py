@@ -108,7 +108,7 @@ def test_nothing_is_left_of_an_installation(account: Account) -> None:
 
 
 def test_start_before_install_says_how_to_have_it_at_login(account: Account) -> None:
-    advice = "`llmsuggestd install` has it start when you log in"
+    advice = "`llmsuggestd install` makes it start when you log in"
     said = account.run("start")
     assert said.returncode == 0, said.stderr
     assert advice not in said.stdout  # there is no service manager here

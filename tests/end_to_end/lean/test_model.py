@@ -45,7 +45,9 @@ def test_a_newer_request_of_a_place_ends_the_older(
         assert worker.diagnostics() == []
         # What Lean asked for this place earlier, and what the daemon is still working for.
         client = f"lean {42 if lean.wasm else worker.pid} {file}:4:2"
-        body = {"goal": "x" * 3000 + "\n⊢ False", "n": 32, "max_tokens": 512, "client": client}
+        context = "".join(f"p{i} q{i} : Nat\nhp{i} : p{i} < q{i} + {i}\n" for i in range(80))
+        goal = f"{context}⊢ p1 * q2 = q2 * p1"
+        body = {"goal": goal, "n": 32, "max_tokens": 512, "client": client}
         older = threading.Thread(target=lambda: ended.append(served.curl("/v1/suggest", body=body)))
         older.start()
         served.wait_until(lambda status: status["queue"] == 1)

@@ -171,7 +171,7 @@ def test_what_is_no_goal_is_refused_at_every_door(served: Home) -> None:
     [
         (["suggest", ""], None, "a goal needs a line `⊢ …`"),
         (["suggest", "2 + 2 = 4"], None, "a goal needs a line `⊢ …`"),
-        (["suggest", "-"], b"", "a goal needs a line `⊢ …`"),
+        (["suggest", "-"], b"", "standard input is empty"),
         (["suggest", "-"], b"\xff \xe2\x8a\xa2 2 = 2", "not UTF-8"),
         (["suggest", "-"], "⊢ 2 = 2\0".encode(), "not text"),
         (["suggest", "-"], "⊢ 2 = 2".encode("utf-16-le"), "not"),

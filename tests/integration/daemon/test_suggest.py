@@ -170,9 +170,10 @@ def test_a_newer_request_of_a_client_supersedes_the_older(served: Home) -> None:
 
 
 def test_who_hangs_up_is_no_longer_worked_for(served: Home) -> None:
-    body = {"goal": "y" * 3000 + "\n⊢ False", "n": 32, "max_tokens": 512}
+    context = "".join(f"p{i} q{i} : Nat\nhp{i} : p{i} < q{i} + {i}\n" for i in range(40))
+    body = {"goal": f"{context}⊢ p1 * q2 = q2 * p1", "n": 32, "max_tokens": 512}
     with pytest.raises(Exception, match="28"):  # curl: operation timed out
-        served.curl("/v1/suggest", "--max-time", "0.3", body=body)
+        served.curl("/v1/suggest", "--max-time", "0.2", body=body)
     served.wait_until(lambda status: status["queue"] == 0, timeout=5)
     code, _ = served.curl("/v1/suggest", body={"goal": CONJUNCTION, "max_tokens": 60})
     assert code == 200
