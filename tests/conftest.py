@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from llmsuggestd.client import Client
+from llmsuggestd.client import Client, Refused
 from llmsuggestd.errors import NotRunningError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
@@ -99,6 +99,9 @@ class Home:
                 status = self.client.request("GET", "/v1/status")
             except NotRunningError:
                 pass
+            except Refused as error:  # between two daemons, when one replaces the other
+                if error.code != "stopping":
+                    raise
             else:
                 if condition(status):
                     return status
