@@ -220,7 +220,7 @@ class Suggester:
     async def _compute(self, model: ServedModel, request: SuggestRequest) -> SuggestAnswer:
         question = protocol.Suggest(
             id=next(self._ids),
-            goal=request.goal,
+            goals=[request.goal],
             prefix=request.prefix,
             n=request.n,
             max_tokens=request.max_tokens,
@@ -245,11 +245,12 @@ class Suggester:
             reused_tokens=result.reused_tokens,
         )
         self._metrics.observe(timings)
+        (found,) = result.found
         answer = SuggestAnswer(
-            suggestions=result.suggestions,
+            suggestions=found.suggestions,
             model=model.id,
             cached=False,
-            truncated=result.truncated,
+            truncated=found.truncated,
             timings=timings,
         )
         # again, since the model may have been loaded from another file meanwhile

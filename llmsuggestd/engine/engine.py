@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llmsuggestd.engine import kernels, protocol
+from llmsuggestd.engine.batches import Need, batches
 from llmsuggestd.engine.devices import gpus
 from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import Llama
@@ -16,7 +18,7 @@ from llmsuggestd.engine.model_file import read_header
 from llmsuggestd.engine.offload import fewer, layers_to_offload
 from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
 from llmsuggestd.engine.protocol import MAX_CANDIDATES
-from llmsuggestd.engine.search import beam_search, sample
+from llmsuggestd.engine.search import Floats, Search, beam_search, run, sample
 from llmsuggestd.engine.threads import (
     AdaptiveThreads,
     ask_for_short_slices,
@@ -24,6 +26,18 @@ from llmsuggestd.engine.threads import (
     threads_when_contended,
     usable_cores,
 )
+
+
+class _Question(NamedTuple):
+    """A goal, ready to be decoded."""
+
+    prompt: list[int]
+    truncated: bool
+    taken: bytes
+    """What is taken back from the prefix, so that the candidates spell it out."""
+    max_tokens: int
+    """Tokens of a candidate at most, those that spell out `taken` included."""
+    need: Need
 
 
 class Engine:
@@ -50,13 +64,45 @@ class Engine:
             context=self.llama.context,
             threads=threads,
             kernels="gpu" if self.llama.gpu_layers else self.llama.kernels,
-            load_ms=_ms_since(began),
+            load_ms=_ms(time.monotonic() - began),
         )
 
     def suggest(self, request: protocol.Suggest) -> protocol.Result:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
         self.threads.before_request()
+        questions = [self._question(request, goal) for goal in request.goals]
+        found: list[protocol.Found] = []
+        reused = 0
+        decoding = 0.0
+        for numbers in self._batches(request, questions):
+            batch = [questions[i] for i in numbers]
+            rows = self.llama.start([question.prompt for question in batch])
+            reused += self.llama.reused
+            started = time.monotonic()
+            searches = [
+                self._search(request, question, row)
+                for question, row in zip(batch, rows, strict=True)
+            ]
+            for question, hypotheses in zip(batch, run(searches, self.llama.step), strict=True):
+                suggestions = [protocol.Suggestion(*hypothesis) for hypothesis in hypotheses]
+                found.append(protocol.Found(suggestions, question.truncated))
+            decoding += time.monotonic() - started
+        return protocol.Result(
+            id=request.id,
+            found=found,
+            prompt_tokens=sum(len(question.prompt) for question in questions),
+            reused_tokens=reused,
+            prompt_ms=_ms(time.monotonic() - began - decoding),
+            decode_ms=_ms(decoding),
+        )
+
+    def _question(self, request: protocol.Suggest, goal: str) -> _Question:
+        """A goal's prompt, and how much of the context its candidates may take.
+
+        That depends on the request alone: what else is decoded with a goal must not change its
+        answer.
+        """
         llama = self.llama
         width = min(request.n, MAX_CANDIDATES)
         positions = min(llama.context, llama.trained_context)
@@ -66,55 +112,57 @@ class Engine:
         room = min(width * longest, llama.context // 2)
         longest = min(longest, positions // 2, room // width)
         prompt, truncated = fit_prompt(
-            request.goal,
+            goal,
             request.prefix,
             llama.tokenize,
             min(llama.context - room, positions - longest),
         )
         tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
+        need = Need(width, len(tokens), width * max_tokens)
+        return _Question(tokens, truncated, taken, max_tokens, need)
+
+    def _batches(
+        self, request: protocol.Suggest, questions: Sequence[_Question]
+    ) -> Iterator[range]:
+        """The questions that are decoded together."""
+        llama = self.llama
         if request.mode == "sample" and request.seed is not None and llama.kernels != "own":
             # llama.cpp rounds the cells of other batches differently, which could change the draws
-            llama.forget()
-        healing = Healing(llama.step, taken, self.vocabulary)
-        first = healing.first(llama.start(tokens))
-        prompt_ms = _ms_since(began)
+            for i in range(len(questions)):
+                llama.forget()
+                yield range(i, i + 1)
+        else:
+            yield from batches([question.need for question in questions], llama.context)
+
+    def _search(self, request: protocol.Suggest, question: _Question, first: Floats) -> Search:
+        """The search for continuations of a prompt, with the log probabilities at its end."""
+        healing = Healing(question.taken, self.vocabulary)
 
         def text(tokens: Sequence[int]) -> str | None:
             continuation = healing.continuation(tokens)
             return None if continuation is None else suggestion_text(request.prefix, continuation)
 
-        began = time.monotonic()
         if request.mode == "beam":
-            found = beam_search(
-                first,
+            return beam_search(
+                healing.first(first),
                 healing,
-                width=width,
-                max_tokens=max_tokens,
-                end=llama.ends,
+                width=question.need.candidates,
+                max_tokens=question.max_tokens,
+                end=self.llama.ends,
                 text=text,
                 length=healing.length,
             )
-        else:
-            found = sample(
-                first,
-                healing,
-                count=width,
-                max_tokens=max_tokens,
-                end=llama.ends,
-                text=text,
-                temperature=request.temperature,
-                seed=request.seed,
-                length=healing.length,
-            )
-        return protocol.Result(
-            id=request.id,
-            suggestions=[protocol.Suggestion(*hypothesis) for hypothesis in found],
-            truncated=truncated,
-            prompt_tokens=len(tokens),
-            reused_tokens=llama.reused,
-            prompt_ms=prompt_ms,
-            decode_ms=_ms_since(began),
+        return sample(
+            healing.first(first),
+            healing,
+            count=question.need.candidates,
+            max_tokens=question.max_tokens,
+            end=self.llama.ends,
+            text=text,
+            temperature=request.temperature,
+            seed=request.seed,
+            length=healing.length,
         )
 
 
@@ -157,5 +205,5 @@ def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) 
     return next(name for name in load.kernels if name != "own" or own)
 
 
-def _ms_since(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 2)
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

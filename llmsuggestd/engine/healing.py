@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from llmsuggestd.engine.search import Floats, Step, log_softmax
+from llmsuggestd.engine.search import Extending, Extension, Floats, log_softmax
 
 MAX_TAKEN_BACK = 8
 """Tokens taken back at most. The rest of a longer word stays as the tokenizer has split it."""
@@ -61,14 +61,13 @@ def take_back(
 
 
 class Healing:
-    """A `Step` whose candidates first spell out the bytes that were taken back.
+    """An `Extend` whose candidates first spell out the bytes that were taken back.
 
     While a candidate still owes bytes, only tokens that agree with them are possible. Their
     probabilities are normalised, since the search is for a continuation *given* the prefix.
     """
 
-    def __init__(self, step: Step, taken: bytes, vocabulary: Vocabulary) -> None:
-        self._step = step
+    def __init__(self, taken: bytes, vocabulary: Vocabulary) -> None:
         self._taken = taken
         self._vocabulary = vocabulary
         self._owed = [taken]
@@ -77,13 +76,13 @@ class Healing:
         """The first token's log probabilities, given the owed bytes; shape (vocabulary,)."""
         return self._restricted(row, self._owed[0]) if self._owed[0] else row
 
-    def __call__(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-        """As `Step`."""
+    def __call__(self, parents: Sequence[int], tokens: Sequence[int]) -> Extending:
+        """As `Extend`."""
         self._owed = [
             self._owed[parent][len(self._vocabulary.pieces[token]) :] if self._owed[parent] else b""
             for parent, token in zip(parents, tokens, strict=True)
         ]
-        rows = self._step(parents, tokens)
+        rows = yield Extension(parents, tokens)
         for row, owed in zip(rows, self._owed, strict=True):
             if owed:
                 row[:] = self._restricted(row, owed)

@@ -1,9 +1,10 @@
-"""llama.cpp, as much of it as the search needs: one model, one prompt, many candidates.
+"""llama.cpp, as much of it as the search needs: one model, some prompts, many candidates.
 
 All candidates live in one context with a unified KV cache, in which a cell belongs to any number of
-sequences. The candidates are sequences 0 to `width` - 1. They share the prompt's cells, and each
-other's where they branch. The sequences from MAX_CANDIDATES on hold the last prompts and stay, so
-that the next prompt can keep the part that it shares with one of them.
+sequences. The candidates are the sequences below MAX_CANDIDATES. They share their prompt's cells,
+and each other's where they branch. The sequences from MAX_CANDIDATES on hold prompts: those that are
+being answered, which share the cells of a common beginning, and the last ones, so that the next
+prompt can keep the part that it shares with one of them.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ import numpy as np
 from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
 from llmsuggestd.engine.model_file import open_model, overrides
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, Kernels
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 from llmsuggestd.engine.threads import Threads
 from llmsuggestd.engine.tokenizer import Corrections
 
 MAX_PROMPTS = 4
-"""Prompts that stay in the cache: Lean elaborates several theorems at the same time, so their goals
-alternate."""
+"""Prompts that stay in the cache, or as many as a request has goals: Lean elaborates several
+theorems at the same time, so their goals alternate."""
 
-MAX_SEQUENCES = MAX_CANDIDATES + MAX_PROMPTS + 1
-"""Sequences of a context. The spare one is for a new prompt, before an old one is dropped."""
+MAX_SEQUENCES = MAX_CANDIDATES + 2 * MAX_GOALS
+"""Sequences of a context: candidates, prompts in the cache, and those that are being answered."""
 
 PROMPT_CHUNK = 256
 """Tokens of a prompt per batch. On a GPU a decode cannot be aborted, so this bounds the time that a
@@ -132,9 +133,11 @@ class Llama:
         self._prompts: dict[int, list[int]] = {}
         """The prompts in the cache by sequence, as far as they are decoded; the latest is last."""
         self.reused = 0
-        """The number of the last prompt's tokens that were in the cache."""
-        self._position = 0
+        """The number of the last prompts' tokens that were in the cache."""
         self._slots: list[int] = []
+        """The sequence of each candidate, or of its prompt before the first step."""
+        self._positions: list[int] = []
+        """The number of tokens of each, prompt included."""
         self._probe()
 
     def _new_context(self, context: int, threads: int) -> Any:
@@ -206,18 +209,31 @@ class Llama:
         C.llama_memory_clear(self._memory, True)
         self._prompts = {}
 
-    def start(self, prompt: Sequence[int]) -> Floats:
-        """Decode a prompt, reusing the cells of the beginning that it shares with a cached one.
+    def start(self, prompts: Sequence[Sequence[int]]) -> Floats:
+        """Decode prompts, reusing the cells of the beginning that each shares with another.
 
-        Returns the log probabilities of the next token, shape (vocabulary,). If it is cancelled,
-        the cells decoded so far stay in the cache.
+        That is one in the cache, or one before it. Returns the log probabilities of each one's next
+        token, shape (len(prompts), vocabulary). If it is cancelled, the cells decoded so far stay in
+        the cache.
         """
         for candidate in range(MAX_CANDIDATES):
             C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
-        sequence, shared = self._place(prompt)
-        kept = self._prompts[sequence]
-        self.reused = shared
-        row: Floats | None = None
+        while len(self._prompts) > max(MAX_PROMPTS, len(prompts)):
+            self._drop(next(iter(self._prompts)))
+        self.reused = 0
+        self._slots = []
+        rows = []
+        for prompt in prompts:
+            sequence, shared = self._place(prompt)
+            self.reused += shared
+            self._slots.append(sequence)
+            rows.append(self._decode_prompt(prompt, sequence, shared))
+        self._positions = [len(prompt) for prompt in prompts]
+        return np.stack(rows)
+
+    def _decode_prompt(self, prompt: Sequence[int], sequence: int, shared: int) -> Floats:
+        """Decode what comes after the first `shared` tokens; the log probabilities at the end."""
+        assert shared < len(prompt)
         for begin in range(shared, len(prompt), PROMPT_CHUNK):
             chunk = prompt[begin : begin + PROMPT_CHUNK]
             last = begin + len(chunk) == len(prompt)
@@ -227,18 +243,15 @@ class Llama:
                 [sequence] * len(chunk),
                 outputs=[len(chunk) - 1] if last else [],
             )
-            kept.extend(chunk)
-            if last:
-                row = rows[0]
-        assert row is not None, "a prompt has at least one token"
-        self._position = len(prompt)
-        self._slots = [sequence]
+            self._prompts[sequence].extend(chunk)
+        row: Floats = rows[0]
         return row
 
     def _place(self, prompt: Sequence[int]) -> tuple[int, int]:
         """A sequence for a prompt, and the number of its tokens that are decoded there already.
 
-        Other prompts stay as long as all of them take at most half of the context.
+        Other prompts stay as long as all of them take at most half of the context, and those that
+        are being answered in any case.
         """
         kept = self._prompts
         # the last token is always decoded, since its output is needed
@@ -250,13 +263,14 @@ class Llama:
         if source is not None and shared:
             C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
             # the next goal of a proof replaces the one before, with which it shares the most
-            if 2 * shared > len(kept[source]):
+            if 2 * shared > len(kept[source]) and source not in self._slots:
                 self._drop(source)
             else:
                 kept[source] = kept.pop(source)  # most recently used
         room = self.context // 2 - len(prompt)
-        while kept and (len(kept) == MAX_PROMPTS or sum(map(len, kept.values())) > room):
-            self._drop(next(iter(kept)))
+        for other in [other for other in kept if other not in self._slots]:
+            if sum(map(len, kept.values())) > room:
+                self._drop(other)
         kept[sequence] = list(prompt[:shared])
         return sequence, shared
 
@@ -285,9 +299,10 @@ class Llama:
             C.llama_memory_seq_cp(self._memory, source, target, -1, -1)
         for slot in set(slots) - set(new) - set(self._prompts):
             C.llama_memory_seq_rm(self._memory, slot, -1, -1)
-        rows = self._decode(tokens, [self._position] * len(tokens), new, range(len(tokens)))
+        positions = [self._positions[parent] for parent in parents]
+        rows = self._decode(tokens, positions, new, range(len(tokens)))
         self._slots = new
-        self._position += 1
+        self._positions = [position + 1 for position in positions]
         return rows
 
     def _decode(

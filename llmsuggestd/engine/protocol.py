@@ -23,7 +23,10 @@ MAX_FRAME = 16 * 2**20
 """Bytes, far above any request that the daemon accepts. A longer frame means a broken peer."""
 
 MAX_CANDIDATES: Final = 32
-"""Candidates that one request may have decoded at a time."""
+"""Candidates that are decoded at a time, and that a goal may have."""
+
+MAX_GOALS: Final = 16
+"""Goals of one request."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -48,10 +51,11 @@ class Load(msgspec.Struct, tag="load"):
 
 
 class Suggest(msgspec.Struct, tag="suggest"):
-    """Ask for continuations of a goal; the fields are those of `POST /v1/suggest`."""
+    """Ask for continuations of goals; the fields are those of `POST /v1/suggest`."""
 
     id: int
-    goal: str
+    goals: list[str]
+    """At most MAX_GOALS; they are decoded together."""
     prefix: str
     n: int
     max_tokens: int
@@ -94,14 +98,22 @@ class Suggestion(msgspec.Struct):
     """Whether the model ended it; false if it was cut off at `max_tokens`."""
 
 
+class Found(msgspec.Struct):
+    """What was found for one goal."""
+
+    suggestions: list[Suggestion]
+    truncated: bool
+    """Whether hypotheses were left out, because the prompt was longer than the context."""
+
+
 class Result(msgspec.Struct, tag="result"):
     """The answer to a `Suggest`."""
 
     id: int
-    suggestions: list[Suggestion]
-    truncated: bool
-    """Whether hypotheses were left out, because the prompt was longer than the context."""
+    found: list[Found]
+    """For each goal, in their order."""
     prompt_tokens: int
+    """Tokens of all prompts."""
     reused_tokens: int
     """The number of them that were in the cache."""
     prompt_ms: float

@@ -1,12 +1,14 @@
 """Choosing tactics by a model's next-token probabilities: beam search and sampling.
 
-Both decode all open candidates in one `Step`, which returns log probabilities; neither knows about
-llama.cpp. Both rank candidates by the mean log probability of their tokens, end token included.
+A `Search` is for one goal. It yields how its candidates are to be extended, and is sent log
+probabilities; it does not know about llama.cpp. `run` runs the searches of several goals side by
+side, and decodes the candidates of all of them in one `Step`. Both searches rank candidates by the
+mean log probability of their tokens, end token included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -33,9 +35,30 @@ class Step(Protocol):
         """Extend candidate `parents[i]` of the last call by `tokens[i]`.
 
         The new candidates replace those of the last call, and are numbered by i. Before the first
-        call there is one candidate, the bare prompt. Returns the log probabilities of the next
-        token, shape (len(tokens), vocabulary).
+        call there is one candidate per prompt, the bare prompt. Returns the log probabilities of
+        the next token, shape (len(tokens), vocabulary).
         """
+
+
+class Extension(NamedTuple):
+    """A search's next step: candidate `parents[i]` of its last step is extended by `tokens[i]`.
+
+    Before its first step, a search has one candidate, the bare prompt.
+    """
+
+    parents: Sequence[int]
+    tokens: Sequence[int]
+
+
+Extending = Generator[Extension, Floats, Floats]
+"""Yields an extension, is sent the log probabilities after it, shape (len(tokens), vocabulary), and
+returns them as the search shall see them."""
+
+Extend = Callable[[Sequence[int], Sequence[int]], Extending]
+"""Extends candidates `parents` by `tokens`."""
+
+Search = Generator[Extension, Floats, list[Hypothesis]]
+"""A search for one goal. It returns what it has found, best first."""
 
 
 Text = Callable[[Sequence[int]], str | None]
@@ -78,17 +101,52 @@ class _Results:
         return score == -inf or (len(ranked) == self._size and score <= ranked[-1].score)
 
 
+def extend(parents: Sequence[int], tokens: Sequence[int]) -> Extending:
+    """Extend candidates, and take the log probabilities as they are."""
+    return (yield Extension(parents, tokens))
+
+
+def run(searches: Sequence[Search], step: Step) -> list[list[Hypothesis]]:
+    """What each search has found. The candidates of all open searches are one batch.
+
+    Before the first step, the i-th candidate of `step` is the bare prompt of the i-th search.
+    """
+    found: list[list[Hypothesis]] = [[] for _ in searches]
+    first = list(range(len(searches)))  # the number of each search's first candidate
+    wanted: dict[int, Extension] = {}
+    """What the searches wait for that are not over."""
+
+    def advance(i: int, rows: Floats | None) -> None:
+        try:
+            wanted[i] = next(searches[i]) if rows is None else searches[i].send(rows)
+        except StopIteration as end:
+            found[i] = end.value
+            wanted.pop(i, None)
+
+    for i in range(len(searches)):
+        advance(i, None)
+    while wanted:
+        parents = [first[i] + parent for i, one in wanted.items() for parent in one.parents]
+        tokens = [token for one in wanted.values() for token in one.tokens]
+        rows = step(parents, tokens)
+        begin = 0
+        for i, one in list(wanted.items()):
+            first[i], begin = begin, begin + len(one.tokens)
+            advance(i, rows[first[i] : begin])
+    return found
+
+
 def beam_search(
     first: Floats,
-    step: Step,
+    extend: Extend = extend,
     *,
     width: int,
     max_tokens: int,
     end: Collection[int],
     text: Text,
     length: Length = len,
-) -> list[Hypothesis]:
-    """The `width` best continuations that beam search of that width finds, best first.
+) -> Search:
+    """Search for the `width` best continuations, by beam search of that width.
 
     `first`, shape (vocabulary,), holds the log probabilities of the first token. The search is
     that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`: an
@@ -123,13 +181,13 @@ def beam_search(
         elif results.closed_to(max((results.mean(*beam, False) for beam in open_), default=-inf)):
             break
         else:
-            log_probabilities = step([p for p, _ in chosen], [t for _, t in chosen])
+            log_probabilities = yield from extend([p for p, _ in chosen], [t for _, t in chosen])
     return results.ranked()
 
 
 def sample(
     first: Floats,
-    step: Step,
+    extend: Extend = extend,
     *,
     count: int,
     max_tokens: int,
@@ -138,8 +196,8 @@ def sample(
     temperature: float,
     seed: int | None,
     length: Length = len,
-) -> list[Hypothesis]:
-    """At most `count` distinct continuations drawn at a temperature, best first.
+) -> Search:
+    """Draw `count` continuations at a temperature; equal ones count once.
 
     The score is that of the model's own distribution, temperature 1. The same seed gives the same
     draws on the same build and machine.
@@ -169,7 +227,7 @@ def sample(
         if not extended:
             break
         # the bare prompt is one candidate, also for several draws from it
-        log_probabilities = step(
+        log_probabilities = yield from extend(
             parents if drawn > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
         )
         open_ = extended

@@ -56,19 +56,19 @@ async def _ask(paths: Paths, file: Path) -> Trial:
         context=CONTEXT,
     )
     question = protocol.Suggest(
-        id=1, goal=GOAL, prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
+        id=1, goals=[GOAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
     )
     model = ServedModel(file.stem, load, paths)
     try:
         loaded = await model.load()
         began = time.monotonic()
-        result = (await model.ask(question)).result
+        (found,) = (await model.ask(question)).result.found
         took = (time.monotonic() - began) * 1000
     finally:
         await model.close()
-    if not result.suggestions:
+    if not found.suggestions:
         raise ModelError(
             "the model loads, but has nothing to suggest for ⊢ p ∧ q",
             "it is no model for Lean's goals",
         )
-    return Trial(result.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))
+    return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))

@@ -29,7 +29,7 @@ from llmsuggestd.convert import convert
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.prompt import build_prompt, suggestion_text
-from llmsuggestd.engine.search import Floats, beam_search
+from llmsuggestd.engine.search import Floats, beam_search, run
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
 WIDTH, MAX_TOKENS = 5, 50
@@ -96,8 +96,8 @@ def ours(goals: list[str], kind: str) -> list[Ranked]:
         found = []
         for index, goal in enumerate(goals):
             engine.llama.forget()  # llama.cpp rounds a prompt otherwise where it reuses some of it
-            request = protocol.Suggest(index, goal, "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
-            found.append([(s.text, s.score) for s in engine.suggest(request).suggestions])
+            request = protocol.Suggest(index, [goal], "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
+            found.append([(s.text, s.score) for s in engine.suggest(request).found[0].suggestions])
     return found
 
 
@@ -119,14 +119,14 @@ def on_their_numbers(goal: str) -> Ranked:
         ]
         return rows()
 
-    found = beam_search(
+    search = beam_search(
         rows()[0],
-        step,
         width=WIDTH,
         max_tokens=MAX_TOKENS,
         end=[model.config.eos_token_id],
         text=lambda tokens: suggestion_text("", tokenizer.decode(tokens).encode()),
     )
+    (found,) = run([search], step)
     return [(one.text, one.score) for one in found]
 
 

@@ -48,11 +48,13 @@ async def answers_alone(questions: int, context: int) -> list[Any]:
     """The suggestions of an engine that is asked one question after the other."""
     load = protocol.Load(str(store.SHIPPED), "auto", 0, context)
     engine = await EngineProcess.spawn(load)
-    fields = {"mode": "beam", "temperature": 0.5, "seed": None}
+    common = {"mode": "beam", "temperature": 0.5, "seed": None}
     found = []
     for number in range(questions):
-        asked = msgspec.convert(fields | question(number) | {"id": number}, protocol.Suggest)
-        found.append(msgspec.to_builtins((await engine.ask(asked)).suggestions))
+        fields = common | question(number)
+        goals = [fields.pop("goal")]
+        asked = msgspec.convert(fields | {"id": number, "goals": goals}, protocol.Suggest)
+        found.append(msgspec.to_builtins((await engine.ask(asked)).found[0].suggestions))
     await engine.close()
     return found
 

@@ -37,10 +37,10 @@ def measure(path: Path, kernels: Kernels, threads: int) -> dict[str, float]:
     for length in PROMPTS:
         prompt = list(range(100, 100 + length))
         began = time.monotonic()
-        model.start(prompt)
+        model.start([prompt])
         took[f"prompt of {length}"] = time.monotonic() - began
         for width in WIDTHS:
-            model.start(prompt)
+            model.start([prompt])
             model.step([0] * width, range(1000, 1000 + width))
             times = []
             for token in range(2000, 2000 + STEPS):

@@ -42,8 +42,9 @@ def measure(path: Path, kernels: tuple[protocol.Kernels, ...], threads: int = 0)
     chance = random.Random(1)
 
     def answer(goal: str, n: int) -> Answer:
-        request = protocol.Suggest(1, goal, "", n, 32, "beam", 0.5, None)
-        return tuple((found.text, found.score) for found in engine.suggest(request).suggestions)
+        request = protocol.Suggest(1, [goal], "", n, 32, "beam", 0.5, None)
+        (found,) = engine.suggest(request).found
+        return tuple((one.text, one.score) for one in found.suggestions)
 
     suggestions = scores = 0
     largest = 0.0

@@ -39,7 +39,7 @@ def measure(model: str, way: str, rounds: int) -> float:
     for goal in fresh_goals(rounds, seed=1):
         engine.llama.forget()
         began = time.monotonic()
-        engine.suggest(protocol.Suggest(1, goal, "", 5, 16, "beam", 0.5, None))
+        engine.suggest(protocol.Suggest(1, [goal], "", 5, 16, "beam", 0.5, None))
         times.append(time.monotonic() - began)
     return 1000 * statistics.median(times)
 

@@ -70,7 +70,7 @@ async def _cancel(model: Path, answers: int) -> dict[str, Any]:
             waits = []
             for number in range(answers):
                 goal = f"{number} {phase}\n⊢" + " x" * words
-                request = protocol.Suggest(number, goal, "", 5, 64, "beam", 0.5, None)
+                request = protocol.Suggest(number, [goal], "", 5, 64, "beam", 0.5, None)
                 engine.cancelled = asyncio.get_running_loop().create_future()
                 task = asyncio.create_task(engine.ask(request))
                 await asyncio.sleep(random.uniform(0.02, 0.5))

@@ -25,7 +25,7 @@ kernels = ("own", "plain") if own == "own" else ("plain",)
 engine = Engine(protocol.Load(path, "off", 2, 1024, kernels))
 model = engine.llama
 short = model.tokenize("[GOAL]p q : Prop\\nh : p ∧ q\\n⊢ q ∧ p[PROOFSTEP]")
-rows = [model.start(short), *model.step([0] * 5, short[:5]), model.start(short * 15)]
+rows = [*model.start([short]), *model.step([0] * 5, short[:5]), *model.start([short * 15])]
 print(json.dumps([engine.loaded.kernels, [row.tolist() for row in rows]]))
 """
 

@@ -45,7 +45,7 @@ def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(12))
     reused = []
     for target in ("a1 = b1", "b1 = a1", "b1 = a1"):
-        request = protocol.Suggest(1, f"{context}⊢ {target}", "", 3, 16, "beam", 0.5, None)
+        request = protocol.Suggest(1, [f"{context}⊢ {target}"], "", 3, 16, "beam", 0.5, None)
         result = engine.suggest(request)
         reused.append(result.reused_tokens / result.prompt_tokens)
     assert reused[0] < 0.1
@@ -57,9 +57,9 @@ def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
     model = engine.llama
     tokens = model.tokenize(build_prompt("p q : Prop\nh : p ∧ q\n⊢ q ∧ p", ""))
     model.forget()
-    fresh = model.start(tokens)
-    model.start(model.tokenize(build_prompt("p q : Prop\nh : p ∨ q\n⊢ q", "")))
-    kept = model.start(tokens)
+    fresh = model.start([tokens])
+    model.start([model.tokenize(build_prompt("p q : Prop\nh : p ∨ q\n⊢ q", ""))])
+    kept = model.start([tokens])
     assert 0 < model.reused < len(tokens)
     np.testing.assert_allclose(kept, fresh, atol=0.05)
 
@@ -76,7 +76,7 @@ def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
     for target in ("1 = 2", "2 = 3"):
         for proof in proofs:
             tokens = model.tokenize(build_prompt(f"{proof}⊢ {target}", ""))
-            model.start(tokens)
+            model.start([tokens])
             reused.append(model.reused / len(tokens))
     assert max(reused[:3]) < 0.1
     assert min(reused[3:]) > 0.8
@@ -99,14 +99,14 @@ def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> Non
         prompt = beginning[: int(random.integers(0, length))]
         prompt = prompt + random.choice(words, length - len(prompt)).tolist()
         prompts.append(prompt)
-        rows.append(model.start(prompt))
+        rows.append(model.start([prompt]))
         shared += model.reused
         for _ in range(3):  # candidates come and go
             model.step([0] * 5, random.choice(words, 5).tolist())
     assert shared > sum(map(len, prompts)) / 10
     for prompt, row in zip(prompts[::7], rows[::7], strict=True):
         model.forget()
-        fresh = model.start(prompt)
+        fresh = model.start([prompt])
         assert model.reused == 0
         np.testing.assert_allclose(np.exp(row), np.exp(fresh), atol=0.02)
 
@@ -118,7 +118,7 @@ def test_llama_cpp_itself_stops_a_decode(
     model = engine.llama
     tokens = model.tokenize(build_prompt("⊢ 2 = 2", ""))
     model.forget()
-    before = model.start(tokens)
+    before = model.start([tokens])
     model.forget()
     decode = llama_cpp.llama_decode
 
@@ -130,18 +130,18 @@ def test_llama_cpp_itself_stops_a_decode(
     with monkeypatch.context() as patch:
         patch.setattr(llama_cpp, "llama_decode", stop_and_decode)
         with pytest.raises(Cancelled):
-            model.start(tokens)
+            model.start([tokens])
     model.stop.lower()
     assert capfd.readouterr().err == ""  # what was asked for is no error
-    np.testing.assert_allclose(model.start(tokens), before, atol=1e-5)
+    np.testing.assert_allclose(model.start([tokens]), before, atol=1e-5)
 
 
 def test_a_seed_draws_the_same_again(engine: Engine) -> None:
     """To the last bit, whatever was asked before, of which an answer may reuse some."""
 
     def draw(seed: int | None, goal: str = "⊢ 2 + 2 = 4") -> list[tuple[str, float]]:
-        request = protocol.Suggest(1, goal, "", 5, 32, "sample", 1.0, seed)
-        return [(s.text, s.score) for s in engine.suggest(request).suggestions]
+        request = protocol.Suggest(1, [goal], "", 5, 32, "sample", 1.0, seed)
+        return [(s.text, s.score) for s in engine.suggest(request).found[0].suggestions]
 
     first = draw(1)
     assert draw(2) != first

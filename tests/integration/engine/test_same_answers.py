@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import numpy as np
 import pytest
 
 from llmsuggestd.convert import convert
 from llmsuggestd.engine import kernels, protocol
+from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.llama import PROMPT_CHUNK, Llama
 from llmsuggestd.engine.search import Floats
 from llmsuggestd.engine.threads import Threads
@@ -44,16 +48,16 @@ def test_a_prompt_is_decoded_the_same_whatever_of_it_is_reused(
     model: Llama, prompt: list[int]
 ) -> None:
     model.forget()
-    expected = model.start(prompt)
+    expected = model.start([prompt])
     chance = np.random.default_rng(2)
     for cut in (1, 2, 3, 31, 100, PROMPT_CHUNK - 1, PROMPT_CHUNK + 1, len(prompt) - 1):
         model.use_threads(Threads(int(chance.integers(1, 4)), int(chance.integers(1, 4))))
         if chance.random() < 0.5:
             model.forget()
         for length in (cut, int(chance.integers(2, 300))):  # the cells lie between others'
-            model.start(prompt[:cut] + chance.integers(1, model.vocabulary, length).tolist())
+            model.start([prompt[:cut] + chance.integers(1, model.vocabulary, length).tolist()])
             model.step([0] * 3, [1, 2, 3])
-        np.testing.assert_array_equal(model.start(prompt), expected)
+        np.testing.assert_array_equal(model.start([prompt]), expected)
         assert model.reused >= cut
 
 
@@ -65,8 +69,8 @@ def test_a_candidate_is_decoded_the_same_whatever_is_decoded_with_it(
 
     def rows(width: int, place: int) -> list[Floats]:
         """After each token, for one of some candidates, of which the others are any."""
-        model.start(prompt[: int(chance.integers(1, 40))])
-        model.start(prompt[:60])
+        model.start([prompt[: int(chance.integers(1, 40))]])
+        model.start([prompt[:60]])
         parents = [0] * width
         found: list[Floats] = []
         for token in tokens:
@@ -85,6 +89,63 @@ def test_a_candidate_is_decoded_the_same_whatever_is_decoded_with_it(
             np.testing.assert_array_equal(found, wanted)
 
 
+def test_prompts_started_together_are_decoded_as_each_alone(model: Llama) -> None:
+    chance = np.random.default_rng(4)
+    stem = chance.integers(1, model.vocabulary, 90).tolist()
+    prompts = [
+        stem[:cut] + chance.integers(1, model.vocabulary, length).tolist()
+        for cut, length in ((0, 20), (90, 5), (90, 5), (40, 30), (90, 1), (1, 300), (60, 60))
+    ]
+    prompts.append(list(prompts[1]))
+    tokens = chance.integers(1, model.vocabulary, (4, len(prompts))).tolist()
+    expected: list[list[Floats]] = []
+    for i, prompt in enumerate(prompts):
+        model.forget()
+        rows = [model.start([prompt])[0]]
+        expected.append(rows + [model.step([0], [row[i]])[0] for row in tokens])
+    for _ in range(2):  # with nothing in the cache, and with all of them
+        found = [model.start(prompts)]
+        found += [model.step(range(len(prompts)), row) for row in tokens]
+        for i, rows in enumerate(expected):
+            np.testing.assert_array_equal([row[i] for row in found], rows)
+    assert model.reused == sum(map(len, prompts)) - len(prompts)
+
+
 def test_thirty_goals_are_answered_the_same_six_times() -> None:
     """Of two or three hypotheses, with none to two other questions between."""
     assert same_answers.measure(store.SHIPPED, protocol.KERNELS) == (0, 0, 0.0)
+
+
+def test_goals_are_answered_together_as_each_is_alone() -> None:
+    """Of one proof, of others, longer than the context, more than one batch has room for."""
+    engine = Engine(protocol.Load(str(store.SHIPPED), "off", 0, 1024))
+    context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(9))
+    goals = [
+        *(f"{context}⊢ {target}" for target in ("a1 = b1", "b1 = a1", "a2 + a3 = b2 + b3")),
+        "p q : Prop\nh : p ∧ q\n⊢ q ∧ p",
+        "⊢ 2 + 2 = 4",
+        "".join(f"x{i} : Nat\nhx{i} : x{i} < {i}\n" for i in range(200)) + "⊢ x1 < 9",
+        *(f"n : Nat\n⊢ n + {i} = {i} + n" for i in range(8)),
+    ]
+    chance = random.Random(1)
+    for changes in (
+        {"n": 4, "max_tokens": 32},
+        {"n": 1, "max_tokens": 64},
+        {"n": 5, "prefix": "exact h"},
+        {"n": 3, "mode": "sample", "seed": 7, "temperature": 1.2},
+        {"n": 32, "max_tokens": 8},
+    ):
+        alone = [found for goal in goals for found in engine.suggest(suggest([goal], changes)).found]
+        assert alone[5].truncated
+        for _ in range(3):
+            order = chance.sample(range(len(goals)), len(goals))
+            if chance.random() < 0.5:
+                engine.llama.forget()
+            together = engine.suggest(suggest([goals[i] for i in order], changes))
+            assert together.found == [alone[i] for i in order]
+
+
+def suggest(goals: list[str], changes: dict[str, Any]) -> protocol.Suggest:
+    fields = {"prefix": "", "n": 5, "max_tokens": 24, "mode": "beam", "temperature": 0.5,
+              "seed": None} | changes  # fmt: skip
+    return protocol.Suggest(1, goals, **fields)

@@ -105,7 +105,7 @@ def load(path: Path = store.SHIPPED) -> protocol.Load:
 
 
 def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
-    fields = {"goal": "⊢ 2 = 2", "prefix": "", "n": 3, "max_tokens": 16, "mode": "beam",
+    fields = {"goals": ["⊢ 2 = 2"], "prefix": "", "n": 3, "max_tokens": 16, "mode": "beam",
               "temperature": 0.5, "seed": None} | changes  # fmt: skip
     return protocol.Suggest(id=id_, **fields)  # type: ignore[arg-type]
 
@@ -160,7 +160,7 @@ async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise OSError('libcudart.so.12: cannot open')")
     model = served(load(), paths)
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert "trying the installed llama.cpp" in caplog.text
     await model.close()
 
@@ -172,7 +172,7 @@ async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
     command = (sys.executable, "-c", DIES_WITH_KERNELS.replace("repacked", kernels))
     model = served(load(), paths, command)
     assert not model.crashed
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert model.crashed == {kernels}
     await model.close()
 
@@ -217,7 +217,7 @@ async def test_an_engine_that_is_killed_while_loading_is_tried_again(
             await started(model)
         assert model.failure is not None
     (tmp_path / "short of memory").unlink()
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert model.failure is None
     assert not model.crashed  # no fast path was to blame
     await model.close()
@@ -239,7 +239,7 @@ async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
     assert time.monotonic() - began < 0.2  # none was started
     monkeypatch.setattr(model, "_command", COMMAND)
     await asyncio.sleep(2)
-    assert len((await model.ask(suggest(8))).result.suggestions) == 3
+    assert len((await model.ask(suggest(8))).result.found[0].suggestions) == 3
     await model.close()
 
 
@@ -292,7 +292,7 @@ async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyP
                 shell.setenv(name, value)
             engine = await EngineProcess.spawn(load())
         assert engine.info.threads <= (os.cpu_count() or 1)
-        assert (await engine.ask(suggest(1, n=5))).suggestions == usual.suggestions
+        assert (await engine.ask(suggest(1, n=5))).found == usual.found
         await engine.close()
 
 
@@ -306,7 +306,7 @@ async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
     await asyncio.sleep(0.8)
     assert model.engine is None
     assert not first.alive
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     await model.close()
 
 
@@ -340,7 +340,7 @@ async def test_an_engine_that_hangs_is_killed(
     for id_ in range(3):  # one that gives up its requests is left alone
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await model.ask(suggest(id_, goal="x" * 3000, n=32, max_tokens=512))
+                await model.ask(suggest(id_, goals=["x" * 3000], n=32, max_tokens=512))
     await asyncio.sleep(2.5)
     assert model.engine is engine
     os.kill(engine.pid, signal.SIGSTOP)
@@ -350,7 +350,7 @@ async def test_an_engine_that_hangs_is_killed(
     with pytest.raises(EngineDied, match=r"hung, and was killed \(SIGKILL\)"):
         await model.ask(suggest(5))
     assert model.engine is None
-    assert len((await model.ask(suggest(6))).result.suggestions) == 3
+    assert len((await model.ask(suggest(6))).result.found[0].suggestions) == 3
     await model.close()
 
 
@@ -386,20 +386,20 @@ async def test_an_engine_that_dies_unasked_is_no_engine(
     os.kill((await started(model)).pid, signal.SIGKILL)
     await until(lambda: model.engine is None)
     assert "the engine died while it had nothing to do (SIGKILL)" in caplog.text
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     await model.close()
 
 
 async def test_a_long_answer_does_not_count_as_idle(paths: Paths) -> None:
     slow = (sys.executable, "-c", ANSWERS_SLOWLY)
     model = served(load(), paths, slow, idle=0.2)
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     await model.close()
 
 
 async def test_a_gpu_that_crashes_is_left_alone(paths: Paths) -> None:
     model = served(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
-    assert len((await model.ask(suggest())).result.suggestions) == 3
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert not model.crashed  # they were not to blame
     await model.close()
 
@@ -436,7 +436,7 @@ async def test_an_engine_that_talks_nonsense_is_ended(paths: Paths) -> None:
 async def test_a_cancelled_request_frees_the_engine() -> None:
     engine = await EngineProcess.spawn(load())
     try:
-        slow = suggest(1, goal="x" * 3000, n=32, max_tokens=512)
+        slow = suggest(1, goals=["x" * 3000], n=32, max_tokens=512)
         task = asyncio.create_task(engine.ask(slow))
         await asyncio.sleep(0.05)
         task.cancel()
@@ -444,7 +444,7 @@ async def test_a_cancelled_request_frees_the_engine() -> None:
             await task
         async with asyncio.timeout(5):
             result = await engine.ask(suggest(2))
-        assert len(result.suggestions) == 3
+        assert len(result.found[0].suggestions) == 3
     finally:
         await engine.close()
 
@@ -456,9 +456,9 @@ async def test_cells_are_given_back(tmp_path: Path) -> None:
         first = await engine.ask(suggest(0))
         for id_ in range(1, 40):
             goal = f"h{id_} : a = b\n" * (id_ % 7 * 12) + f"⊢ {id_} = {id_}"
-            await engine.ask(suggest(id_, goal=goal, n=1 + id_ % 32, max_tokens=20))
+            await engine.ask(suggest(id_, goals=[goal], n=1 + id_ % 32, max_tokens=20))
         last = await engine.ask(suggest(99))
-        assert [s.text for s in last.suggestions] == [s.text for s in first.suggestions]
+        assert last.found == first.found
     finally:
         await engine.close()
 

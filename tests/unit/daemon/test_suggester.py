@@ -46,18 +46,18 @@ class FakeEngine:
         assert not self.closed
         if self.failure is not None:
             raise self.failure
-        self.asked.append(request.goal)
+        (goal,) = request.goals
+        self.asked.append(goal)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
-            self.cancelled.append(request.goal)
+            self.cancelled.append(goal)
             raise
         assert not self.closed
-        text = f"{self.name}: {request.goal}"
+        found = protocol.Found([protocol.Suggestion(f"{self.name}: {goal}", -1.0, True)], False)
         return protocol.Result(
-            id=request.id, suggestions=[protocol.Suggestion(text, -1.0, True)], truncated=False,
-            prompt_tokens=1, reused_tokens=0, prompt_ms=1.0, decode_ms=1.0,
-        )  # fmt: skip
+            request.id, [found], prompt_tokens=1, reused_tokens=0, prompt_ms=1.0, decode_ms=1.0
+        )
 
     async def close(self) -> None:
         self.closed = True

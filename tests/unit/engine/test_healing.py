@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmsuggestd.engine.healing import Healing, Vocabulary, take_back
-from llmsuggestd.engine.search import Floats, beam_search, log_softmax
+from llmsuggestd.engine.search import Extension, Floats, beam_search, log_softmax, run
 
 PIECES = [b"", b"exact", b" h", b" hp", b" ", b"h", b"p", b"q", b"e", b"ex", b"act", b"]"]
 END, EXACT, H_, HP_, SPACE, H, P, Q, E, EX, ACT, BRACKET = range(len(PIECES))
@@ -52,21 +52,22 @@ class Uniform:
 
 def test_a_continuation_can_merge_with_the_prefix() -> None:
     model = Uniform()
-    healing = Healing(model.step, b" h", Vocabulary(PIECES))
+    healing = Healing(b" h", Vocabulary(PIECES))
     first = healing.first(model.row())
     assert np.exp(first).sum() == pytest.approx(1)
     assert set(np.flatnonzero(np.isfinite(first))) == {H_, HP_, SPACE}
-    found = beam_search(
+    search = beam_search(
         first, healing, width=8, max_tokens=3, end={END},
         text=lambda tokens: b"".join(PIECES[token] for token in tokens).decode(),
         length=healing.length,
     )  # fmt: skip
+    (found,) = run([search], model.step)
     assert found[0].text == " hp"
     assert all(hypothesis.text.startswith(" h") for hypothesis in found)
 
 
 def test_only_tokens_that_reach_past_the_prefix_count() -> None:
-    healing = Healing(Uniform().step, b" hp", Vocabulary(PIECES))
+    healing = Healing(b" hp", Vocabulary(PIECES))
     for tokens, length, continuation in [
         ([], 0, None),
         ([SPACE, H], 0, None),
@@ -76,13 +77,18 @@ def test_only_tokens_that_reach_past_the_prefix_count() -> None:
     ]:
         assert healing.length(tokens) == length
         assert healing.continuation(tokens) == continuation
-    merging = Healing(Uniform().step, b" h", Vocabulary(PIECES))
+    merging = Healing(b" h", Vocabulary(PIECES))
     assert (merging.length([HP_]), merging.continuation([HP_])) == (1, b"p")
 
 
 def test_nothing_owed_changes_nothing() -> None:
     model = Uniform()
-    healing = Healing(model.step, b"", Vocabulary(PIECES))
+    healing = Healing(b"", Vocabulary(PIECES))
     row = model.row()
     assert (healing.first(row) == row).all()
-    assert (healing([0, 0], [H_, P]) == model.step([0, 0], [H_, P])).all()
+    extending = healing([0, 0], [H_, P])
+    assert next(extending) == Extension([0, 0], [H_, P])
+    rows = model.step([0, 0], [H_, P])
+    with pytest.raises(StopIteration) as end:
+        extending.send(rows.copy())
+    assert (end.value.value == rows).all()

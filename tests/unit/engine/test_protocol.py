@@ -9,8 +9,9 @@ import pytest
 
 from llmsuggestd.engine import protocol
 
-SUGGEST = protocol.Suggest(7, "⊢ p", "exact", 5, 64, "beam", 0.5, None)
-RESULT = protocol.Result(7, [protocol.Suggestion("exact hp", -0.5, True)], False, 9, 4, 1.0, 2.0)
+SUGGEST = protocol.Suggest(7, ["⊢ p"], "exact", 5, 64, "beam", 0.5, None)
+FOUND = protocol.Found([protocol.Suggestion("exact hp", -0.5, True)], False)
+RESULT = protocol.Result(7, [FOUND, FOUND], 9, 4, 1.0, 2.0)
 
 
 def reply_from(data: bytes) -> protocol.Reply | None:

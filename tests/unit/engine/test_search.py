@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llmsuggestd.engine.search import Floats, beam_search, log_softmax, sample
+from llmsuggestd.engine.search import Floats, Hypothesis, Search, beam_search, log_softmax, run, sample
 
 END = 0
 LETTERS = ".abcdefgh"
@@ -35,6 +35,11 @@ class ToyModel:
         return np.stack([self.row(tokens) for tokens in self.candidates])
 
 
+def alone(search: Search, model: ToyModel) -> list[Hypothesis]:
+    (found,) = run([search], model.step)
+    return found
+
+
 def text(tokens: Sequence[int]) -> str | None:
     return "".join(LETTERS[token] for token in tokens) or None
 
@@ -56,7 +61,8 @@ def every_continuation(model: ToyModel, max_tokens: int) -> list[tuple[float, st
 @pytest.mark.parametrize("seed", range(20))
 def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all(seed: int) -> None:
     model = ToyModel(vocabulary=4, seed=seed)
-    found = beam_search(model.row(()), model.step, width=81, max_tokens=4, end={END}, text=text)
+    search = beam_search(model.row(()), width=81, max_tokens=4, end={END}, text=text)
+    found = alone(search, model)
     expected = every_continuation(model, 4)[:81]
     # the search may stop before long candidates of low score are over; the best are always there
     for hypothesis, (score, tactic, finished) in zip(found[:10], expected[:10], strict=True):
@@ -66,7 +72,8 @@ def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all(seed: int) -> None:
 
 def test_results_are_ranked_distinct_and_as_many_as_asked_for() -> None:
     model = ToyModel(vocabulary=9, seed=7)
-    found = beam_search(model.row(()), model.step, width=5, max_tokens=12, end={END}, text=text)
+    search = beam_search(model.row(()), width=5, max_tokens=12, end={END}, text=text)
+    found = alone(search, model)
     assert len(found) == len({h.text for h in found}) == 5
     assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
@@ -84,10 +91,11 @@ def test_texts_that_differ_by_white_space_take_one_place() -> None:
     spellings: dict[tuple[int, ...], str] = {(1,): "a b", (2,): "a  b", (3,): "c"}
     model = ToyModel(vocabulary=4, seed=0)
     model.row = row  # type: ignore[method-assign]
-    found = beam_search(
-        row(()), model.step, width=3, max_tokens=5, end={END},
+    search = beam_search(
+        row(()), width=3, max_tokens=5, end={END},
         text=lambda tokens: spellings.get(tuple(tokens)),
     )  # fmt: skip
+    found = alone(search, model)
     assert [h.text for h in found] == ["a b", "c"]
 
 
@@ -101,7 +109,7 @@ def test_the_search_stops_when_no_open_beam_can_enter() -> None:
 
     model = ToyModel(vocabulary=6, seed=0)
     model.row = row  # type: ignore[method-assign]
-    found = beam_search(row(()), model.step, width=3, max_tokens=64, end={END}, text=text)
+    found = alone(beam_search(row(()), width=3, max_tokens=64, end={END}, text=text), model)
     assert [len(h.text) for h in found] == [1, 1, 1]
     assert len(model.steps) <= 2
 
@@ -112,17 +120,17 @@ def test_what_is_cut_off_says_so() -> None:
     row = log_softmax(logits)
     model = ToyModel(vocabulary=3, seed=0)
     model.row = lambda tokens: row  # type: ignore[method-assign]
-    found = beam_search(row, model.step, width=2, max_tokens=3, end={END}, text=text)
+    found = alone(beam_search(row, width=2, max_tokens=3, end={END}, text=text), model)
     assert [(len(h.text), h.finished) for h in found] == [(3, False), (3, False)]
 
 
 def test_sampling_is_reproducible_and_scored_by_the_model_itself() -> None:
     def draw(seed: int) -> list[tuple[str, float]]:
         model = ToyModel(vocabulary=5, seed=5)
-        found = sample(
-            model.row(()), model.step, count=8, max_tokens=6, end={END}, text=text,
-            temperature=0.7, seed=seed,
-        )  # fmt: skip
+        search = sample(
+            model.row(()), count=8, max_tokens=6, end={END}, text=text, temperature=0.7, seed=seed
+        )
+        found = alone(search, model)
         for hypothesis in found:
             tokens = tuple(LETTERS.index(letter) for letter in hypothesis.text)
             path = (*tokens, END) if hypothesis.finished else tokens
@@ -139,10 +147,10 @@ def test_sampling_follows_the_distribution() -> None:
     counts = {"a": 0, "b": 0, "c": 0}
     model = ToyModel(vocabulary=4, seed=0)
     for seed in range(600):
-        found = sample(
-            row, model.step, count=1, max_tokens=1, end={END}, text=text, temperature=1.0, seed=seed
+        search = sample(
+            row, count=1, max_tokens=1, end={END}, text=text, temperature=1.0, seed=seed
         )
-        counts[found[0].text] += 1
+        counts[alone(search, model)[0].text] += 1
     assert counts["a"] / 600 == pytest.approx(0.7, abs=0.07)
     assert counts["b"] / 600 == pytest.approx(0.2, abs=0.06)
 
@@ -150,11 +158,68 @@ def test_sampling_follows_the_distribution() -> None:
 @pytest.mark.parametrize("temperature", [1e-4, 1e-50, 1e-300])
 def test_a_low_temperature_takes_the_likeliest(temperature: float) -> None:
     model = ToyModel(vocabulary=6, seed=11)
-    found = sample(
-        model.row(()), model.step, count=4, max_tokens=5, end={END}, text=text,
-        temperature=temperature, seed=0,
-    )  # fmt: skip
+    search = sample(
+        model.row(()), count=4, max_tokens=5, end={END}, text=text, temperature=temperature, seed=0
+    )
+    found = alone(search, model)
     greedy: tuple[int, ...] = ()
     while len(greedy) < 5 and (token := int(np.argmax(model.row(greedy)))) != END:
         greedy += (token,)
     assert [h.text for h in found] == [text(greedy)]
+
+
+class SeveralPrompts:
+    """Toy models side by side: what `run` decodes as one batch."""
+
+    def __init__(self, models: Sequence[ToyModel]) -> None:
+        self.candidates = [(model, model.candidates[0]) for model in models]
+        self.batches: list[int] = []
+
+    def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        self.batches.append(len(tokens))
+        extended = []
+        for parent, token in zip(parents, tokens, strict=True):
+            model, before = self.candidates[parent]
+            extended.append((model, (*before, token)))
+        self.candidates = extended
+        return np.stack([model.row(tokens) for model, tokens in extended])
+
+
+def test_goals_that_are_searched_together_find_what_each_finds_alone() -> None:
+    """Of several widths and lengths, by beam search and by draws; each ends when it ends."""
+
+    def searches(model: ToyModel) -> list[Search]:
+        row = model.row(())
+        return [
+            beam_search(row, width=4, max_tokens=12, end={END}, text=text),
+            beam_search(row, width=1, max_tokens=3, end={END}, text=text),
+            sample(row, count=5, max_tokens=7, end={END}, text=text, temperature=0.8, seed=3),
+            beam_search(row, width=2, max_tokens=1, end={END}, text=text),
+        ]
+
+    models = [ToyModel(vocabulary=9, seed=seed) for seed in range(6)]
+    count = len(searches(models[0]))
+    expected = []
+    steps = []
+    for model in models:
+        for number in range(count):
+            fresh = ToyModel(model.vocabulary, model.seed)
+            expected.append(alone(searches(fresh)[number], fresh))
+            steps.append(fresh.steps)
+    together = SeveralPrompts([model for model in models for _ in range(count)])
+    found = run([search for model in models for search in searches(model)], together.step)
+    assert found == expected
+    # one batch a step, of the candidates of the goals that are not over
+    by_step = itertools.zip_longest(*steps, fillvalue=0)
+    assert together.batches == [sum(widths) for widths in by_step]
+
+
+def test_no_search_and_searches_without_a_step() -> None:
+    def never(parents: Sequence[int], tokens: Sequence[int]) -> Floats:
+        raise AssertionError
+
+    assert run([], never) == []
+    row = log_softmax(np.zeros(4, np.float32))
+    one = beam_search(row, width=2, max_tokens=1, end={END}, text=text)
+    (found,) = run([one], never)
+    assert [len(hypothesis.text) for hypothesis in found] == [1, 1]
