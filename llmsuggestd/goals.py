@@ -28,18 +28,19 @@ class NotAGoal(UsageError):
 
     code = "not_a_goal"
 
-    def __init__(self) -> None:
+    def __init__(self, where: str = "") -> None:
         super().__init__(
             "a goal needs a line `⊢ …`: the hypotheses come first, one per line, then the target"
+            + (f" - at `{where}`" if where else "")
         )
 
 
-def first_goal(state: str) -> str:
+def first_goal(state: str, where: str = "") -> str:
     """The first goal of a tactic state, which the next tactic runs on.
 
-    Raises NotAGoal if the text has no goal.
+    Raises NotAGoal if the text has no goal; `where` says which one of several it is.
     """
-    return _at_least_one(state)[0]
+    return _at_least_one(state, where)[0]
 
 
 def normalise(state: str) -> str:
@@ -84,10 +85,10 @@ def plain(text: str) -> str:
     return "\n".join(f"{text}\n".splitlines())
 
 
-def _at_least_one(state: str) -> list[str]:
+def _at_least_one(state: str, where: str = "") -> list[str]:
     goals = split_goals(state)
     if not goals or goals[0].splitlines()[-1] == TARGET:
-        raise NotAGoal
+        raise NotAGoal(where)
     return goals
 
 

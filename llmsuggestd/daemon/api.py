@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmsuggestd.daemon.calls import NDJSON, Answer, Calls, json_response
@@ -23,6 +24,7 @@ from llmsuggestd.daemon.schema import (
     Stopping,
     SuggestAnswer,
     SuggestRequest,
+    SuggestResults,
     SwitchRequest,
 )
 from llmsuggestd.daemon.suggester import Busy
@@ -50,12 +52,13 @@ MAX_STREAMS: Final = 16
     "POST",
     "/v1/suggest",
     body=SuggestRequest,
-    answer=SuggestAnswer,
+    answer=(SuggestAnswer, SuggestResults),
     errors=(409, 422, 503, 504),
 )
-async def suggest(request: web.Request, body: SuggestRequest) -> SuggestAnswer:
-    """Suggestions for a goal."""
-    return await request.app[DAEMON].suggest(body)
+async def suggest(request: web.Request, body: SuggestRequest) -> SuggestAnswer | SuggestResults:
+    """Suggestions for a goal, or for several that are answered together."""
+    daemon = request.app[DAEMON]
+    return await (daemon.suggest(body) if body.goals is UNSET else daemon.suggest_each(body))
 
 
 @CALLS.declare("GET", "/v1/status", answer=Status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from llmsuggestd.daemon.schema import SuggestAnswer
+from llmsuggestd.daemon.schema import GoalResult
 
 MAX_ANSWERS: Final = 512
 
@@ -17,20 +17,20 @@ class AnswerCache:
     """Recent answers, each under a digest of everything that determines it."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[bytes, SuggestAnswer] = OrderedDict()
+        self._answers: OrderedDict[object, GoalResult] = OrderedDict()
         self.characters = 0
 
     def __len__(self) -> int:
         return len(self._answers)
 
-    def get(self, key: bytes) -> SuggestAnswer | None:
+    def get(self, key: object) -> GoalResult | None:
         """The answer under a key, which becomes the most recently used."""
         answer = self._answers.get(key)
         if answer is not None:
             self._answers.move_to_end(key)
         return answer
 
-    def put(self, key: bytes, answer: SuggestAnswer) -> None:
+    def put(self, key: bytes, answer: GoalResult) -> None:
         """Store an answer, and evict the least recently used ones."""
         if (old := self._answers.pop(key, None)) is not None:
             self.characters -= _size(old)
@@ -41,5 +41,5 @@ class AnswerCache:
             self.characters -= _size(oldest)
 
 
-def _size(answer: SuggestAnswer) -> int:
+def _size(answer: GoalResult) -> int:
     return sum(len(suggestion.text) for suggestion in answer.suggestions)

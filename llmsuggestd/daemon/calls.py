@@ -7,6 +7,7 @@ declaration, so they cannot differ.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -60,8 +61,8 @@ class Call:
     summary: str
     handler: Handler
     body: type[Struct] | None
-    answer: type[Struct] | None
-    """The JSON answer; None if the answer is of another type."""
+    answers: tuple[type[Struct], ...]
+    """The JSON answers; none if the answer is of another type."""
     errors: tuple[int, ...]
     """The statuses of its own errors. Errors of access and of wrong bodies are added."""
     statuses: Mapping[int, type[Struct]]
@@ -89,7 +90,7 @@ class Calls:
         path: str,
         *,
         body: type[Struct] | None = None,
-        answer: type[Struct] | None = None,
+        answer: type[Struct] | tuple[type[Struct], ...] = (),
         errors: tuple[int, ...] = (),
         statuses: Mapping[int, type[Struct]] | None = None,
         media: Mapping[str, type[Struct] | None] | None = None,
@@ -100,9 +101,10 @@ class Calls:
         def add(handler: Handler) -> Handler:
             # under `python -OO` there are no docstrings
             summary = (handler.__doc__ or handler.__name__).strip().splitlines()[0]
+            answers = answer if isinstance(answer, tuple) else (answer,)
             self.calls.append(
                 Call(
-                    method, path, self.group, summary, handler, body, answer, errors,
+                    method, path, self.group, summary, handler, body, answers, errors,
                     statuses or {}, media or {},
                 )
             )  # fmt: skip
@@ -159,6 +161,9 @@ def invalid(error: msgspec.ValidationError) -> UsageError:
     text = str(error)
     for pattern, words in PATTERNS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
+    text = re.sub(r"`str` of length <= (\d+)", r"text of at most \1 characters", text)
+    text = re.sub(r"`array` of length >= 1", "a list that is not empty", text)
+    text = re.sub(r"`array` of length <= (\d+)", r"a list of at most \1", text)
     return UsageError(f"invalid request: {text}", API_HINT)
 
 

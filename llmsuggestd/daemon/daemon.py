@@ -15,7 +15,13 @@ from aiohttp import web
 from llmsuggestd import environment, goals
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.metrics import Metrics
-from llmsuggestd.daemon.schema import ModelStatus, Status, SuggestAnswer, SuggestRequest
+from llmsuggestd.daemon.schema import (
+    ModelStatus,
+    Status,
+    SuggestAnswer,
+    SuggestRequest,
+    SuggestResults,
+)
 from llmsuggestd.daemon.suggester import ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel, retrieve_error
@@ -105,16 +111,29 @@ class Daemon:
         )
 
     async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
-        """Answer a request, as `Suggester.suggest`, for the first goal of its state.
+        """Answer a request for one goal, as `suggest_each`."""
+        answer = await self.suggest_each(request)
+        (result,) = answer.results
+        return SuggestAnswer(
+            suggestions=result.suggestions,
+            model=answer.model,
+            cached=result.cached,
+            truncated=result.truncated,
+            timings=answer.timings,
+        )
+
+    async def suggest_each(self, request: SuggestRequest) -> SuggestResults:
+        """Answer a request, as `Suggester.suggest`, for the first goal of each of its states.
 
         The one place where a goal gets its one spelling, for every call. Raises NotAGoal, too. The
-        goal is logged if the user wants that.
+        goals are logged if the user wants that.
         """
-        request = msgspec.structs.replace(request, goal=goals.first_goal(request.goal))
+        asked = _goals(request)
         if self.config.log_goals:
-            log.info("asked: %s", {"goal": request.goal, "prefix": request.prefix})
+            for goal in asked:
+                log.info("asked: %s", {"goal": goal, "prefix": request.prefix})
         self._notify_streams()
-        return await self.suggester.suggest(request)
+        return await self.suggester.suggest(asked, request)
 
     async def use_model(self, model_id: str) -> None:
         """Switch to another installed model. The present one serves until it is loaded.
@@ -233,6 +252,14 @@ class Daemon:
         self.config = _with_engine_settings(self.config, config)
         self.metrics.switches.labels("done").inc()
         log.info("%s serves", new.id)
+
+
+def _goals(request: SuggestRequest) -> list[str]:
+    """The goals that a request asks about, each in its one spelling."""
+    if isinstance(request.goals, list):
+        return [goals.first_goal(goal, f"$.goals[{i}]") for i, goal in enumerate(request.goals)]
+    assert isinstance(request.goal, str)  # a request has either
+    return [goals.first_goal(request.goal)]
 
 
 def _with_engine_settings(config: Config, other: Config) -> Config:

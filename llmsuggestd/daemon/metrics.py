@@ -34,8 +34,7 @@ class Metrics:
         )  # fmt: skip
         self.answers = Counter(
             "llmsuggestd_answers",
-            "Requests for suggestions: answered from the cache, sharing a computation, or "
-            "computed by the engine.",
+            "Goals: answered from the cache, sharing a computation, or computed by the engine.",
             ["source"], registry=self._registry,
         )  # fmt: skip
         for source in ("cache", "shared", "engine"):

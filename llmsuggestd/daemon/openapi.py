@@ -25,11 +25,13 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     calls = list(calls)
     types: list[type[Struct]] = [ErrorAnswer]
     for call in calls:
-        types += [t for t in (call.body, call.answer, *call.statuses.values()) if t is not None]
+        types += [t for t in (call.body, *call.answers, *call.statuses.values()) if t is not None]
         types += [t for t in call.media.values() if t is not None]
     (_, components) = msgspec.json.schema_components(
         list(dict.fromkeys(types)), ref_template="#/components/schemas/{name}"
     )
+    for type_ in types:
+        components[type_.__name__] |= getattr(type_, "also", {})
     paths: dict[str, dict[str, Any]] = {}
     for call in calls:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
@@ -57,8 +59,9 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
 
 def _operation(call: Call) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    if call.answer is not None:
-        content[JSON] = {"schema": _reference(call.answer)}
+    if call.answers:
+        references = [_reference(answer) for answer in call.answers]
+        content[JSON] = {"schema": references[0] if len(references) == 1 else {"oneOf": references}}
     for name, line in call.media.items():
         kind = "object" if name == JSON else "string"
         # the schema of each line of a stream

@@ -6,18 +6,18 @@ Limits and descriptions are part of the types (`Meta`). The types of other proje
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llmsuggestd.config import MODEL_ID
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, Kernels, Suggestion
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels, Suggestion
 
 MAX_BODY: Final = 2**20
 """Bytes of a request's body."""
 
 MAX_COUNT: Final = MAX_CANDIDATES
-"""Suggestions of one request."""
+"""Suggestions for one goal."""
 
 MAX_TOKENS: Final = 512
 """Tokens that a suggestion may add to the prefix."""
@@ -53,13 +53,33 @@ ModelId = Annotated[
 
 
 class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
-    """The body of `POST /v1/suggest`."""
+    """The body of `POST /v1/suggest`: either `goal` or `goals`."""
 
-    goal: Goal
+    also: ClassVar[dict[str, Any]] = {
+        "oneOf": [{"required": ["goal"]}, {"required": ["goals"]}],
+    }
+    """What msgspec cannot say of this type in JSON Schema."""
+
+    goal: Goal | UnsetType = UNSET
+    goals: (
+        Annotated[
+            list[Goal],
+            Meta(
+                min_length=1,
+                max_length=MAX_GOALS,
+                description="Goals that are answered together, each as if it were alone.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     prefix: Prefix = ""
     n: Annotated[
         int,
-        Meta(ge=1, le=MAX_COUNT, description="How many suggestions; also the width of the beam."),
+        Meta(
+            ge=1,
+            le=MAX_COUNT,
+            description="How many suggestions for each goal; also the width of the beam.",
+        ),
     ] = 5
     max_tokens: Annotated[
         int,
@@ -75,6 +95,10 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
         Annotated[str, Meta(max_length=200)] | None,
         Meta(description="An id. A newer request with the same id supersedes the older."),
     ] = None
+
+    def __post_init__(self) -> None:
+        if (self.goal is UNSET) == (self.goals is UNSET):
+            raise ValueError("Object needs either `goal` or `goals`")
 
 
 class Timings(Struct):
@@ -92,16 +116,37 @@ class Timings(Struct):
     ] = 0
 
 
+Truncated = Annotated[
+    bool, Meta(description="The goal was longer than the context and has lost hypotheses.")
+]
+
+
 class SuggestAnswer(Struct):
-    """What `POST /v1/suggest` returns, best suggestion first."""
+    """What `POST /v1/suggest` returns for `goal`, best suggestion first."""
 
     suggestions: list[Suggestion]
     model: str
     cached: bool
-    truncated: Annotated[
-        bool, Meta(description="The goal was longer than the context and has lost hypotheses.")
-    ]
+    truncated: Truncated
     timings: Timings
+
+
+class GoalResult(Struct):
+    """The answer for one of several goals, best suggestion first."""
+
+    suggestions: list[Suggestion]
+    cached: bool
+    truncated: Truncated
+
+
+class SuggestResults(Struct):
+    """What `POST /v1/suggest` returns for `goals`."""
+
+    results: Annotated[list[GoalResult], Meta(description="One for each goal, in their order.")]
+    model: str
+    timings: Annotated[
+        Timings, Meta(description="Of all goals that had to be computed, decoded together.")
+    ]
 
 
 class ModelStatus(Struct):

@@ -1,8 +1,9 @@
 """Answers for goals: a queue in front of the served model, and one computation per question.
 
-The `Suggester` asks one model at a time. It can change the model while requests go on: the new one
-is loaded beside the old one and takes over in one step, and the old one ends when it has answered
-the questions it had been asked.
+A question is one goal with what is asked about it. Those questions of a request that no other asks
+are one job. The `Suggester` asks one model at a time. It can change the model while requests go on:
+the new one is loaded beside the old one and takes over in one step, and the old one ends when it
+has answered the questions it had been asked.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import hashlib
 import itertools
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from llmsuggestd.daemon.cache import AnswerCache
 from llmsuggestd.daemon.metrics import Metrics
-from llmsuggestd.daemon.schema import State, SuggestAnswer, SuggestRequest, Timings
+from llmsuggestd.daemon.schema import GoalResult, State, SuggestRequest, SuggestResults, Timings
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.host import EngineError
 from llmsuggestd.engine.served_model import ServedModel
@@ -58,26 +60,38 @@ class Overdue(EngineError):
     code = "timeout"
 
 
+class _Computed(NamedTuple):
+    """What a job has computed: the result of each of its questions, by key."""
+
+    results: dict[object, GoalResult]
+    timings: Timings
+
+
 @dataclass
 class _Job:
-    """One computation, and the number of callers that wait for it."""
+    """One computation, and the number of callers that wait for it.
 
-    key: object
-    task: asyncio.Task[SuggestAnswer]
+    It is of the questions that one request was the first to ask. They are decoded together.
+    """
+
+    keys: list[object]
+    task: asyncio.Task[_Computed]
     waiting: int = 0
 
 
 @dataclass(eq=False)
 class _Wait:
-    """One caller's wait for a job. It can end while other callers still wait."""
+    """One caller's wait for jobs. It can end while other callers still wait."""
 
-    job: _Job
-    outcome: asyncio.Future[SuggestAnswer] = field(init=False)
+    jobs: list[_Job] = field(default_factory=list)
+    outcome: asyncio.Future[list[_Computed]] | None = None
     left: LlmsuggestdError | None = None
     """The reason, if the suggester ended the wait."""
 
-    def __post_init__(self) -> None:
-        self.outcome = asyncio.shield(self.job.task)
+    async def over(self) -> list[_Computed]:
+        """What the jobs have computed, the one begun for this caller last."""
+        self.outcome = asyncio.gather(*(asyncio.shield(job.task) for job in self.jobs))
+        return await self.outcome
 
 
 class Suggester:
@@ -110,32 +124,34 @@ class Suggester:
             return "failed"
         return "ready" if self.model.engine is not None else "idle"
 
-    async def suggest(self, request: SuggestRequest) -> SuggestAnswer:
-        """Answer a request: from the cache, from a job for the same question, or with a new job.
+    async def suggest(self, goals: Sequence[str], request: SuggestRequest) -> SuggestResults:
+        """Answer a request about some goals, with a result for each.
 
-        Cancelling the caller cancels the job unless another caller waits for it. Raises Busy when
-        the queue is full, Superseded when the same client asks again meanwhile, ShuttingDown,
-        Overdue, and what `ServedModel.ask` raises.
+        A result comes from the cache, from a job for the same question, or from a new job for all
+        other goals of the request. Cancelling the caller cancels the jobs that no other caller
+        waits for. Raises Busy when the queue is full, Superseded when the same client asks again
+        meanwhile, ShuttingDown, Overdue, and what `ServedModel.ask` raises.
         """
         began = time.monotonic()
         if self._stopping:
             raise ShuttingDown("the daemon is stopping", "ask again when it runs")
         model = self.model
-        key = _digest(model, request)
-        older = None if request.client is None else self._by_client.pop(request.client, None)
-        if older is not None and older.job.key != key:
-            self._supersede(older)
-        if key is not None and (answer := self.answers.get(key)) is not None:
-            self._metrics.answers.labels("cache").inc()
-            timings = Timings(total_ms=_ms_since(began))
-            return msgspec.structs.replace(answer, cached=True, timings=timings)
-        wait = self._wait(model, request, key)
-        if older is not None:  # the same question: only now, or its job would be cancelled
-            self._supersede(older)
-        if request.client is not None:
-            self._by_client[request.client] = wait
+        keys = {goal: _key(model, request, goal) for goal in goals}
+        results = {
+            key: msgspec.structs.replace(result, cached=True)
+            for key in keys.values()
+            if (result := self.answers.get(key)) is not None
+        }
+        self._metrics.answers.labels("cache").inc(len(results))
+        missing = {key: goal for goal, key in keys.items() if key not in results}
+        timings = Timings()
+        wait = _Wait()
+        self._waits.add(wait)
         try:
-            answer = await wait.outcome
+            self._join(wait, model, request, missing)
+            for computed in await wait.over():
+                results |= computed.results
+                timings = computed.timings
         except asyncio.CancelledError:
             this = asyncio.current_task()
             if wait.left is None or (this is not None and this.cancelling()):
@@ -145,8 +161,11 @@ class Suggester:
             self._leave(wait)
             if request.client is not None and self._by_client.get(request.client) is wait:
                 del self._by_client[request.client]
-        timings = msgspec.structs.replace(answer.timings, total_ms=_ms_since(began))
-        return msgspec.structs.replace(answer, timings=timings)
+        return SuggestResults(
+            results=[results[keys[goal]] for goal in goals],
+            model=model.id,
+            timings=msgspec.structs.replace(timings, total_ms=_ms_since(began)),
+        )
 
     async def switch(self, new: ServedModel) -> None:
         """Let another model take over. No request fails or waits for its loading.
@@ -167,60 +186,77 @@ class Suggester:
     async def finish(self, grace: float) -> None:
         """Refuse new requests. Those in flight have `grace` seconds, then get an error."""
         self._stopping = True
-        tasks = [job.task for job in self._jobs.values()]
+        tasks = {job.task for job in self._jobs.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
         for wait in list(self._waits):
             self._end(wait, ShuttingDown("the daemon is stopping", "ask again when it runs"))
         await asyncio.gather(*self._ending)
 
-    def _wait(self, model: ServedModel, request: SuggestRequest, key: bytes | None) -> _Wait:
-        """Join the job for this question, or begin one."""
-        job = self._jobs.get(key)
-        if job is None:
-            if self.queue >= MAX_QUEUE:
-                self._metrics.refused.inc()
-                raise Busy(f"{self.queue} questions are waiting", "try again in a moment")
-            task = asyncio.create_task(self._compute(model, request))
-            job = _Job(key if key is not None else object(), task)
-            self._jobs[job.key] = job
-            task.add_done_callback(lambda _: self._forget(job))
-            self._metrics.answers.labels("engine").inc()
-        else:
-            self._metrics.answers.labels("shared").inc()
-        wait = _Wait(job)
-        job.waiting += 1
-        self._waits.add(wait)
-        return wait
+    def _join(
+        self, wait: _Wait, model: ServedModel, request: SuggestRequest, missing: dict[object, str]
+    ) -> None:
+        """Have a caller wait for the jobs that answer its questions, and begin one for the rest."""
+        running = {key: self._jobs[key] for key in missing if key in self._jobs}
+        for job in {id(job): job for job in running.values()}.values():
+            self._enter(wait, job)
+        self._metrics.answers.labels("shared").inc(len(running))
+        # only now, or the jobs that both wait for would be cancelled
+        if request.client is not None:
+            if (older := self._by_client.get(request.client)) is not None:
+                self._end(older, Superseded("the same client has asked again", ""))
+            self._by_client[request.client] = wait
+        new = {key: goal for key, goal in missing.items() if key not in running}
+        if new:
+            self._enter(wait, self._begin(model, request, new))
 
-    def _supersede(self, wait: _Wait) -> None:
-        self._end(wait, Superseded("the same client has asked again", ""))
+    def _begin(
+        self, model: ServedModel, request: SuggestRequest, questions: dict[object, str]
+    ) -> _Job:
+        """Begin a job for questions that no job is for. Raises Busy if the queue has no room."""
+        if self.queue + len(questions) > MAX_QUEUE:
+            self._metrics.refused.inc()
+            raise Busy(f"{self.queue} questions are waiting", "try again in a moment")
+        task = asyncio.create_task(self._compute(model, request, questions))
+        job = _Job(list(questions), task)
+        self._jobs |= dict.fromkeys(questions, job)
+        task.add_done_callback(lambda _: self._forget(job))
+        self._metrics.answers.labels("engine").inc(len(questions))
+        return job
+
+    def _enter(self, wait: _Wait, job: _Job) -> None:
+        """Count a caller's wait for a job."""
+        job.waiting += 1
+        wait.jobs.append(job)
 
     def _end(self, wait: _Wait, reason: LlmsuggestdError) -> None:
         """End a caller's wait with an error."""
-        if not wait.outcome.done():
+        if wait.outcome is not None and not wait.outcome.done():
             wait.left = reason
             wait.outcome.cancel()
         self._leave(wait)
 
     def _leave(self, wait: _Wait) -> None:
-        """Count a wait as over, and cancel a job without callers."""
-        if wait not in self._waits:
-            return
+        """Count a wait as over, and cancel jobs without callers."""
         self._waits.discard(wait)
-        wait.job.waiting -= 1
-        if not wait.job.waiting and not wait.job.task.done():
-            wait.job.task.cancel()
-            self._forget(wait.job)  # at once: the next caller must not join a cancelled job
+        while wait.jobs:
+            job = wait.jobs.pop()
+            job.waiting -= 1
+            if not job.waiting and not job.task.done():
+                job.task.cancel()
+                self._forget(job)  # at once: the next caller must not join a cancelled job
 
     def _forget(self, job: _Job) -> None:
-        if self._jobs.get(job.key) is job:
-            del self._jobs[job.key]
+        for key in job.keys:
+            if self._jobs.get(key) is job:
+                del self._jobs[key]
 
-    async def _compute(self, model: ServedModel, request: SuggestRequest) -> SuggestAnswer:
+    async def _compute(
+        self, model: ServedModel, request: SuggestRequest, questions: dict[object, str]
+    ) -> _Computed:
         question = protocol.Suggest(
             id=next(self._ids),
-            goals=[request.goal],
+            goals=list(questions.values()),
             prefix=request.prefix,
             n=request.n,
             max_tokens=request.max_tokens,
@@ -232,9 +268,10 @@ class Suggester:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 result, queue_ms, load_ms = await model.ask(question)
         except TimeoutError:
+            several = "goals, " if len(questions) > 1 else ""
             raise Overdue(
                 f"no answer within {ANSWER_TIMEOUT:.0f} s",
-                "ask for fewer suggestions or tokens, or use a smaller model",
+                f"ask for fewer {several}suggestions or tokens, or use a smaller model",
             ) from None
         timings = Timings(
             queue_ms=queue_ms,
@@ -245,28 +282,24 @@ class Suggester:
             reused_tokens=result.reused_tokens,
         )
         self._metrics.observe(timings)
-        (found,) = result.found
-        answer = SuggestAnswer(
-            suggestions=found.suggestions,
-            model=model.id,
-            cached=False,
-            truncated=found.truncated,
-            timings=timings,
-        )
-        # again, since the model may have been loaded from another file meanwhile
-        if (key := _digest(model, request)) is not None:
-            self.answers.put(key, answer)
-        return answer
+        results: dict[object, GoalResult] = {}
+        for (key, goal), found in zip(questions.items(), result.found, strict=True):
+            results[key] = GoalResult(found.suggestions, cached=False, truncated=found.truncated)
+            # again, since the model may have been loaded from another file meanwhile
+            key_now = _key(model, request, goal)
+            if isinstance(key_now, bytes):
+                self.answers.put(key_now, results[key])
+        return _Computed(results, timings)
 
 
-def _digest(model: ServedModel, request: SuggestRequest) -> bytes | None:
-    """A digest of everything that determines an answer; None if it is random."""
+def _key(model: ServedModel, request: SuggestRequest, goal: str) -> object:
+    """A digest of everything that determines an answer; if it is random, an object of its own."""
     drawn: tuple[object, ...] = ()
     if request.mode == "sample":
         if request.seed is None:
-            return None
+            return object()
         drawn = (request.temperature, request.seed)
-    asked = (request.goal, request.prefix, request.n, request.max_tokens, drawn)
+    asked = (goal, request.prefix, request.n, request.max_tokens, drawn)
     return hashlib.sha256(msgspec.json.encode((model.identity, asked))).digest()
 
 

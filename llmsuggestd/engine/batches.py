@@ -34,9 +34,10 @@ def batches(needs: Sequence[Need], context: int) -> list[range]:
 
 
 def _fit(needs: Sequence[Need], context: int) -> bool:
-    candidates, prompts, continuations = (sum(column) for column in zip(*needs, strict=True))
+    prompts = sum(need.prompt for need in needs)
+    continuations = sum(need.continuations for need in needs)
     return (
-        candidates <= MAX_CANDIDATES
+        sum(need.candidates for need in needs) <= MAX_CANDIDATES
         and continuations <= context // 2
         and prompts + continuations <= context
     )

@@ -2,9 +2,8 @@
 
 All candidates live in one context with a unified KV cache, in which a cell belongs to any number of
 sequences. The candidates are the sequences below MAX_CANDIDATES. They share their prompt's cells,
-and each other's where they branch. The sequences from MAX_CANDIDATES on hold prompts: those that are
-being answered, which share the cells of a common beginning, and the last ones, so that the next
-prompt can keep the part that it shares with one of them.
+and each other's where they branch. The sequences from MAX_CANDIDATES on hold prompts: those that
+are being answered, and the last ones. A prompt shares the cells of its beginning with another.
 """
 
 from __future__ import annotations
@@ -210,11 +209,10 @@ class Llama:
         self._prompts = {}
 
     def start(self, prompts: Sequence[Sequence[int]]) -> Floats:
-        """Decode prompts, reusing the cells of the beginning that each shares with another.
+        """Decode prompts. Each reuses the cells of the beginning that it shares with another.
 
-        That is one in the cache, or one before it. Returns the log probabilities of each one's next
-        token, shape (len(prompts), vocabulary). If it is cancelled, the cells decoded so far stay in
-        the cache.
+        Returns the log probabilities of each one's next token, shape (len(prompts), vocabulary). If
+        it is cancelled, the cells decoded so far stay in the cache.
         """
         for candidate in range(MAX_CANDIDATES):
             C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
@@ -233,7 +231,7 @@ class Llama:
 
     def _decode_prompt(self, prompt: Sequence[int], sequence: int, shared: int) -> Floats:
         """Decode what comes after the first `shared` tokens; the log probabilities at the end."""
-        assert shared < len(prompt)
+        row: Floats | None = None
         for begin in range(shared, len(prompt), PROMPT_CHUNK):
             chunk = prompt[begin : begin + PROMPT_CHUNK]
             last = begin + len(chunk) == len(prompt)
@@ -244,7 +242,9 @@ class Llama:
                 outputs=[len(chunk) - 1] if last else [],
             )
             self._prompts[sequence].extend(chunk)
-        row: Floats = rows[0]
+            if last:
+                row = rows[0]
+        assert row is not None, "a prompt has at least one token"
         return row
 
     def _place(self, prompt: Sequence[int]) -> tuple[int, int]:

@@ -102,9 +102,16 @@ def ollama(home: Home, goal: str) -> list[str]:
     return [post(home, "llmlean", "/api/generate", body)["response"]]
 
 
+def among_goals(home: Home, goal: str) -> list[str]:
+    body = {"goals": [NEXT_GOAL, goal], "n": COUNT, "max_tokens": LENGTH}
+    result = post(home, "socket", "/v1/suggest", body)["results"][1]
+    return [suggestion["text"] for suggestion in result["suggestions"]]
+
+
 DOORS: dict[str, tuple[Callable[[Home, str], list[str]], int, int]] = {
     # each with the number and the length of what it asks for
     "POST /v1/suggest": (own_call, COUNT, LENGTH),
+    "one of several goals": (among_goals, COUNT, LENGTH),
     "an argument": (argument, COUNT, LENGTH),
     "standard input": (standard_input, COUNT, LENGTH),
     "llmstep": (llmstep, 10, 128),

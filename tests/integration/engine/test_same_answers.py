@@ -135,7 +135,7 @@ def test_goals_are_answered_together_as_each_is_alone() -> None:
         {"n": 3, "mode": "sample", "seed": 7, "temperature": 1.2},
         {"n": 32, "max_tokens": 8},
     ):
-        alone = [found for goal in goals for found in engine.suggest(suggest([goal], changes)).found]
+        alone = [engine.suggest(suggest([goal], changes)).found[0] for goal in goals]
         assert alone[5].truncated
         for _ in range(3):
             order = chance.sample(range(len(goals)), len(goals))
@@ -146,6 +146,6 @@ def test_goals_are_answered_together_as_each_is_alone() -> None:
 
 
 def suggest(goals: list[str], changes: dict[str, Any]) -> protocol.Suggest:
-    fields = {"prefix": "", "n": 5, "max_tokens": 24, "mode": "beam", "temperature": 0.5,
-              "seed": None} | changes  # fmt: skip
+    fields: dict[str, Any] = {"prefix": "", "n": 5, "max_tokens": 24, "mode": "beam",
+                              "temperature": 0.5, "seed": None} | changes  # fmt: skip
     return protocol.Suggest(1, goals, **fields)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from llmsuggestd.daemon import cache
 from llmsuggestd.daemon.cache import AnswerCache
-from llmsuggestd.daemon.schema import SuggestAnswer, Timings
+from llmsuggestd.daemon.schema import GoalResult
 from llmsuggestd.engine.protocol import Suggestion
 
 
-def answer(characters: int = 1) -> SuggestAnswer:
-    return SuggestAnswer([Suggestion("x" * characters, -1.0, True)], "m", False, False, Timings())
+def answer(characters: int = 1) -> GoalResult:
+    return GoalResult([Suggestion("x" * characters, -1.0, True)], False, False)
 
 
 def key(number: int) -> bytes:

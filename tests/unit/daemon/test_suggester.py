@@ -11,7 +11,7 @@ import pytest
 
 from llmsuggestd.daemon import suggester as module
 from llmsuggestd.daemon.metrics import Metrics
-from llmsuggestd.daemon.schema import SuggestAnswer, SuggestRequest
+from llmsuggestd.daemon.schema import SuggestRequest, SuggestResults
 from llmsuggestd.daemon.suggester import (
     MAX_QUEUE,
     Busy,
@@ -38,7 +38,7 @@ class FakeEngine:
         self.info = protocol.Loaded("", "CPU", 1, 1, 2048, 1, "plain", 1.0)
         self.gate = asyncio.Event()
         self.gate.set()
-        self.asked: list[str] = []
+        self.batches: list[list[str]] = []
         self.cancelled: list[str] = []
         self.closed = False
 
@@ -46,18 +46,24 @@ class FakeEngine:
         assert not self.closed
         if self.failure is not None:
             raise self.failure
-        (goal,) = request.goals
-        self.asked.append(goal)
+        self.batches.append(request.goals)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
-            self.cancelled.append(goal)
+            self.cancelled += request.goals
             raise
         assert not self.closed
-        found = protocol.Found([protocol.Suggestion(f"{self.name}: {goal}", -1.0, True)], False)
+        found = [
+            protocol.Found([protocol.Suggestion(f"{self.name}: {goal}", -1.0, True)], False)
+            for goal in request.goals
+        ]
         return protocol.Result(
-            request.id, [found], prompt_tokens=1, reused_tokens=0, prompt_ms=1.0, decode_ms=1.0
+            request.id, found, prompt_tokens=1, reused_tokens=0, prompt_ms=1.0, decode_ms=1.0
         )
+
+    @property
+    def asked(self) -> list[str]:
+        return [goal for batch in self.batches for goal in batch]
 
     async def close(self) -> None:
         self.closed = True
@@ -88,8 +94,9 @@ async def made() -> tuple[Suggester, FakeEngine]:
     return Suggester(model, Metrics()), model.fake
 
 
-def ask(suggester: Suggester, goal: str = "g", **fields: Any) -> asyncio.Task[SuggestAnswer]:
-    return asyncio.create_task(suggester.suggest(SuggestRequest(goal, **fields)))
+def ask(suggester: Suggester, *goals: str, **fields: Any) -> asyncio.Task[SuggestResults]:
+    goals = goals or ("g",)
+    return asyncio.create_task(suggester.suggest(goals, SuggestRequest(goals[0], **fields)))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -98,8 +105,17 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-def text(answer: SuggestAnswer) -> str:
-    return answer.suggestions[0].text
+def texts(answer: SuggestResults) -> list[str]:
+    return [result.suggestions[0].text for result in answer.results]
+
+
+def text(answer: SuggestResults) -> str:
+    (only,) = texts(answer)
+    return only
+
+
+def cached(answer: SuggestResults) -> list[bool]:
+    return [result.cached for result in answer.results]
 
 
 async def test_equal_questions_are_computed_once(made: tuple[Suggester, FakeEngine]) -> None:
@@ -166,26 +182,27 @@ async def test_what_determines_the_answer_is_in_the_key(
         {"mode": "sample", "seed": 1, "temperature": 0.7},
     ]  # fmt: skip
     for fields in different:
-        assert not (await ask(suggester, **{"goal": "g"} | fields)).cached
+        goal = fields.pop("goal", "g")
+        assert cached(await ask(suggester, goal, **fields)) == [False]
     same: list[dict[str, Any]] = [
         {"client": "c"},
         {"temperature": 0.9},
         {"seed": 5},
     ]
     for fields in same:
-        assert (await ask(suggester, **fields)).cached
+        assert cached(await ask(suggester, **fields)) == [True]
     assert len(engine.asked) == len(different)
     # the same name with another file, or another model altogether, is another model
     file = tmp_path / "m.gguf"
     file.write_bytes(b"one")
     one = served("a", file)
     await suggester.switch(one)
-    assert not (await ask(suggester)).cached
-    assert (await ask(suggester)).cached
+    assert cached(await ask(suggester)) == [False]
+    assert cached(await ask(suggester)) == [True]
     file.write_bytes(b"other")
-    assert (await ask(suggester)).cached  # the engine still has the old one in memory
+    assert cached(await ask(suggester)) == [True]  # the engine still has the old one in memory
     one.fake.alive = False
-    assert not (await ask(suggester)).cached
+    assert cached(await ask(suggester)) == [False]
 
 
 async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, FakeEngine]) -> None:
@@ -320,3 +337,123 @@ async def test_at_the_end_what_is_quick_enough_is_answered(
     asyncio.get_running_loop().call_later(0.05, engine.gate.set)
     await suggester.finish(2)
     assert text(await task) == "a: g"
+
+
+async def test_goals_asked_together_are_one_computation(made: tuple[Suggester, FakeEngine]) -> None:
+    suggester, engine = made
+    answer = await ask(suggester, "g", "h", "g", "k")
+    assert texts(answer) == ["a: g", "a: h", "a: g", "a: k"]
+    assert cached(answer) == [False] * 4
+    assert engine.batches == [["g", "h", "k"]]  # an equal goal once
+    assert suggester.queue == 0
+
+
+async def test_each_goal_has_its_own_place_in_the_cache(made: tuple[Suggester, FakeEngine]) -> None:
+    suggester, engine = made
+    await ask(suggester, "h")
+    answer = await ask(suggester, "g", "h", "k")
+    assert texts(answer) == ["a: g", "a: h", "a: k"]
+    assert cached(answer) == [False, True, False]
+    assert engine.batches == [["h"], ["g", "k"]]
+    assert cached(await ask(suggester, "k")) == [True]
+    answer = await ask(suggester, "k", "g")
+    assert cached(answer) == [True, True]
+    assert answer.timings.prompt_tokens == 0  # none of it was computed for this request
+    assert len(engine.batches) == 2
+
+
+async def test_a_goal_that_is_being_computed_is_not_computed_again(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    first = ask(suggester, "g", "h")
+    await until(lambda: engine.asked == ["g", "h"])
+    second = ask(suggester, "h", "k", "g", "l")
+    third = ask(suggester, "l")
+    await until(lambda: suggester.queue == 4)  # questions, each once
+    engine.gate.set()
+    assert texts(await second) == ["a: h", "a: k", "a: g", "a: l"]
+    assert texts(await first) == ["a: g", "a: h"]
+    assert text(await third) == "a: l"
+    assert engine.batches == [["g", "h"], ["k", "l"]]
+
+
+async def test_jobs_of_several_goals_end_with_their_last_caller(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    first = ask(suggester, "g", "h")
+    await until(lambda: engine.asked == ["g", "h"])
+    second = ask(suggester, "h", "k")
+    await until(lambda: suggester.queue == 3)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert suggester.queue == 3  # the second waits for both jobs
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    await until(lambda: engine.cancelled == ["g", "h"])
+    assert suggester.queue == 0
+    engine.gate.set()
+    assert texts(await ask(suggester, "g", "k")) == ["a: g", "a: k"]
+
+
+async def test_several_goals_supersede_and_keep_what_both_ask(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    older = ask(suggester, "g", "h", client="prover")
+    await until(lambda: engine.asked == ["g", "h"])
+    newer = ask(suggester, "h", "k", client="prover")
+    with pytest.raises(Superseded):
+        await older
+    assert not engine.cancelled
+    newest = ask(suggester, "l", client="prover")
+    with pytest.raises(Superseded):
+        await newer
+    await until(lambda: engine.cancelled == ["g", "h"])
+    engine.gate.set()
+    assert text(await newest) == "a: l"
+    assert engine.batches == [["g", "h"], ["l"]]
+
+
+async def test_the_queue_counts_questions(made: tuple[Suggester, FakeEngine]) -> None:
+    suggester, engine = made
+    engine.gate.clear()
+    many = [ask(suggester, *(f"{batch} {n}" for n in range(15))) for batch in range(2)]
+    await until(lambda: suggester.queue == 30)
+    with pytest.raises(Busy):
+        await ask(suggester, "one", "two", "three", client="c")
+    assert suggester.queue == 30
+    more = ask(suggester, "one", "two", "0 3", client="c")
+    await until(lambda: suggester.queue == MAX_QUEUE)
+    # what a newer request supersedes makes room for it
+    newer = ask(suggester, "three", "four", client="c")
+    with pytest.raises(Superseded):
+        await more
+    engine.gate.set()
+    await asyncio.gather(*many, newer)
+    assert suggester.queue == 0
+
+
+async def test_draws_for_several_goals(made: tuple[Suggester, FakeEngine]) -> None:
+    suggester, engine = made
+    for _ in range(2):
+        answer = await ask(suggester, "g", "h", "g", mode="sample")
+        assert texts(answer) == ["a: g", "a: h", "a: g"]
+    assert engine.batches == [["g", "h"], ["g", "h"]]
+
+
+async def test_a_failure_fails_the_whole_request_and_keeps_nothing(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
+    suggester, engine = made
+    await ask(suggester, "g")
+    engine.failure = EngineError("it broke")
+    with pytest.raises(EngineError):
+        await ask(suggester, "g", "h", "k")
+    engine.failure = None
+    assert cached(await ask(suggester, "g", "h")) == [True, False]
+    assert suggester.queue == 0

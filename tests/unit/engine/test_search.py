@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llmsuggestd.engine.search import Floats, Hypothesis, Search, beam_search, log_softmax, run, sample
+from llmsuggestd.engine.search import (
+    Floats,
+    Hypothesis,
+    Search,
+    beam_search,
+    log_softmax,
+    run,
+    sample,
+)
 
 END = 0
 LETTERS = ".abcdefgh"
