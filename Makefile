@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: help demo test test-all lint format bench starter dist deb starter-from-scratch eval
+.PHONY: help demo test test-all lint format docs bench starter dist deb starter-from-scratch eval
 
 help:                         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
@@ -47,11 +47,16 @@ starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training
 eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
 	$(VENV)/bin/python -m convert.starter evaluate --baselines
 
-lint:                         ## formatting, lint, types and the direction of imports
+docs: $(VENV)/bin/python      ## the site, in build/site; a warning or a dead link is an error
+	$(VENV)/bin/pip install --quiet -e '.[docs]'
+	$(VENV)/bin/sphinx-build -q -W --keep-going docs build/site
+
+lint:                         ## formatting, lint, types, the direction of imports and spelling
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
 
 format:
 	$(VENV)/bin/ruff format .

@@ -35,30 +35,39 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """All settings, with their defaults (docs/reference/config.md)."""
 
     model: Annotated[str, msgspec.Meta(pattern=MODEL_ID)] = "starter"
-    """The id of the installed model to serve."""
+    """The id of the installed model to serve: `ID.gguf` in the models directory."""
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
-    """The port on 127.0.0.1; 0 takes any free one (clients find it in `client.json`)."""
+    """The port on 127.0.0.1. 0 takes any free one, as the default does where it is taken. Clients
+    find it in `client.json`."""
 
     socket: str = ""
-    """The Unix socket's path; empty: `daemon.sock` in the runtime directory."""
+    """The Unix socket's path; empty: `daemon.sock` in the runtime directory. At most 107 bytes (103
+    on macOS), in a directory of yours with mode 0700. Relative to the folder of `config.toml`; in
+    the variable, which clients read too, to the current folder."""
 
     compat: tuple[
         Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?\Z")], ...
     ] = ()
-    """Compatibility listeners, as `name` or `name:port`. They need no token."""
+    """Listeners for other projects' clients, which need no token there: `"llmstep"` (port 6000),
+    `"tutorial"` (5000), `"leancopilot"` (23337), `"llmlean"` (11434), each with another port as
+    `"llmstep:6001"`. In the variable with commas between."""
 
     gpu: Literal["auto", "off"] | Annotated[int, msgspec.Meta(ge=0)] = "auto"
-    """How much of the model goes to the GPU: all of it, nothing, or that many layers."""
+    """Layers to offload: `"auto"` as many as fit if llama.cpp was built for a GPU that is there,
+    `"off"` none, or that many."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
-    """Threads for decoding; 0: one per physical core, fewer for a very small model."""
+    """Threads for decoding. 0: one per physical core, no more than a container's or service's CPU
+    quota grants (0.5 and 1.5 CPUs count as one thread), fewer for a model of a few million
+    parameters, and while others want the cores."""
 
     context: Annotated[int, msgspec.Meta(ge=256, le=131072)] = 2048
     """Tokens of context in memory, for one prompt and the tokens that all its candidates add."""
 
     idle_unload: Annotated[int, msgspec.Meta(ge=0)] = 900
-    """Seconds without a request after which the model is unloaded; 0: never."""
+    """Seconds without a request after which the model leaves the memory, until the next request;
+    0: never."""
 
     log_goals: bool = False
     """Whether goals and prefixes are written to the log."""

@@ -68,17 +68,21 @@ TABLE: Final = (
     Row(
         " ".join(LIBRARY_PATHS),
         _HERE,
-        "library search paths; not for a service",
+        "library search paths. A service does not get them, since a shell's modules change",
         reported=True,
     ),
-    Row("LLAMA_CPP_LIB_PATH", _EVERYWHERE, "the folder of llama.cpp's library", reported=True),
+    Row("LLAMA_CPP_LIB_PATH", _EVERYWHERE, "the folder of another llama.cpp", reported=True),
     # Locations of files.
-    Row("XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME", _EVERYWHERE, "our folders"),
-    Row("XDG_RUNTIME_DIR", Reach.DAEMON, "the socket's folder"),
+    Row(
+        "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
+        _EVERYWHERE,
+        "where our files are",
+    ),
+    Row("XDG_RUNTIME_DIR", Reach.DAEMON, "the socket's folder, if it is yours alone"),
     Row("XDG_CONFIG_DIRS XDG_DATA_DIRS", _HERE, "where GPU drivers are registered"),
-    Row("LLMSUGGESTD_HOME LLMSUGGESTD_SOCKET", Reach.DAEMON | Reach.SERVICE, "our folders"),
-    Row("LLMSUGGESTD_*", Reach.DAEMON, "settings; a service has config.toml only", reported=True),
-    Row("HOME PATH TMPDIR", _HERE, "the system's"),
+    Row("LLMSUGGESTD_HOME LLMSUGGESTD_SOCKET", Reach.DAEMON | Reach.SERVICE, "where our files are"),
+    Row("LLMSUGGESTD_*", Reach.DAEMON, "settings. A service reads only config.toml", reported=True),
+    Row("HOME PATH TMPDIR", _HERE, "the user's; a service manager has its own"),
     Row("TZ", Reach.DAEMON, "the log's time zone"),
     Row(
         "USERPROFILE HOMEDRIVE HOMEPATH APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES SYSTEMDRIVE"
@@ -91,7 +95,7 @@ TABLE: Final = (
         "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
         " CURL_CA_BUNDLE HF_* HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
         Reach.COMMANDS,
-        "how the Hugging Face hub is reached (models/hub_variables.py)",
+        "how the Hugging Face hub is reached",
     ),
     # Dropped, and reported, because a user may have set them for us.
     Row(
@@ -100,7 +104,12 @@ TABLE: Final = (
         "set `threads` in config.toml instead",
         reported=True,
     ),
-    Row("GGML_* LLAMA_*", Reach.NONE, "llama.cpp's developer options", reported=True),
+    Row(
+        "GGML_* LLAMA_*",
+        Reach.NONE,
+        "llama.cpp's developer options, of which some change answers",
+        reported=True,
+    ),
     Row("LD_* DYLD_*", Reach.NONE, "they would change the engine's code", reported=True),
     Row("MALLOC_* GLIBC_TUNABLES", Reach.NONE, "they would change the engine's memory"),
     Row("PYTHON*", Reach.NONE, "they would change which modules are imported"),

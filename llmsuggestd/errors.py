@@ -14,22 +14,25 @@ class ExitCode(IntEnum):
     """Exit codes of every `llmsuggestd` command (docs/reference/exit-codes.md)."""
 
     OK = 0
+    """Done."""
     ERROR = 1
-    """A failure without a code of its own."""
+    """A failure without a code of its own, or a failed check of `doctor`."""
     USAGE = 2
     """The command line, or a value given on it, is wrong (click's own code)."""
     NOT_RUNNING = 3
     """The daemon is needed and does not answer."""
     CONFIG = 4
-    """The configuration is wrong: a setting, a socket path, a port that is taken."""
+    """A setting is wrong: `config.toml`, a variable such as `HTTPS_PROXY`, a socket path, a port
+    that is taken."""
     MODEL = 5
     """A model is missing, broken, or cannot be loaded."""
     INPUT = 6
     """A file or checkpoint given as input cannot be used."""
     ALREADY_RUNNING = 7
-    """Another daemon runs for this home."""
+    """Another daemon or another tray runs for this home, or another `models pull` of the same
+    model."""
     NETWORK = 8
-    """A download failed."""
+    """A download failed; the same command continues it."""
     FAULT = 70
     """Something that nobody foresaw; its traceback is in the log (sysexits' EX_SOFTWARE)."""
     INTERRUPTED = 130

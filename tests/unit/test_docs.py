@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import msgspec
 import pytest
 
-from llmsuggestd.cli import cli
+from docs import generate
+from llmsuggestd import doctor, environment
 from llmsuggestd.config import Config
+from llmsuggestd.daemon.app import CALLS
 from llmsuggestd.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 DOCUMENTS = [
     path
     for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("[!.]*/**/*.md")]
@@ -25,9 +27,23 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
-    local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (document.parent / target).exists()] == []
+    """To a file, and to a heading in it where one is named."""
+    for target, anchor in re.findall(
+        r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", document.read_text(encoding="utf-8")
+    ):
+        if "://" in target:
+            continue
+        file = document.parent / target if target else document
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), f"{target}#{anchor}"
+
+
+def anchors(document: Path) -> set[str]:
+    """The names that headings get, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)", generate.fill(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_documents_that_the_code_names_exist() -> None:
@@ -45,45 +61,139 @@ def test_documents_that_the_code_names_exist() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
-def test_every_setting_is_documented_with_its_default() -> None:
-    text = (ROOT / "docs/reference/config.md").read_text(encoding="utf-8")
-    for field in msgspec.structs.fields(Config):
-        row = re.search(rf"^\| `{field.name}` \|(.*)$", text, re.MULTILINE)
-        assert row, field.name
-        variable, default, *_ = (cell.strip() for cell in row.group(1).split(" | "))
-        assert variable == f"`LLMSUGGESTD_{field.name.upper()}`"
-        if field.name != "socket":  # whose default depends on the user
-            assert default == f"`{json.dumps(field.default)}`"
+def test_every_page_is_in_the_site() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^[\w/-]+$", index, re.MULTILINE))
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+    assert listed == pages - {"index"}
 
 
-def test_every_exit_code_is_documented() -> None:
-    text = (ROOT / "docs/reference/exit-codes.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (\d+) \| (\w+) \|", text, re.MULTILINE))
-    assert rows == {str(code.value): code.name for code in ExitCode}
+# --- what is made from the source ----------------------------------------------------------------
 
 
-def test_every_command_is_documented() -> None:
-    """With its options; all of them, unless the row ends with an ellipsis."""
-    text = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
-    rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line[:3] == "| `"]
-    for name, command in leaves(cli):
-        row = next((row for row in rows if re.search(rf"`{name}[ `]", row)), None)
-        assert row is not None, name
-        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row))
-        options = [param for param in command.params if isinstance(param, click.Option)]
-        assert named <= {word for option in options for word in option.opts}, name
-        if not row.rstrip("`").endswith("…"):
-            told = [option.opts for option in options if option.name != "as_json"]
-            assert [words for words in told if named.isdisjoint(words)] == [], name
+def test_every_part_is_used() -> None:
+    """By a page; the manual page by the Debian package."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    named = re.findall(r"<!-- generated: ([\w-]+) -->", pages)
+    assert sorted([*named, "man"]) == sorted(generate.PARTS)
 
 
-def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that is no group, with its name as one types it."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from leaves(command, f"{path}{name} ")
-        else:
-            yield f"{path}{name}", command
+def test_parts_list_what_the_code_has() -> None:
+    settings = generate.settings()
+    assert [name for name in Config.__struct_fields__ if f"| `{name}` |" not in settings] == []
+    assert '| `model` | `LLMSUGGESTD_MODEL` | `"starter"` | the id of ' in settings
+    codes = generate.exit_codes()
+    assert [code for code in ExitCode if f"| {code.value} | {code.name} | " not in codes] == []
+    api = generate.http_api()
+    assert [c for c in CALLS if f"### {c.method} {c.path}\n\n{c.summary}\n" not in api] == []
+    assert "| `n` | integer, 1 to 32 | `5` | " in api
+    variables = generate.variables()
+    names = [name for row in environment.TABLE for name in row.names.split()]
+    assert [name for name in names if f"`{name}`" not in variables] == []
+
+
+def test_every_command_and_option_is_listed() -> None:
+    for text, end in ((generate.commands(), "\n###"), (generate.man().replace("\\-", "-"), "\n.S")):
+        for context in generate.leaves():
+            assert generate.usage(context) in text
+            section = text.partition(generate.usage(context))[2].partition(end)[0]
+            for param in context.command.params:
+                if isinstance(param, click.Option):
+                    assert param.opts[-1] in section, context.command_path
+
+
+def test_every_option_of_lean_is_listed() -> None:
+    registered = re.findall(
+        r"^register_option (\S+)", generate.OPTIONS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    listed = generate.lean_options()
+    assert len(registered) > 5
+    assert [name for name in registered if f"| `{name}` |" not in listed] == []
+
+
+def test_no_cell_is_empty_that_a_docstring_fills() -> None:
+    for part in ("settings", "exit-codes", "errors", "lean-options", "variables"):
+        rows = generate.PARTS[part]().splitlines()[2:]
+        assert rows
+        assert [row for row in rows if row.endswith("|  |")] == []
+
+
+# --- troubleshooting -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[list[str]]:
+    """The rows of the tables of the page on troubleshooting."""
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+
+
+def test_every_error_has_a_remedy(rows: list[list[str]]) -> None:
+    codes = {cls.code for cls in generate.error_classes()}
+    assert {"config", "busy", "internal"} < codes
+    described = {row[0].strip("`"): row for row in rows if re.fullmatch(r"`\w+`", row[0])}
+    of_aiohttp = {"not_found", "method_not_allowed"}
+    assert set(described) == codes | of_aiohttp
+    assert [code for code, row in described.items() if len(row) != 3 or not all(row)] == []
+
+
+def test_every_exit_code_has_a_remedy(rows: list[list[str]]) -> None:
+    described = {row[0] for row in rows if row[0].isdecimal()}
+    assert described == {str(code.value) for code in ExitCode if code != ExitCode.OK}
+
+
+def test_everything_that_doctor_finds_has_a_remedy(rows: list[list[str]]) -> None:
+    found = set(findings())
+    assert len(found) > 25
+    described = [row[0] for row in rows]
+    assert [
+        (part, words)
+        for part, words in found
+        if not any(text.startswith(f"`{part}`: ") and words in text for text in described)
+    ] == []
+
+
+def findings() -> Iterator[tuple[str, str]]:
+    """What doctor may find wrong: the part, and the longest run of words that the message has."""
+    tree = ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        assigned = [
+            (target.id, node.value)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            for target in ast.walk(node)
+            if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+        ]
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding":
+                part, level, message, *_ = node.args
+                if ast.unparse(level) == "'ok'":
+                    continue
+                name = _value(part, assigned)
+                for text in _texts(message, assigned):
+                    yield name, text
+
+
+def _value(part: ast.expr, assigned: list[tuple[str, ast.expr]]) -> str:
+    if isinstance(part, ast.Name):
+        part = next(value for name, value in assigned if name == part.id)
+        if isinstance(part, ast.Tuple):
+            part = part.elts[0]
+    assert isinstance(part, ast.Constant)
+    return str(part.value)
+
+
+def _texts(message: ast.expr, assigned: list[tuple[str, ast.expr]]) -> Iterator[str]:
+    """The longest constant piece of each text that an expression may be; "" of somebody else's."""
+    if isinstance(message, ast.IfExp):
+        yield from _texts(message.body, assigned)
+        yield from _texts(message.orelse, assigned)
+    elif isinstance(message, ast.Name):
+        values = [value for name, value in assigned if name == message.id]
+        for value in values:
+            yield from _texts(value.elts[0] if isinstance(value, ast.Tuple) else value, assigned)
+    elif isinstance(message, ast.JoinedStr):
+        constants = [str(v.value) for v in message.values if isinstance(v, ast.Constant)]
+        yield max(constants, key=len, default="").strip(" ,:")
+    else:
+        yield str(message.value).strip(" ,:") if isinstance(message, ast.Constant) else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -135,10 +134,3 @@ def test_every_row_can_be_reached() -> None:
     for row in TABLE:
         for name in row.names.split():
             assert row_of(name.replace("*", "SOMETHING")) is row, name
-
-
-def test_the_table_is_documented() -> None:
-    text = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
-    documented = {name for line in text.splitlines() if line.startswith("| `")
-                  for name in re.findall(r"`([\w*]+)`", line.split(" | ")[0])}  # fmt: skip
-    assert documented == {name for row in TABLE for name in row.names.split()}
