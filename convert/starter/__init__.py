@@ -1,1 +1,1 @@
-"""The small model that ships: its data, training, evaluation and the check of its data by Lean."""
+"""Makes the small model that ships: its data, training and evaluation."""

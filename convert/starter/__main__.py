@@ -1,4 +1,4 @@
-"""`python -m convert.starter`: make the starter model, and ask Lean what a model is worth."""
+"""Make the starter model, and measure a model's success rate with Lean."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from llmsuggestd.paths import get_paths
 
 from . import curve, data, evaluate, verify
 from .examples import Example, Pair, of_sample, read_pairs, shuffled
-from .generate import ELEMENTARY, SEED, generate
+from .generate import SEED, generate
 from .lean_runner import NoLeanError, judge
-from .split import canonical, digest, side
+from .split import canonical, key_of, side
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
@@ -31,21 +31,20 @@ RESULTS = HERE / "evaluation.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
-LIBRARY_TIMES = 3  # the library's goals are fewer and more varied: so often in each round
+LIBRARY_TIMES = 3
+"""How often each of the library's goals is used per round: they are fewer, and more varied."""
 
 
 def templates(pairs: list[Pair], seed: int = TEMPLATE_SEED) -> Iterator[Example]:
-    """Endless samples of the templates, none like a goal that is held out."""
-    kept = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
+    """An endless stream of the templates' samples, without goals that are held out."""
+    held_out = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
     for sample in data.samples(seed):
-        plain = canonical(str(sample.goal))
-        key = sample.shape if len(sample.shape) >= ELEMENTARY else digest(plain)
-        if side(key) == "train" and plain not in kept:
+        if side(key_of(sample)) == "train" and canonical(str(sample.goal)) not in held_out:
             yield of_sample(sample)
 
 
 def run_generation(options: argparse.Namespace) -> int:
-    """Have Lean find steps for goals: statements of the templates, theorems of the library."""
+    """Search with Lean for steps that work on the templates' statements and on library theorems."""
     count = generate(
         options.output,
         stated=options.stated,
@@ -58,7 +57,7 @@ def run_generation(options: argparse.Namespace) -> int:
 
 
 def run_tokenizer(options: argparse.Namespace) -> int:
-    """Train the tokenizer, on the templates' goals and on the words of Lean's library."""
+    """Train the tokenizer on the templates' goals and on the words of Lean's library."""
     from .tokenizer import save_tokenizer, texts, train_tokenizer
 
     made = islice(templates([]), options.templates)
@@ -69,7 +68,7 @@ def run_tokenizer(options: argparse.Namespace) -> int:
 
 
 def run_training(options: argparse.Namespace) -> int:
-    """Train the model: on the templates first, then on pairs."""
+    """Train the model, first on the templates, then on pairs."""
     from tokenizers import Tokenizer
 
     from . import train
@@ -82,7 +81,7 @@ def run_training(options: argparse.Namespace) -> int:
     training = train.Training(tokenizer, settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.resume:
-        training.take_up(options.work)
+        training.resume(options.work)
     learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
     library = [pair.example for pair in learned if pair.source != "stated"]
     known = [pair.example for pair in learned] + (LIBRARY_TIMES - 1) * library
@@ -106,7 +105,7 @@ def run_training(options: argparse.Namespace) -> int:
 
 
 def run_held_out(options: argparse.Namespace) -> int:
-    """Keep the test goals of a file of pairs in a file of their own."""
+    """Copy the test goals of a file of pairs to a separate file."""
     pairs = read_pairs(options.pairs)
     goals = evaluate.choose(pairs, options.stated, options.theorems, options.seed)
     evaluate.write(goals, options.output)
@@ -115,7 +114,7 @@ def run_held_out(options: argparse.Namespace) -> int:
 
 
 def run_evaluation(options: argparse.Namespace) -> int:
-    """Ask a running daemon for steps to the held-out goals, and Lean what they are worth."""
+    """Ask a running daemon for suggestions for the held-out goals, and judge them with Lean."""
     goals = evaluate.held_out(options.held_out, options.goals, options.seed)
     verdicts = evaluate.Verdicts(lambda jobs: judge(jobs, options.processes), options.verdicts)
     found: dict[str, Any] = {}
@@ -142,7 +141,7 @@ def run_evaluation(options: argparse.Namespace) -> int:
 
 
 def run_verification(options: argparse.Namespace) -> int:
-    """Have Lean judge samples of every template; fail if any is wrong."""
+    """Judge samples of every template with Lean. The exit code is 1 if any is wrong."""
     samples = verify.draw(options.each, options.seed)
     wrong = list(verify.mistakes(samples, lambda jobs: judge(jobs, options.processes)))
     for mistake in wrong:
@@ -160,7 +159,7 @@ def run_curve(options: argparse.Namespace) -> int:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Print the tables of an evaluation again."""
+    """Print the tables of an earlier evaluation."""
     print(evaluate.report(json.loads(options.results.read_text("utf-8")), options.name))
     return 0
 
@@ -190,8 +189,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command("train", run_training)
     sub.add_argument("pairs", type=Path, nargs="?", help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--output", type=Path, default=CHECKPOINT)
-    sub.add_argument("--work", type=Path, default=Path("build/starter"), help="where state is kept")
-    sub.add_argument("--resume", action="store_true", help="go on from the state kept there")
+    sub.add_argument("--work", type=Path, default=Path("build/starter"), help="folder of the state")
+    sub.add_argument("--resume", action="store_true", help="continue from the state in that folder")
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
     sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
     for name in (
@@ -208,23 +207,23 @@ def parser() -> argparse.ArgumentParser:
     sub = command("held-out", run_held_out)
     sub.add_argument("pairs", type=Path, help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--output", type=Path, default=evaluate.HELD_OUT)
-    sub.add_argument("--stated", type=int, default=400, help="at most so many stated goals")
-    sub.add_argument("--theorems", type=int, default=400, help="at most so many of the library's")
+    sub.add_argument("--stated", type=int, default=400, help="maximum number of stated goals")
+    sub.add_argument("--theorems", type=int, default=400, help="maximum number of library goals")
     sub.add_argument("--seed", type=int, default=11)
 
     sub = command("evaluate", run_evaluation)
     sub.add_argument("--held-out", type=Path, default=evaluate.HELD_OUT)
-    sub.add_argument("--goals", type=int, default=600, help="at most so many")
-    sub.add_argument("--seed", type=int, default=11, help="draws the goals")
-    sub.add_argument("--name", help="what to call the model in the results, instead of its id")
-    sub.add_argument("--baselines", action="store_true", help="judge tactics without a model too")
-    sub.add_argument("--baselines-only", action="store_true", help="ask no daemon")
+    sub.add_argument("--goals", type=int, default=600, help="maximum number of goals")
+    sub.add_argument("--seed", type=int, default=11, help="seed for drawing the goals")
+    sub.add_argument("--name", help="the model's name in the results (default: its id)")
+    sub.add_argument("--baselines", action="store_true", help="also judge tactics without a model")
+    sub.add_argument("--baselines-only", action="store_true", help="only these; needs no daemon")
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
-    sub.add_argument("--output", type=Path, default=RESULTS, help="results, added to")
-    sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="Lean's verdicts, kept here")
+    sub.add_argument("--output", type=Path, default=RESULTS, help="the file to add the results to")
+    sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="the cache of Lean's verdicts")
 
     sub = command("verify", run_verification)
-    sub.add_argument("--each", type=int, default=10, help="goals of each template")
+    sub.add_argument("--each", type=int, default=10, help="goals per template")
     sub.add_argument("--seed", type=int, default=VERIFY_SEED)
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
 
@@ -234,7 +233,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("report", run_report)
     sub.add_argument("results", type=Path, nargs="?", default=RESULTS)
-    sub.add_argument("--name", help="tables by family and source of this model only")
+    sub.add_argument("--name", help="print the table by family and source for this model only")
     return top
 
 

@@ -1,4 +1,4 @@
-"""The learning curve of a training, drawn for the docs."""
+"""Draws the learning curve of a training run, for the documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def draw(record: Path, picture: Path) -> None:
-    """Draw the validation points of a `training.json`; needs matplotlib (extra `train`)."""
+    """Draw the validation points of a `training.json`. Needs matplotlib (extra `train`)."""
     from matplotlib import pyplot
 
     points = json.loads(record.read_text(encoding="utf-8"))["curve"]

@@ -1,8 +1,8 @@
-"""The evaluation: a running daemon's suggestions for held-out goals, judged by Lean.
+"""Evaluates a running daemon: Lean judges its suggestions for held-out goals.
 
-A suggestion counts for what Lean says when it runs it on the goal: it closes it, it is valid (runs
-and leaves goals), it fails, or it does not parse. Tactics that need no model are judged on the same
-goals by the same Lean. Verdicts are kept in a file, so that nothing is judged twice.
+Lean runs each suggestion on its goal. The verdict is that it closes the goal, is valid (it runs and
+leaves goals), fails, or does not parse. For comparison, Lean also judges tactics that need no model
+on the same goals. A file caches the verdicts, so that nothing is judged twice.
 """
 
 from __future__ import annotations
@@ -27,26 +27,27 @@ HELD_OUT = Path(__file__).parent / "heldout.jsonl"
 BASELINES = ("simp", "omega", "rfl", "decide", "simp_all", "grind", "exact?")
 
 Suggest = Callable[[str, int], list[str]]
-"""A goal and a number: that many suggestions, best first."""
+"""Returns a number of suggestions for a goal, best first."""
 
 Judge = Callable[[list[Job]], Iterable[Judgement]]
-"""What `lean_runner.judge` is."""
+"""The type of `lean_runner.judge`."""
 
 
 @dataclass
 class Score:
-    """What came of the suggestions for some goals."""
+    """Counts of verdicts for a group of goals."""
 
     goals: int = 0
     top_1: int = 0
     top_5: int = 0
     top_10: int = 0
-    valid: int = 0  # goals with a step that runs among the ten
+    valid: int = 0
+    """Number of goals for which one of ten suggestions closes the goal or is valid."""
     suggestions: int = 0
     parsed: int = 0
 
     def add(self, five: Sequence[str], ten: Sequence[str]) -> None:
-        """Count one goal, by the verdicts on the answers of five and of ten suggestions."""
+        """Count a goal, given the verdicts on its answers of five and of ten suggestions."""
         self.goals += 1
         self.top_1 += "closes" in five[:1]
         self.top_5 += "closes" in five
@@ -56,7 +57,7 @@ class Score:
         self.parsed += sum(verdict != "unparsed" for verdict in ten)
 
     def shares(self) -> dict[str, float]:
-        """The counts as shares."""
+        """The counts as shares of the goals; `parsed` as a share of the suggestions."""
         goals = max(1, self.goals)
         return {
             "goals": self.goals,
@@ -70,7 +71,7 @@ class Score:
 
 @dataclass
 class Verdicts:
-    """Lean's verdicts on candidates, asked for once each and kept in a file."""
+    """Lean's verdicts on candidate steps, cached in a file."""
 
     judge: Judge
     path: Path | None = None
@@ -82,7 +83,7 @@ class Verdicts:
                 self.known.update(json.loads(line) for line in lines)
 
     def of(self, goals: Sequence[Pair], candidates: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The verdicts on each goal's candidates."""
+        """The verdicts on each goal's candidates, in their order."""
         jobs, keys = [], []
         for goal, texts in zip(goals, candidates, strict=True):
             new = [t for t in dict.fromkeys(texts) if self._key(goal, t) not in self.known]
@@ -113,7 +114,7 @@ class Verdicts:
 
 
 def held_out(path: Path = HELD_OUT, count: int | None = None, seed: int = 11) -> list[Pair]:
-    """The test goals of a file of pairs; at most `count` of them, drawn with the seed."""
+    """The test goals in a file of pairs: all, or `count` of them drawn with the seed."""
     goals = [pair for pair in read_pairs(path) if pair.split == "test"]
     if count is not None and count < len(goals):
         goals = random.Random(seed).sample(goals, count)
@@ -121,10 +122,10 @@ def held_out(path: Path = HELD_OUT, count: int | None = None, seed: int = 11) ->
 
 
 def choose(pairs: Iterable[Pair], stated: int, library: int, seed: int = 11) -> list[Pair]:
-    """Goals to keep for the test, one a statement: at most so many stated ones, and theorems.
+    """Choose test goals, one per statement: at most `stated` of templates, `library` of theorems.
 
-    The statement's own goal where it is there, else one on the way; as evenly as can be from the
-    families of the stated ones.
+    A statement's own goal is preferred to one that a step leads to. The families of the templates
+    contribute as evenly as possible.
     """
     rng = random.Random(seed)
     by_statement: dict[str, list[Pair]] = defaultdict(list)
@@ -145,14 +146,14 @@ def choose(pairs: Iterable[Pair], stated: int, library: int, seed: int = 11) -> 
 
 
 def groups(goal: Pair) -> tuple[str, ...]:
-    """The names of the groups a goal counts in."""
+    """The names of the groups in which a goal counts."""
     return "all", goal.family if goal.source == "stated" else f"theorems of {goal.source}"
 
 
 def evaluate(
     goals: Sequence[Pair], suggest: Suggest, verdicts: Verdicts, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Scores of what suggests, by group, and the median time of five suggestions in ms."""
+    """The scores of `suggest` by group, and its median time for five suggestions in ms."""
     fives, tens, times = [], [], []
     for number, goal in enumerate(goals):
         before = time.monotonic()
@@ -174,7 +175,7 @@ def evaluate(
 def baselines(
     goals: Sequence[Pair], verdicts: Verdicts, tactics: Sequence[str] = BASELINES
 ) -> dict[str, Any]:
-    """The share of goals each tactic closes, by group, and any of them."""
+    """The share of goals that each tactic closes, and any of them, by group."""
     judged = verdicts.of(goals, [tactics] * len(goals))
     found: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(Score))
     for goal, row in zip(goals, judged, strict=True):
@@ -202,7 +203,7 @@ COLUMNS = ("top_1", "top_5", "top_10", "valid", "parsed")
 
 
 def table(results: dict[str, Any], group: str = "all") -> str:
-    """One group's results of everything evaluated, as Markdown."""
+    """The results of all models and tactics for one group, as a Markdown table."""
     lines = [
         "| what suggests | closed by the first | by one of 5 | by one of 10 | a valid step in 10 "
         "| parses |",
@@ -218,7 +219,7 @@ def table(results: dict[str, Any], group: str = "all") -> str:
 
 
 def group_table(results: dict[str, Any], model: str) -> str:
-    """A model's results by group beside the best single tactic's, as Markdown."""
+    """A model's results by group, with the best single tactic of each, as a Markdown table."""
     entry = results["models"][model]["groups"]
     lines = [
         f"| {model} | goals | closed by the first | by one of 5 | by one of 10 "
@@ -240,13 +241,13 @@ def group_table(results: dict[str, Any], model: str) -> str:
 
 
 def report(results: dict[str, Any], model: str | None = None) -> str:
-    """All tables of the results."""
+    """All tables of the results, or of one model's."""
     models = [model] if model else results.get("models", {})
     return "\n\n".join([table(results), *(group_table(results, name) for name in models)])
 
 
 def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:
-    """Add results to those of the same goals in a file; those of other goals are dropped."""
+    """Add results to a file. Results for other goals than these are dropped from it."""
     same = hashlib.blake2b("\n".join(g.goal for g in goals).encode(), digest_size=8).hexdigest()
     results: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if results.get("goals_hash") != same:
@@ -259,7 +260,7 @@ def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """The value with its floats to four places, for a file that people read."""
+    """The value with its floats rounded to four places."""
     if isinstance(value, dict):
         return {key: rounded(v) for key, v in value.items()}
     if isinstance(value, list):

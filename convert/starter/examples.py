@@ -1,9 +1,9 @@
-"""What is learned from: goals with steps that Lean accepted, read from a file or made by templates.
+"""Training examples: goals with steps that Lean accepted, from a file or from templates.
 
-A file of pairs has one goal a line, in JSON: `goal`, its `steps` best first, each
-`[tactic, "closes" or "leads", goals left]`, `split` ("train", "validation" or "test"), `family`,
-`source`, `statement` (a hash of what is stated), and `start` and `path`, with which Lean reaches
-the goal again.
+A file of pairs has one goal per line, in JSON: `goal`; its `steps`, best first, each
+`[tactic, "closes" or "leads", goals left]`; `split` ("train", "validation" or "test"); `family`;
+`source`; `statement` (a hash of the statement); and `start` and `path`, with which Lean reproduces
+the goal.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import Any
 
 from .goals import Sample
 
-# How a goal's weight is shared among the kinds of its steps, and within a kind, one to the next.
-# Suggestions are ranked by their mean log probability a token, which favours long ones: a tactic of
-# one word, such as `grind`, has to be likely to be seen beside terms of ten tokens.
-# Long ones that differ in little, such as `induction` with its cases, would take all places: they
-# are learned only where no shorter step closes the goal.
 SHARES = {"word": (0.6, 0.4), "closes": (0.34, 0.5), "leads": (0.06, 0.5)}
+"""Each kind of step's share of a goal's weight, and the ratio from one step of a kind to the next.
+
+Suggestions are ranked by their mean log probability per token, which favours long ones. A tactic of
+one word, such as `grind`, needs a high probability to rank beside terms of ten tokens."""
 MOST = {"word": 3, "closes": 3, "leads": 2}
+"""Maximum number of steps of each kind."""
 STRONGEST = "grind"
-"""The word that closes most: first among the words where it closes."""
+"""The word that closes most goals. If it closes a goal, it is first among the words."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A goal with right steps, best first, and how much each counts: the weights sum to 1."""
+    """A goal with correct steps, best first, and their weights, which sum to 1."""
 
     goal: str
     steps: tuple[str, ...]
@@ -56,7 +56,11 @@ class Pair:
 
     @property
     def example(self) -> Example:
-        """What is learned from it: its best steps of every kind."""
+        """The training example: the best steps of every kind.
+
+        Steps of several lines, such as `induction` with its cases, are similar to each other and
+        would fill all places. They are used only if no step of one line closes the goal.
+        """
         kinds: dict[str, list[str]] = {"closes": [], "word": [], "leads": []}
         short = any(closes and "\n" not in text for text, closes in self.steps)
         for text, closes in self.steps:
@@ -76,7 +80,7 @@ class Pair:
         return Example(self.goal, texts, tuple(weight / total for weight in weights))
 
     def row(self) -> dict[str, Any]:
-        """The line it is read from."""
+        """The pair as a row of the file, the inverse of reading it."""
         steps = [[tactic, "closes" if closes else "leads"] for tactic, closes in self.steps]
         return {**vars(self), "steps": steps, "path": list(self.path)}
 
@@ -102,13 +106,13 @@ def _pair(row: dict[str, Any]) -> Pair:
 
 
 def of_sample(sample: Sample) -> Example:
-    """A template's sample; its steps count alike."""
+    """The example for a template's sample. Its steps have equal weights."""
     count = len(sample.steps)
     return Example(str(sample.goal), sample.steps, (1 / count,) * count)
 
 
-# Names of the context can be changed everywhere at once, in the goal and in its steps: that keeps
-# every step right, and teaches to copy names instead of remembering them.
+# Renaming a hypothesis in the goal and in all steps keeps the steps correct, and teaches the model
+# to copy names instead of remembering them.
 
 _KINDS = """\
 h h' h₁ h₂ h₃ h₀ h1 h2 hp hq hr ha hb hx hy hn hab hbc H hyp key
@@ -122,7 +126,7 @@ _WORD = re.compile(r"(?<![\w.✝'])([^\W\d][\w']*)(?![\w✝'])")
 
 
 def renamed(example: Example, rng: random.Random) -> Example:
-    """The example with names of its context changed; itself where that might not be safe."""
+    """The example with some hypotheses renamed; unchanged if that may be unsafe."""
     text = "\n".join([example.goal, *example.steps])
     if re.search(r"\(\w+ :=|\?\w|case |next|rename_i|open |fun_cases", text.replace("?_", "")):
         return example
@@ -149,7 +153,7 @@ def renamed(example: Example, rng: random.Random) -> Example:
 
 
 def shuffled(examples: Iterable[Example], rng: random.Random) -> Iterator[Example]:
-    """The examples in random order, again and again, their names changed half of the time."""
+    """An endless stream of the examples in random order, half of them renamed."""
     known = list(examples)
     while known:
         rng.shuffle(known)

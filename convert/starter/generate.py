@@ -1,8 +1,8 @@
-"""Data from Lean: goals with steps that Lean accepts, from statements of ours and of the library.
+"""Generates training data: goals with steps that Lean accepts, from templates and library theorems.
 
-The templates in `families/` state goals, with varied names, shapes and hypotheses that nothing
-needs; the library's theorems are the other half. Which steps work is found by Lean alone
-(`lean/Starter/Run.lean`): it tries a portfolio on each goal and follows the steps that leave goals.
+The templates in `families/` state goals with varied names, shapes and unneeded hypotheses. Library
+theorems are the other source. Lean alone finds the steps that work (`lean/Starter/Run.lean`): it
+tries a portfolio of tactics on each goal, and follows the steps that leave goals.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from .data import samples
 from .goals import Goal, Sample
 from .lean_runner import Job, search, theorems
-from .split import Pair, canonical, digest, side, split
+from .split import Pair, canonical, digest, key_of, side, split
 
 SEED = 2026
-ELEMENTARY = 45  # shapes of fewer characters are told apart by what else stands in the goal
-LONGEST = 800  # characters of a goal
+LONGEST = 800
+"""Maximum number of characters of a goal."""
 _NARROW = {"budget": 4, "depth": 2, "heartbeats": 4000, "library": True}
 _LOGIC = {"budget": 5, "depth": 3, "heartbeats": 4000, "library": False}
 _SETTINGS = {
@@ -30,7 +30,7 @@ _SETTINGS = {
     "arithmetic": _NARROW,
     "lists": _NARROW,
 }
-# Propositional logic is what a small model finds hardest: which hypothesis says what.
+# Propositional logic is hardest for a small model, which must keep the hypotheses apart.
 _SHARES = {
     "propositional": 0.42,
     "quantifiers": 0.16,
@@ -38,17 +38,18 @@ _SHARES = {
     "arithmetic": 0.16,
     "lists": 0.10,
 }
-_OF_INIT = 0.8  # of the theorems; much of Std is about maps, one lemma for each kind of map
+_OF_INIT = 0.8
+"""Share of Init among the theorems. Much of Std repeats each lemma for every kind of map."""
 
 
 def source(goal: Goal) -> str:
-    """What stands behind `example`: binders and type."""
+    """The binders and the type of the goal, as they follow `example`."""
     binders = "".join(f"({h.name} : {h.type}) " for h in goal.hypotheses)
     return f"{binders}: {goal.target}"
 
 
 def stated_jobs(seed: int, shares: dict[str, int]) -> Iterator[Job]:
-    """Statements made from the templates, no two the same up to names; so many of each family."""
+    """Jobs for the templates' statements, `shares` of each family, no two equal up to names."""
     left = dict(shares)
     seen: set[str] = set()
     for number, sample in enumerate(samples(seed)):
@@ -65,19 +66,18 @@ def stated_jobs(seed: int, shares: dict[str, int]) -> Iterator[Job]:
 
 
 def _stated_job(sample: Sample, goal: Goal, statement: str) -> Job:
-    long = len(sample.shape) >= ELEMENTARY
     return {
         **_SETTINGS[sample.family.split("/")[0]],
         "start": {"stated": source(goal)},
         "family": sample.family.split("/")[0],
         "source": "stated",
         "statement": statement,
-        "key": sample.shape if long else statement,
+        "key": key_of(sample),
     }
 
 
 def theorem_jobs(seed: int, count: int) -> Iterator[Job]:
-    """Theorems of Init and Std, drawn at random."""
+    """Jobs for theorems of Init and Std, drawn at random."""
     rng = random.Random(seed)
     found = theorems()
     rng.shuffle(found)
@@ -101,7 +101,7 @@ def mixed(seed: int, *groups: Iterable[Job]) -> list[Job]:
 
 
 def rows(jobs: Iterable[Job], processes: int) -> Iterator[dict[str, Any]]:
-    """What the search says about each job: a statement with all its goals, or the failure."""
+    """The search's result for each job: a statement with all its goals, or the failure."""
     for job, answer in search(jobs, processes):
         kept: Pair = {
             k: job[k] for k in ("start", "family", "source", "statement", "key") if k in job
@@ -119,10 +119,10 @@ def rows(jobs: Iterable[Job], processes: int) -> Iterator[dict[str, Any]]:
 
 
 def pairs(found: Iterable[dict[str, Any]]) -> Iterator[Pair]:
-    """The goals of the rows, one by one, as the pairs file has them, with their split.
+    """The goals in the rows as rows of the file of pairs, each with its split.
 
-    Held-out statements that nothing was found for are there too, without steps, so that the test is
-    not only about what the portfolio can do.
+    They include held-out statements that the search has not closed, without steps. Otherwise the
+    test would only have goals that the portfolio can close.
     """
 
     def goals() -> Iterator[Pair]:
@@ -141,7 +141,7 @@ def pairs(found: Iterable[dict[str, Any]]) -> Iterator[Pair]:
 
 
 def write(found: list[dict[str, Any]], target: Path) -> dict[str, int]:
-    """Write the pairs of the rows, all at once; returns their numbers."""
+    """Write the pairs in the rows to a file, atomically. Returns their numbers by kind."""
     count = {"goals": 0, "pairs": 0, "train": 0, "validation": 0, "test": 0}
     statements: set[str] = set()
     part = target.with_name(target.name + ".part")
@@ -165,10 +165,10 @@ def generate(
     processes: int = 2,
     every: int = 500,
 ) -> dict[str, int]:
-    """Generate pairs into `target`, which is renewed after every so many statements.
+    """Generate pairs into `target`, which is rewritten after each `every` statements.
 
-    `stated` says how many statements of ours, `theorems` how many of the library's. The rows that
-    the search gives are kept beside the target (`.rows`), and what is there is not searched again.
+    `stated` and `theorems` are the numbers of statements from templates and from the library. The
+    search's rows are kept beside the target (`.rows`), and their statements are not searched again.
     Returns the numbers of goals, pairs and statements. Raises NoLeanError.
     """
     shares = {family: round(share * stated) for family, share in _SHARES.items()}

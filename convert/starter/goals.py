@@ -1,4 +1,4 @@
-"""Goals as Lean prints them, their shapes, and samples: goals with their known right steps."""
+"""Goals as Lean prints them, their shapes, and samples: goals with known correct steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from itertools import groupby
 
 from .terms import Term
 
-LONGEST_LINE = 100  # Lean breaks lines near 120 columns; a goal with a longer line is not used
+LONGEST_LINE = 100
+"""Maximum length of a goal's lines. Lean breaks lines at about 120 columns."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One line of a goal's context. `extra` marks what the known steps do not need."""
+    """A hypothesis of a goal. With `extra`, the known steps do not need it."""
 
     name: str
     type: Term
@@ -28,7 +29,7 @@ class Goal:
     case: str = ""
 
     def __str__(self) -> str:
-        """The text of Lean's `Meta.ppGoal`."""
+        """The text that Lean's `Meta.ppGoal` prints."""
         lines = [f"case {self.case}"] if self.case else []
         for type_, group in groupby(self.hypotheses, key=lambda h: h.type):
             # instances are never merged into one line
@@ -42,7 +43,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Sample:
-    """A goal, the steps known to be right for it, and the shape it is held out by."""
+    """A goal, its known correct steps, and the shape that decides whether it is held out."""
 
     family: str
     goal: Goal
@@ -55,7 +56,7 @@ _BOUND = re.compile(r"\(([^():]+) : |∃ ([^,]+),|fun ([^=]+) =>")
 
 
 def shape(goal: str) -> str:
-    """A goal's structure: its names numbered in order of appearance, its numbers above 1 as `N`."""
+    """A goal's structure: names become numbers in order of appearance, and numbers above 1 `N`."""
     names: set[str] = set()
     for line in goal.splitlines():
         if not line.startswith(("⊢", "case ")) and " : " in line:

@@ -1,9 +1,9 @@
-"""Runs steps on goals in a real Lean: to judge given steps, or to search for steps that work.
+"""Runs steps on goals in a real Lean, to judge given steps or to search for steps that work.
 
-The Lean program is in `lean/`. Lean is the one on the PATH if it is the version in
-`lean/lean-toolchain` at the top of the checkout, else the WebAssembly one of
-`tests/support/leanwasm`; both need the checkout. A process works through a file of jobs, and a step
-that takes it down or takes too long costs that step only: the next process goes on behind it.
+The Lean program is in `lean/`. Lean is the one on the PATH if its version is that in
+`lean/lean-toolchain` at the top of the checkout, and otherwise the WebAssembly one of
+`tests/support/leanwasm`. Both need the checkout. A process works through a file of jobs. If a step
+crashes it or takes too long, only that step is lost: the next process continues after it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 SERVE = Path(__file__).parent / "lean" / "Serve.lean"
-HEARTBEATS = 20_000  # in thousands, as `maxHeartbeats` is; the tactic's own limit is 50,000
+HEARTBEATS = 20_000
+"""Limit per step in thousands of heartbeats, as `maxHeartbeats`. The tactic's limit is 50,000."""
 START_SECONDS = 300.0
 STEP_SECONDS = 30.0
 SEARCH_SECONDS = 60.0
@@ -29,21 +30,22 @@ Message = dict[str, Any]
 
 
 class NoLeanError(RuntimeError):
-    """There is no Lean to run; the message says why, in one line."""
+    """There is no Lean to run. The message says why, in one line."""
 
 
 class Verdict(NamedTuple):
-    """What a step does: it closes the goal, is valid and leaves goals, fails, or is no tactic."""
+    """A step's result: it closes the goal, is valid and leaves goals, fails, or is no tactic."""
 
     kind: Kind
     left: int = 0
+    """Number of goals left."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What Lean says about a job's candidates, in their order.
+    """Lean's verdicts on a job's candidates, in their order.
 
-    `goal` is the goal as it printed, or None where the statement or the path did not work; then all
+    `goal` is the goal as Lean prints it, or None if the statement or the path failed. Then, all
     candidates fail.
     """
 
@@ -61,14 +63,14 @@ def judge(
     """Run candidate steps on goals, each from the same state.
 
     A job is `{"start": {"stated": SOURCE} or {"theorem": NAME}, "path": [STEP, ...],
-    "candidates": [STEP, ...]}`, as in the pairs: SOURCE is what stands behind `example`, up to
-    `:=`. The judgements come as they are done; `index` is the job's place in `jobs`. A candidate
-    closes the goal only under the rules of `lean/LlmSuggest/Check.lean`: no `sorry`, no axiom, no
-    logged error, nothing left open, and the theorem itself is not used. One that exceeds the
-    heartbeats or the time, or takes Lean down, fails.
+    "candidates": [STEP, ...]}`, as in the pairs. SOURCE is the text between `example` and `:=`. The
+    judgements are yielded in the order in which they are finished; `index` is the job's index in
+    `jobs`. A candidate closes the goal only under the rules of `lean/LlmSuggest/Check.lean`: no
+    `sorry`, no axiom, no logged error, no goal left, and no use of the theorem itself. A candidate
+    that exceeds the heartbeats or the time, or crashes Lean, fails.
 
-    A process takes 20 to 30 s to start and then judges some hundred simple steps a second; give
-    all jobs in one call. Raises NoLeanError.
+    A process takes 20 to 30 s to start, and then judges about a hundred simple steps per second. So
+    give all jobs in one call. Raises NoLeanError.
     """
     requests = [
         {**_EMPTY, "job": "judge", "id": index, "heartbeats": heartbeats, **job}
@@ -88,12 +90,12 @@ def judge(
 def search(
     jobs: Iterable[Job], processes: int = 2, seconds: float = SEARCH_SECONDS
 ) -> Iterator[tuple[Job, Message | None]]:
-    """Search for the steps that work, from statements on.
+    """Search for steps that work, starting at statements.
 
-    A job has `start` and may have `heartbeats`, `budget` (goals looked at), `depth` (steps
-    followed) and `library` (whether lemmas are looked for). Gives each job with the answer: `found`
-    is a list of `{"goal", "steps", "path"}`, `attempts` the number of steps run, `milliseconds` the
-    time it took; None where there is no answer.
+    A job has `start` and may have `heartbeats`, `budget` (number of goals to try), `depth` (number
+    of steps to follow) and `library` (whether to search for lemmas). Yields each job with its
+    answer, or None if there is no answer. In an answer, `found` is a list of `{"goal", "steps",
+    "path"}`, `attempts` the number of steps that were run, and `milliseconds` the time.
     """
     listed = list(jobs)
     requests = [
@@ -106,7 +108,7 @@ def search(
 
 
 def theorems() -> list[tuple[str, str]]:
-    """The theorems of Init and Std that somebody wrote, with their modules."""
+    """The theorems of Init and Std, except generated ones, with their modules."""
     for messages in _run([{**_EMPTY, "job": "theorems", "id": 0}], 1, 120):
         for message in messages[1:]:
             if "theorems" in message:
@@ -114,7 +116,7 @@ def theorems() -> list[tuple[str, str]]:
     raise NoLeanError("Lean did not list its theorems")
 
 
-# Lean wants every field of a job.
+# The Lean program requires every field.
 _EMPTY: Job = {
     "start": None,
     "path": [],
@@ -128,7 +130,7 @@ _EMPTY: Job = {
 
 
 def _run(requests: list[Job], processes: int, seconds: float) -> Iterator[list[Message]]:
-    """Each request followed by Lean's messages about it, as they are done."""
+    """Yield, for each finished request, the request followed by Lean's messages about it."""
     done: queue.Queue[list[Message] | BaseException | None] = queue.Queue()
     stop = threading.Event()
 
@@ -163,9 +165,9 @@ def _run(requests: list[Job], processes: int, seconds: float) -> Iterator[list[M
 def _work_through(
     requests: list[Job], seconds: float, stop: threading.Event
 ) -> Iterator[list[Message]]:
-    """Do requests in one process at a time; after a failure go on behind what caused it."""
+    """Run requests in one process at a time. After a failure, continue after the failed step."""
     waiting = list(requests)
-    silent = 0  # processes in a row that did not begin a job
+    silent = 0  # number of successive processes that did not begin a job
     partial: list[Message] = []
     while waiting and not stop.is_set():
         begun = False
@@ -183,9 +185,9 @@ def _work_through(
             return
         silent = 0 if begun else silent + 1
         if silent == 3:
-            raise NoLeanError("Lean ends before it does a job; try convert/starter/lean/Serve.lean")
+            raise NoLeanError("Lean ends before it begins a job: try starter/lean/Serve.lean")
         if waiting and partial:
-            # The process ended within a job: on the candidate behind the last one judged.
+            # The process ended within a job, on the candidate after the last judged one.
             request = waiting[0]
             judged = [m["candidate"] for m in partial[1:] if "candidate" in m]
             next_ = (judged[-1] + 1 if judged else request["first"]) + 1
@@ -198,7 +200,7 @@ def _work_through(
 
 
 def _one_process(requests: list[Job], seconds: float, stop: threading.Event) -> Iterator[Message]:
-    """The messages of one process about these requests, until it ends or falls silent."""
+    """Yield the messages of one process about these requests, until it ends or times out."""
     lean = _find()
     lines: queue.Queue[str | None] = queue.Queue()
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
@@ -233,12 +235,12 @@ def _one_process(requests: list[Job], seconds: float, stop: threading.Event) -> 
 
 
 def _find() -> Any:
-    """The Lean of this checkout: it compiles what a file imports, and runs it."""
+    """The Lean of this checkout, which compiles a file's imports and runs the file."""
     try:
         from tests.support.leanwasm import NoLeanError as NoLean
         from tests.support.leanwasm import find_lean
     except ImportError as error:
-        raise NoLeanError("Lean is found through tests/support: run this in a checkout") from error
+        raise NoLeanError("only a checkout has tests/support, which finds Lean") from error
     try:
         return find_lean()
     except NoLean as error:

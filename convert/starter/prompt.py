@@ -1,4 +1,4 @@
-"""The text a model reads before it says a step."""
+"""The prompt: the text after which the model writes a step."""
 
 
 def prompt(goal: str) -> str:

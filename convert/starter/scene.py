@@ -1,4 +1,4 @@
-"""A goal in the making: names, variables, random propositions, hypotheses, distractors."""
+"""Builds a random goal: names, variables, propositions, hypotheses, and unneeded hypotheses."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 class Scene:
-    """Collects a context; `sample` turns it into a goal with its right steps."""
+    """Collects a goal's context. `sample` makes it a goal with its correct steps."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.hypotheses: list[Hypothesis] = []
-        self.variables = 0  # how many of the hypotheses are variables: they come first
+        self.variables = 0  # number of variables, which are the first of the hypotheses
         self.atoms: list[Term] = []
         self.taken: set[str] = set()
         self._pools: dict[str, list[str]] = {}
-        # how hypotheses are named: after what they say (hp : p, else h), or h₁ h₂, h1 h2, anyhow
+        # names of hypotheses: by their proposition (hp : p, else h), h₁ h₂, h1 h2, or arbitrary
         self.style = rng.choices(["telling", "subscript", "number", "other"], [65, 15, 12, 8])[0]
 
     # names
 
     def fresh(self, base: str) -> str:
-        """The first of base, base₁, base₂ … that is not used yet."""
+        """The first unused name of base, base₁, base₂ …"""
         name, count = base, 0
         while name in self.taken:
             count += 1
@@ -55,7 +55,7 @@ class Scene:
         return name
 
     def pooled(self, kind: str) -> str:
-        """The next name of those that usually go with this kind of thing."""
+        """The next unused name among those that are usual for this kind of object."""
         if kind not in self._pools:
             self._pools[kind] = self.rng.choice(_NAMES[kind]).split()
         for name in self._pools[kind]:
@@ -65,7 +65,7 @@ class Scene:
         return self.fresh(self._pools[kind][0])
 
     def name_for(self, prop: Term) -> str:
-        """The name a step would give a proof of this proposition, in the scene's style."""
+        """The name for a proof of this proposition, in the scene's style."""
         if self.style in ("subscript", "number"):
             for count in range(1, 30):
                 digits = str(count)
@@ -101,7 +101,7 @@ class Scene:
         return self.declare(self.pooled("Type"), Term(sort))
 
     def some_type(self) -> Term:
-        """A type to talk about: a variable, or one of Lean's."""
+        """A type variable, or one of Lean's types."""
         return self.rng.choices([None, NAT, INT], [60, 30, 10])[0] or self.type()
 
     def function(self, *types: Term) -> str:
@@ -114,7 +114,7 @@ class Scene:
     # random propositions and terms
 
     def populate(self) -> None:
-        """Choose what this scene's propositions are about."""
+        """Choose the atoms of this scene's propositions."""
         world = self.rng.choices(["props", "predicates", "numbers"], [65, 20, 15])[0]
         if world == "props":
             self.atoms = [self.new(PROP) for _ in range(self.rng.choice([2, 2, 3, 3, 4]))]
@@ -139,7 +139,7 @@ class Scene:
             ]
 
     def prop(self, depth: int | None = None) -> Term:
-        """A random proposition; without a depth, mostly a simple one."""
+        """A random proposition of this depth; without a depth, usually a simple one."""
         if not self.atoms:
             self.populate()
         if depth is None:
@@ -165,7 +165,7 @@ class Scene:
         raise RuntimeError("too few different propositions")
 
     def term(self, type_: Term, depth: int = 1, functions: Sequence[str] = ()) -> Term:
-        """A random term of this type: a variable, a function of one, arithmetic."""
+        """A random term of this type, from variables, functions and arithmetic."""
         rng = self.rng
         pool = [Term(h.name) for h in self.hypotheses[: self.variables] if h.type == type_]
         leaf = rng.choice(pool) if pool else self.new(type_)
@@ -181,7 +181,7 @@ class Scene:
     # hypotheses
 
     def know(self, *props: Term) -> list[str]:
-        """Add hypotheses, with some that no step needs among them; return their names."""
+        """Add hypotheses, mixed with some that no step needs. Returns the names of the former."""
         names = []
         for prop in props:
             self.distract()
@@ -190,13 +190,13 @@ class Scene:
         return names
 
     def know_as(self, base: str, prop: Term) -> str:
-        """Add one hypothesis of this name, or of the next free one like it."""
+        """Add a hypothesis with this name, or a similar one if it is taken. Returns the name."""
         name = self.fresh(base)
         self.hypotheses.append(Hypothesis(name, prop))
         return name
 
     def distract(self) -> None:
-        """Now and then, add a hypothesis that no step needs."""
+        """At random, add a hypothesis that no step needs."""
         if self.rng.random() < (0.3 if self.atoms else 0.08):
             prop = self.prop(self.rng.choice([0, 1, 1]))
             if prop not in (FALSE, TRUE):
@@ -210,7 +210,7 @@ class Scene:
         return name
 
     def sample(self, family: str, target: Term, *steps: str) -> Sample | None:
-        """The finished sample, or nothing where its text or its names would not do."""
+        """The finished sample; None if its lines are too long or its names conflict."""
         if len(self.hypotheses) == self.variables:
             self.distract()
         goal = Goal(tuple(self.hypotheses), target)
@@ -224,11 +224,11 @@ class Scene:
         if max(map(len, str(goal).splitlines())) > LONGEST_LINE:
             return None
         if "ih" in self.taken and any(" ih =>" in step for step in known):
-            return None  # the step would hide a hypothesis of that name
+            return None  # the step would shadow a hypothesis with that name
         return Sample(family, goal, unique(known), key)
 
     def _core(self, goal: Goal) -> Goal:
-        """The goal without what its known steps do not need: that is what has the shape."""
+        """The part of the goal that its known steps need, which decides its shape."""
         needed: list[Hypothesis] = []
         for index, hypothesis in reversed(list(enumerate(goal.hypotheses))):
             types = [h.type for h in needed] + [goal.target]
@@ -239,7 +239,7 @@ class Scene:
         return Goal(tuple(needed), goal.target)
 
     def _revert(self, goal: Goal, steps: list[str], count: int) -> tuple[Goal, list[str]]:
-        """The goal with its last hypotheses moved into the target, where `intro` is right."""
+        """The goal with its last hypotheses moved into the target, so that `intro` is correct."""
         kept, moved = goal.hypotheses[:-count], goal.hypotheses[-count:]
         taken = {h.name for h in kept}
         target, names = goal.target, [h.name for h in moved]

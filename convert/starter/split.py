@@ -1,4 +1,4 @@
-"""Puts every goal on one side: training, validation or test, by the statement it comes from."""
+"""Assigns every goal to one side (training, validation or test), by the statement it comes from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .goals import shape
+from .goals import Sample, shape
 
 TEST, VALIDATION = 0.04, 0.02
+ELEMENTARY = 45
+"""Shapes of fewer characters are parts of most others, so they are not held out as a whole."""
 Pair = dict[str, Any]
 
 _WORD = re.compile(r"(?<![\w.'])[^\W\d][\w']*✝?|(?<![\w.'])\d+")
 
 
 def canonical(goal: str) -> str:
-    """The goal up to names, numbers above 1, `case` lines, and the order of its hypotheses."""
+    """A text that is the same for goals that differ only in names, numbers above 1, `case` lines,
+    or the order of hypotheses."""
     lines: list[str] = []
     for line in goal.splitlines():
         if line.startswith("case ") and not lines:
@@ -33,46 +36,44 @@ def canonical(goal: str) -> str:
     def skeleton(type_: str) -> str:
         return _WORD.sub(lambda m: "_" if m[0] in names or m[0].isdigit() else m[0], type_)
 
-    # What is not a variable's type is sorted; variables keep their order, which their uses give.
+    # Hypotheses of equal types, such as variables, keep their order.
     single.sort(key=lambda h: (skeleton(h[1]), len(h[1])))
-    # Names are numbered from the target on, so that unused variables do not shift the others.
+    # With the target first, unused variables do not shift the numbers of the others.
     body = "\n".join([*target, *(f"{name} : {type_}" for name, type_ in single)])
     return shape(body)
 
 
 def digest(text: str) -> str:
-    """A stable hash of a text, 16 hexadecimal digits."""
+    """A stable hash of a text, in 16 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def side(key: str) -> str:
-    """`test`, `validation` or `train`, decided by a hash alone.
-
-    Test and validation together are what `data.is_held_out` holds out of the templates' samples.
-    """
+    """The side of a statement, `test`, `validation` or `train`, from a hash of its key alone."""
     share = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) / 2**32
     if share < TEST:
         return "test"
     return "validation" if share < TEST + VALIDATION else "train"
 
 
-def split_of(goal: str) -> str:
-    """The side of a statement that is given as the goal it prints as."""
-    return side(digest(canonical(goal)))
+def key_of(sample: Sample) -> str:
+    """The key that decides the side of a template's statement: its shape, unless that is short."""
+    if len(sample.shape) >= ELEMENTARY:
+        return sample.shape
+    return digest(canonical(str(sample.goal)))
 
 
 def split(pairs: Iterable[Pair]) -> Iterator[Pair]:
-    """The pairs with `split`, each goal on one side only.
+    """Add `split` to the pairs, each goal on one side only.
 
-    The side is that of the statement (`key`). A goal met on the way, which may come up behind
-    statements of different sides, is kept on one: a statement held out takes it from training, and
-    what training has is taken from the goals on the way of the test.
+    The side is the statement's (by `key`). A goal that a step leads to may occur under statements
+    of different sides, and is kept on one of them: on the side of a held-out statement that equals
+    it, else on training's if it occurs there, else on the first side that has it.
     """
     listed = list(pairs)
     sides = [side(pair["key"]) for pair in listed]
     shapes = [digest(canonical(pair["goal"])) for pair in listed]
-    # whose a goal is: first the held-out statements', then training's, then the first that has it
-    owner: dict[str, str] = {}
+    owner: dict[str, str] = {}  # the side of each goal
     for pair, where, shape_ in zip(listed, sides, shapes, strict=True):
         if where != "train" and not pair["path"]:
             owner.setdefault(shape_, where)

@@ -1,4 +1,4 @@
-"""Lean terms as the pretty printer shows them: text, precedence, and where parentheses go."""
+"""Lean terms as the pretty printer shows them: text, precedence and parentheses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 MAX = 1024
 LEAD = MAX - 1
 
-# symbol: (its own level, the level its left side needs, the level its right side needs)
+# symbol: (its own precedence, the precedences that its left and right sides need)
 _INFIX = {
     "↔": (20, 21, 21),
     "→": (25, 26, 25),
@@ -38,7 +38,7 @@ _INFIX = {
 
 
 class Term(NamedTuple):
-    """A printed term. `open` says that it ends in a binder's body, which takes all that follows."""
+    """A printed term. `open`: it ends in a binder's body, which would include any text after it."""
 
     text: str
     prec: int = MAX
@@ -48,7 +48,7 @@ class Term(NamedTuple):
         return self.text
 
     def at(self, prec: int, *, followed: bool = False) -> str:
-        """The text where a term of at least that precedence is needed."""
+        """The text, in parentheses if its precedence is below `prec`."""
         return f"({self.text})" if self.prec < prec or (followed and self.open) else self.text
 
     @property
@@ -66,7 +66,7 @@ TRUE, FALSE = Term("True"), Term("False")
 def op(left: Term, symbol: str, right: Term) -> Term:
     """`left symbol right`, for any of Lean's infix operators."""
     prec, left_prec, right_prec = _INFIX[symbol]
-    # a binder at the end needs no parentheses: nothing can follow it there
+    # a binder at the end needs no parentheses, since no text follows it
     shown = right.at(right_prec)
     return Term(
         f"{left.at(left_prec, followed=True)} {symbol} {shown}",
@@ -93,7 +93,7 @@ def app(function: str, *args: Term) -> Term:
 
 
 def dot(subject: Term, field: str) -> Term:
-    """`subject.field`, as the pretty printer shows functions of one explicit argument."""
+    """`subject.field`, as the pretty printer shows functions with one explicit argument."""
     return Term(f"{subject.arg}.{field}")
 
 
@@ -103,7 +103,7 @@ def exists(name: str, body: Term) -> Term:
 
 
 def forall(name: str, type_: Term, body: Term) -> Term:
-    """`∀ (name : type_), body`, or an arrow where the body does not use the name."""
+    """`∀ (name : type_), body`, or an arrow if the body does not use the name."""
     if not body.mentions(name):
         return op(type_, "→", body)
     if not body.text.startswith("∀ ("):

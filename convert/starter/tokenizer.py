@@ -1,4 +1,4 @@
-"""The starter's tokenizer: byte-level BPE that reads Lean's symbols in few tokens."""
+"""Trains the starter's tokenizer: byte-level BPE that needs few tokens for Lean's symbols."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .prompt import prompt
 END = "<|endoftext|>"
 CONTEXT = 1024
 
-# What goals outside our templates are made of; each line counts as often as a common sample.
+# Text of goals that are unlike our templates. Each line has the weight of a common sample.
 SYMBOLS = """\
 ⊢ ∀ ∃ ∃! λ → ← ↔ ↦ ⟨ ⟩ ⟨⟩ ∧ ∨ ¬ ≠ ≤ ≥ < > = ∣ ∈ ∉ ⊆ ⊂ ⊇ ∪ ∩ ∅ × ∘ • · ▸ ↑ ⇑ ⁻¹ ∑ ∏ ∫ √ ∞ ∂ ⊤ ⊥ \
 ⊓ ⊔ ≃ ≅ ≈ ∼ ≡ ⟶ ⥤ ⊕ ⊗ ‖ ∥ ⌊ ⌋ ⌈ ⌉
@@ -67,7 +67,7 @@ Nat.add_comm Nat.succ_le Int.add_assoc Finset.sum_congr Set.mem_setOf_eq mul_com
 List.append_assoc Function.comp Iff.intro And.intro Or.inl Or.inr Eq.symm absurd False.elim
 """
 
-# Parts of the library's names: the splitting makes each a word of its own.
+# Parts of the library's names. The pre-tokenizer makes each a separate word.
 WORDS = """\
 add mul sub div neg inv pow succ pred zero one two le lt ge gt eq ne iff mem union inter subset
 comm assoc left right cancel self refl symm trans antisymm total irrefl congr map comp id cast abs
@@ -113,7 +113,7 @@ LawfulMonad DecidableEq BEq Hashable Ord LawfulBEq Std Nat Int
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn the merges from the training texts and from what else Lean prints."""
+    """Learn the merges from the training texts, and from `SYMBOLS` and `WORDS`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -148,7 +148,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def texts(examples: Iterable[Example]) -> Iterable[str]:
-    """What the tokenizer is trained on."""
+    """The texts of training examples from which the tokenizer learns."""
     for example in examples:
         yield prompt(example.goal)
         yield from example.steps

@@ -1,12 +1,13 @@
-"""Training: one goal with several of its right steps in each row, the loss on the steps.
+"""Trains the model, on rows that have a goal with several correct steps.
 
-A row is `[GOAL]{goal}[PROOFSTEP]` followed by steps, each ending with the end token. The steps do
-not see each other and all start at the position after the prompt, so a row teaches exactly what
-separate `[GOAL]…[PROOFSTEP]{step}<|endoftext|>` texts would, and reads the goal once.
+A row is `[GOAL]{goal}[PROOFSTEP]` followed by steps, each of which ends with the end token. The
+steps do not attend to each other, and all have the positions after the prompt. So a row has the
+same effect as separate texts `[GOAL]…[PROOFSTEP]{step}<|endoftext|>`, but computes the goal once.
 
-Two stages: goals made by the templates first, then the pairs that Lean verified, both at a constant
-learning rate, which falls to nothing over the last steps. Each thread trains a replica that shares
-the weights, on rows of its own, on one core: nobody waits at every multiplication for the slowest.
+There are two stages, first with the templates' goals, then with the pairs that Lean verified. The
+learning rate is constant, and falls to zero over the last steps. Each thread computes the gradients
+of separate rows on one core, on a replica that shares the weights. So the threads need not wait for
+the slowest after every matrix product.
 """
 
 from __future__ import annotations
@@ -34,31 +35,31 @@ from .prompt import prompt
 from .tokenizer import CONTEXT, END
 
 SHARES = 8
-"""Into how many optimizers the layers' matrices are divided, so that threads can share them."""
+"""Number of optimizers among which the layers' matrices are divided, to run them in parallel."""
 
 SAVE_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The size of the model and of its training."""
+    """The sizes of the model, and the parameters of its training."""
 
     layers: int = 6
     hidden: int = 256
     heads: int = 4
     template_steps: int = 700
     pair_steps: int = 2550
-    final_steps: int = 1200  # of the last stage: the learning rate falls to nothing
-    rows_tokens: int = 512  # about how many tokens a replica reads at a time
-    parts: int = 8  # such portions make a step
+    final_steps: int = 1200  # at the end, over which the learning rate falls to zero
+    rows_tokens: int = 512  # approximate number of tokens per portion, which a replica computes
+    parts: int = 8  # portions per step
     steps_per_goal: int = 8
-    longest: int = 400  # tokens of a row; longer ones are left out
-    muon_rate: float = 3e-3  # for the matrices of the layers
-    adam_rate: float = 3e-3  # for the embeddings and all the rest
+    longest: int = 400  # maximum number of tokens of a row; longer ones are left out
+    muon_rate: float = 3e-3  # learning rate for the layers' matrices
+    adam_rate: float = 3e-3  # learning rate for the embeddings and all other weights
     weight_decay: float = 0.05
-    goal_weight: float = 0.05  # of a token of the goal, beside those of a goal's steps
+    goal_weight: float = 0.05  # weight of a goal's token, relative to those of its steps
     warmup: int = 100
-    mathlib_share: float = 0.1  # of the goals are spelled with ℕ and ℤ
+    mathlib_share: float = 0.1  # share of goals that are spelled with ℕ and ℤ
     threads: int = 4
     seed: int = 20
 
@@ -67,31 +68,31 @@ class Settings:
         return self.template_steps + self.pair_steps
 
     def rate(self, step: int) -> float:
-        """The learning rate's factor at a step, counted from 0."""
+        """The factor of the learning rate at a step, counted from 0."""
         return min(1.0, (step + 1) / self.warmup, max(0.0, (self.steps - step) / self.final_steps))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Token numbers of a prompt and of the steps after it, and the steps' weights."""
+    """The token numbers of a prompt and of its steps, and the steps' weights."""
 
     prompt: list[int]
     steps: list[list[int]]
     weights: list[float]
     goal: tuple[int, int] = (0, 0)
-    """Where in the prompt the goal's own text stands: the marks around it are not learned."""
+    """The start and end of the goal in the prompt. The marks around it are not learned."""
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.steps))
 
     @property
     def weight(self) -> float:
-        """What the row counts in a mean over tokens."""
+        """The row's weight in a mean over tokens."""
         return sum(w * len(step) for w, step in zip(self.weights, self.steps, strict=True))
 
 
 def encode(examples: Sequence[Example], tokenizer: Tokenizer, settings: Settings) -> list[Row]:
-    """Rows of the examples, each with its best steps; without the rows that are too long."""
+    """The rows of the examples, each with its best steps. Rows that are too long are left out."""
     (end,) = tokenizer.encode(END).ids
     marks = [len(tokenizer.encode(mark).ids) for mark in prompt("\n").split("\n")]
     prompts = tokenizer.encode_batch([prompt(example.goal) for example in examples])
@@ -107,7 +108,7 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, settings: Settings
 
 
 def portions(rows: Sequence[Row], size: int, rng: random.Random) -> list[list[Row]]:
-    """Rows of like length together, about `size` tokens with the padding, in random order."""
+    """Portions of rows of similar length, about `size` tokens with padding, in random order."""
     found: list[list[Row]] = [[]]
     for row in sorted(rows, key=lambda row: (len(row), rng.random())):
         if (len(found[-1]) + 1) * len(row) > size and found[-1]:
@@ -120,7 +121,7 @@ def portions(rows: Sequence[Row], size: int, rng: random.Random) -> list[list[Ro
 def batches(
     examples: Iterator[Example], tokenizer: Tokenizer, settings: Settings, rng: random.Random
 ) -> Iterator[list[list[Row]]]:
-    """Portions for one training step after another, without end."""
+    """An endless stream of the portions for each training step."""
     waiting: list[list[Row]] = []
     while True:
         drawn = [
@@ -136,15 +137,15 @@ def batches(
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of some rows: what each place reads, sees, and should say, and what that counts."""
+    """The tensors of some rows: inputs, attention mask, targets, and the targets' weights."""
 
     ids: torch.Tensor
     positions: torch.Tensor
-    sees: torch.Tensor
-    said: torch.Tensor  # numbers of the places that say something, in the flattened rows
-    tokens: torch.Tensor  # what they should say
+    sees: torch.Tensor  # the attention mask
+    said: torch.Tensor  # indices of the places that predict a target, in the flattened rows
+    tokens: torch.Tensor  # the targets
     weights: torch.Tensor
-    steps: list[int]  # how many of these tokens each step has, row after row; the goals' come after
+    steps: list[int]  # number of targets of each step, row by row; the goals' targets come last
 
 
 def collate(rows: Sequence[Row], goal_weight: float = 0.0) -> Batch:
@@ -166,7 +167,7 @@ def collate(rows: Sequence[Row], goal_weight: float = 0.0) -> Batch:
             ids[i, place:stop] = torch.tensor(step)
             positions[i, place:stop] = torch.arange(start, start + len(step))
             owner[i, place:stop] = j
-            # the prompt's last place says the first token of every step
+            # the prompt's last place predicts the first token of every step
             said += [i * length + at for at in (start - 1, *range(place, stop - 1))]
             tokens += step
             weights += [weight] * len(step)
@@ -192,7 +193,7 @@ def collate(rows: Sequence[Row], goal_weight: float = 0.0) -> Batch:
 
 
 def logits(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
-    """What the model says where a step's tokens are due: shape (tokens, vocabulary)."""
+    """The model's logits for the targets, of shape (tokens, vocabulary)."""
     hidden = model.gpt_neox(
         input_ids=batch.ids,
         position_ids=batch.positions,
@@ -204,15 +205,15 @@ def logits(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
 
 
 def loss(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
-    """The weighted sum of the cross-entropies of what the places should say."""
+    """The weighted sum of the targets' cross-entropies."""
     entropies = functional.cross_entropy(logits(model, batch), batch.tokens, reduction="none")
     return (entropies * batch.weights).sum()
 
 
 def validate(model: GPTNeoXForCausalLM, rows: Sequence[Row]) -> tuple[float, float]:
-    """Mean cross-entropy of the steps' tokens, and the share of goals answered greedily.
+    """The mean cross-entropy of the steps' tokens, and the share of goals answered greedily.
 
-    Answered: the model's likeliest token at every place spells one of the goal's known steps.
+    A goal is answered if the most likely token at every place spells one of its known steps.
     """
     total = weight = 0.0
     right = 0
@@ -253,7 +254,7 @@ def build(vocab_size: int, settings: Settings) -> GPTNeoXForCausalLM:
 
 
 class Replicas:
-    """Copies of a model that share its weights and have gradients of their own, one a thread."""
+    """Copies of a model, one per thread, that share its weights and have separate gradients."""
 
     def __init__(self, model: GPTNeoXForCausalLM, threads: int, goal_weight: float) -> None:
         self.model = model
@@ -267,7 +268,7 @@ class Replicas:
             self._free.put(replica)
 
     def gradients(self, portions: Sequence[Sequence[Row]]) -> float:
-        """Set the model's gradients to those of the mean loss over the portions; return it."""
+        """Set the model's gradients for the mean loss over the portions. Returns that loss."""
         weight = sum(row.weight for portion in portions for row in portion)
 
         def part(rows: Sequence[Row]) -> Any:
@@ -291,7 +292,7 @@ class Replicas:
 
 
 class Training:
-    """A model on its way, which can be put down in a file and taken up again."""
+    """A training run, which can be saved to a file and resumed."""
 
     def __init__(self, tokenizer: Tokenizer, settings: Settings) -> None:
         self.tokenizer = tokenizer
@@ -342,13 +343,13 @@ class Training:
     ) -> None:
         """Train on each stage's examples for its number of steps.
 
-        Writes `state.pt` in the folder `work` every five minutes and when it is interrupted, from
-        which a new `Training` can go on; stages that it has behind it are passed over.
+        Writes `state.pt` in the folder `work` every five minutes, and after an interruption. A new
+        `Training` can resume from it, and then skips the completed stages.
         """
         try:
             self._run(stages, validation, work, report, validate_every)
         finally:
-            self.put_down(work)
+            self.save_state(work)
         self.model.eval()
 
     def _run(
@@ -401,7 +402,7 @@ class Training:
                     )
                     reported = now
                 if now - saved > SAVE_SECONDS:
-                    self.put_down(work)
+                    self.save_state(work)
                     saved = now
 
     def _update(self, threads: ThreadPoolExecutor) -> None:
@@ -412,13 +413,13 @@ class Training:
         list(threads.map(lambda optimizer: optimizer.step(), self._optimizers))
         self.step += 1
 
-    def put_down(self, work: Path) -> None:
+    def save_state(self, work: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
         torch.save(self.state(), work / "state.tmp")
         (work / "state.tmp").replace(work / "state.pt")
 
-    def take_up(self, work: Path) -> bool:
-        """Go on from the folder's `state.pt`, if there is one."""
+    def resume(self, work: Path) -> bool:
+        """Continue from the folder's `state.pt`. Returns whether there is one."""
         if not (work / "state.pt").exists():
             return False
         self.restore(torch.load(work / "state.pt"))
@@ -426,14 +427,14 @@ class Training:
 
 
 def save(model: GPTNeoXForCausalLM, folder: Path) -> None:
-    """Write the model in Hugging Face layout, in float16."""
+    """Write the model as a Hugging Face checkpoint, in float16."""
     model = copy.deepcopy(model)
     model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=0, pad_token_id=0)
     model.half().save_pretrained(folder, safe_serialization=True)
 
 
 def record(training: Training, **more: Any) -> dict[str, Any]:
-    """How the model came to be: settings, versions, and the learning curve."""
+    """The record of a training run: settings, versions, and the learning curve."""
     import platform
 
     import tokenizers

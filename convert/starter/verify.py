@@ -1,4 +1,4 @@
-"""Check the templates in a real Lean: goals print as they are written, and no known step fails."""
+"""Checks the templates with a real Lean: each goal prints as written, and no known step fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mistake(NamedTuple):
 
 
 def draw(each: int, seed: int) -> list[Sample]:
-    """So many samples of each template."""
+    """Draw `each` samples of every template."""
     rng = random.Random(seed)
     found: list[Sample] = []
     for name in TEMPLATES:
@@ -36,7 +36,7 @@ def draw(each: int, seed: int) -> list[Sample]:
 def mistakes(
     samples: Sequence[Sample], judge: Callable[[list[Job]], Iterable[Judgement]]
 ) -> Iterator[Mistake]:
-    """What Lean has against the samples."""
+    """The mistakes that Lean finds in the samples."""
     goals = [Goal(sample.goal.hypotheses, sample.goal.target) for sample in samples]
     jobs: list[Job] = [
         {"start": {"stated": source(goal)}, "path": [], "candidates": list(sample.steps)}

@@ -1,4 +1,4 @@
-"""The families of goals: templates whose right steps are known by construction."""
+"""The families of goals: templates whose correct steps are known by construction."""
 
 from . import arithmetic, equality, lists, propositional, quantifiers
 from .registry import TEMPLATES, make

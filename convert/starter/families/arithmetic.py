@@ -12,7 +12,7 @@ def num(value: int) -> Term:
 
 
 def numbers(s: Scene, count: int) -> tuple[str, list[Term]]:
-    """`Nat` or `Int`, and variables of it."""
+    """`Nat` or `Int`, and variables of that type."""
     type_ = s.rng.choices([NAT, INT], [70, 30])[0]
     return type_.text, [s.new(type_) for _ in range(count)]
 
@@ -30,7 +30,7 @@ def linear(s: Scene, variables: list[Term]) -> Term:
 
 
 def polynomial(s: Scene, variables: list[Term], depth: int = 1) -> Term:
-    """A variable, or a sum, product or successor of such."""
+    """A variable, or a sum, product or successor of variables."""
     if depth == 0 or s.rng.random() < 0.55:
         return s.rng.choice(variables)
     symbol = s.rng.choice("+*")
@@ -85,7 +85,7 @@ def associativity(s: Scene) -> Draft:
 
 @template()
 def rearrangement(s: Scene) -> Draft:
-    """Sums and products of the same things in another order."""
+    """Sums and products of the same terms in another order."""
     type_, variables = numbers(s, 4)
     symbol, laws = s.rng.choice([("+", "add"), ("*", "mul")])
     parts = variables[: s.rng.choice([3, 3, 4])]
@@ -300,7 +300,7 @@ def order_from(s: Scene) -> Draft:
 
 @template(2.5)
 def linear_consequence(s: Scene) -> Draft:
-    """Inequalities added up, scaled and weakened."""
+    """Inequalities that are added up, scaled and weakened."""
     _, variables = numbers(s, 4)
     a, b = variables[0], variables[1]
     left, right = linear(s, variables[2:]), linear(s, variables[3:])
@@ -468,7 +468,7 @@ def divisibility(s: Scene) -> Draft:
 
 @template(2)
 def closed(s: Scene) -> Draft:
-    """Statements about numerals, which compute."""
+    """Statements about numerals, which evaluation decides."""
     a, b = s.rng.randint(0, 12), s.rng.randint(1, 12)
     x, y = num(a), num(b)
     target, steps = s.rng.choice(

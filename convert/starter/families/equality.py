@@ -8,7 +8,7 @@ from .registry import Draft, draft, template
 
 
 def two_terms(s: Scene) -> tuple[Term, Term, Term]:
-    """A type, and two terms of it neither of which contains the other."""
+    """A type, and two terms of that type, neither of which contains the other."""
     type_ = s.some_type()
     functions = [s.function(type_, type_)] if s.rng.random() < 0.5 else []
     a, b = s.new(type_), s.new(type_)
@@ -133,7 +133,7 @@ def transport(s: Scene) -> Draft:
 
 @template()
 def rewrite_hypothesis(s: Scene) -> Draft:
-    """Equations about a function, used one after the other."""
+    """Equations about a function, which are used in sequence."""
     type_ = s.some_type()
     f = s.function(type_, type_)
     a, b, c = (s.new(type_) for _ in range(3))
@@ -143,7 +143,7 @@ def rewrite_hypothesis(s: Scene) -> Draft:
 
 @template()
 def rewrite_by_law(s: Scene) -> Draft:
-    """A law stated for all arguments, used at some."""
+    """A law that is stated for all arguments, and used for some."""
     type_ = s.some_type()
     f, a = s.function(type_, type_), s.new(type_)
     x = s.pooled("bound")

@@ -28,7 +28,7 @@ class Lists:
         return self.s.new(self.type)
 
     def some(self) -> Term:
-        """A list variable, or now and then a compound list."""
+        """A list variable, or sometimes a compound list."""
         kind = self.s.rng.choices(["var", "append", "cons", "reverse", "map"], [60, 12, 12, 8, 8])[
             0
         ]
@@ -547,7 +547,7 @@ def list_cases(s: Scene) -> Draft:
 
 @template()
 def concrete(s: Scene) -> Draft:
-    """Lists of numerals, which compute."""
+    """Lists of numerals, which evaluation decides."""
     values = [s.rng.randint(0, 9) for _ in range(s.rng.randint(1, 4))]
 
     def shown(items: list[int]) -> Term:

@@ -230,7 +230,7 @@ def premise_of_and(s: Scene) -> Draft:
 
 @template()
 def weaker(s: Scene) -> Draft:
-    """A proposition that holds whatever else does, behind an implication."""
+    """A proposition that always holds, behind an implication."""
     x, y = s.props(2)
     (h,) = s.know(y)
     a = s.name_for(x)
@@ -426,7 +426,7 @@ def iff_trans(s: Scene) -> Draft:
 
 @template(2)
 def iff_law(s: Scene) -> Draft:
-    """The equivalences that every library has, over any propositions."""
+    """The usual equivalences of logic, for any propositions."""
     x, y, z = s.props(3)
     laws: list[tuple[Term, Term, str]] = [
         (op(x, "∧", y), op(y, "∧", x), "and_comm"),
@@ -452,7 +452,7 @@ def iff_refl(s: Scene) -> Draft:
 
 @template()
 def units(s: Scene) -> Draft:
-    """True and False as units: what `simp` is for."""
+    """True and False as units, which `simp` removes."""
     (x,) = s.props(1, 0)
     left = s.rng.choice(
         [op(x, "∧", TRUE), op(TRUE, "∧", x), op(x, "∨", FALSE), op(FALSE, "∨", x), op(TRUE, "→", x)]

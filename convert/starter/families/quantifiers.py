@@ -19,7 +19,7 @@ class World:
         self.element = s.new(self.type)
         if s.rng.random() < 0.35:
             self.element = app(s.function(self.type, self.type), self.element)
-        # what the bound thing satisfies, and the same of any term
+        # the property of the bound variable, and of any term
         self.shapes = s.rng.choice(["plain", "plain", "plain", "compound"])
         self.other = s.predicate(self.type) if self.shapes == "compound" else ""
         self.symbol = s.rng.choice("∧∨→")
@@ -283,7 +283,7 @@ def exists_equal(s: Scene) -> Draft:
 
 @template()
 def exists_number(s: Scene) -> Draft:
-    """A number with a property, found by looking."""
+    """A number with a given property, found by search."""
     x = Term(s.pooled("bound"))
     k, m = s.rng.randint(1, 20), s.rng.randint(1, 9)
     number = Term(str(k))

@@ -1,4 +1,4 @@
-"""The table of templates: each makes one sample, or nothing when the dice fall badly."""
+"""The table of templates, each of which makes a sample at random, or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..terms import Term
 
 
 class Draft(NamedTuple):
-    """What a template decides: the target, and the steps that are right for it."""
+    """A template's result: the target, and correct steps for it."""
 
     target: Term
     steps: tuple[str, ...]

@@ -98,5 +98,5 @@ def test_a_candidate_that_takes_lean_down_fails_alone(monkeypatch: pytest.Monkey
 def test_a_lean_that_never_starts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lean_runner, "_one_process", lambda *_: iter(()))
     job = {"start": {"stated": ": True"}, "path": [], "candidates": ["trivial"]}
-    with pytest.raises(NoLeanError, match="before it does a job"):
+    with pytest.raises(NoLeanError, match="before it begins a job"):
         list(judge([job]))

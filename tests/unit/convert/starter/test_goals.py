@@ -49,16 +49,8 @@ def test_every_template_makes_samples(name: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_samples() -> None:
-    first = [data.as_json(s) for s in itertools.islice(data.samples(3), 50)]
-    again = [data.as_json(s) for s in itertools.islice(data.samples(3), 50)]
+    first, again = (list(itertools.islice(data.samples(3), 50)) for _ in range(2))
     assert first == again
-
-
-def test_no_held_out_shape_is_trained_on() -> None:
-    trained = {sample.shape for sample in data.training(1, 1500)}
-    kept = data.held_out(2, 8, draws=3000)
-    assert len({sample.shape for sample in kept}) == len(kept) > 20
-    assert trained.isdisjoint(sample.shape for sample in kept)
 
 
 def test_mathlib_spelling_changes_types_only() -> None:

@@ -91,13 +91,13 @@ def test_training_learns_and_can_be_taken_up(train: Any, tmp_path: Path) -> None
         )  # fmt: skip
         training: Training = train.Training(tokenizer, settings)
         if resume:
-            assert training.take_up(tmp_path)
+            assert training.resume(tmp_path)
             assert training.step == 12
         examples = (e for _ in range(1000) for e in EXAMPLES)
         training.run([((), 0), (examples, steps)], EXAMPLES[:5], tmp_path, validate_every=4)
         return training
 
-    assert not train.Training(tokenizer, train.Settings(layers=1)).take_up(tmp_path)
+    assert not train.Training(tokenizer, train.Settings(layers=1)).resume(tmp_path)
     first = run(12)
     assert [point["step"] for point in first.curve] == [4, 8, 12]
     assert first.curve[-1]["validation_loss"] < first.curve[0]["validation_loss"]
