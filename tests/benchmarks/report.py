@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the figures of `engine.py` as tables and plots."""
+"""Writes docs/benchmarks.md: the figures of `engine.py` as tables and plots."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ METHODS: Final = {
 
 HEAD: Final = """# Benchmarks
 
-`make bench` makes this page: it measures on one machine, prints these tables and draws the plots.
-The models have the shapes of Pythia 410M and 2.8B and random weights, made on the spot. Random
-weights never end a tactic, so each answer of each contender has all its 16 tokens a suggestion;
-with a trained model ours stops earlier. Read the figures as ratios.
+`make bench` generates this page: it measures on one machine, prints these tables and draws the
+plots. The models have the shapes of Pythia 410M and 2.8B, and random weights. With random weights a
+tactic never ends, so each suggestion of each contender has all its 16 tokens. With a trained model,
+ours stops earlier. Read the figures as ratios.
 
-The contenders run one at a time, each in a process of its own, with all cores, warm:
+The contenders run one at a time, warmed up, each in its own process with all cores:
 
-- (a) the tutorial server's way: transformers' `generate(num_beams=n)`, float32;
-- (b) llama-cpp-python's `create_completion`, n times one after another, its prompt cache on;
+- (a) the tutorial server's method: transformers' `generate(num_beams=n)`, float32;
+- (b) llama-cpp-python's `create_completion`, n times in sequence, with its prompt cache;
 - (c) ours: the daemon, asked over its Unix socket.
 
 """
 
 WRITTEN_BY_HAND: Final = "## What limits it\n"
-"""Where the page stops being made: what the figures of one run come from is not for a program to
-say."""
+"""The heading of the page's last part, which explains the figures and is written by hand."""
 
 
 def tables(figures: Figures, shapes: list[str]) -> str:
-    """Every table for which there are figures, as Markdown."""
+    """All tables that have figures, as Markdown."""
     parts = [_machine(figures), _fresh(figures, shapes), _ratios(figures, shapes)]
     parts += [_load(figures, [*shapes, "starter"])]
     parts += [_growth(figures, shapes), _limit(figures, shapes), _waits(figures, shapes)]
@@ -72,13 +71,13 @@ def _fresh(figures: Figures, shapes: list[str]) -> str:
     if not rows:
         return ""
     return (
-        "## Goals nobody asked before, and an editing trace\n\n"
-        "Seconds for 1, 5 and 16 suggestions of 16 tokens, medians over goals of about 55 tokens. "
-        "The trace is 40 calls\nof 5 suggestions as an editor makes them: the goals of one proof "
-        "after another, each sharing its context with\nthe one before, 12 of them repeated "
-        "because something above was edited; the seconds are those of all calls.\n"
-        "(The other two keep no answers, so that at 2.8B two of the five proofs are measured and "
-        "stand for all.)\n\n"
+        "## New goals, and an editing trace\n\nSeconds for 1, 5 and 16 suggestions of 16 tokens: "
+        "medians over goals of about 55 tokens. The trace is a sequence\nof 40 calls for 5 "
+        "suggestions, as an editor makes them: the goals of one proof after another, each with "
+        "the\ncontext of the previous one, 12 of them repeated because the user edited an "
+        "earlier line. Its figure is the total\nof all calls. (The other two do not cache "
+        "answers. At 2.8B, only two of the five proofs are measured for them, and\nscaled up.)\n"
+        "\n"
     ) + _table(["", "", "1", "5", "16", "trace", "peak memory"], rows)
 
 
@@ -131,12 +130,12 @@ def _load(figures: Figures, shapes: list[str]) -> str:
     if not rows:
         return ""
     return (
-        "## Beside a busy Lean\n\n"
-        "Milliseconds for 5 suggestions, idle and beside two busy processes a core in a session of "
-        "their own: median, 95th\npercentile, and how many times the idle median that is. "
-        "*Sessions*: the kernel gives each session an equal share\n(Linux's default outside "
-        "systemd's slices). *Threads*: it does not, and each of 8 other threads has the share of\n"
-        "one of ours, so that 3 times the idle time is what is fair.\n\n"
+        "## Beside a busy Lean\n\nMilliseconds for 5 suggestions, on an idle machine and beside "
+        "two busy processes per core in a separate session:\nmedian, 95th percentile, and its "
+        "ratio to the idle median. *Sessions*: the kernel gives each session an equal\nshare "
+        "(Linux's default outside systemd's slices). *Threads*: it does not, and each of the 8 "
+        "other threads has the\nsame share as one of ours, so 3 times the idle time would be "
+        "fair.\n\n"
     ) + _table(
         ["", "", "idle", "sessions: median", "p95", "p95 / idle", "threads: median", "p95",
          "p95 / idle"], rows)  # fmt: skip
@@ -144,9 +143,9 @@ def _load(figures: Figures, shapes: list[str]) -> str:
 
 def _growth(figures: Figures, shapes: list[str]) -> str:
     parts = [
-        _curve(figures, shapes, "count", "Ours, seconds by suggestions:"),
-        _curve(figures, shapes, "length", "Seconds for a prompt alone by its tokens:"),
-        _curve(figures, shapes, "width", "Milliseconds a step by candidates:", 1000),
+        _curve(figures, shapes, "count", "Ours, seconds by number of suggestions:"),
+        _curve(figures, shapes, "length", "Seconds for the prompt alone by its length in tokens:"),
+        _curve(figures, shapes, "width", "Milliseconds per step by number of candidates:", 1000),
     ]
     return "\n\n".join(["## Growth", *filter(None, parts)]) if any(parts) else ""
 
@@ -190,11 +189,11 @@ def _limit(figures: Figures, shapes: list[str]) -> str:
     if not rows:
         return ""
     return (
-        "## Share of the hardware's limit\n\n"
-        "A step of one candidate reads all weights once: bytes a second beside what numpy's `sum` "
-        "reads on all cores.\nA prompt of 512 tokens is arithmetic: multiply-adds a second beside "
-        "what a float32 matrix product reaches here\n(integer arithmetic of quantised weights can "
-        "pass it).\n\n"
+        "## Share of the hardware's limit\n\nA step of one candidate reads all weights once. Its "
+        "bytes per second are compared with numpy's `sum` on all cores.\nA prompt of 512 tokens "
+        "is limited by arithmetic. Its multiply-adds per second are compared with a float32 "
+        "matrix\nproduct on this machine, which the integer arithmetic of quantised weights can "
+        "exceed.\n\n"
     ) + _table(["", "step", "weights read", "share", "prompt, multiply-adds", "share"], rows)
 
 
@@ -217,10 +216,9 @@ def _waits(figures: Figures, shapes: list[str]) -> str:
     if not rows:
         return ""
     return (
-        "## Starting and cancelling\n\n"
-        "From `llmsuggestd start` to 5 suggestions of 16 tokens, the model's file in the page "
-        "cache; and milliseconds\nfrom a request's cancellation, at random moments, to its end in "
-        "the engine.\n\n"
+        "## Starting and cancelling\n\nThe time from `llmsuggestd start` to 5 suggestions of 16 "
+        "tokens, with the model's file in the page cache. The\nmilliseconds from a request's "
+        "cancellation, at a random moment, to its end in the engine.\n\n"
     ) + _table(
         ["", "start to suggestions", "cancelled inside a long prompt", "between decode steps"],
         rows,
@@ -228,7 +226,7 @@ def _waits(figures: Figures, shapes: list[str]) -> str:
 
 
 def write(figures: Figures, shapes: list[str], docs: Path) -> None:
-    """Write docs/benchmarks.md and its plots, but for what a person has written at its end."""
+    """Write docs/benchmarks.md and its plots. Keeps the last part, which is written by hand."""
     page = docs / "benchmarks.md"
     before = page.read_text(encoding="utf-8") if page.exists() else ""
     text = HEAD + tables(figures, shapes)
