@@ -1,6 +1,6 @@
-"""Finds this machine's accelerators, and the requirements of building llama.cpp for each.
+"""Finds this machine's accelerators, and what is missing to build llama.cpp for each.
 
-This module only looks. `building` builds llama.cpp for an accelerator.
+This module changes nothing. `building` builds llama.cpp for an accelerator.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _cuda() -> Accelerator:
         environment["CUDACXX"] = str(nvcc)
         libraries = nvcc.parent.parent / "lib64"
         if sys.platform == "linux" and libraries.is_dir():
-            # a service has no LD_LIBRARY_PATH, and must find them too
+            # so that a service, which has no LD_LIBRARY_PATH, finds the libraries too
             flags.append(f"-DCMAKE_SHARED_LINKER_FLAGS=-Wl,-rpath,{libraries}")
     return Accelerator(
         "cuda", device, missing, remedy, tuple(flags), environment, "CUDA", "10 to 40 minutes"
@@ -229,7 +229,7 @@ def _output(*command: str) -> str:
             errors="replace",
             timeout=20,
             check=False,
-            # only looking must not leave drivers' caches in the user's home
+            # a check must not leave a driver's cache in the user's home
             env=os.environ | {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"},
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -1,8 +1,8 @@
 """Builds llama.cpp for an accelerator, beside the installed one.
 
-llama-cpp-python is distributed as source, and is built for the CPU by default. pip makes the wheel
-in a temporary folder. A separate process checks that the build sees the accelerator. Only then does
-the build move to `Paths.builds`, where engines find it.
+llama-cpp-python is distributed as source, and is built for the CPU by default. Here, pip builds a
+wheel for the accelerator in a temporary folder. A separate process then checks that the build sees
+the accelerator. Only after that, the build moves to `Paths.builds`, where engines find it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def build(accelerator: Accelerator, paths: Paths, tick: Callable[[float], None])
         wheel = _make_wheel(accelerator, temporary, log, tick)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(temporary / "new")
-        _demand(describe(temporary / "new"), accelerator, log)
+        _check_sees(describe(temporary / "new"), accelerator, log)
         remove_builds(paths)
         (temporary / "new").replace(target)
     log.unlink(missing_ok=True)
@@ -206,7 +206,8 @@ def _reason(log: Path) -> str:
     return told[0] if told else (lines or ["it printed nothing"])[-1]
 
 
-def _demand(found: Description, accelerator: Accelerator, log: Path) -> None:
+def _check_sees(found: Description, accelerator: Accelerator, log: Path) -> None:
+    """Raise AcceleratorError unless a build works and sees the accelerator."""
     if found.sees(accelerator):
         return
     what = found.problem or f"it sees only {', '.join(d['name'] for d in found.devices)}"

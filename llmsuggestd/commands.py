@@ -1,7 +1,7 @@
 """Spells the commands in messages so that they run this installation.
 
-Messages name commands as `llmsuggestd start`. If that name leads to another installation or to
-none, as in a virtual environment that is not on the PATH, users see the whole path.
+Messages name commands as `llmsuggestd start`. If that name runs another installation or none, as
+in a virtual environment that is not on the PATH, users see the whole path instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Final
 
-NAME = "llmsuggestd"
+NAME: Final = "llmsuggestd"
 
 
 @cache

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.files import Rewrite, explained, failed, make_private
+from llmsuggestd.file_errors import explained, failed
+from llmsuggestd.files import Rewrite, make_private
 from llmsuggestd.paths import Paths, absolute
 
 DEFAULT_PORT: Final = 5567

@@ -27,7 +27,8 @@ from llmsuggestd.errors import (
     LlmsuggestdError,
     NotRunningError,
 )
-from llmsuggestd.files import failed, make_private
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import make_private
 from llmsuggestd.identity import Process
 from llmsuggestd.lock import UNKNOWN, holder, is_held
 from llmsuggestd.paths import Paths, resolved_variables

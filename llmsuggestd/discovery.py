@@ -1,7 +1,8 @@
-"""The discovery file `client.json`: where the daemon of this home can be asked.
+"""The discovery file `client.json`, which has the addresses of this home's daemon.
 
 Several machines may share the configuration directory. So a record names the process that wrote it,
-a daemon removes only its own record, and a client that gets no answer tries the usual place.
+and a daemon removes only its own record. A client that gets no answer there tries the socket's
+usual place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Record(Process, frozen=True, kw_only=True):
     socket: str | None
     """The path of its Unix socket, if it has one."""
     url: str
-    """Its port on 127.0.0.1, as `http://127.0.0.1:PORT`."""
+    """The URL of its port, `http://127.0.0.1:PORT`."""
     token_file: str
     """The file with the bearer token for the port."""
     version: str = __version__
@@ -36,7 +37,7 @@ def read(paths: Paths) -> Record:
 
 @contextlib.contextmanager
 def announced(paths: Paths, record: Record) -> Iterator[None]:
-    """Write our record for the time of the block, then restore that of another machine's daemon.
+    """Write our record while the block runs, then restore another machine's record, if any.
 
     Raises OSError if the file cannot be written.
     """
@@ -51,7 +52,7 @@ def announced(paths: Paths, record: Record) -> Iterator[None]:
 
 
 def forget(paths: Paths, process: Process) -> bool:
-    """Remove the file if that process wrote it. Returns whether it did."""
+    """Remove the file if that process wrote it. Returns whether it was removed."""
     try:
         record = read(paths)
         if (record.pid, record.machine) != (process.pid, process.machine):

@@ -1,4 +1,4 @@
-"""Checks every part that must work for suggestions to appear in an editor, for `doctor`."""
+"""The checks of `doctor`: every part that must work before an editor shows suggestions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _python() -> Finding:
 
 
 def _files(paths: Paths) -> Iterator[Finding]:
-    """Our own folders and files that cannot be used."""
+    """The finding about our own folders and files that cannot be used, if any."""
     try:
         check_ours(paths)
     except LlmsuggestdError as error:
@@ -81,7 +81,7 @@ def _files(paths: Paths) -> Iterator[Finding]:
 
 
 def _variables(paths: Paths) -> Iterator[Finding]:
-    """This shell's variables that are obeyed, and those that a user may expect to be."""
+    """This shell's variables that are obeyed, and those whose user may think that they are."""
     by_service = service.registered() is not None
     here = environment.obeyed()
     for row in environment.TABLE:
@@ -104,7 +104,7 @@ def _variables(paths: Paths) -> Iterator[Finding]:
 def _differing(
     here: dict[str, str], there: dict[str, str], *, by_service: bool
 ) -> Iterator[Finding]:
-    """The variables whose value in the daemon differs from this shell, and would come from it."""
+    """The variables that the daemon takes from a shell, if this shell has other values now."""
     reach = Reach.SERVICE if by_service else Reach.DAEMON
     renew = "`llmsuggestd install`" if by_service else "`llmsuggestd restart`"
     for name in sorted({*here, *there}):
@@ -214,7 +214,7 @@ def _model(paths: Paths, model_id: str) -> Finding:
         gguf.check(model.path, any_architecture=True)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
-    except ImportError as error:  # numpy with a foreign library in front, as LD_LIBRARY_PATH has it
+    except ImportError as error:  # LD_LIBRARY_PATH may give numpy an incompatible library
         words = last_line(str(error))
         return Finding("model", "warning", f"{model.path} could not be checked: {words}")
     return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
@@ -230,13 +230,13 @@ def _curl() -> Finding:
 
 
 def _daemon(paths: Paths, *, has_curl: bool, sees_gpu: bool) -> Iterator[Finding]:
-    """What the tactic gets when it asks, and then what the daemon says of itself."""
+    """The answer to the tactic's call, then the daemon's own status."""
     if has_curl:
         yield _tactic(paths)
-    try:  # by now the model is loaded
+    try:  # the tactic's call has loaded the model
         status = Client(paths).request("GET", "/v1/status", timeout=5)
     except LlmsuggestdError as error:
-        if not has_curl:  # or this has been said
+        if not has_curl:  # with curl, the tactic's finding has reported it
             yield Finding("socket", "failed", error.message, error.hint)
         return
     yield _socket(status)
@@ -252,7 +252,7 @@ def _tactic(paths: Paths) -> Finding:
     except LlmsuggestdError as error:
         return Finding("tactic", "failed", error.message, error.hint)
     first = reply.suggestions[0].splitlines()[0] if reply.suggestions else "nothing"
-    message = f"its call is answered in {reply.seconds:.2f} s; for `q ∧ p` it gets: {first}"
+    message = f"answered in {reply.seconds:.2f} s; the first suggestion for `q ∧ p`: {first}"
     return Finding("tactic", "ok", message)
 
 
@@ -324,7 +324,7 @@ def _package(paths: Paths) -> Finding:
 
 
 def _projects(paths: Paths) -> Iterator[Finding]:
-    """The known Lake projects that require the package, and the one in the current folder."""
+    """The recorded Lake projects that require the package, and the one in the current folder."""
     known = lean_package.projects(paths)
     with contextlib.suppress(OSError):  # the current folder was removed
         here = Path.cwd()
@@ -378,7 +378,7 @@ def _service() -> Finding:
             "service",
             "warning",
             f"{manager.manager} does not start it at login: {missing[0]} is missing",
-            "if you want it started: `systemctl --user enable llmsuggestd`",
+            "to start it at login: `systemctl --user enable llmsuggestd`",
         )
     return Finding("service", "ok", f"{manager.manager}, {manager.file}")
 

@@ -88,14 +88,14 @@ TABLE: Final = (
         "USERPROFILE HOMEDRIVE HOMEPATH APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES SYSTEMDRIVE"
         " SYSTEMROOT WINDIR TEMP TMP USERNAME USERDOMAIN",
         _HERE,
-        "Windows'",
+        "Windows' own",
     ),
     # The network. Only commands such as `models pull` use it.
     Row(
         "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
         " CURL_CA_BUNDLE HF_* HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
         Reach.COMMANDS,
-        "how the Hugging Face hub is reached",
+        "access to the Hugging Face hub",
     ),
     # Dropped, and reported, because a user may have set them for us.
     Row(
@@ -121,11 +121,11 @@ ENGINE_SETTINGS: Final = {
     # contended cores: see engine/threads.py
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "10000",
-    # numpy's OpenBLAS would start threads that spin, and the engine multiplies no matrices with it
+    # numpy's OpenBLAS would start spinning threads, and the engine multiplies no matrices with it
     "OPENBLAS_NUM_THREADS": "1",
     # the daemon handles an abort; a debugger would only delay it
     "GGML_NO_BACKTRACE": "1",
-    # a point in numbers, and no driver that fails because a locale is not installed
+    # numbers have a decimal point, and no driver fails because a locale is not installed
     "LC_ALL": "C",
 }
 """Variables that every engine gets, whatever the shell sets."""
@@ -133,17 +133,17 @@ ENGINE_SETTINGS: Final = {
 
 def for_daemon(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a daemon that `start` runs in the background."""
-    return _that_reach(Reach.DAEMON, shell) | _ways_to_us(shell)
+    return _reaching(Reach.DAEMON, shell) | _python_path(shell)
 
 
 def for_service(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables that `install` adds to those that the service manager sets."""
-    return _that_reach(Reach.SERVICE, shell) | _ways_to_us(shell)
+    return _reaching(Reach.SERVICE, shell) | _python_path(shell)
 
 
 def for_engine(daemon: Mapping[str, str] = os.environ, build: Path | None = None) -> dict[str, str]:
     """The environment of an engine, from its daemon's; `build` is the llama.cpp that it runs."""
-    variables = _that_reach(Reach.ENGINE, daemon) | _ways_to_us(daemon) | ENGINE_SETTINGS
+    variables = _reaching(Reach.ENGINE, daemon) | _python_path(daemon) | ENGINE_SETTINGS
     if build is not None:
         ours = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(build), ours]))
@@ -153,17 +153,17 @@ def for_engine(daemon: Mapping[str, str] = os.environ, build: Path | None = None
 def forget_python_path() -> None:
     """Remove PYTHONPATH's folders from `sys.path`, unless this package itself is in one of them.
 
-    ROS and a cluster's environment modules set PYTHONPATH for their own packages, which would hide
-    those of the environment that we are installed in.
+    ROS and a cluster's environment modules set PYTHONPATH for their own packages. Those would
+    shadow our dependencies.
     """
-    if not _ways_to_us(os.environ).get("PYTHONPATH"):
+    if not _python_path(os.environ).get("PYTHONPATH"):
         others = _resolved(os.environ.get("PYTHONPATH", ""))
         sys.path[:] = [entry for entry in sys.path if not entry or _resolve(entry) not in others]
 
 
 def python_of_service() -> list[str]:
     """The interpreter's command line in a service, whose environment is not filtered by `TABLE`."""
-    isolated = [] if _ways_to_us(os.environ) else ["-E"]
+    isolated = [] if _python_path(os.environ) else ["-E"]
     return [sys.executable, *isolated, *PYTHON_OPTIONS]
 
 
@@ -194,17 +194,18 @@ def _names(row: Row, name: str) -> bool:
     )
 
 
-def _that_reach(process: Reach, shell: Mapping[str, str]) -> dict[str, str]:
+def _reaching(process: Reach, shell: Mapping[str, str]) -> dict[str, str]:
+    """The variables in `shell` that reach a process."""
     rows = ((name, row_of(name)) for name in shell)
     return {name: shell[name] for name, row in rows if row is not None and process in row.reach}
 
 
-def _ways_to_us(shell: Mapping[str, str]) -> dict[str, str]:
-    """Python's variables without which this package would not be found, if it needs any."""
+def _python_path(shell: Mapping[str, str]) -> dict[str, str]:
+    """The variables, if any, without which Python would not find this package."""
     here = Path(__file__).resolve().parents[1]
     found = {}
     if here in _resolved(shell.get("PYTHONPATH", "")):
-        found["PYTHONPATH"] = shell["PYTHONPATH"]  # its other folders usually hold our dependencies
+        found["PYTHONPATH"] = shell["PYTHONPATH"]  # whole: its other folders may have dependencies
     if (base := shell.get("PYTHONUSERBASE")) and here.is_relative_to(_resolve(base)):
         found["PYTHONUSERBASE"] = base
     return found
@@ -215,7 +216,7 @@ def _resolved(search_path: str) -> set[Path]:
 
 
 def _resolve(entry: str) -> Path:
-    """A folder's real path; a relative one stays so where the current folder has been deleted."""
+    """A folder's real path. A relative path stays relative if the current folder is gone."""
     try:
         return Path(entry).resolve()
     except OSError:

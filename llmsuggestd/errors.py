@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     NETWORK = 8
     """A download failed; the same command continues it."""
     FAULT = 70
-    """Something that nobody foresaw; its traceback is in the log (sysexits' EX_SOFTWARE)."""
+    """An unexpected error; its traceback is in the log (sysexits' EX_SOFTWARE)."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
 

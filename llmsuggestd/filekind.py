@@ -1,4 +1,4 @@
-"""Recognises files by their content, for error messages about files that their name misdescribes.
+"""Recognises files by their content, for error messages about files with misleading names.
 
 A clone without git-lfs contains pointers in place of large files. A failed download leaves a web
 page or a server's error message. Users rename, compress and truncate files. When a reader cannot
@@ -16,25 +16,25 @@ from llmsuggestd.errors import InputError
 
 GGUF: Final = "a GGUF file"
 SAFETENSORS: Final = "a safetensors file"
-TORCH: Final = "a checkpoint of torch.save"
+TORCH: Final = "a checkpoint written by torch.save"
 
 _HEAD: Final = 4096
 """Number of bytes at a file's beginning that are examined."""
 
 _AGAIN: Final = "download it again"
 _UNPACK: Final = "unpack it first"
-_CONVERT: Final = "`llmsuggestd convert` makes a GGUF file of a checkpoint: give it the folder"
+_CONVERT: Final = "`llmsuggestd convert` makes a GGUF file from a checkpoint's folder"
 _OLD_GGML: Final = "convert its checkpoint, or take a GGUF file made since August 2023"
 
 _SIGNATURES: Final = (
-    (0, b"GGUF", GGUF, "`llmsuggestd models import` takes it as it is"),
+    (0, b"GGUF", GGUF, "`llmsuggestd models import` accepts it as it is"),
     (0, b"lmgg", "a GGML file, a predecessor of GGUF", _OLD_GGML),
     (0, b"fmgg", "a GGMF file, a predecessor of GGUF", _OLD_GGML),
     (0, b"tjgg", "a GGJT file, a predecessor of GGUF", _OLD_GGML),
     (4, b'\0\0\0\0{"', SAFETENSORS, _CONVERT),
     (30, b"archive/data.pkl", TORCH, _CONVERT),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF", "a checkpoint of torch before 1.6",
-     "load it with a current torch and save it again, best as safetensors"),
+     "load it with a current torch and save it again, preferably as safetensors"),
     (0, b"\x80\x02", "a Python pickle", "save the weights as safetensors"),
     (0, b"\x80\x04\x95", "a Python pickle", "save the weights as safetensors"),
     (0, b"\x89HDF\r\n", "an HDF5 file, as TensorFlow and Keras write it",
@@ -51,7 +51,7 @@ _SIGNATURES: Final = (
     (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"%PDF-", "a PDF document", _AGAIN),
 )  # fmt: skip
-"""Offset, bytes, what the file is, and what to do with it. The first match counts."""
+"""Offset, bytes, the kind of file, and the remedy. The first match counts."""
 
 _POINTER: Final = re.compile(rb"version https://(git-lfs\.github\.com|hawser\.github\.com)/spec/")
 _MARKUP: Final = re.compile(r"\s*<(!doctype|html|head|body|title|\?xml|error|!--)", re.IGNORECASE)
@@ -61,7 +61,7 @@ _OTHER_ERROR_KEYS: Final = ("status", "statusCode", "code", "path", "timestamp",
 
 
 class Kind(NamedTuple):
-    """What a file is (it completes a sentence that begins "it is"), and what to do about it."""
+    """A kind of file, in words that complete "the file is …", and the remedy."""
 
     what: str
     remedy: str

@@ -1,9 +1,9 @@
-"""Normalises goals as Lean prints them to one spelling, whatever client they came from.
+"""Normalises goals, as Lean prints them, to one spelling for every client.
 
-A goal consists of its hypotheses, then its target behind `⊢`. Editors, shells, files and other
-projects' clients add to that: a byte order mark, other line ends, trailing white space, an
+A goal consists of its hypotheses and then its target, behind `⊢`. Editors, shells, files and other
+projects' clients may add to that: a byte order mark, other line ends, trailing white space,
 indentation, a heading such as `2 goals`, further goals. A model would answer each of these
-spellings differently, so they are normalised before a prompt is built.
+spellings differently, so goals are normalised before a prompt is built.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NotAGoal(UsageError):
 
 
 def first_goal(state: str, where: str = "") -> str:
-    """The first goal of a tactic state, which the next tactic runs on.
+    """The first goal of a tactic state, on which the next tactic runs.
 
     Raises NotAGoal if the text has no goal; `where` says which one of several it is.
     """
@@ -81,7 +81,7 @@ def split_target(goal: str) -> tuple[list[str], str]:
 
 def plain(text: str) -> str:
     """A text without byte order marks, and with `\\n` as its only line end."""
-    text = text.replace("\ufeff", "").replace("\r\r\n", "\n")  # \r\r\n: made into CRLF twice
+    text = text.replace("\ufeff", "").replace("\r\r\n", "\n")  # \r\r\n: converted to CRLF twice
     return "\n".join(f"{text}\n".splitlines())
 
 
@@ -119,7 +119,7 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
             goal, complete = [], False
         after_blank = False
         if not goal:
-            line = line.lstrip()  # the first line continues nothing
+            line = line.lstrip()  # a first line is no continuation
             if _HEADING.fullmatch(line):
                 continue
         goal.append(line)

@@ -1,6 +1,6 @@
-"""The identity of a process: its number is not enough.
+"""The identity of a process, for which its number is not enough.
 
-Several machines and containers may share a home, and each numbers its processes by itself. A system
+Several machines and containers may share a home, and each has its own process numbers. A system
 also reuses the number of a process that has ended. So a process that writes its number into a file
 adds its start time and its machine, and we send a signal only to a process that matches all three.
 """
@@ -25,11 +25,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     """The process number on its own machine; 0 if unknown."""
     started: str = ""
-    """The start time, in units of its own system; empty if unknown."""
+    """The start time, in its own system's units; empty if unknown."""
     machine: str = ""
     """The `machine()` that it runs on; empty if unknown."""
     host: str = ""
-    """The name of that machine, for people."""
+    """The name of that machine, for messages."""
 
     @classmethod
     def current(cls) -> Process:
@@ -71,7 +71,7 @@ def machine() -> str:
 
     Linux: the boot id and the PID namespace. macOS: the boot session. Elsewhere: the host name.
     """
-    if sys.platform == "darwin":  # whose host name changes with the network
+    if sys.platform == "darwin":  # its host name changes with the network
         return _boot_session() or platform.node()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -90,14 +90,14 @@ def _boot_session() -> str:
 
 
 def mark() -> str:
-    """The part of a temporary file's name that says which process made it."""
+    """The part of a temporary file's name that identifies the process that made it."""
     return f"{os.getpid()}-{_machine_mark()}"
 
 
 def is_left_over(file_mark: str) -> bool:
     """Whether the process with this `mark` has ended. False if it may run on another machine."""
     number, _, where = file_mark.partition("-")
-    if where != _machine_mark() or sys.platform == "win32":  # there, os.kill would end it
+    if where != _machine_mark() or sys.platform == "win32":  # on Windows, os.kill would end it
         return False
     try:
         os.kill(int(number), 0)
@@ -120,7 +120,8 @@ def start_of(pid: int) -> str | None:
         except OSError:
             return None
         fields = stat.rpartition(")")[2].split()  # the program's name may contain anything
-        # A zombie (Z, X) has ended, but its parent has not waited for it; in containers, none may.
+        # A zombie (Z, X) has ended, but its parent has not waited for it. In a container, that may
+        # never happen.
         return None if fields[0] in "ZX" else fields[19]
     import psutil
 

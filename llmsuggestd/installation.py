@@ -1,9 +1,9 @@
 """Installs and uninstalls: the files, directories and service of a user.
 
-Both can be repeated safely. `install` records what it makes in `install.json`. From that record, a
-later install of another version or in another environment removes what is no longer used, and
-`uninstall` removes exactly what `install` and the daemon have made. A directory is removed only if
-it is empty and `install` made it or it is ours: on macOS, settings, data and state share one.
+Both can be repeated safely. `install` records the files that it makes in `install.json`. With that
+record, a later install, of another version or in another environment, removes files that are no
+longer used. `uninstall` removes exactly what `install` and the daemon made. It removes a directory
+only if it is empty, and only if `install` made it or it is one of `Paths`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     unused = [
         file
         for file in map(Path, [*before.files, *before.service])
-        if file not in [*files, *services] and _is_there(file) and not _is_of_others(paths, file)
+        if file not in [*files, *services] and _is_there(file) and not _is_others(paths, file)
     ]
     steps = [
         Step(
@@ -135,12 +135,12 @@ def plan(paths: Paths) -> tuple[list[Step], str]:
     if autostart.is_outdated():
         entry = autostart.file() or Path(autostart.RUN_KEY)
         steps.append(
-            Step("have the tray start at login from here", (entry,), True, autostart.enable)
+            Step("start this installation's tray at login", (entry,), True, autostart.enable)
         )
     old = running(paths)
     if old is not None and (
         old["version"] != __version__
-        or old["state"] == "failed"  # what was missing may be present now; only a restart looks
+        or old["state"] == "failed"  # the cause may be gone, but only a restart tries again
         or not current
     ):
         why = f" (version {old['version']})" if old["version"] != __version__ else ""
@@ -183,7 +183,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     manager = service.registered()
     if manager is not None:
         there += [file for file in manager.files() if _is_there(file)]
-        with contextlib.suppress(ServiceError):  # its files go in any case
+        with contextlib.suppress(ServiceError):  # its files are removed anyway
             manager.unregister()
     if autostart.supported():
         if (entry := autostart.file()) is None:
@@ -194,7 +194,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     trees += [paths.models, paths.downloads, paths.cache] if purge else []
     there += [tree for tree in trees if _is_there(tree)]
     placed = store.placed_starter(paths) if purge else None
-    there = [path for path in there if path == placed or not _is_of_others(paths, path)]
+    there = [path for path in there if path == placed or not _is_others(paths, path)]
     for path in there:
         with contextlib.suppress(OSError):  # reported at the end, in `stuck`
             if path in trees and not path.is_symlink():
@@ -206,7 +206,7 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
     ours = [paths.models, *paths.directories(), *map(Path, reversed(known.directories))]
     # longest paths first, so that a directory comes after its subdirectories
     for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
-        with contextlib.suppress(OSError):  # it does not exist, or holds something of the user's
+        with contextlib.suppress(OSError):  # it does not exist, or contains the user's files
             directory.rmdir()
             removed.append(directory)
     left = [name for name in known.directories if Path(name).is_dir()]
@@ -235,8 +235,8 @@ def _register(paths: Paths, manager: Service, before: Manifest, now: Manifest) -
     manifest.write(paths, now)
 
 
-def _is_of_others(paths: Paths, path: Path) -> bool:
-    """Whether a path is a shared folder for models, or is in one. A link to one is ours."""
+def _is_others(paths: Paths, path: Path) -> bool:
+    """Whether a path is in a shared folder of models, or is one. A link to one is ours."""
     if not is_shared(paths.models):
         return False
     return paths.models in path.parents or (path == paths.models and not path.is_symlink())
@@ -262,7 +262,7 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
         paths.tray_lock_file,
         identity_file(paths.tray_lock_file),
         paths.socket,
-        *_told_socket(paths),
+        *_recorded_socket(paths),
     ]
     # partial files of interrupted writes, also beside the settings
     cut_off = [
@@ -273,8 +273,8 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
     return list(dict.fromkeys([*files, *cut_off, *([paths.config_file] if purge else [])]))
 
 
-def _told_socket(paths: Paths) -> list[Path]:
-    """The socket that a killed daemon has left, if it is not the default one."""
+def _recorded_socket(paths: Paths) -> list[Path]:
+    """The socket that a killed daemon left behind, if it is not the default one."""
     try:
         socket = Path(discovery.read(paths).socket or "")
     except (OSError, msgspec.DecodeError):

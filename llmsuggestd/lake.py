@@ -1,7 +1,7 @@
 """Lake projects: edits the `require` with which a project imports the Lean package.
 
-A lakefile belongs to its author. We append an entry, remove it, or change the path in an existing
-one, and keep every other byte. The order of entries does not matter to Lake.
+A lakefile belongs to its author. We append an entry, remove it, or change the path in it, and keep
+every other byte. The order of entries does not matter to Lake.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import explained, rewrite
+from llmsuggestd.file_errors import explained
+from llmsuggestd.files import rewrite
 
 NAME = "llmsuggest"
 """The Lean package's name."""
@@ -28,7 +29,7 @@ UPDATE = f"lake update --keep-toolchain {NAME}"
 """The command that makes Lake read the new entry. Without the option, Lake copies the Lean version
 from the package's `lean-toolchain` into the project's, if it is newer."""
 LOCAL = "of this machine only"
-"""The comment after a path that exists on this machine only."""
+"""The comment behind a path that exists on this machine only."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def _find_toml(file: Path, text: str) -> Entry | None:
 
 
 def _toml_path(text: str, data: dict[str, Any], index: int) -> Span | None:
-    """Where the `path` of a `require` is. Of all candidates, the parser confirms the right one."""
+    """The position of the `path` of a `require`. The parser confirms the right candidate."""
     expected = copy.deepcopy(data)
     expected["require"][index]["path"] = "?"
     for match in re.finditer(r"""\bpath\b["']?\s*=\s*("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", text):
@@ -255,7 +256,7 @@ def _toml_path(text: str, data: dict[str, Any], index: int) -> Span | None:
 
 
 def _toml_lines(text: str, data: dict[str, Any], index: int) -> Span | None:
-    """The lines of a `[[require]]`. Without them, the parser reads the rest unchanged."""
+    """The lines of a `[[require]]`. The parser confirms that the rest is the same without them."""
     expected = copy.deepcopy(data)
     del expected["require"][index]
     if not expected["require"]:

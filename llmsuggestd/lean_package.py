@@ -1,10 +1,10 @@
 """The user's copy of the Lean package, and the projects that require it.
 
-Lake projects name the package by its path, and Lake compiles it in place. So each user has a copy
-in their data directory. Its path does not depend on the Python, environment or Debian package that
-llmsuggestd is installed in, and stays the same after an upgrade. An upgrade rewrites the files that
-differ and keeps `.lake`, where Lake finds out what to compile again. A project with a shared
-lakefile can have its own copy instead.
+Lake projects require the package by its path, and Lake compiles it in place. So each user has a
+copy in their data directory. Its path does not depend on the Python, environment or Debian package
+that llmsuggestd is installed in, and an upgrade does not change it. An upgrade rewrites the files
+that differ and keeps `.lake`, from which Lake knows what to recompile. A project whose lakefile is
+shared can have its own copy instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import msgspec
 
 from llmsuggestd import lake
 from llmsuggestd.errors import ConfigError, InputError
-from llmsuggestd.files import failed, make_private, write_atomically
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import make_private, write_atomically
 from llmsuggestd.paths import Paths
 from llmsuggestd.resources import resource
 
@@ -139,7 +140,7 @@ def too_old(project: Path) -> str:
 
 
 def is_too_old(toolchain: str) -> bool:
-    """Whether a toolchain is surely too old for the package. Custom names count as new enough."""
+    """Whether a toolchain is too old for the package. An unknown name counts as new enough."""
     if version := re.search(r"(?:^|:)v?(\d+)\.(\d+)\.(\d+)(?:-|$)", toolchain):
         return tuple(map(int, version.groups())) < OLDEST_LEAN
     if nightly := re.search(r"nightly-(\d{4}-\d\d-\d\d)", toolchain):
@@ -156,7 +157,7 @@ def record_file(paths: Paths) -> Path:
 
 
 def projects(paths: Paths) -> list[Path]:
-    """The projects to which `lean add` gave this machine's path, and that still have it."""
+    """The projects that `lean add` gave the path of the user's copy, and that still require it."""
     return [p for p in _noted(paths) if lake.required_path(p) is not None and not has_copy(p)]
 
 
@@ -173,7 +174,7 @@ def forget_project(paths: Paths, project: Path) -> None:
 
 def _note(paths: Paths, projects: Iterable[Path]) -> None:
     names = sorted({str(project) for project in projects})
-    with contextlib.suppress(OSError):  # a full disk: the project itself was edited correctly
+    with contextlib.suppress(OSError):  # a full disk: the edit of the project succeeded
         if names:
             write_atomically(
                 record_file(paths), msgspec.json.format(msgspec.json.encode(names)) + b"\n"

@@ -1,7 +1,8 @@
-"""One process at a time: a lock on a file, which the system releases when the process ends.
+"""Lets only one process run at a time, with a lock on a file.
 
-While it is held, the file holds the number of the process, for people and their scripts, and a file
-beside it (`identity_file`) what else tells that process from others.
+The system releases the lock when its holder ends. While the lock is held, the file contains the
+holder's process number, for scripts. A file beside it (`identity_file`) has the holder's whole
+identity.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.files import failed
+from llmsuggestd.file_errors import failed
 from llmsuggestd.identity import Process
 
 UNKNOWN: Final = Process()
@@ -33,7 +34,7 @@ NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno
 
 @contextlib.contextmanager
 def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[None]:
-    """Hold the lock on `file` while the block runs; meanwhile, it names our process.
+    """Hold the lock on `file` while the block runs. Meanwhile, the file names our process.
 
     If another process holds the lock, raises the exception that `refused` returns for it. Raises
     ConfigError if the file cannot be written or locked.
@@ -59,12 +60,12 @@ def only_one(file: Path, refused: Callable[[Process], Exception]) -> Iterator[No
 
 
 def identity_file(file: Path) -> Path:
-    """The file beside a lock that has the identity of its holder."""
+    """The file beside a lock with the identity of its holder."""
     return file.with_name(f"{file.name}.json")
 
 
 def holder(file: Path) -> Process | None:
-    """The process that holds the lock on `file`; None if none does, or it has not said which it is.
+    """The process that holds the lock on `file`; None if there is none, or it is still unnamed.
 
     The lock decides, not the file's content, which may be left from a crash.
     """
@@ -88,15 +89,16 @@ def is_held(file: Path) -> bool:
 def _is_held(handle: BinaryIO) -> bool:
     with contextlib.ExitStack() as held:
         try:
-            _lock(handle, held, shared=True)  # so that two who ask do not block each other
+            _lock(handle, held, shared=True)  # two such checks must not block each other
         except BlockingIOError:
             return True
         return False
 
 
 def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
-    """Take the lock, if it is free. A process that looks for the holder blocks it for a moment.
+    """Take the lock if it is free. Returns whether it was taken.
 
+    Tries more than once, since a process that looks for the holder takes the lock for a moment.
     Raises ConfigError if the file cannot be locked.
     """
     for _ in range(3):
@@ -115,7 +117,7 @@ def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
 
 
 def _record(handle: BinaryIO) -> Process | None:
-    """The process that the file names, if any; without its identity, one that is not proven."""
+    """The process that the file names, if any. Only its number is known if its identity is not."""
     handle.seek(0)
     text = handle.read().strip()
     if not text.isdigit():
@@ -129,7 +131,7 @@ def _record(handle: BinaryIO) -> Process | None:
 
 
 def _record_soon(handle: BinaryIO) -> Process:
-    """The process that the file names; the holder may be about to write it."""
+    """The process that the file names. Waits a moment for the holder to write that."""
     for _ in range(10):
         if (record := _record(handle)) is not None:
             return record
@@ -159,7 +161,7 @@ def _lock(handle: BinaryIO, held: contextlib.ExitStack, *, shared: bool = False)
 
 
 def _lock_region(descriptor: int) -> None:
-    """Lock a byte far past the end, since on Windows others cannot read a locked byte."""
+    """Lock a byte far past the end, since on Windows no other process can read a locked byte."""
     import msvcrt
 
     os.lseek(descriptor, 2**20, os.SEEK_SET)
@@ -172,7 +174,7 @@ def _lock_region(descriptor: int) -> None:
 
 
 def _stand_in(descriptor: int) -> socket.socket:
-    """An abstract Unix socket, in place of a lock, for a file system without locks.
+    """An abstract Unix socket that replaces the lock on a file system without locks.
 
     Only one process on this machine can bind its name, and the system frees the name when that
     process ends. Raises BlockingIOError if another process has it.

@@ -1,4 +1,4 @@
-"""`install.json`, the record of what `install` has made, for later installs and `uninstall`."""
+"""`install.json`: a record of the files that `install` made, for later installs and `uninstall`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llmsuggestd.paths import Paths
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The files and directories that `install` has made."""
+    """The files and directories that `install` made."""
 
     version: str = ""
     """The version of llmsuggestd that made them."""

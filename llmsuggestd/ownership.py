@@ -1,7 +1,7 @@
 """Checks, before a command runs, that the user owns our folders and files and can use them.
 
-A single `sudo llmsuggestd` in a user's home would leave folders there that belong to root, and that
-the user's own commands can no longer read.
+A single `sudo llmsuggestd` in a user's home would leave folders there that belong to root. The
+user's own commands could no longer read them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.files import blame, closed_part, make_private, user_name
+from llmsuggestd.file_errors import blame, closed_part, user_name
+from llmsuggestd.files import make_private
 from llmsuggestd.paths import Paths, get_paths
 
 
@@ -25,7 +26,7 @@ def our_paths() -> Paths:
 def check_ours(paths: Paths) -> None:
     """Raise ConfigError, with the command that repairs it, if one of our paths cannot be used.
 
-    Also raises it if this command, run with `sudo`, would cause that.
+    Also raises ConfigError if this command runs with `sudo` and would make such paths.
     """
     if sys.platform == "win32":
         return
@@ -38,15 +39,15 @@ def check_ours(paths: Paths) -> None:
 def make_directory(paths: Paths, directory: Path) -> None:
     """Make one of `paths.directories()`, private to the user.
 
-    An existing folder of models is left as it is, since it may belong to another user who shares
-    it. Raises ConfigError.
+    An existing models folder stays as it is, since another user may own and share it. Raises
+    ConfigError.
     """
     if directory != paths.models or not directory.is_dir():
         make_private(directory)
 
 
 def is_shared(directory: Path) -> bool:
-    """Whether a directory is a link, a mount or another user's: it may have files of others."""
+    """Whether a directory may have other users' files: it is a link, a mount or another user's."""
     if sys.platform == "win32" or not directory.is_dir():
         return False
     foreign = directory.stat().st_uid != os.getuid()
@@ -54,7 +55,7 @@ def is_shared(directory: Path) -> bool:
 
 
 def _used(paths: Paths) -> list[tuple[Path, int]]:
-    """The paths that we use, each with its mode for `os.access`. Models are only read."""
+    """The paths that we use, each with the mode for `os.access` that we need."""
     read, write, folder = os.R_OK, os.R_OK | os.W_OK, os.R_OK | os.X_OK
     return [
         *((path, folder) for path in (paths.config, paths.data, paths.models, paths.builds)),
@@ -72,9 +73,9 @@ def _used(paths: Paths) -> list[tuple[Path, int]]:
 
 
 def _refuse_sudo(paths: Paths) -> None:
-    """Raise ConfigError if this is root, by `sudo`, in the home of the user who called it.
+    """Raise ConfigError if this command runs as root, with `sudo`, in its caller's home.
 
-    Every file that it makes there would belong to root, and be closed to that user.
+    New files there would belong to root, and the caller could not use them.
     """
     caller = os.environ.get("SUDO_UID", "")
     if os.getuid() != 0 or not caller.isdigit() or caller == "0":

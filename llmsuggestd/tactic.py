@@ -1,7 +1,7 @@
 """Asks the daemon exactly as the Lean tactic does, so that `doctor` sees what the tactic sees.
 
-The tactic runs `curl`. A problem can lie in `curl`, in the socket, in the program that listens
-there or in the engine, and only the same call finds all of them. The call mirrors
+The tactic runs `curl`. The cause of a problem can be `curl`, the socket, the program that listens
+there, or the engine. Only the same call finds all of these. The call mirrors
 lean/LlmSuggest/Client.lean, and the search for the daemon mirrors Discovery.lean.
 """
 
@@ -23,9 +23,11 @@ from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths, socket_override
 
 TIMEOUT: Final = 60
-"""Timeout for an answer in seconds, with loading: the default of `llmsuggest.timeout`."""
+"""Timeout for an answer in seconds, loading included: the default of `llmsuggest.timeout`."""
 
 NEWER_CURL: Final = "install curl 7.40 or newer, built for Unix sockets"
+
+USUAL_PLACE: Final = "the usual place"
 
 _CANNOT_CONNECT: Final = 7
 _TIMED_OUT: Final = 28
@@ -47,7 +49,7 @@ class Door(NamedTuple):
     token_file: str | None
     """The file with the port's token; None for a Unix socket."""
     source: str
-    """The variable, file or default that names the listener."""
+    """The variable or file that names the listener, or `USUAL_PLACE`."""
 
 
 class Reply(NamedTuple):
@@ -94,7 +96,7 @@ def doors(paths: Paths) -> Iterator[Door]:
         else:
             yield Door(record["url"], record["token_file"], str(paths.client_file))
     if paths.socket.is_socket():
-        yield Door(str(paths.socket), None, "the usual place")
+        yield Door(str(paths.socket), None, USUAL_PLACE)
 
 
 def ask(paths: Paths, timeout: int = TIMEOUT) -> Reply:
@@ -118,7 +120,7 @@ def ask(paths: Paths, timeout: int = TIMEOUT) -> Reply:
             suggestions = _suggestions(door, result, timeout)
             return Reply(door, suggestions, time.monotonic() - started)
         tried.append(door)
-    raise _nobody_listens(tried)
+    raise _unreachable(tried)
 
 
 def curl_arguments(door: Door, path: str, body: str, timeout: int) -> tuple[list[str], str]:
@@ -160,20 +162,21 @@ def _run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TacticError(f"{curl} does not end", "install another curl") from error
+        raise TacticError(f"{curl} does not finish", "install another curl") from error
     except OSError as error:
         raise TacticError(f"{curl} cannot be run: {error.strerror}", "install curl") from error
 
 
 def _suggestions(door: Door, result: subprocess.CompletedProcess[str], timeout: int) -> list[str]:
-    """The suggestions in the output of a `curl` that has connected. Raises TacticError."""
+    """The suggestions in curl's output, once it has connected. Raises TacticError."""
     words = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
     if result.returncode in _UNKNOWN_OPTION:
         raise TacticError(f"curl cannot ask the daemon: {words}", NEWER_CURL)
     if result.returncode == _TIMED_OUT:
         raise TacticError(
             f"no answer from {door.where} within {timeout} s",
-            "`llmsuggestd status` shows what the daemon is doing; `llmsuggestd restart` ends it",
+            "`llmsuggestd status` shows what the daemon is doing; `llmsuggestd restart` interrupts"
+            " it",
         )
     if result.returncode < 0 or result.returncode > 100:
         raise TacticError(f"curl ended with exit code {result.returncode}", NEWER_CURL)
@@ -186,25 +189,27 @@ def _suggestions(door: Door, result: subprocess.CompletedProcess[str], timeout: 
             error = msgspec.json.decode(body, type=_Refusal).error
             raise TacticError(error["message"], error.get("hint", ""))
     how = words if result.returncode else f"status {status}"
-    raise TacticError(f"another program answers at {door.where} ({how})", _make_way(door))
+    raise TacticError(f"another program answers at {door.where} ({how})", _freeing(door))
 
 
-def _make_way(door: Door) -> str:
-    """The remedy where another program answers at the daemon's address."""
+def _freeing(door: Door) -> str:
+    """The remedy if another program answers at the daemon's address."""
     if door.source.startswith("$"):
         return f"unset {door.source.removeprefix('$')}, or set it to the daemon's socket"
-    if door.token_file is not None:  # another program now has the port of a daemon that has ended
+    if door.token_file is not None:  # another program has taken the port of a daemon that ended
         return "`llmsuggestd restart` takes another port"
     return f"end the program that listens on {door.where}, then `llmsuggestd restart`"
 
 
-def _nobody_listens(tried: list[Door]) -> LlmsuggestdError:
+def _unreachable(tried: list[Door]) -> LlmsuggestdError:
     """The error if no listener accepts a connection."""
     start = "start it with `llmsuggestd start`"
     if not tried:
         return NotRunningError("the daemon does not run", start)
     door = tried[0]
-    message = f"nothing listens on {door.where}, which {door.source} names"
+    message = f"nothing listens on {door.where}"
+    if door.source != USUAL_PLACE:
+        message += f", which {door.source} names"
     if door.source.startswith("$"):
         return NotRunningError(message, f"unset {door.source.removeprefix('$')}, or {start}")
     return NotRunningError(message, start)

@@ -1,4 +1,4 @@
-"""What tests of every level share: homes of their own, and real daemons in them."""
+"""Fixtures for tests of every level: separate homes, and real daemons in them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 DATA = Path(__file__).parent / "data"
 COMMAND = (sys.executable, "-P", "-m", "llmsuggestd")
 
-# A shell's background job ignores Ctrl-C, and under `nohup` a closed terminal is ignored: what the
-# tests start would do so, too.
+# Undo what the shell may have set, since child processes inherit it: a background job ignores
+# SIGINT, and `nohup` ignores SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -37,7 +37,7 @@ if sys.platform != "win32":
 
 @dataclass
 class Home:
-    """An `$LLMSUGGESTD_HOME` of its own, and commands that are run in it."""
+    """A separate `$LLMSUGGESTD_HOME`, and the commands that run in it."""
 
     root: Path
     env: dict[str, str]
@@ -56,7 +56,7 @@ class Home:
     def run(
         self, *arguments: str, input_: str | bytes | None = None, timeout: float = 60, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `llmsuggestd` with these arguments and wait for it."""
+        """Run `llmsuggestd` with these arguments, and wait until it ends."""
         result = subprocess.run(
             [*COMMAND, *arguments],
             input=input_.encode() if isinstance(input_, str) else input_,
@@ -74,7 +74,7 @@ class Home:
         store.place_starter(self.paths)
 
     def serve(self, *arguments: str, wait: bool = True, **env: str) -> subprocess.Popen[str]:
-        """Run `llmsuggestd serve` beside the test; by default wait until its model is loaded."""
+        """Run `llmsuggestd serve` in the background. By default, wait until its model is loaded."""
         process = subprocess.Popen(
             [*COMMAND, "serve", *arguments],
             stdout=subprocess.DEVNULL,
@@ -90,7 +90,7 @@ class Home:
     def wait_until(
         self, condition: Any, process: subprocess.Popen[str] | None = None, timeout: float = 60
     ) -> dict[str, Any]:
-        """Wait until the daemon's status meets a condition, and return it."""
+        """Wait until the daemon's status meets a condition. Returns the status."""
         deadline = time.monotonic() + timeout
         status: dict[str, Any] | None = None
         while time.monotonic() < deadline:
@@ -99,17 +99,17 @@ class Home:
                 status = self.client.request("GET", "/v1/status")
             except NotRunningError:
                 pass
-            except Refused as error:  # between two daemons, when one replaces the other
+            except Refused as error:  # one daemon is replacing another
                 if error.code != "stopping":
                     raise
             else:
                 if condition(status):
                     return status
             time.sleep(0.05)
-        raise AssertionError(f"the daemon did not get there; its last status is {status}")
+        raise AssertionError(f"the condition was not met; the last status is {status}")
 
     def curl(self, path: str, *arguments: str, body: object | None = None) -> tuple[int, Any]:
-        """Ask the daemon through curl as the tactic does; the HTTP status and the JSON answer."""
+        """Ask the daemon with curl, as the tactic does. Returns the HTTP status and the answer."""
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             arguments = ("-H", "Content-Type: application/json", "--data-binary", "@-", *arguments)
@@ -125,7 +125,7 @@ class Home:
         return int(code), json.loads(text)
 
     def close(self) -> None:
-        """End what still runs here."""
+        """End every process of this home."""
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()
@@ -138,10 +138,10 @@ class Home:
 
 
 def make_home() -> Iterator[Home]:
-    """A home with a short path, since the paths of Unix sockets have to be short."""
+    """A home with a short path, since a Unix socket's path must be short."""
     root = Path(tempfile.mkdtemp(prefix="llms-"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("LLMSUGGESTD_")}
-    env.pop("PYTHONUNBUFFERED", None)  # what is written at the end shows without it
+    env.pop("PYTHONUNBUFFERED", None)  # output must be buffered until the exit
     env |= {"LLMSUGGESTD_HOME": str(root), "LLMSUGGESTD_PORT": "0"}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     home = Home(root, env)
@@ -163,11 +163,20 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Home]:
-    """A home with a daemon that serves the starter model, shared by a module's tests."""
+    """A home whose daemon serves the starter model, shared by a module's tests."""
     for home in make_home():
         home.install_starter()
         home.serve()
         yield home
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user can enter; `tmp_path` is closed to other users."""
+    folder = Path(tempfile.mkdtemp(prefix="llms-public-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def runtime_cases() -> list[dict[str, str]]:

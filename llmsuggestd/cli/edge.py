@@ -1,8 +1,8 @@
-"""Where a command meets whoever runs it: text, standard streams, and every way to end.
+"""The edge between a command and its user: encoding, standard streams, errors and exit codes.
 
-Text is UTF-8, whatever the locale says: goals are, and so are the files that we share with Lean.
-Each way to end becomes an exit code (docs/reference/exit-codes.md), and where it is an error a line
-on standard error. A traceback goes into the log.
+Text is UTF-8 in every locale, since goals are, and so are the files that we share with Lean. A
+command's result becomes an exit code (docs/reference/exit-codes.md), and an error is also printed
+as one line on standard error. Tracebacks go to the log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import click
 
 from llmsuggestd.commands import runnable
 from llmsuggestd.errors import ExitCode, LlmsuggestdError, UsageError
-from llmsuggestd.files import failed, make_private
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import make_private
 from llmsuggestd.paths import get_paths
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Interrupted(LlmsuggestdError):
 
 
 class OutputError(LlmsuggestdError):
-    """What a command prints cannot be written."""
+    """A command's output cannot be written."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(
@@ -48,23 +49,23 @@ class OutputError(LlmsuggestdError):
 
 
 class Fault(LlmsuggestdError):
-    """Something that nobody foresaw."""
+    """An unexpected error, which is a bug in llmsuggestd."""
 
     code = "internal"
     exit_code = ExitCode.FAULT
 
 
 def prepare() -> None:
-    """Have text in UTF-8, and standard streams that can be used. May start Python anew."""
-    if _is_out_of_place() and sys.executable:
-        _start_anew()
+    """Set up UTF-8 text and working standard streams. May restart Python."""
+    if _needs_restart() and sys.executable:
+        _restart()
     sys.stdin = _readable(sys.stdin)
     sys.stdout = _writable(sys.stdout, 1)
     sys.stderr = _writable(sys.stderr, 2)
 
 
 def run(command: Callable[[], object]) -> int:
-    """Run a command, and say how it ended; its exit code."""
+    """Run a command, report an error if there is one, and return the exit code."""
     try:
         code = _run(command)
         sys.stdout.flush()
@@ -74,10 +75,10 @@ def run(command: Callable[[], object]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return fail(Interrupted())
     except BrokenPipeError:
-        return ExitCode.ERROR  # nobody reads any more, as after `| head`
+        return ExitCode.ERROR  # the reader has ended, as `| head` does
     except Exception as error:
         if isinstance(error, FileNotFoundError) and _folder_is_gone():
-            return fail(UsageError("the current folder is gone", "change to one that is there"))
+            return fail(UsageError("the current folder is gone", "change to one that exists"))
         if isinstance(error, OSError) and isinstance(error.filename, str):
             return fail(failed(LlmsuggestdError, "cannot use", Path(error.filename), error))
         return _report_fault(error)
@@ -86,16 +87,16 @@ def run(command: Callable[[], object]) -> int:
 
 
 def fail(error: LlmsuggestdError, code: int | None = None) -> int:
-    """Say what happened and what to do next; the exit code, by default the error's own."""
+    """Print an error and its remedy. Returns the exit code: `code`, or else the error's own."""
     lines = [f"llmsuggestd: {error.message}", *([f"  → {error.hint}"] if error.hint else [])]
-    with contextlib.suppress(LlmsuggestdError, OSError, ValueError):  # nowhere to say it
+    with contextlib.suppress(LlmsuggestdError, OSError, ValueError):  # standard error is unusable
         for line in lines:
             click.echo(runnable(line), err=True)
     return error.exit_code if code is None else code
 
 
 def _run(command: Callable[[], object]) -> int:
-    """Run a click command, with click's own ways to end."""
+    """Run a click command, and turn click's exceptions into exit codes."""
     try:
         result = command()
     except click.exceptions.Exit as exit_:
@@ -113,17 +114,17 @@ def _run(command: Callable[[], object]) -> int:
 # --- text ----------------------------------------------------------------------------------------
 
 
-def _is_out_of_place() -> bool:
-    """Whether Python takes arguments and names of files for text of another encoding than UTF-8, or
-    has been told by a variable to drop the docstrings, of which `--help` is made."""
+def _needs_restart() -> bool:
+    """Whether Python decodes arguments and file names with an encoding other than UTF-8, or
+    PYTHONOPTIMIZE has removed the docstrings, from which `--help` is made."""
     foreign = not sys.flags.utf8_mode and sys.getfilesystemencoding().lower() != "utf-8"
     return foreign or (sys.flags.optimize > 1 and "PYTHONOPTIMIZE" in os.environ)
 
 
-def _start_anew() -> None:
+def _restart() -> None:
     """Run the same command in Python's UTF-8 mode, in the same process."""
     if sys.platform == "win32":
-        return  # which has no such call, and whose arguments are Unicode anyway
+        return  # it cannot replace a process, and its arguments are Unicode anyway
     os.environ.pop("PYTHONOPTIMIZE", None)
     with contextlib.suppress(OSError):
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
@@ -133,7 +134,7 @@ def _start_anew() -> None:
 
 
 class _Output(io.FileIO):
-    """A standard stream that says of an error that it is the output's."""
+    """A standard stream whose errors are OutputErrors, unlike those of other files."""
 
     def write(self, data: ReadableBuffer) -> int:
         try:
@@ -156,7 +157,7 @@ def _readable(stream: TextIO | None) -> TextIO:
 def _writable(stream: TextIO | None, number: int) -> TextIO:
     """Standard output or error in UTF-8, also if it is closed.
 
-    What is no text, as the name of a file may be, does not keep the rest from being shown.
+    Characters that cannot be encoded, as in some file names, are printed as `?`.
     """
     if stream is None:
         number = _nowhere(number)
@@ -172,9 +173,9 @@ def _writable(stream: TextIO | None, number: int) -> TextIO:
 
 
 def _nowhere(number: int) -> int:
-    """A descriptor with nothing behind it, in place of a closed one, also for child processes."""
+    """Open the null device in place of the closed descriptor `number`, also for child processes."""
     descriptor = os.open(os.devnull, os.O_RDWR)
-    if descriptor != number:  # something else was opened in its place, and is left alone
+    if descriptor != number:  # another file has been opened under that number, and is kept
         return descriptor
     os.set_inheritable(descriptor, True)
     return descriptor
@@ -184,7 +185,7 @@ def _nowhere(number: int) -> int:
 
 
 def _forget_unwritten() -> None:
-    """Keep Python from trying once more, at its end, to write what cannot be written."""
+    """Discard output that cannot be written, since Python would try again at its exit."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
@@ -204,7 +205,7 @@ def _folder_is_gone() -> bool:
 
 
 def _report_fault(error: Exception) -> int:
-    """Say of what nobody foresaw that it happened, and keep its traceback in the log."""
+    """Report an unexpected error, and write its traceback to the log."""
     what = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
     log = _log_traceback(error)
     return fail(
@@ -218,7 +219,7 @@ def _report_fault(error: Exception) -> int:
 
 
 def _at(error: Exception) -> str:
-    """Where an error was raised, as far as it was in code of ours."""
+    """The last place in our own code that an error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     package = Path(__file__).parents[1]
     own = [frame for frame in frames if package in Path(frame.filename).parents]
@@ -226,7 +227,7 @@ def _at(error: Exception) -> str:
 
 
 def _log_traceback(error: Exception) -> Path | None:
-    """Append a traceback to the log that `llmsuggestd logs` shows; the file, if that worked."""
+    """Append a traceback to the log that `llmsuggestd logs` shows. Returns the file on success."""
     lines = "".join(traceback.format_exception(error))
     with contextlib.suppress(Exception):
         paths = get_paths()

@@ -8,7 +8,7 @@ from collections import deque
 import click
 
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.files import failed
+from llmsuggestd.file_errors import failed
 from llmsuggestd.ownership import our_paths
 
 

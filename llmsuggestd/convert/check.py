@@ -18,10 +18,10 @@ import numpy as np
 
 from llmsuggestd.convert.conversion import Progress, convert, default_threads
 from llmsuggestd.convert.evaluate import Comparison, compare, tokenize_all
-from llmsuggestd.convert.gguf_file import beside
 from llmsuggestd.convert.samples import Sample
 from llmsuggestd.engine.prompt import build_prompt
 from llmsuggestd.errors import InputError, ModelError
+from llmsuggestd.files import beside
 
 MARK = "[PROOFSTEP]"
 

@@ -28,7 +28,7 @@ from llmsuggestd.convert.safetensors_file import read_safetensors
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.convert.unpickle import read_pickle
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 Reader = Callable[[Path], dict[str, StoredTensor]]
 

@@ -26,13 +26,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 
 from llmsuggestd.convert.checkpoint import Checkpoint, open_checkpoint
 from llmsuggestd.convert.config import read_config
-from llmsuggestd.convert.gguf_file import (
-    TensorInfo,
-    padded_size,
-    replacing,
-    write_header,
-    write_tensor,
-)
+from llmsuggestd.convert.gguf_file import TensorInfo, padded_size, write_header, write_tensor
 from llmsuggestd.convert.layout import ModelTensor, model_tensors, slots
 from llmsuggestd.convert.metadata import Source, find_source, make_writer
 from llmsuggestd.convert.quantize import library, quantize_rows, row_bytes
@@ -40,6 +34,7 @@ from llmsuggestd.convert.recipe import RECIPES, Recipe, tensor_type
 from llmsuggestd.convert.tokenizer import Tokenizer, read_tokenizer
 from llmsuggestd.engine.threads import granted_processors
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
+from llmsuggestd.files import replacing
 from llmsuggestd.quants import DEFAULT_QUANT
 from llmsuggestd.units import size_text
 

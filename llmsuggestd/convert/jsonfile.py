@@ -8,7 +8,7 @@ from typing import Any
 
 from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 # The largest of them, tokenizer.json, is a few megabytes; more than this is no such file.
 LARGEST = 256 * 2**20

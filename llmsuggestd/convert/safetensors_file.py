@@ -16,7 +16,7 @@ from typing import Any
 from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 # Bits of every type that safetensors names and a checkpoint may hold beside the weights.
 TYPE_BITS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llmsuggestd import filekind
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 
 @dataclass(frozen=True, slots=True)

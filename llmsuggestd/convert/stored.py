@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 # The types a GPT-NeoX checkpoint holds weights in, and how numpy reads their bits.
 # numpy has no bfloat16: its 16 bits are read as an integer, the upper half of a float32.

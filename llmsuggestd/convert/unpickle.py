@@ -23,7 +23,7 @@ from typing import Any
 from llmsuggestd import filekind
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 # torch's storage classes: safetensors' name for the type, bytes an element.
 STORAGES = {
@@ -105,7 +105,7 @@ def read_pickle(path: Path) -> dict[str, StoredTensor]:
 def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTensor]:
     pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise InputError(f"{path}: not a file of torch.save (no data.pkl, or several)")
+        raise InputError(f"{path}: not written by torch.save (no data.pkl, or more than one)")
     root = pickles[0].removesuffix("data.pkl")
     if archive.getinfo(pickles[0]).file_size > LARGEST_PICKLE:
         raise _RefusedError("its list of tensors is far too long")

@@ -18,15 +18,17 @@ from aiohttp import web
 
 from llmsuggestd.daemon.calls import refusal
 from llmsuggestd.errors import ConfigError
-from llmsuggestd.files import check_private, explained, make_private
+from llmsuggestd.file_errors import explained
+from llmsuggestd.files import check_private, make_private
 
 log = logging.getLogger(__name__)
 
 MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
-"""Bytes of a Unix socket's path: `sun_path` less its final NUL."""
+"""Bytes of a Unix socket's path: the size of `sun_path` without its final NUL."""
 
 MAX_CONNECTIONS: Final = 128
-"""Connections per listener, so that a client with many leaves the other listeners open."""
+"""Connections per listener, so that a client with many connections leaves the other listeners
+open."""
 
 IDLE_TIMEOUT: Final = 15.0
 """Timeout for a request's head, in seconds."""
@@ -105,7 +107,7 @@ class _Connection(web.RequestHandler):
 
 
 class _Full(asyncio.Protocol):
-    """A connection over the limit: it is told so and closed."""
+    """A connection over the limit, which gets an error and is closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -114,7 +116,7 @@ class _Full(asyncio.Protocol):
 
 
 def port_listener(port: int, setting: str) -> socket.socket:
-    """A socket that listens on 127.0.0.1 only; `setting` names the setting of its port.
+    """A socket that listens on 127.0.0.1 only; `setting` is the name of its port's setting.
 
     Raises PortTaken, or ConfigError if the port cannot be used for another reason.
     """
@@ -139,7 +141,7 @@ def port_listener(port: int, setting: str) -> socket.socket:
 
 
 def is_too_long(path: Path) -> bool:
-    """Whether no Unix socket can have that path."""
+    """Whether a path is too long for a Unix socket."""
     return len(os.fsencode(path)) > MAX_SOCKET_PATH
 
 

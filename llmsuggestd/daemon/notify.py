@@ -33,7 +33,7 @@ def reloading() -> None:
 
 
 def is_activated() -> bool:
-    """Whether systemd passes listening sockets, until `inherited_sockets` has taken them."""
+    """Whether systemd passes listening sockets that `inherited_sockets` has not taken yet."""
     return bool(os.environ.get("LISTEN_FDS")) and os.environ.get("LISTEN_PID") == str(os.getpid())
 
 

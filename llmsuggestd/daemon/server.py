@@ -78,7 +78,7 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
 
 
 async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> bool:
-    """Serve until the end; whether that is because another version has been installed."""
+    """Serve until the end. Returns whether it ended because another version was installed."""
     stop = asyncio.Event()
     keeps_sockets = not notify.is_activated()
     loop = asyncio.get_running_loop()
@@ -125,14 +125,14 @@ async def _serve(paths: Paths, config: Config, read_config: ReadConfig) -> bool:
 
 
 async def _wait_for_end(stop: asyncio.Event, *, watch: bool) -> bool:
-    """Wait until the daemon has to end; whether that is because another version is installed.
+    """Wait until the daemon must end. Returns whether that is because of another version.
 
-    Without `watch`, that is not looked for, as where the new one would not get systemd's sockets.
+    Without `watch`, an upgrade is ignored, since the new version would not get systemd's sockets.
     """
     stopping = asyncio.ensure_future(stop.wait())
     tasks: list[asyncio.Future[Any]] = [stopping]
-    if watch and sys.platform != "win32":  # which cannot change the program of a process
-        tasks.append(asyncio.create_task(upgrade.replaced()))
+    if watch and sys.platform != "win32":  # Windows cannot replace the program of a process
+        tasks.append(asyncio.create_task(upgrade.wait_until_replaced()))
     done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()

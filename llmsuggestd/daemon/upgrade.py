@@ -1,7 +1,7 @@
-"""An upgrade under a running daemon: it starts again, as the version that is installed now.
+"""Restarts a running daemon as the new version after an upgrade.
 
-pip, pipx, uv and dpkg replace files and tell nobody. A daemon that went on would have its own
-modules in memory, and would start its next engine from another version's.
+pip, pipx, uv and dpkg replace files without notice. Without a restart, the daemon would go on with
+its old modules, which are in memory, and start its next engine from the new version's files.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ from llmsuggestd.version import __version__
 log = logging.getLogger(__name__)
 
 INTERVAL: Final = 15.0
-"""Seconds between two looks at what is installed."""
+"""Poll interval in seconds, since an upgrade raises no event."""
 
 TRIAL_TIMEOUT: Final = 30.0
-"""Seconds in which what is installed must answer a question."""
+"""Timeout for the installed version to answer `--version`, in seconds."""
 
 
-async def replaced() -> None:
-    """Return when another installation is where this process came from, complete and working."""
+async def wait_until_replaced() -> None:
+    """Wait until a complete and working installation has replaced the one that this process runs.
+
+    Waits for ever if the running installation has no list of its files to compare with.
+    """
     first = last = installed()
-    while first is not None:  # else nobody can tell what an upgrade would be
+    while first is not None:
         await asyncio.sleep(INTERVAL)
         now = await asyncio.to_thread(installed)
         if now not in (None, first) and now == last and await asyncio.to_thread(_works):
             return
-        last = now  # files that still change are not complete
+        last = now  # a list that still changes is not complete
     await asyncio.Event().wait()
 
 
 def installed() -> str | None:
-    """What is installed: the list of all files, with their digests; None while there is none."""
+    """The list of the installed files with their digests; None if the list is missing."""
     with contextlib.suppress(metadata.PackageNotFoundError, OSError, ValueError):
         return metadata.distribution("llmsuggestd").read_text("RECORD")
-    # The environment may have another Python now, whose folders this one does not look into.
+    # The environment may now have another Python, whose folders this process does not search.
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         return _output(sys.executable, *PYTHON_OPTIONS, "-c", _SAY_RECORD) or None
     return None
@@ -62,7 +65,7 @@ print(metadata.distribution("llmsuggestd").read_text("RECORD"))
 
 
 def _works() -> bool:
-    """Whether what is installed can be started."""
+    """Whether the installed version starts."""
     command = _command()
     command[command.index("serve") :] = ["--version"]
     try:
@@ -74,7 +77,7 @@ def _works() -> bool:
 
 
 def _output(*command: str) -> str:
-    """What a command prints. Raises OSError, subprocess.SubprocessError."""
+    """The output of a command. Raises OSError, subprocess.SubprocessError."""
     result = subprocess.run(
         command, capture_output=True, encoding="utf-8", timeout=TRIAL_TIMEOUT, check=True
     )
@@ -82,9 +85,9 @@ def _output(*command: str) -> str:
 
 
 def start_again() -> NoReturn:
-    """Become the daemon that is installed now: the same process, command and environment.
+    """Replace this process by the installed version, with the same command and environment.
 
-    Everything must be closed. Raises OSError.
+    All sockets, files and engines must be closed. Raises OSError.
     """
     command = _command()
     log.info("another version is installed: starting again")
@@ -94,14 +97,14 @@ def start_again() -> NoReturn:
 
 
 def _command() -> list[str]:
-    """How this process was started."""
+    """The command line that started this process."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def finish(paths: Paths) -> None:
-    """Renew what is among the user's data of the version that was installed before.
+    """Renew the user's copies of the Lean package and the starter model after an upgrade.
 
-    What `install` does besides, for the service manager, it does when it is run again.
+    Only `install` renews the service manager's files.
     """
     before = manifest.read(paths)
     if not before.version:

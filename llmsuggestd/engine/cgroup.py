@@ -1,8 +1,8 @@
-"""What Linux' control groups leave this process: containers, services and batch jobs have limits.
+"""Reads the CPU and memory limits of this process's control groups (Linux).
 
-A limit of any group on the way from ours to the root holds, so the lowest counts. Both versions of
-control groups are looked at; a system may mount both. The groups above a container's are not
-visible from inside it.
+Containers, services and batch jobs have such limits. The limits of all groups from ours up to the
+root apply, so the lowest counts. A system may mount both versions of control groups, so both are
+read. Inside a container, the groups above it are not visible.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ PROC: Final = Path("/proc/self")
 
 
 class Group(NamedTuple):
-    """One control group on the way from this process to the root."""
+    """This process's control group, or one above it."""
 
     folder: Path
     version: int
-    """1 or 2, which have files of different names."""
+    """1 or 2. The versions have different file names."""
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
-    """How many processors' time this process may use, such as 0.5; None where nobody says."""
+    """The CPU time that this process may use, in CPUs (such as 0.5); None without a limit."""
     found = (_cpus_of(group) for group in _groups("cpu", proc))
     return min((cpus for cpus in found if cpus is not None), default=None)
 
 
 def memory_left(proc: Path = PROC) -> int | None:
-    """How many bytes of memory may still be taken; None where there is no limit."""
+    """Number of bytes that this process may still allocate; None without a limit."""
     found = (_memory_of(group) for group in _groups("memory", proc))
     return min((left for left in found if left is not None), default=None)
 
@@ -56,19 +56,19 @@ def _memory_of(group: Group) -> int | None:
         else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     )
     (most,), (now,) = _words(group.folder / limit, 1), _words(group.folder / used, 1)
-    if not (most.isdigit() and now.isdigit()) or int(most) > 2**60:  # which version 1 has for none
+    if not (most.isdigit() and now.isdigit()) or int(most) > 2**60:  # version 1's "no limit"
         return None
-    # cached pages of files give way
+    # the kernel reclaims inactive cached pages when memory is needed
     lines = (line.split() for line in _text(group.folder / "memory.stat").splitlines())
-    given_back = next((int(words[1]) for words in lines if words[0] == cache), 0)
-    return max(0, int(most) - int(now) + given_back)
+    reclaimable = next((int(words[1]) for words in lines if words[0] == cache), 0)
+    return max(0, int(most) - int(now) + reclaimable)
 
 
 @functools.cache
 def _groups(controller: str, proc: Path) -> list[Group]:
-    """The groups of this process that may limit something, each with those around it."""
+    """The groups of this process with a controller, each with the groups above it."""
     found = []
-    # the path in each hierarchy, by version 1's controllers, or "" for version 2
+    # the path in each hierarchy, by its controller; version 2's has the key ""
     ours: dict[str, str] = {}
     for line in _text(proc / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -87,7 +87,7 @@ def _groups(controller: str, proc: Path) -> list[Group]:
         else:
             continue
         root, top = Path(_plain(fields[3])), Path(_plain(fields[4]))
-        # what is mounted may be a part of the hierarchy that we are not in, as far as we see
+        # the mounted part of the hierarchy may not contain our path
         inside = Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path()
         if ".." in inside.parts:
             inside = Path()
@@ -96,12 +96,12 @@ def _groups(controller: str, proc: Path) -> list[Group]:
 
 
 def _plain(path: str) -> str:
-    """A path without the escapes of /proc (`\\040` for a space)."""
+    """A path with the escapes of /proc (`\\040` for a space) decoded."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def _words(file: Path, count: int) -> list[str]:
-    """The words of a file, as many as it should have; empty ones if it is not so."""
+    """The words of a file; `count` empty ones if it has another number of them."""
     words = _text(file).split()
     return words if len(words) == count else [""] * count
 

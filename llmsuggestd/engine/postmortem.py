@@ -1,4 +1,4 @@
-"""Why an engine died: the meaning of its exit status and last output, and the remedy."""
+"""Explains why an engine died, from its exit status and last output, and names the remedy."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def out_of_memory(what: str, model_bytes: int | None = None) -> tuple[str, str]:
     if model_bytes is not None:
         sizes.append(f"the model has {size_text(model_bytes)}")
     if (available := memory_available()) is not None:
-        sizes.append(f"{size_text(available)} of memory are available")
+        sizes.append(f"{size_text(available)} of memory is available")
     message = f"{what} ({', '.join(sizes)})" if sizes else what
-    smaller = "take a smaller model (`llmsuggestd models list`) or a smaller `context`"
-    return message, f"close what else needs memory, or {smaller}; then ask again"
+    smaller = "use a smaller model (`llmsuggestd models list`) or a smaller `context`"
+    return message, f"close other programs, or {smaller}; then ask again"
 
 
 def is_out_of_memory(words: str) -> bool:
@@ -114,7 +114,7 @@ def is_out_of_memory(words: str) -> bool:
 
 
 def memory_available(proc: Path = Path("/proc")) -> int | None:
-    """Bytes of memory that this process may still allocate; None if unknown."""
+    """Number of bytes that this process may still allocate; None if unknown."""
     limits = [cgroup.memory_left(proc / "self"), *_own_limits()]
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (proc / "meminfo").read_text().splitlines()
@@ -124,7 +124,7 @@ def memory_available(proc: Path = Path("/proc")) -> int | None:
 
 
 def _own_limits() -> Iterator[int]:
-    """The limits of memory that this process passes on to an engine (`ulimit -v`, `-d`)."""
+    """The memory limits that an engine inherits from this process (`ulimit -v`, `-d`)."""
     if sys.platform != "win32":
         import resource
 
@@ -141,7 +141,7 @@ def not_started(error: OSError) -> Death:
         errno.ENOENT: "llmsuggestd was moved or upgraded: `llmsuggestd restart`",
         errno.EAGAIN: "raise the limit of processes (`ulimit -u`, a container's pids limit)",
         errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`), `llmsuggestd restart`",
-        errno.ENFILE: "end other programs: the system has no more open files to give",
+        errno.ENFILE: "end other programs: the system's limit of open files is reached",
     }.get(error.errno or 0, "")
     if error.errno == errno.ENOMEM:
         message, hint = out_of_memory(message)
@@ -167,13 +167,13 @@ def last_line(words: str) -> str:
 
 
 def _line_with(pattern: re.Pattern[str], words: str) -> str:
-    """The last line that a pattern is found in."""
+    """The last line that matches a pattern."""
     return _short(next(line for line in reversed(words.splitlines()) if pattern.search(line)))
 
 
 def _short(line: str) -> str:
     line = re.sub(r"^\s*(\w+\.)*\w+(Error|Exception): ", "", line).strip()
-    line = re.sub(r"^Failed to load shared library '[^']*': ", "", line)  # llama_cpp's words
+    line = re.sub(r"^Failed to load shared library '[^']*': ", "", line)  # added by llama_cpp
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
@@ -183,7 +183,7 @@ def _library_hint(words: str, variables: Mapping[str, str]) -> str:
         return f"`unset LLAMA_CPP_LIB_PATH` ({chosen}), then `llmsuggestd restart`"
     set_here = [name for name in LIBRARY_PATHS if variables.get(name)]
     if (missing := _MISSING_LIBRARY.search(words)) is not None:
-        return f"install what brings {missing[1]}, or {rebuild}"
+        return f"install the package that has {missing[1]}, or {rebuild}"
     if not set_here:
         return rebuild
     return (

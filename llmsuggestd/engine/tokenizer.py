@@ -1,10 +1,9 @@
-"""What llama.cpp is told of a model's tokenizer where the model's file says too little.
+"""Completes the description of a model's tokenizer, if the model's file leaves a part out.
 
-Where a file is silent llama.cpp guesses, and goes on: the model then answers worse, and nobody is
-told. A GGUF file with byte-level BPE, if it was made before May 2024, does not say how text is
-split before bytes are merged to tokens (`tokenizer.ggml.pre`), and one without an end token gets
-token 11. What is right follows from the architecture and the vocabulary, or it is unknown and the
-model is refused.
+llama.cpp guesses a missing part. The model then answers worse, without an error. GGUF files with
+byte-level BPE that were made before May 2024 do not say how text is split before bytes are merged
+to tokens (`tokenizer.ggml.pre`). In a file without an end token, llama.cpp takes token 11. The
+right values follow from the architecture and the vocabulary. If they do not, the model is refused.
 """
 
 from __future__ import annotations
@@ -17,14 +16,15 @@ PRE_KEY: Final = "tokenizer.ggml.pre"
 END_KEY: Final = "tokenizer.ggml.eos_token_id"
 
 BYTE_LEVEL_BPE: Final = "gpt2"
-"""The tokenizer's model for which a pre-tokenizer must be named; SentencePiece has none."""
+"""The kind of tokenizer that needs a pre-tokenizer. SentencePiece has none."""
 
 LIKE_GPT2: Final = frozenset(
     {"gpt-2", "olmo", "mpt", "phi-2", "jina-es", "jina-de", "jina-v1-en", "jina-v2-code",
      "jina-v2-de", "jina-v2-es", "roberta-bpe", "gigachat", "a.x-4.0", "mellum", "modern-bert",
      "exaone4", "jais", "trillion", "granite-docling"}
 )  # fmt: skip
-"""Pre-tokenizers that split as GPT-2's (llama.cpp's llama-vocab.cpp), and so as GPT-NeoX's."""
+"""Pre-tokenizers that split text as GPT-2's does, and therefore as GPT-NeoX's does (from
+llama.cpp's llama-vocab.cpp)."""
 
 _BY_ARCHITECTURE: Final = {
     "gptneox": "olmo", "gpt2": "gpt-2", "gptj": "gpt-2", "qwen2": "qwen2", "qwen2moe": "qwen2",
@@ -42,15 +42,15 @@ _BY_TOKEN: Final = (
 """A token, sizes of the vocabulary, and the pre-tokenizer of the models that have both."""
 
 _ENDS: Final = ("<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>")
-"""What the end token is called, where a file does not say which token it is."""
+"""Texts of the end token, for files that do not say which token it is."""
 
 
 Corrections = dict[str, str | int]
-"""Keys of a model's header, and the values that they should have."""
+"""Keys of a model's header with the values that they should have."""
 
 
 class Unknown(Exception):
-    """The file does not say what is needed, and nothing else tells."""
+    """A required value is missing in the file, and cannot be derived."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -58,22 +58,22 @@ class Unknown(Exception):
 
 
 class Facts(NamedTuple):
-    """What a file says of its tokenizer; empty or None where it says nothing."""
+    """A file's description of its tokenizer; empty or None where a value is missing."""
 
     architecture: str
     model: str
     pre: str
     end: int | None
     size: int
-    """How many tokens there are."""
+    """Number of tokens."""
     end_is_text: bool = False
-    """Whether the end token is an ordinary one, which stands for text."""
+    """Whether the end token is an ordinary token, which stands for text."""
 
 
 def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Corrections:
-    """The keys that llama.cpp must be given other values for than the file has.
+    """The values that llama.cpp must use instead of the file's.
 
-    `number_of` finds a token by its text. Raises Unknown.
+    `number_of` finds a token's number by its text. Raises Unknown.
     """
     if facts.model != BYTE_LEVEL_BPE:
         return {}
@@ -86,7 +86,7 @@ def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Correct
         if end is None or end >= facts.size:
             raise Unknown(
                 f"it does not say which token ends a text ({END_KEY})",
-                "take another file, or convert its checkpoint again",
+                "use another file, or convert its checkpoint again",
             )
         if end != facts.end:
             found[END_KEY] = end
@@ -95,7 +95,7 @@ def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Correct
 
 def _pre_tokenizer(facts: Facts, number_of: Callable[[str], int | None]) -> str:
     neox = facts.architecture == "gptneox"
-    if facts.pre and not (neox and facts.pre == "default"):  # which is llama.cpp's guess
+    if facts.pre and not (neox and facts.pre == "default"):  # "default" is llama.cpp's guess
         if neox and facts.pre not in LIKE_GPT2:
             raise Unknown(
                 f"its text is split as by {facts.pre} ({PRE_KEY}), while GPT-NeoX's tokenizers"
@@ -110,5 +110,5 @@ def _pre_tokenizer(facts: Facts, number_of: Callable[[str], int | None]) -> str:
             return pre
     raise Unknown(
         f"it does not say how its text is split before it is tokenised ({PRE_KEY})",
-        "it was converted before May 2024: take a newer file, or convert its checkpoint again",
+        "it was converted before May 2024: use a newer file, or convert its checkpoint again",
     )

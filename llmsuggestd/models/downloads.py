@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError
-from llmsuggestd.files import failed, make_private, write_atomically
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import make_private, write_atomically
 from llmsuggestd.identity import Process
 from llmsuggestd.lock import holder, identity_file, only_one
 from llmsuggestd.models import hub

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 from llmsuggestd import filekind
 from llmsuggestd.engine import tokenizer
 from llmsuggestd.errors import InputError
-from llmsuggestd.files import unreadable
+from llmsuggestd.file_errors import unreadable
 
 MAGIC: Final = b"GGUF"
 ARCHITECTURE: Final = "gptneox"
@@ -54,7 +54,7 @@ _VERSIONS: Final = {
     3 << 24: "version 3, for big-endian machines",
 }
 _NEWER: Final = "a version that is newer than this llama.cpp"
-_ANOTHER: Final = "take another file of this model, or convert its checkpoint"
+_ANOTHER: Final = "use another file of this model, or convert its checkpoint"
 
 _TENSORS: Final = ("token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight")
 _BLOCK_TENSORS: Final = (
@@ -213,13 +213,13 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
     if model == tokenizer.BYTE_LEVEL_BPE and not header.metadata.get("tokenizer.ggml.merges"):
         raise InputError(
             f"{where}: its tokenizer has no merges (tokenizer.ggml.merges)",
-            "take another file, or convert its checkpoint again",
+            "use another file, or convert its checkpoint again",
         )
     if len(set(tokens)) != len(tokens):  # which ends llama.cpp's process
         twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
         raise InputError(
             f"{where}: two tokens are {twice.decode(errors='replace')!r}",
-            "take another file, or convert its checkpoint again",
+            "use another file, or convert its checkpoint again",
         )
     rows = next((t.shape[-1] for t in header.tensors if t.name == "token_embd.weight"), len(tokens))
     if rows != len(tokens):

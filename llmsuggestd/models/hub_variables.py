@@ -1,20 +1,21 @@
-"""The environment variables of the hub's client, checked before the client reads them.
+"""Checks the environment variables of the hub's client before the client reads them.
 
-huggingface_hub and its HTTP client read the environment while they are imported and built, and fail
-there with errors that name no variable. So each variable is obeyed, dropped or reported here:
+huggingface_hub and its HTTP client read the environment while they are imported and constructed.
+A wrong value fails there with an error that names no variable. So each variable is obeyed, dropped
+or reported as an error here:
 
 | variable | treatment |
 |---|---|
 | any `HF_…` that is empty | dropped: it counts as unset |
-| `HF_ENDPOINT` | obeyed; reported unless it is the address of a web server |
-| `HF_HUB_DOWNLOAD_TIMEOUT`, `HF_HUB_ETAG_TIMEOUT` | obeyed; reported unless a positive number |
-| `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, the token's file | obeyed; reported unless it is a token |
-| `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | obeyed; what only a network needs is not looked at |
-| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` | obeyed, SOCKS too; reported unless a proxy's address |
-| `NO_PROXY` | obeyed; the client drops entries that mean nothing |
-| those of `CERTIFICATES` | the first one set is obeyed; reported if there is no certificate in it |
-| `HF_HUB_DISABLE_XET` | set: Xet transfers know neither SOCKS nor the variables above |
-| `HF_HUB_VERBOSITY` | set to `error`, unless it is set: what the user should know, we say |
+| `HF_ENDPOINT` | obeyed; an error unless it is the address of a web server |
+| `HF_HUB_DOWNLOAD_TIMEOUT`, `HF_HUB_ETAG_TIMEOUT` | obeyed; an error unless a positive number |
+| `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, the token's file | obeyed; an error unless it is a token |
+| `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | obeyed; the network's variables are not checked then |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` | obeyed, also SOCKS; an error unless an address |
+| `NO_PROXY` | obeyed; the client ignores entries that are not valid |
+| those in `CERTIFICATES` | the first that is set is obeyed; an error if it has no certificate |
+| `HF_HUB_DISABLE_XET` | set: Xet transfers support neither SOCKS nor the variables above |
+| `HF_HUB_VERBOSITY` | set to `error` unless it is set, since we report what users need to know |
 """
 
 from __future__ import annotations
@@ -31,18 +32,19 @@ from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import get_paths, home
 
 CERTIFICATES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
-"""Variables that name trusted certificates. The client knows the first and the last. A folder comes
-last, since it is mostly the system's, and a file the user's own."""
+"""Variables that name trusted certificates, in the order in which they are obeyed. The client reads
+only the first and the last. The folder is last, since it is usually the system's, while a file is
+the user's own choice."""
 
 _TIMEOUTS: Final = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 _TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 _HASHED_NAME: Final = re.compile(r"[0-9a-fA-F]{8}\.\d+")
-"""How OpenSSL finds a certificate in a folder."""
+"""The names under which OpenSSL finds certificates in a folder."""
 
 
 def prepare() -> None:
-    """Make the environment fit for the client: call it before huggingface_hub is imported.
+    """Prepare the environment for the client. Must be called before huggingface_hub is imported.
 
     Raises ConfigError, naming the variable, if one cannot be used.
     """
@@ -61,7 +63,7 @@ def prepare() -> None:
 
 
 def offline_variable() -> str | None:
-    """The variable that forbids the network, if there is one."""
+    """The variable that forbids the use of the network, if one does."""
     name = _first_set(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))  # as huggingface_hub does
     return name if name and os.environ[name].upper() in ("1", "ON", "YES", "TRUE") else None
 
@@ -89,14 +91,14 @@ def proxy_of(address: str) -> Proxy | None:
 
 
 def masked(address: str) -> str:
-    """An address without the name and password that it may have."""
+    """An address without its user name and password, if any."""
     return re.sub(r"^(\w+://)?.*@", r"\1…@", address, flags=re.DOTALL)
 
 
 def certificates_variable() -> str | None:
-    """The variable that names the certificates that are trusted, if one does.
+    """The variable that names the trusted certificates, if one does.
 
-    After `prepare`, the one that the user has set: what it copied is no variable of theirs.
+    `prepare` may have copied it to another variable. The result is the one that the user has set.
     """
     name = _first_set(CERTIFICATES)
     same = [other for other in CERTIFICATES if os.environ.get(other) == os.environ.get(name or "")]
@@ -108,7 +110,7 @@ def _first_set(names: tuple[str, ...]) -> str | None:
 
 
 def _name_cache() -> None:
-    """Name a cache if the client would not find the home, and take a folder called `~` for it."""
+    """Set HF_HOME if the client would not find the home, and would make a folder named `~`."""
     if _first_set(("HF_HOME", "XDG_CACHE_HOME")):
         return
     try:
@@ -144,9 +146,9 @@ def _check_token() -> None:
         _check_token_text(os.environ[name], name, f"copy the token again, or unset {name}")
         return
     path = _token_file()
-    hint = "`hf auth login` writes it anew; public models need no token"
+    hint = "`hf auth login` writes a new one; public models need no token"
     if named := _first_set(("HF_TOKEN_PATH", "HF_HOME")):
-        hint += f"; {named} says where it is"
+        hint += f"; {named} sets its location"
     try:
         text = path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
@@ -159,7 +161,7 @@ def _check_token() -> None:
 
 
 def _token_file() -> Path:
-    """Where huggingface_hub looks for a token; its own constant exists only after the import."""
+    """The file in which huggingface_hub looks for a token, without an import of its constants."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
     path = os.environ.get("HF_TOKEN_PATH") or f"{home}/token"
@@ -167,10 +169,10 @@ def _token_file() -> Path:
 
 
 def _check_token_text(text: str, where: str, hint: str) -> None:
-    """Raise ConfigError unless a token can go into an HTTP header; it is never printed."""
+    """Raise ConfigError, without the token, unless it is valid in an HTTP header."""
     token = text.replace("\r", "").replace("\n", "").strip()  # as huggingface_hub cleans it
     if wrong := re.search(r"[^!-~]", token):
-        raise ConfigError(f"{where} has a character that no token has: {wrong[0]!a}", hint)
+        raise ConfigError(f"{where} has a character that tokens cannot have: {wrong[0]!a}", hint)
 
 
 def _check_proxies() -> None:
@@ -178,7 +180,7 @@ def _check_proxies() -> None:
     kinds = ["http", "https"]
     if not proxies.get("http") or not proxies.get("https"):
         kinds.append("all")
-    else:  # never used, but the client would look at it
+    else:  # it is not used then, but the client would fail on a wrong value
         _drop("all_proxy")
     for kind in kinds:
         if value := proxies.get(kind):
@@ -186,7 +188,7 @@ def _check_proxies() -> None:
 
 
 def _check_proxy(name: str, value: str) -> None:
-    if value.lower().startswith("socks://") and name in os.environ:  # as GNOME writes it
+    if value.lower().startswith("socks://") and name in os.environ:  # GNOME's spelling
         value = os.environ[name] = "socks5" + value[len("socks") :]
     address = value if "://" in value else f"http://{value}"
     if problem := _problem(address, _PROXY_SCHEMES):
@@ -198,7 +200,7 @@ def _check_proxy(name: str, value: str) -> None:
 
 
 def _drop(name: str) -> None:
-    """Unset a variable, in whatever case it is written."""
+    """Unset a variable, ignoring case."""
     for written in [key for key in os.environ if key.lower() == name]:
         del os.environ[written]
 
@@ -219,12 +221,12 @@ def _check_certificates() -> None:
 
 
 def _certificates_problem(name: str, value: str) -> str:
-    """What is wrong with a file or folder of trusted certificates; empty if nothing is."""
+    """The problem with a file or folder of trusted certificates; empty if there is none."""
     if name == "SSL_CERT_DIR" or (name != "SSL_CERT_FILE" and Path(value).is_dir()):
         return _folder_problem(value)
     try:
         context = ssl.create_default_context(cafile=value)
-    except ssl.SSLError:  # an OSError, too
+    except ssl.SSLError:  # before OSError, which is its base class
         return "there is no certificate (PEM) in it"
     except (OSError, ValueError) as error:
         return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -242,12 +244,12 @@ def _folder_problem(value: str) -> str:
     except OSError as error:
         return f"it cannot be read: {error.strerror or error}"
     if not any(_HASHED_NAME.fullmatch(name) for name in names):
-        return "there is no certificate in it under its hashed name (`openssl rehash` makes these)"
+        return "it has no certificate under a hashed name (`openssl rehash` makes those names)"
     return ""
 
 
 def _problem(address: str, schemes: tuple[str, ...]) -> str:
-    """What is wrong with an address; empty if nothing is."""
+    """The problem with an address; empty if there is none."""
     if re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff]", address):
         return "it contains white space, or bytes that are not text"
     scheme, separator, _ = address.partition("://")
@@ -266,7 +268,7 @@ def _problem(address: str, schemes: tuple[str, ...]) -> str:
 
 
 def _proxy_variable(kind: str) -> str:
-    """The name, as it is written, of the variable that counts for a kind of proxy."""
+    """The name, in its actual case, of the variable that decides for a kind of proxy."""
     name = f"{kind}_proxy"
     if os.environ.get(name):
         return name
@@ -275,5 +277,5 @@ def _proxy_variable(kind: str) -> str:
 
 
 def _shown(value: str) -> str:
-    """A variable's value on one line, whatever is in it."""
+    """A variable's value on one line, whatever it contains."""
     return repr(value) if re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff]", value) else value

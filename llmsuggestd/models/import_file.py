@@ -1,4 +1,4 @@
-"""`models import`: a GGUF file that the user has becomes a model."""
+"""Adds a user's GGUF file to the installed models, for `models import`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from llmsuggestd.errors import InputError, LlmsuggestdError
-from llmsuggestd.files import make_private, unreadable, write_atomically
+from llmsuggestd.file_errors import unreadable
+from llmsuggestd.files import make_private, replacing, write_atomically
 from llmsuggestd.models import gguf, store
 from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
@@ -29,13 +30,14 @@ def import_file(
 ) -> Pulled:
     """Check a GGUF file, try it, and put a copy of it (or a link to it) into the store.
 
-    The file itself stays as it is; a daemon that serves an older copy changes over. Raises
-    InputError if it is not what it must be, ModelError if it does not work here or its id is
-    taken, LlmsuggestdError if there is no room; then nothing is left behind.
+    The file itself stays unchanged. A daemon that serves an older copy switches to the new one.
+    Raises InputError if the file is not valid, ModelError if it does not work here or its id is
+    taken, LlmsuggestdError if there is not enough disk space; nothing is left behind then.
     """
     if file.is_dir():
         raise InputError(
-            f"{file}: is a folder", "`llmsuggestd convert` makes a GGUF file of a checkpoint's"
+            f"{file}: is a folder",
+            "`llmsuggestd convert` makes a GGUF file from a checkpoint's folder",
         )
     header, warnings = gguf.check(file, any_architecture=any_architecture)
     file = file.resolve()
@@ -73,7 +75,7 @@ def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    """A file's content. Raises InputError if it cannot be read, as opposed to the copy's errors."""
+    """A file's content in blocks. Raises InputError, not OSError as for the copy."""
     try:
         with file.open("rb") as source:
             while block := source.read(_BLOCK):
@@ -85,8 +87,6 @@ def _blocks(file: Path) -> Iterator[bytes]:
 def _place_copy(
     paths: Paths, model_id: str, file: Path, record: store.Record, watcher: Watcher
 ) -> store.Model:
-    from llmsuggestd.convert.gguf_file import replacing
-
     target = store.model_path(paths, model_id)
     watcher.stage("copying", "bytes", 0, record.bytes)
     with replacing(target) as partial, partial.open("wb") as copy:

@@ -1,4 +1,4 @@
-"""The installed models and their states; choosing one, and removing one."""
+"""Lists the installed models with their states, chooses one, and removes one."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
 
 
 def use(paths: Paths, model_id: str) -> bool:
-    """Have the running daemon, and every later one, serve a model; whether a daemon runs.
+    """Make the running daemon, and every later one, serve a model. Returns whether a daemon runs.
 
     Raises ModelError or Refused if the model is not installed or cannot be loaded, ConfigError if
-    `config.toml` is wrong or cannot be written; then nothing has changed.
+    `config.toml` is wrong or cannot be written. After an error, nothing has changed.
     """
     store.find(paths, model_id)
-    load_config(paths)  # a file with a mistake is to be corrected first
+    load_config(paths)  # raises an error about a wrong file before anything changes
     client = Client(paths)
     with choosing_model(paths, model_id):
         runs = client.status() is not None
@@ -75,11 +75,12 @@ def use(paths: Paths, model_id: str) -> bool:
 
 
 def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
-    """Remove a model and its downloads; the freed bytes, and whether the starter replaces it.
+    """Remove a model and its downloads.
 
-    A daemon that serves the model switches to the starter first. Raises ModelError if there is no
-    such model or it is not ours to remove, AlreadyRunningError if it is being pulled; then nothing
-    has changed.
+    Returns the number of freed bytes, and whether the starter replaces the model: a daemon that
+    serves it switches to the starter first. Raises ModelError if the model does not exist or
+    belongs to another user, AlreadyRunningError if it is being pulled. After an error, nothing has
+    changed.
     """
     store.check_id(model_id)
     waiting = [download for download in downloads.listed(paths) if download.id == model_id]
@@ -90,7 +91,7 @@ def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
     replaced = False
     if installed or not waiting:
         store.check_removable(paths, model_id)
-        replaced = _give_up(paths, model_id)
+        replaced = _stop_using(paths, model_id)
     freed = store.remove(paths, model_id) if installed else 0
     for download in waiting:
         freed += download.bytes
@@ -118,8 +119,8 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
     )
 
 
-def _give_up(paths: Paths, model_id: str) -> bool:
-    """Switch to the starter if this model is served or chosen. Returns whether it was."""
+def _stop_using(paths: Paths, model_id: str) -> bool:
+    """Switch to the starter if a model is served or chosen. Returns whether it was."""
     status = Client(paths).status()
     if status is not None and status["switching_to"] == model_id:
         raise LlmsuggestdError(f"{model_id} is being loaded", "try again in a moment")

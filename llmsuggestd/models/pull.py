@@ -16,7 +16,8 @@ from typing import Final, Protocol
 
 from llmsuggestd.client import Client
 from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
-from llmsuggestd.files import failed
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import replacing
 from llmsuggestd.models import downloads, gguf, hub, hub_variables, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
@@ -454,8 +455,6 @@ def _own_file(job: _Job) -> Path:
     assert job.ready_made is not None
     file = job.folder / job.ready_made.local_name
     if job.is_borrowed:  # a model must outlive a cache that is cleared
-        from llmsuggestd.convert.gguf_file import replacing
-
         with replacing(file) as copy:
             shutil.copyfile(file, copy)
     return file

@@ -21,7 +21,8 @@ import msgspec
 
 from llmsuggestd.config import MODEL_ID
 from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
-from llmsuggestd.files import failed, write_atomically
+from llmsuggestd.file_errors import failed
+from llmsuggestd.files import write_atomically
 from llmsuggestd.models import gguf
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.ownership import is_shared, make_directory

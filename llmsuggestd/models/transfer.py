@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.files import explained
+from llmsuggestd.file_errors import explained
 from llmsuggestd.models import hub
 from llmsuggestd.models.hub import DownloadError, Interrupted, RemoteFile, Repository
 

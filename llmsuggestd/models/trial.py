@@ -1,4 +1,4 @@
-"""A model's first suggestion, which proves that a well-formed file also works here."""
+"""Asks a new model for a suggestion, to prove that it works on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from llmsuggestd.paths import Paths
 GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 CONTEXT: Final = 512
-"""Tokens of context: enough for this goal, and little memory beside a daemon's model."""
+"""Tokens of context: enough for this goal, with little memory, since a daemon may run too."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def first_suggestion(paths: Paths, file: Path) -> Trial:
 
     Raises ModelError if it cannot be loaded, or suggests nothing.
     """
-    make_private(paths.state)  # where it is kept how the engine works on this machine
-    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error says it all
+    make_private(paths.state)  # the engine's crashes on this machine are recorded there
+    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error has it all
     try:
         return asyncio.run(_ask(paths, file))
     except LlmsuggestdError as error:
@@ -69,6 +69,6 @@ async def _ask(paths: Paths, file: Path) -> Trial:
     if not found.suggestions:
         raise ModelError(
             "the model loads, but has nothing to suggest for ⊢ p ∧ q",
-            "it is no model for Lean's goals",
+            "use a model that was trained on Lean goals and tactics",
         )
     return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))

@@ -1,28 +1,27 @@
-"""Files: written whole, changed no more than asked, explained when they cannot be used."""
+"""Making private folders, and writing files so that an interruption leaves nothing half-written."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from llmsuggestd.errors import ConfigError
+from llmsuggestd.errors import ConfigError, LlmsuggestdError
 from llmsuggestd.files import (
     Rewrite,
+    beside,
     check_private,
-    explained,
-    failed,
     make_private,
+    replacing,
     rewrite,
-    unreadable,
     write_atomically,
 )
+from llmsuggestd.identity import mark
 from tests.support.users import ANOTHER, as_another, needs_root
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
@@ -30,15 +29,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A folder of root's that another user can get to, as pytest's cannot be."""
-    folder = Path(tempfile.mkdtemp(prefix="llms-files-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @posix
@@ -177,137 +167,102 @@ def test_what_may_not_be_written_is_found_out_first(public: Path) -> None:
     assert [path.name for path in public.iterdir()] == ["f"]
 
 
-# --- explaining ---------------------------------------------------------------------------------
-
-
-def error(code: int) -> OSError:
-    return OSError(code, os.strerror(code))
-
-
-@posix
-@pytest.mark.parametrize(
-    ("code", "hint"),
-    [
-        (errno.EROFS, "LLMSUGGESTD_HOME"),
-        (errno.ENOSPC, "make room"),
-        (errno.EDQUOT, "quota"),
-        (errno.ENAMETOOLONG, "shorter path"),
-        (errno.ESTALE, "mount it again"),
-        (errno.EMFILE, "`ulimit -n 1024`"),
-        (errno.EIO, "`dmesg`"),
-        (errno.ENOTRECOVERABLE, "LLMSUGGESTD_HOME"),
-    ],
-)
-def test_each_error_of_the_system_has_a_remedy(code: int, hint: str, tmp_path: Path) -> None:
-    found = failed(ConfigError, "cannot write", tmp_path / "f", error(code))
-    assert found.message == f"cannot write {tmp_path / 'f'}: {os.strerror(code)}"
-    assert hint in found.hint
-
-
-def opening(path: Path) -> OSError:
-    """What the system says when a file is to be written there."""
-    try:
-        path.open("wb").close()
-    except OSError as caught:
-        return caught
-    raise AssertionError(f"{path} can be written")
-
-
-@posix
-def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a file").touch()
-    inside = tmp_path / "a file" / "below" / "f"
-    assert explained(inside, opening(inside)) == (
-        f"{tmp_path}/a file is a file, and should be a folder",
-        f"`mv '{tmp_path}/a file' '{tmp_path}/a file'.old` moves it out of the way",
-    )
-    (tmp_path / "folder").mkdir()
-    reason, _ = explained(tmp_path / "folder", opening(tmp_path / "folder"))
-    assert reason == f"{tmp_path}/folder is a folder, and should be a file"
-    with pytest.raises(ConfigError, match="a file is a file, and should be a folder"):
-        make_private(tmp_path / "a file")
-
-
-@posix
-def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    reason, hint = explained(tmp_path / "loop" / "f", opening(tmp_path / "loop" / "f"))
-    assert reason == f"{tmp_path}/loop is a link that leads back to itself"
-    assert hint == f"`rm {tmp_path}/loop` removes it"
-    (tmp_path / "models").symlink_to("/mnt/large/models")
-    with pytest.raises(ConfigError) as caught:
-        make_private(tmp_path / "models")
-    assert "models is a link to /mnt/large/models, which is not there" in caught.value.message
-    assert caught.value.hint.startswith("mount or make that")
-
-
-@needs_root
-def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
-    ours = public / "llmsuggestd"
-    (ours / "state").mkdir(parents=True)
-    (ours / "state" / "log").touch()
-    log = ours / "state" / "log"
-    os.chown(ours, ANOTHER, ANOTHER)
-
-    def why() -> tuple[str, str]:
-        return as_another(lambda: explained(log, opening(log)))
-
-    (ours / "state").chmod(0o700)
-    assert why() == (
-        f"{ours}/state belongs to root",
-        f"`sudo chown -R {ANOTHER} {ours}/state` makes it yours again",
-    )
-    (ours / "state").chmod(0o755)
-    assert why()[0] == f"{log} belongs to root"
-    os.chown(log, ANOTHER, ANOTHER)
-    log.chmod(0o400)
-    assert why() == (f"the mode of {log} is 0400", f"`chmod u+rw {log}`")
-    os.chown(ours / "state", 4711, 4711)
-    (ours / "state").chmod(0o700)
-    assert why()[0] == f"{ours}/state belongs to uid 4711"
-    assert why()[1].startswith("ask uid 4711, or")  # nobody is to take another user's things
-    (public / "link").symlink_to(ours / "state")
-    inside = public / "link" / "log"
-    reason, _ = as_another(lambda: explained(inside, opening(inside)))
-    assert reason == f"{ours}/state belongs to uid 4711"  # and not the link
-
-
-@needs_root
-def test_a_file_of_the_users_that_cannot_be_read(public: Path) -> None:
-    model = public / "m.gguf"
-    model.touch(mode=0o600)
-
-    def why(path: Path) -> tuple[str, str]:
-        try:
-            path.read_bytes()
-        except OSError as error:
-            found = unreadable(path, error)
-            return found.message, found.hint
-        raise AssertionError("it can be read")
-
-    assert as_another(lambda: why(model)) == (
-        f"{model}: cannot be read: {model} belongs to root",
-        "ask root, or give another",
-    )
-    assert why(public) == (f"{public}: cannot be read: {os.strerror(errno.EISDIR)}", "")
-
-
-@needs_root
-def test_a_folder_of_the_systems_is_not_taken_over_with_all_it_has(
-    public: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_new_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    public.chmod(0o700)
-
-    def hint() -> str:
-        return as_another(lambda: explained(public / "f", opening(public / "f"), "go away"))[1]
-
-    monkeypatch.setenv("HOME", str(public.parent))
-    assert hint() == f"`sudo chown {ANOTHER} {public}` makes it yours again"
-    monkeypatch.setenv("HOME", "/home/ann")  # it is not theirs at all
-    assert hint() == "ask root, or go away"
+    target = tmp_path / "model.gguf"
+    there: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: there.append(target.exists()))
+    with replacing(target) as partial:
+        partial.write_text("new")
+    assert there == [False, True]  # the file, then the folder with its name
 
 
-@needs_root
-def test_root_is_told_what_the_system_says(tmp_path: Path) -> None:
-    reason, hint = explained(tmp_path / "f", error(errno.EPERM))
-    assert (reason, hint) == ("Operation not permitted", f"look at `lsattr -d {tmp_path}`")
+def test_the_new_file_takes_the_old_ones_place(tmp_path: Path) -> None:
+    target = tmp_path / "model.gguf"
+    target.write_text("old")
+    with replacing(target) as partial:
+        assert partial.parent == tmp_path
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError, MemoryError])
+def test_whatever_happens_the_old_file_stays(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "model.gguf"
+    target.write_text("old")
+
+    def fail_half_way() -> None:
+        with replacing(target) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_that_fills_up_is_one_line(tmp_path: Path) -> None:
+    target = tmp_path / "model.gguf"
+    with pytest.raises(LlmsuggestdError, match="No space left") as caught, replacing(target):
+        raise OSError(28, os.strerror(28))
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(os, "open", refuse)  # root, who may run the tests, is refused nothing
+    with (
+        pytest.raises(LlmsuggestdError, match="cannot be written: Permission denied") as caught,
+        replacing(tmp_path / "model.gguf"),
+    ):
+        raise AssertionError("the block must not be reached")
+    assert caught.value.hint == "choose another place"
+
+
+def test_the_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with replacing(tmp_path / "model.gguf"):
+        pass
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    where = mark().partition("-")[2]
+    elsewhere = f"{dead}-00000000"  # on another machine, it may run
+    dead, alive = f"{dead}-{where}", f"{os.getppid()}-{where}"
+    target = tmp_path / "model.gguf"
+    f16 = tmp_path / f".model.gguf.{dead}.f16"
+    left = [
+        tmp_path / f".model.gguf.{dead}.partial",
+        f16,
+        tmp_path / f".{f16.name}.{dead}.partial",
+    ]
+    kept = [
+        tmp_path / f".model.gguf.{alive}.partial",
+        tmp_path / f".model.gguf.{elsewhere}.partial",
+        tmp_path / f".other.gguf.{dead}.partial",
+        tmp_path / f"..model.gguf.{alive}.f16.{alive}.partial",
+        tmp_path / ".model.gguf.x.partial",
+        tmp_path / f"model.gguf.{dead}.partial",
+    ]
+    for path in left + kept:
+        path.touch()
+    with replacing(target):
+        pass
+    assert set(tmp_path.iterdir()) == {target, *kept}
+
+
+def test_names_beside_a_target_belong_to_this_process() -> None:
+    assert beside(Path("a/m.gguf"), "f16") == Path(f"a/.m.gguf.{mark()}.f16")

@@ -129,7 +129,7 @@ def test_a_current_folder_that_is_gone(served: Home, tmp_path: Path) -> None:
     code, _, errors = shell(served, gone + "$LLMS lean add", folder)
     assert (code, errors.splitlines()) == (
         2,
-        ["llmsuggestd: the current folder is gone", "  → change to one that is there"],
+        ["llmsuggestd: the current folder is gone", "  → change to one that exists"],
     )
     for command in ("status", "suggest '⊢ 2 = 2'", "doctor", "models list", "lean path"):
         code, output, errors = shell(served, gone + f"$LLMS {command}", folder)

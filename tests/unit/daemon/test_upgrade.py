@@ -32,7 +32,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *found: str | None) -> Iterator[str |
 
 async def notices(seconds: float) -> bool:
     try:
-        await asyncio.wait_for(upgrade.replaced(), seconds)
+        await asyncio.wait_for(upgrade.wait_until_replaced(), seconds)
     except TimeoutError:
         return False
     return True

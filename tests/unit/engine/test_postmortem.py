@@ -26,7 +26,7 @@ def test_who_is_killed_lacked_memory(signal: int, name: str, during: str) -> Non
     death = examine(signal, "a warning\n", during, int(1.87 * GB))
     assert death.message == (
         f"the engine died while {during}: killed ({name}), probably out of memory (the model has"
-        " 1.87 GB, 900.0 MB of memory are available)"
+        " 1.87 GB, 900.0 MB of memory is available)"
     )
     assert "smaller model" in death.hint
     assert death.passing
@@ -45,7 +45,7 @@ def test_who_is_killed_lacked_memory(signal: int, name: str, during: str) -> Non
 @pytest.mark.parametrize("code", [1, -6])
 def test_an_allocation_that_fails(words: str, code: int) -> None:
     death = examine(code, f"a warning\n{words}\n", "loading", 2 * GB)
-    assert "2.00 GB, 900.0 MB of memory are available" in death.message
+    assert "2.00 GB, 900.0 MB of memory is available" in death.message
     assert death.passing
     assert not death.crash  # no fast path is to blame
     assert is_out_of_memory(words)
@@ -75,7 +75,7 @@ def test_a_library_of_a_shell_in_front(line: str) -> None:
 def test_a_library_that_is_missing() -> None:
     line = "OSError: libcudart.so.12: cannot open shared object file: No such file or directory"
     death = examine(1, line, "loading", variables={"LD_LIBRARY_PATH": "/conda/lib"})
-    assert "install what brings libcudart.so.12" in death.hint
+    assert "install the package that has libcudart.so.12" in death.hint
     assert "unset" not in death.hint
 
 

@@ -76,8 +76,8 @@ def test_what_can_be_used_builds_a_client(variables: dict[str, str]) -> None:
         ("all_proxy", "http://\udcff:1", "bytes that are not text"),
         ("SSL_CERT_FILE", "/nope/cacert.pem", "No such file or directory"),
         ("REQUESTS_CA_BUNDLE", "/nope", "No such file or directory"),
-        ("CURL_CA_BUNDLE", "/proc", "under its hashed name"),
-        ("SSL_CERT_DIR", "/nope", "under its hashed name"),
+        ("CURL_CA_BUNDLE", "/proc", "under a hashed name"),
+        ("SSL_CERT_DIR", "/nope", "under a hashed name"),
     ],
 )
 def test_what_cannot_is_named(name: str, value: str, words: str) -> None:
@@ -152,7 +152,7 @@ def test_a_tokens_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "hf" / "token").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"hf/token: Is a directory") as caught:
         hub_variables.prepare()
-    assert "HF_HOME says where it is" in caught.value.hint
+    assert "HF_HOME sets its location" in caught.value.hint
 
 
 def test_the_proxy_of_an_address_is_named_without_its_password() -> None:
