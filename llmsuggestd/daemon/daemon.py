@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -210,14 +211,18 @@ class Daemon:
 
     def _served(self, model_id: str, config: Config) -> ServedModel:
         """A model with these settings; where it is not installed, one whose `failure` says so."""
+
+        def find() -> Path:
+            return store.find(self.paths, model_id).path
+
         path, failure = "", None
         try:
-            path = str(store.find(self.paths, model_id).path)
+            path = str(find())
         except LlmsuggestdError as error:
             log.error("%s", error.message)
             failure = error
         load = protocol.Load(path, config.gpu, config.threads, config.context)
-        model = ServedModel(model_id, load, self.paths, idle=config.idle_unload)
+        model = ServedModel(model_id, load, self.paths, idle=config.idle_unload, find=find)
         model.failure = failure
         return model
 

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -48,7 +48,8 @@ class ServedModel:
     """A model that answers questions, one at a time.
 
     Its engine starts when a question needs one, and again after a crash, at most STRIKES times in a
-    row. After `idle` seconds without a question it ends, which frees its memory; 0 keeps it.
+    row, or where the model's file has changed since. After `idle` seconds without a question it
+    ends, which frees its memory; 0 keeps it.
     """
 
     def __init__(
@@ -59,16 +60,19 @@ class ServedModel:
         *,
         idle: float = 0.0,
         command: Sequence[str] = COMMAND,
+        find: Callable[[], Path] | None = None,
     ) -> None:
+        """While `load` has no path, `find` looks for the file, and raises why there is none."""
         self.id = model_id
         self.failure: LlmsuggestdError | None = None
-        """Why there is no engine. Unless the reason may pass, none will be started."""
+        """Why there is no engine. Unless the reason may pass or has passed, none is started."""
         self.crashed = crashes.recall(paths)
         """The kernels that crash on this machine, and are not used."""
         self._load = load
         self._paths = paths
         self._idle = idle
         self._command = command
+        self._find = find
         self._turn = asyncio.Lock()
         self._changing = (
             asyncio.Lock()
@@ -80,6 +84,7 @@ class ServedModel:
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._engine: EngineProcess | None = None
         self._file: tuple[int, ...] = ()
+        """The identity of the file that the last engine was started with."""
         self._strikes = 0
         self._try_at = math.inf
 
@@ -107,7 +112,8 @@ class ServedModel:
 
         Cancelling the caller does not stop the start: while a user types, each request is cancelled
         for the next, and no request would live to see a large model loaded. Raises LoadFailed or
-        EngineDied, and from then on the same error, unless its reason may have passed.
+        EngineDied, and from then on the same error, unless its reason may have passed. Raises what
+        `find` raises while there is no file.
         """
         async with self._in_use():
             return (await self._started()).info
@@ -174,6 +180,7 @@ class ServedModel:
     async def _started(self) -> EngineProcess:
         if self.engine is not None:
             return self.engine
+        self._look_again()
         if self.failure is not None and time.monotonic() < self._try_at:
             raise self.failure
         if self._loading is None:
@@ -181,14 +188,27 @@ class ServedModel:
             self._loading.add_done_callback(retrieve_error)
         return await asyncio.shield(self._loading)
 
+    def _look_again(self) -> None:
+        """Forget a failure if the model's file is there by now, or is another. Raises why not."""
+        if not self._load.path and self._find is not None:
+            try:
+                path = self._find()
+            except LlmsuggestdError as error:
+                self.failure = error
+                raise
+            self._load = msgspec.structs.replace(self._load, path=str(path))
+            self.failure = None
+        elif self.failure is not None and _file_identity(Path(self._load.path)) != self._file:
+            self.failure = None
+            self._strikes = 0
+
     async def _start(self) -> EngineProcess:
         try:
             async with self._in_use(), self._changing:
                 if self._strikes:
                     await asyncio.sleep(0.1 * 2 ** min(self._strikes, STRIKES))
-                file = _file_identity(Path(self._load.path))
+                self._file = _file_identity(Path(self._load.path))
                 self._engine = engine = await self._spawn()
-                self._file = file
         except EngineError as error:
             self._engine = None
             self._strikes += 1

@@ -136,6 +136,16 @@ def test_a_missing_model_is_mended_by_a_switch(home: Home) -> None:
     assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
 
 
+def test_a_missing_model_is_served_when_it_is_there(home: Home) -> None:
+    home.serve(LLMSUGGESTD_MODEL="other")
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert (code, answer["error"]["code"]) == (503, "model")
+    shutil.copy(store.SHIPPED, home.paths.models / "other.gguf")
+    code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
+    assert (code, answer["model"]) == (200, "other")
+    assert home.client.request("GET", "/v1/status")["state"] == "ready"
+
+
 def test_models_use_changes_the_daemon_and_the_file(two: Home) -> None:
     two.paths.config_file.write_text('# mine\nthreads = 1\nmodel = "starter"  # for now\n')
     done = two.run("models", "use", "other", "--json")

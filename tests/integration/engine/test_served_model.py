@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -201,6 +202,32 @@ async def test_three_crashes_in_a_row_are_enough(paths: Paths) -> None:
         await model.ask(suggest())
     assert model.failure is not None
     assert model.engine is None
+    await model.close()
+
+
+async def test_a_model_that_failed_is_tried_again_when_its_file_is_another(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.gguf"
+    model = served(load(file), paths)
+    spawned: list[str] = []
+    spawn = model._spawn
+
+    async def count() -> EngineProcess:
+        spawned.append("")
+        return await spawn()
+
+    monkeypatch.setattr(model, "_spawn", count)
+    for number, content in enumerate([None, b"half a model", b"another half"], 1):
+        if content is not None:
+            file.write_bytes(content)
+        for id_ in range(STRIKES):
+            with pytest.raises(LoadFailed, match="could not be loaded"):
+                await model.ask(suggest(id_))
+        assert len(spawned) == number  # once for each file
+    shutil.copy(store.SHIPPED, file)
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
+    assert model.failure is None
     await model.close()
 
 
