@@ -51,8 +51,11 @@ docs: $(VENV)/bin/python      ## the site, in build/site; a warning or a dead li
 	$(VENV)/bin/pip install --quiet -e '.[docs]'
 	$(VENV)/bin/sphinx-build -q -W --keep-going docs build/site
 
+KERNELS = llmsuggestd/engine/kernels/*.h llmsuggestd/engine/kernels/*.cpp
+
 lint:                         ## formatting, lint, types, the direction of imports and spelling
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(KERNELS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
@@ -61,6 +64,7 @@ lint:                         ## formatting, lint, types, the direction of impor
 format:
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/clang-format -i $(KERNELS)
 
 dist: $(VENV)/bin/python      ## sdist and wheel, checked
 	$(VENV)/bin/pip install build twine

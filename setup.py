@@ -10,7 +10,7 @@ setup(
     ext_modules=[
         Extension(
             "llmsuggestd.engine.kernels._backend",
-            [str(KERNELS / "backend.cpp")],
+            [str(source) for source in sorted(KERNELS.glob("*.cpp"))],
             depends=[str(header) for header in sorted(KERNELS.glob("*.h"))],
             language="c++",
             extra_compile_args=[

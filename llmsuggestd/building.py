@@ -47,6 +47,8 @@ class Description(NamedTuple):
     physical_cores: int = 0
     no_own_kernels: str = ""
     """Why our own kernels cannot be used with it; empty if they can."""
+    instructions: str | None = None
+    """The instruction set that they use."""
     cpu_quota: float | None = None
     """The control group's CPU limit, in CPUs; None without a limit."""
 
@@ -91,6 +93,7 @@ def describe(build: Path | None) -> Description:
         build=found["build"],
         physical_cores=found["physical_cores"],
         no_own_kernels=found["no_own_kernels"],
+        instructions=found["instructions"],
         cpu_quota=found["cpu_quota"],
     )
 

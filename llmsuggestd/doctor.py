@@ -162,7 +162,8 @@ def _llama_cpp(paths: Paths, found: Description) -> Iterator[Finding]:
     elif found.no_own_kernels:
         yield Finding("kernels", "ok", f"llama.cpp's ({found.no_own_kernels})")
     else:
-        yield Finding("kernels", "ok", "our own for Q4_K, Q5_K and Q6_K, llama.cpp's for others")
+        ours = f"our own ({found.instructions}) for Q4_K, Q5_K and Q6_K"
+        yield Finding("kernels", "ok", f"{ours}, llama.cpp's for others")
     if "repacked" in crashed:
         yield Finding(
             "kernels",

@@ -81,6 +81,12 @@ TABLE: Final = (
     Row("XDG_RUNTIME_DIR", Reach.DAEMON, "the socket's folder, if it is yours alone"),
     Row("XDG_CONFIG_DIRS XDG_DATA_DIRS", _HERE, "where GPU drivers are registered"),
     Row("LLMSUGGESTD_HOME LLMSUGGESTD_SOCKET", Reach.DAEMON | Reach.SERVICE, "where our files are"),
+    Row(
+        "LLMSUGGESTD_INSTRUCTIONS",
+        _HERE,
+        "the last instruction set that our kernels may use: `avx2`, `avx-vnni` or `avx512-vnni`",
+        reported=True,
+    ),
     Row("LLMSUGGESTD_*", Reach.DAEMON, "settings. A service reads only config.toml", reported=True),
     Row("HOME PATH TMPDIR", _HERE, "the user's; a service manager has its own"),
     Row("TZ", Reach.DAEMON, "the log's time zone"),

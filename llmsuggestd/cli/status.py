@@ -29,6 +29,7 @@ def command(context: click.Context, as_json: bool) -> None:
         print_json(status)
     else:
         model = status["model"]
+        instructions = status.get("instructions")  # a daemon of an older version has none
         rows = [
             ("state", "idle: the next request loads the model" if status["state"] == "idle"
              else status["state"]),
@@ -38,7 +39,8 @@ def command(context: click.Context, as_json: bool) -> None:
             ("loading", status["switching_to"]),
             ("device", status["device"]),
             ("threads", status["threads"]),
-            ("kernels", status["kernels"]),
+            ("kernels", status["kernels"] + (f" ({instructions})" if instructions else "")
+             if status["kernels"] else None),
             ("crashed", ", ".join(f"{name} kernels" for name in status["crashed_kernels"]) or None),
             ("queue", status["queue"]),
             ("socket", status["socket"]),

@@ -98,6 +98,7 @@ class Daemon:
             device=info.device if info else None,
             threads=info.threads if info else None,
             kernels=info.kernels if info else None,
+            instructions=info.instructions if info else None,
             crashed_kernels=sorted(model.crashed),
             environment=environment.obeyed(),
             queue=self.suggester.queue,

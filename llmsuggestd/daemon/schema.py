@@ -185,6 +185,13 @@ class Status(Struct):
             " llama.cpp's with `repacked` weights or with `plain` ones, or the `gpu`'s."
         ),
     ]
+    instructions: Annotated[
+        str | None,
+        Meta(
+            description="The instruction set that our own kernels use (`avx2`, `avx-vnni`,"
+            " `avx512-vnni`); null with others."
+        ),
+    ]
     crashed_kernels: Annotated[
         list[Kernels], Meta(description="Kernels that crash on this machine, and are not used.")
     ]

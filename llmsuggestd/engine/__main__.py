@@ -106,7 +106,8 @@ def describe() -> dict[str, object]:
         "system": system_info(),
         "physical_cores": physical_cores(),
         "cpu_quota": cgroup.cpu_quota(),
-        "no_own_kernels": kernels.why_not(),
+        "no_own_kernels": (why_not := kernels.why_not()),
+        "instructions": None if why_not else kernels.instructions(),
         "devices": [device._asdict() for device in devices()],
     }
 

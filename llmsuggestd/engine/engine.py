@@ -65,6 +65,7 @@ class Engine:
             threads=threads,
             kernels="gpu" if self.llama.gpu_layers else self.llama.kernels,
             load_ms=_ms(time.monotonic() - began),
+            instructions=kernels.instructions() if self.llama.kernels == "own" else None,
         )
 
     def suggest(self, request: protocol.Suggest) -> protocol.Result:

@@ -85,6 +85,8 @@ class Loaded(msgspec.Struct, tag="loaded"):
     kernels: Kernels | Literal["gpu"]
     """The kernels in use; `gpu` where layers are offloaded."""
     load_ms: float
+    instructions: str | None = None
+    """The instruction set that our own kernels use; None with others."""
 
 
 class Suggestion(msgspec.Struct):

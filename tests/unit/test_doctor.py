@@ -20,7 +20,7 @@ CPU = {"name": "CPU", "description": "a processor", "is_gpu": False}
 @pytest.mark.parametrize(
     ("missing", "crashed", "expected"),
     [
-        ("", set(), [("ok", "our own for Q4_K, Q5_K and Q6_K, llama.cpp's for others")]),
+        ("", set(), [("ok", "our own (avx2) for Q4_K, Q5_K and Q6_K, llama.cpp's for others")]),
         ("ours need x86-64", set(), [("ok", "llama.cpp's (ours need x86-64)")]),
         ("", {"own"}, [("warning", "our own crashed on this machine; using llama.cpp's")]),
         (
@@ -42,7 +42,9 @@ def test_kernels(
     expected: list[tuple[str, str]],
     tmp_path: Path,
 ) -> None:
-    found = Description([CPU], build="1.0", physical_cores=4, no_own_kernels=missing)
+    found = Description(
+        [CPU], build="1.0", physical_cores=4, no_own_kernels=missing, instructions="avx2"
+    )
     paths = Paths(*[tmp_path] * 5)
     if crashed:
         crashes.remember(paths, frozenset(crashed))

@@ -1,9 +1,10 @@
 """Our own kernels for quantised weights, which llama.cpp uses as one of its backends.
 
-`multiply.h` has the arithmetic and the reason for it. `backend.cpp` implements ggml's interface for
-backends, and `ggml.h` declares what that needs of ggml. The kernels are compiled when llmsuggestd
-is installed (setup.py), for x86-64 processors with AVX-512 VNNI. Other processors use llama.cpp's
-own kernels.
+`multiply.h` has the arithmetic and the reason for it, and `kernels.h` says how the files divide it.
+`backend.cpp` implements ggml's interface for backends, and `ggml.h` declares what that needs of
+ggml. The kernels are compiled when llmsuggestd is installed (setup.py), for x86-64 processors with
+AVX2, AVX-VNNI or AVX-512 VNNI. The best of these that a processor has is chosen at run time. Other
+processors use llama.cpp's own kernels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import os
 import platform
 from collections.abc import Callable
 from typing import Final
@@ -20,8 +22,15 @@ from llama_cpp.llama_cpp import _lib as llama
 FILE_TYPES: Final = frozenset({14, 15, 16, 17, 18})
 """The files for which the kernels are used, Q4_K_S to Q6_K (llama.h, `enum llama_ftype`)."""
 
-VERSION: Final = 2
-"""The version of what is called of the compiled kernels, `llmsuggest_version` in backend.cpp."""
+VERSION: Final = 3
+"""The version of what is called of the compiled kernels, `VERSION` in backend.cpp."""
+
+INSTRUCTION_SETS: Final = ("avx2", "avx-vnni", "avx512-vnni")
+"""The instruction sets that the kernels are compiled for, slowest first."""
+
+LIMIT: Final = "LLMSUGGESTD_INSTRUCTIONS"
+"""The environment variable that names the last instruction set that may be used, for tests and
+comparisons. All of them compute the same, to the last bit."""
 
 FUNCTIONS: Final = (
     "ggml_backend_cpu_buffer_type",
@@ -55,9 +64,21 @@ def library() -> ctypes.CDLL:
     compiled: Callable[[], int] = getattr(loaded, "llmsuggest_version", lambda: 0)
     if compiled() != VERSION:  # a checkout was updated since
         raise KernelsUnavailable("ours are older than this llmsuggestd: install it again")
-    if not loaded.ggml_backend_score():
-        raise KernelsUnavailable("this processor has no AVX-512 VNNI")
+    limit = os.environ.get(LIMIT, "")
+    if limit and limit not in INSTRUCTION_SETS:
+        choices = ", ".join(INSTRUCTION_SETS)
+        raise KernelsUnavailable(f"${LIMIT} is {limit!r}; it can be one of {choices}")
+    loaded.llmsuggest_instructions.restype = ctypes.c_char_p
+    loaded.llmsuggest_choose(limit.encode())
+    if not loaded.llmsuggest_instructions():
+        raise KernelsUnavailable("this processor has no AVX2")
     return loaded
+
+
+def instructions() -> str:
+    """The instruction set that the kernels use. Raises KernelsUnavailable."""
+    name: bytes = library().llmsuggest_instructions()
+    return name.decode()
 
 
 @functools.cache

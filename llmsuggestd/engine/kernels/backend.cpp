@@ -1,24 +1,28 @@
-// A ggml backend for products with weights and for attention, which llama.cpp uses beside its CPU backend.
+// A ggml backend for products with weights and for attention, which llama.cpp uses beside its CPU
+// backend.
 //
-// llama.cpp gives it the operations that it says it can do, and does all else itself. Both work in the
-// main memory and on the same threads (libgomp keeps one pool), one after the other; whether to abort,
-// llama.cpp's CPU backend looks between two products. See multiply.h and attention.h
-// for the arithmetic, and __init__.py for how llama.cpp gets it. Where the compiler or the processor
-// has not what it takes, `ggml_backend_score` is 0 and nothing else may be called.
+// llama.cpp gives it the operations that it says it can do, and does all else itself. Both work in
+// the main memory and on the same threads (libgomp keeps one pool), one after the other; whether to
+// abort, llama.cpp's CPU backend looks between two products. See kernels.h for the arithmetic, and
+// __init__.py for how llama.cpp gets it. Where the compiler cannot make the kernels, or the
+// processor cannot run them, `llmsuggest_instructions` returns an empty name, and nothing else may
+// be called.
 
 #include "ggml.h"
+#include "kernels.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-#if defined(__x86_64__) && defined(__GNUC__) && defined(_OPENMP)
+// To be raised with every change of the functions below that Python calls.
+constexpr int VERSION = 3;
+
+#ifdef LLMSUGGEST_COMPILES
+
+#include <cpuid.h>
 
 #include <initializer_list>
 #include <memory>
-#include <type_traits>
-#include <vector>
-
-#include "attention.h"
-#include "multiply.h"
+#include <utility>
 
 namespace {
 
@@ -42,66 +46,30 @@ struct Scratch {
     }
 };
 
-// weights (rows, blocks * 256) times x (columns, blocks * 256): out (columns, rows)
-struct Product {
-    const char *weights;
-    size_t row_bytes;
-    int rows, blocks;
-    const char *x;
-    size_t x_stride;  // bytes
-    int columns;
-    float *out;
-    size_t out_stride;  // floats
-};
+const Kernels *kernels = nullptr;  // those in use
 
-template <class Format, int N = MAX_COLUMNS>
-void multiply_rows_of(int columns, const char *weights, size_t row_bytes, int rows, int blocks,
-                      const Activations *y, const float *scales, float *out, size_t stride) {
-    if constexpr (N > 0) {
-        if (columns == N)
-            multiply_rows<Format, N>(weights, row_bytes, rows, blocks, y, scales, out, stride);
-        else
-            multiply_rows_of<Format, N - 1>(columns, weights, row_bytes, rows, blocks, y, scales, out, stride);
-    }
-}
-
-template <class Format>
-void multiply(const Product &p, int threads, Scratch &scratch) {
+void multiply(int type, const Product &p, int threads, Scratch &scratch) {
     scratch.reserve(size_t(p.columns) * p.blocks);
     Activations *y = scratch.activations.get();
     float *scales = scratch.scales.get();
     // for a few tokens it is not worth a meeting of the threads
 #pragma omp parallel for num_threads(threads) if (p.columns > MAX_COLUMNS)
-    for (int c = 0; c < p.columns; c++)
-        quantize<Format>((const float *)(p.x + c * p.x_stride), y + size_t(c) * p.blocks,
-                         scales + size_t(c) * p.blocks, p.blocks);
-
-    const int groups = (p.columns + MAX_COLUMNS - 1) / MAX_COLUMNS;
+    for (int c = 0; c < p.columns; c++) {
+        const Group group = group_at(p.columns, c);
+        const size_t first = size_t(group.first) * p.blocks + c - group.first;
+        kernels->quantize(type, (const float *)(p.x + c * p.x_stride), y + first, scales + first,
+                          group.columns, p.blocks);
+    }
     // dynamic: a thread that has to share its core with others does less
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (int row = 0; row < p.rows; row += ROWS)
-        for (int group = 0, c = 0; group < groups; group++) {
-            const int n = (p.columns - c + groups - group - 1) / (groups - group);
-            multiply_rows_of<Format>(n, p.weights + row * p.row_bytes, p.row_bytes, std::min(ROWS, p.rows - row),
-                                     p.blocks, y + size_t(c) * p.blocks, scales + size_t(c) * p.blocks,
-                                     p.out + c * p.out_stride + row, p.out_stride);
-            c += n;
-        }
-}
-
-void multiply(int type, const Product &product, int threads, Scratch &scratch) {
-    switch (type) {
-        case GGML_TYPE_Q4_K: return multiply<Q4K>(product, threads, scratch);
-        case GGML_TYPE_Q5_K: return multiply<Q5K>(product, threads, scratch);
-        case GGML_TYPE_Q6_K: return multiply<Q6K>(product, threads, scratch);
-    }
+    for (int row = 0; row < p.rows; row += ROWS) kernels->multiply(type, p, row, y, scales);
 }
 
 size_t block_bytes(int type) {
     switch (type) {
-        case GGML_TYPE_Q4_K: return sizeof(Q4K::Block);
-        case GGML_TYPE_Q5_K: return sizeof(Q5K::Block);
-        case GGML_TYPE_Q6_K: return sizeof(Q6K::Block);
+        case GGML_TYPE_Q4_K: return sizeof(Q4KBlock);
+        case GGML_TYPE_Q5_K: return sizeof(Q5KBlock);
+        case GGML_TYPE_Q6_K: return sizeof(Q6KBlock);
         default: return 0;
     }
 }
@@ -113,28 +81,9 @@ float parameter(const ggml_tensor *node, int index) {
     return value;
 }
 
-// Calls `f` with the number of vectors of 16 that a head has, for the sizes of heads that models have;
-// whether it has one of these.
-template <class F>
-bool with_vectors(int64_t dimensions, F f) {
-    switch (dimensions) {
-        case 32: return f(std::integral_constant<int, 2>()), true;
-        case 48: return f(std::integral_constant<int, 3>()), true;
-        case 64: return f(std::integral_constant<int, 4>()), true;
-        case 80: return f(std::integral_constant<int, 5>()), true;
-        case 96: return f(std::integral_constant<int, 6>()), true;
-        case 112: return f(std::integral_constant<int, 7>()), true;
-        case 128: return f(std::integral_constant<int, 8>()), true;
-        case 160: return f(std::integral_constant<int, 10>()), true;
-        case 192: return f(std::integral_constant<int, 12>()), true;
-        case 256: return f(std::integral_constant<int, 16>()), true;
-        default: return false;
-    }
-}
-
-// q (heads, tokens, dimensions), k and v (heads of the cache, cells, dimensions): out (tokens, heads,
-// dimensions). Several heads of q may share one of the cache. `seen` has room for each token.
-template <int D>
+// q (heads, tokens, dimensions), k and v (heads of the cache, cells, dimensions): out (tokens,
+// heads, dimensions). Several heads of q may share one of the cache. `seen` has room for each
+// token.
 void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *mask = node->src[3];
     const int tokens = int(q->ne[1]), heads = int(q->ne[2]), cells = int(k->ne[1]);
@@ -144,7 +93,7 @@ void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     // for a few tokens it is not worth a meeting of the threads
 #pragma omp parallel for num_threads(threads) if (tokens > MAX_COLUMNS)
     for (int token = 0; token < tokens; token++)
-        look((const uint16_t *)((const char *)mask->data + token * mask->nb[1]), cells, seen[token]);
+        seen[token].look((const uint16_t *)((const char *)mask->data + token * mask->nb[1]), cells);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<float> scores(cells + 16);
@@ -153,9 +102,13 @@ void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
         for (int task = 0; task < heads * tokens; task++) {
             const int head = task / tokens, token = task % tokens;
             const Head cache = {(const char *)k->data + head / heads_each * k->nb[2],
-                                (const char *)v->data + head / heads_each * v->nb[2], k->nb[1], v->nb[1]};
-            attend<D>(cache, seen[token], (const float *)((const char *)q->data + token * q->nb[1] + head * q->nb[2]),
-                      scale, scores.data(), (float *)((char *)node->data + head * node->nb[1] + token * node->nb[2]));
+                                (const char *)v->data + head / heads_each * v->nb[2], k->nb[1],
+                                v->nb[1]};
+            kernels->attend(
+                int(q->ne[0]), cache, seen[token],
+                (const float *)((const char *)q->data + token * q->nb[1] + head * q->nb[2]), scale,
+                scores.data(),
+                (float *)((char *)node->data + head * node->nb[1] + token * node->nb[2]));
         }
     }
 }
@@ -174,7 +127,7 @@ constexpr const char *NAME = "llmsuggestd";
 const char *backend_name(ggml_backend *) { return NAME; }
 const char *device_name(ggml_backend_device *) { return NAME; }
 const char *registry_name(ggml_backend_reg *) { return NAME; }
-const char *description(ggml_backend_device *) { return "llmsuggestd's kernels (AVX-512 VNNI)"; }
+const char *description(ggml_backend_device *) { return "llmsuggestd's kernels"; }
 
 void free_backend(ggml_backend *backend) {
     delete (Context *)backend->context;
@@ -183,8 +136,9 @@ void free_backend(ggml_backend *backend) {
 
 bool is_matrix(const ggml_tensor *t) { return t->ne[2] == 1 && t->ne[3] == 1; }
 
-// A product with weights of another type, by llama.cpp's own product of two rows. What llama.cpp does for
-// some tokens together is faster, and rounds otherwise: the answer for one would depend on the others.
+// A product with weights of another type, by llama.cpp's own product of two rows. What llama.cpp
+// does for some tokens together is faster, and rounds otherwise: the answer for one would depend on
+// the others.
 void multiply_row_by_row(const ggml_tensor *node, Context &context) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
     const ggml_type_traits_cpu *traits = ggml.ggml_get_type_traits_cpu(weights->type);
@@ -195,21 +149,24 @@ void multiply_row_by_row(const ggml_tensor *node, Context &context) {
     rounded.resize(std::max(rounded.size(), tokens * size));
 #pragma omp parallel for num_threads(context.threads()) if (tokens > MAX_COLUMNS)
     for (int t = 0; t < tokens; t++)
-        from_float((const float *)((const char *)x->data + t * x->nb[1]), &rounded[t * size], count);
+        from_float((const float *)((const char *)x->data + t * x->nb[1]), &rounded[t * size],
+                   count);
 #pragma omp parallel for num_threads(context.threads()) schedule(dynamic)
     for (int first = 0; first < rows; first += ROWS)
         for (int t = 0; t < tokens; t++)
             for (int row = first; row < std::min(first + ROWS, rows); row++)
                 traits->vec_dot(count, (float *)((char *)node->data + t * node->nb[1]) + row, 0,
-                                (const char *)weights->data + row * weights->nb[1], 0, &rounded[t * size], 0, 1);
+                                (const char *)weights->data + row * weights->nb[1], 0,
+                                &rounded[t * size], 0, 1);
 }
 
 void multiply(const ggml_tensor *node, Context &context) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
     if (!block_bytes(weights->type)) return multiply_row_by_row(node, context);
     multiply(weights->type,
-             {(const char *)weights->data, weights->nb[1], int(weights->ne[1]), int(weights->ne[0] / BLOCK),
-              (const char *)x->data, x->nb[1], int(x->ne[1]), (float *)node->data, node->nb[1] / sizeof(float)},
+             {(const char *)weights->data, weights->nb[1], int(weights->ne[1]),
+              int(weights->ne[0] / BLOCK), (const char *)x->data, x->nb[1], int(x->ne[1]),
+              (float *)node->data, node->nb[1] / sizeof(float)},
              context.threads(), context.scratch);
 }
 
@@ -221,15 +178,16 @@ ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
         if (node->op == op_mul_mat)
             multiply(node, context);
         else
-            with_vectors(node->src[0]->ne[0], [&](auto d) { attend_all<d>(node, context.threads(), context.seen); });
+            attend_all(node, context.threads(), context.seen);
     }
     return GGML_STATUS_SUCCESS;
 }
 
 bool supports_product(const ggml_tensor *node) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
-    return is_matrix(weights) && is_matrix(x) && x->type == GGML_TYPE_F32 && x->nb[0] == sizeof(float) &&
-           node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
+    return is_matrix(weights) && is_matrix(x) && x->type == GGML_TYPE_F32 &&
+           x->nb[0] == sizeof(float) && node->type == GGML_TYPE_F32 &&
+           node->nb[0] == sizeof(float) &&
            weights->nb[1] == ggml.ggml_row_size(weights->type, weights->ne[0]) &&
            ggml.ggml_get_type_traits_cpu(weights->type)->vec_dot;
 }
@@ -241,9 +199,9 @@ bool supports_attention(const ggml_tensor *node) {
     };
     const int64_t size = q->ne[0];
     return plain(q, GGML_TYPE_F32, 4) && plain(k, GGML_TYPE_F16, 2) && plain(v, GGML_TYPE_F16, 2) &&
-           plain(mask, GGML_TYPE_F16, 2) && mask->ne[2] == 1 && mask->ne[0] >= k->ne[1] && !node->src[4] &&
-           plain(node, GGML_TYPE_F32, 4) && k->ne[0] == size && v->ne[0] == size && q->ne[2] % k->ne[2] == 0 &&
-           k->ne[2] == v->ne[2] && with_vectors(size, [](auto) {}) &&
+           plain(mask, GGML_TYPE_F16, 2) && mask->ne[2] == 1 && mask->ne[0] >= k->ne[1] &&
+           !node->src[4] && plain(node, GGML_TYPE_F32, 4) && k->ne[0] == size && v->ne[0] == size &&
+           q->ne[2] % k->ne[2] == 0 && k->ne[2] == v->ne[2] && with_sixteens(size, [](auto) {}) &&
            parameter(node, 1) == 0 && parameter(node, 2) == 0;  // neither ALiBi nor a soft cap
 }
 
@@ -265,7 +223,8 @@ void properties(ggml_backend_device *device, ggml_backend_dev_props *out) {
 }
 
 ggml_backend *new_backend(ggml_backend_device *device, const char *) {
-    static uint8_t guid[16] = {0x6c, 0x6c, 0x6d, 0x73, 0x75, 0x67, 0x67, 0x65, 0x73, 0x74, 0x64, 0, 0, 0, 0, 1};
+    static uint8_t guid[16] = {0x6c, 0x6c, 0x6d, 0x73, 0x75, 0x67, 0x67, 0x65,
+                               0x73, 0x74, 0x64, 0,    0,    0,    0,    1};
     ggml_backend_i iface = {};
     iface.get_name = backend_name;
     iface.free = free_backend;
@@ -273,7 +232,9 @@ ggml_backend *new_backend(ggml_backend_device *device, const char *) {
     return new ggml_backend{&guid, iface, device, new Context};
 }
 
-ggml_backend_buffer_type *buffer_type(ggml_backend_device *) { return ggml.ggml_backend_cpu_buffer_type(); }
+ggml_backend_buffer_type *buffer_type(ggml_backend_device *) {
+    return ggml.ggml_backend_cpu_buffer_type();
+}
 ggml_backend_buffer *buffer_at(ggml_backend_device *, void *start, size_t size, size_t) {
     return ggml.ggml_backend_cpu_buffer_from_ptr(start, size);
 }
@@ -281,7 +242,9 @@ bool supports_buffers(ggml_backend_device *, ggml_backend_buffer_type *type) {
     return ggml.ggml_backend_buft_is_host(type);
 }
 
-void set_threads(ggml_backend *backend, int threads) { ((Context *)backend->context)->llama_threads = threads; }
+void set_threads(ggml_backend *backend, int threads) {
+    ((Context *)backend->context)->llama_threads = threads;
+}
 
 size_t device_count(ggml_backend_reg *) { return 1; }
 
@@ -307,18 +270,52 @@ void *procedure(ggml_backend_reg *, const char *name) {
     return std::strcmp(name, "ggml_backend_set_n_threads") ? nullptr : (void *)set_threads;
 }
 
-}  // namespace
-
-// 0 where this processor cannot run it: ggml asks before it takes a backend.
-EXPORT int ggml_backend_score() {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
+// Whether the processor has AVX-VNNI, for which `__builtin_cpu_supports` has no name everywhere.
+bool has_avx_vnni() {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
-// To be raised with every change of the functions below that Python calls.
-EXPORT int llmsuggest_version() { return 2; }
+bool has_half_floats() {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+}
+
+// The kernels of the best instruction set that this processor and the operating system have, at
+// most `most`; null where they have none of ours.
+const Kernels *best(const char *most) {
+    __builtin_cpu_init();
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_half_floats();
+    const bool avx512_vnni =
+        avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni");
+    const std::pair<const Kernels *, bool> best_first[] = {{&AVX512_VNNI, avx512_vnni},
+                                                           {&AVX_VNNI, avx2 && has_avx_vnni()},
+                                                           {&AVX_VNNI_TWIN, avx512_vnni},
+                                                           {&AVX2, avx2}};
+    bool allowed = false;
+    for (const auto &[set, runs] : best_first) {
+        allowed = allowed || !*most || !std::strcmp(set->name, most);
+        if (allowed && runs) return set;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+// Chooses the best instruction set that this processor has, at most the one of this name; an empty
+// name sets no bound.
+EXPORT void llmsuggest_choose(const char *most) { kernels = best(most); }
+
+// The name of the instruction set in use; empty where the processor has none of ours.
+EXPORT const char *llmsuggest_instructions() { return kernels ? kernels->name : ""; }
+
+// ggml asks before it takes a backend; 0: not here.
+EXPORT int ggml_backend_score() { return kernels != nullptr; }
+
+EXPORT int llmsuggest_version() { return VERSION; }
 
 // ggml's functions, before ggml takes the backend.
 EXPORT void llmsuggest_connect(const GgmlFunctions *functions) {
@@ -346,35 +343,38 @@ EXPORT ggml_backend_reg *ggml_backend_init() {
 
 // For tests: weights (rows, columns of 256) of a ggml type times x, shape (tokens, weights a row).
 // Returns 0, or -1 for a type that is not done here.
-EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_weights, const float *x, int tokens,
-                               float *out, int threads) {
+EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_weights,
+                               const float *x, int tokens, float *out, int threads) {
     const int blocks = row_weights / BLOCK;
     const size_t bytes = block_bytes(type);
     if (!bytes || row_weights % BLOCK) return -1;
     Scratch scratch;
     multiply(type,
-             {(const char *)weights, blocks * bytes, rows, blocks, (const char *)x, row_weights * sizeof(float),
-              tokens, out, size_t(rows)},
+             {(const char *)weights, blocks * bytes, rows, blocks, (const char *)x,
+              row_weights * sizeof(float), tokens, out, size_t(rows)},
              threads, scratch);
     return 0;
 }
 
 // For tests: one token's attention to `cells` keys and values of so many float16 numbers; `mask` is
 // float16 too. Returns 0, or -1 for a size of heads that is not done here.
-EXPORT int llmsuggest_attend(int dimensions, const void *query, const void *keys, const void *values, int cells,
-                             const void *mask, float scale, float *out) {
+EXPORT int llmsuggest_attend(int dimensions, const void *query, const void *keys,
+                             const void *values, int cells, const void *mask, float scale,
+                             float *out) {
     const size_t stride = size_t(dimensions) * sizeof(uint16_t);
     const Head head = {(const char *)keys, (const char *)values, stride, stride};
     std::vector<float> scores(cells + 16);
+    if (!with_sixteens(dimensions, [](auto) {})) return -1;
     Seen seen;
-    look((const uint16_t *)mask, cells, seen);
-    const bool done = with_vectors(
-        dimensions, [&](auto d) { attend<d>(head, seen, (const float *)query, scale, scores.data(), out); });
-    return done ? 0 : -1;
+    seen.look((const uint16_t *)mask, cells);
+    kernels->attend(dimensions, head, seen, (const float *)query, scale, scores.data(), out);
+    return 0;
 }
 
 #else
 
-EXPORT int ggml_backend_score() { return 0; }
+EXPORT void llmsuggest_choose(const char *) {}
+EXPORT const char *llmsuggest_instructions() { return ""; }
+EXPORT int llmsuggest_version() { return VERSION; }
 
 #endif

@@ -1,8 +1,8 @@
 // What a ggml backend has to know of ggml, written down anew: llama-cpp-python installs ggml's
 // libraries, not its headers. Layouts are those of backend API version 2 (ggml.h, ggml-backend.h
 // and ggml-backend-impl.h of ggml 0.25); ggml itself refuses a backend of another version. What can
-// be asked for while running (the numbers of operations, the nodes of a graph) is asked for, through
-// `GgmlFunctions`, rather than written down here.
+// be asked for while running (the numbers of operations, the nodes of a graph) is asked for,
+// through `GgmlFunctions`, rather than written down here.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,13 @@
 
 constexpr int GGML_BACKEND_API_VERSION = 2;
 
-enum ggml_type : int { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_Q4_K = 12, GGML_TYPE_Q5_K = 13, GGML_TYPE_Q6_K = 14 };
+enum ggml_type : int {
+    GGML_TYPE_F32 = 0,
+    GGML_TYPE_F16 = 1,
+    GGML_TYPE_Q4_K = 12,
+    GGML_TYPE_Q5_K = 13,
+    GGML_TYPE_Q6_K = 14
+};
 enum ggml_status : int { GGML_STATUS_SUCCESS = 0 };
 enum ggml_backend_dev_type : int { GGML_BACKEND_DEVICE_TYPE_ACCEL = 3 };
 
@@ -65,7 +71,9 @@ struct ggml_backend_dev_props {
     size_t memory_free, memory_total;
     ggml_backend_dev_type type;
     const char *device_id;
-    struct { bool async, host_buffer, buffer_from_host_ptr, events, mmap_support; } caps;
+    struct {
+        bool async, host_buffer, buffer_from_host_ptr, events, mmap_support;
+    } caps;
 };
 
 struct ggml_backend_device_i {
@@ -77,7 +85,8 @@ struct ggml_backend_device_i {
     ggml_backend *(*init_backend)(ggml_backend_device *, const char *params);
     ggml_backend_buffer_type *(*get_buffer_type)(ggml_backend_device *);
     unused get_host_buffer_type;
-    ggml_backend_buffer *(*buffer_from_host_ptr)(ggml_backend_device *, void *, size_t size, size_t);
+    ggml_backend_buffer *(*buffer_from_host_ptr)(ggml_backend_device *, void *, size_t size,
+                                                 size_t);
     bool (*supports_op)(ggml_backend_device *, const ggml_tensor *);
     bool (*supports_buft)(ggml_backend_device *, ggml_backend_buffer_type *);
     unused offload_op, event_new, event_free, event_synchronize;
@@ -105,7 +114,8 @@ struct ggml_backend_reg {
 // What ggml's CPU backend does with one row of a type.
 struct ggml_type_traits_cpu {
     void (*from_float)(const float *, void *, int64_t count);
-    void (*vec_dot)(int count, float *out, size_t, const void *row, size_t, const void *other, size_t, int rows);
+    void (*vec_dot)(int count, float *out, size_t, const void *row, size_t, const void *other,
+                    size_t, int rows);
     ggml_type vec_dot_type;  // of the other row
     int64_t nrows;
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -26,16 +27,20 @@ engine = Engine(protocol.Load(path, "off", 2, 1024, kernels))
 model = engine.llama
 short = model.tokenize("[GOAL]p q : Prop\\nh : p ∧ q\\n⊢ q ∧ p[PROOFSTEP]")
 rows = [*model.start([short]), *model.step([0] * 5, short[:5]), *model.start([short * 15])]
-print(json.dumps([engine.loaded.kernels, [row.tolist() for row in rows]]))
+used = [engine.loaded.kernels, engine.loaded.instructions]
+print(json.dumps([used, [row.tolist() for row in rows]]))
 """
 
 needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
 
 
-def log_probabilities(own: str) -> tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def log_probabilities(
+    own: str, limit: str = ""
+) -> tuple[list[str], np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """What an engine uses, kernels and instruction set, and rows of log probabilities."""
     result = subprocess.run(
         [sys.executable, "-c", FIRST_TOKENS, str(store.SHIPPED), own],
-        capture_output=True, check=True, timeout=60,
+        capture_output=True, check=True, timeout=60, env=os.environ | {kernels.LIMIT: limit},
     )  # fmt: skip
     used, rows = json.loads(result.stdout)
     return used, np.array(rows)
@@ -45,14 +50,23 @@ def log_probabilities(own: str) -> tuple[str, np.ndarray[tuple[int, ...], np.dty
 def test_a_model_says_the_same_with_either() -> None:
     """A prompt of one batch, one of some batches, and a step of five candidates."""
     used, ours = log_probabilities("own")
-    assert used == "own"
+    assert used == ["own", kernels.instructions()]
     used, theirs = log_probabilities("not")
-    assert used == "plain"
+    assert used == ["plain", None]
     likely = theirs > np.log(0.01)
     assert likely.sum() > len(theirs)
     # what they round differs, and nothing else
     assert 0 < np.abs(ours - theirs)[likely].max() < 0.15
     assert np.abs(ours - theirs)[likely].mean() < 0.03
+
+
+@needs_kernels
+def test_a_model_says_the_same_to_the_bit_with_each_instruction_set() -> None:
+    """So a processor's instruction sets make no difference to suggestions."""
+    first, expected = log_probabilities("own", "avx2")
+    assert first == ["own", "avx2"]
+    for limit in kernels.INSTRUCTION_SETS[1:]:
+        np.testing.assert_array_equal(log_probabilities("own", limit)[1], expected)
 
 
 @pytest.mark.parametrize(

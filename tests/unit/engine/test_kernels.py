@@ -1,9 +1,10 @@
-"""The kernels' arithmetic, held to that of the gguf package and numpy."""
+"""The kernels' arithmetic for each instruction set, held to that of the gguf package and numpy."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -20,18 +21,74 @@ BLOCK_BYTES = {"Q4_K": 144, "Q5_K": 176, "Q6_K": 210}
 HALVES = {"Q4_K": slice(0, 4), "Q5_K": slice(0, 4), "Q6_K": slice(208, 210)}
 """Where a block has float16 numbers, for which not all bytes will do."""
 
-OLD_PROCESSOR = Mock(llmsuggest_version=lambda: kernels.VERSION, ggml_backend_score=lambda: 0)
+OLD_PROCESSOR = Mock(
+    llmsuggest_version=lambda: kernels.VERSION, llmsuggest_instructions=Mock(return_value=b"")
+)
 
 needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
 
 
+def choose(instructions: str) -> str:
+    """Choose the best instruction set up to this one; its name."""
+    kernels.library().llmsuggest_choose(instructions.encode())
+    return kernels.instructions()
+
+
+@pytest.fixture(params=kernels.INSTRUCTION_SETS)
+def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set in turn, for the kernels of this process."""
+    before = kernels.instructions()
+    if choose(request.param) != request.param:
+        choose(before)
+        pytest.skip(f"this processor has no {request.param}")
+    yield request.param
+    choose(before)
+
+
+def processor() -> set[str]:
+    """The instruction sets that Linux says this processor has."""
+    cpu = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not cpu.exists():
+        pytest.skip("Linux on x86-64 lists them")
+    return set(cpu.read_text().split())
+
+
 def test_they_are_there_where_the_processor_can_run_them() -> None:
     """Or all the tests below would be skipped, and nobody would know why it is slow."""
-    cpu = Path("/proc/cpuinfo")
-    if platform.machine() != "x86_64" or not cpu.exists() or "avx512_vnni" not in cpu.read_text():
-        pytest.skip("this processor has no AVX-512 VNNI")
+    if not {"avx2", "fma", "f16c"} <= processor():
+        pytest.skip("this processor has no AVX2")
     programs.need("g++")
     assert kernels.why_not() == ""
+
+
+@needs_kernels
+def test_the_best_instruction_set_up_to_the_limit_is_chosen() -> None:
+    flags = processor()
+    before = kernels.instructions()
+    best = "avx2"
+    for name in kernels.INSTRUCTION_SETS:
+        # the instruction of AVX-VNNI has a second encoding, which processors with AVX-512 VNNI know
+        if name.replace("-", "_") in flags or (name == "avx-vnni" and "avx512_vnni" in flags):
+            best = name
+        assert choose(name) == best
+    assert choose("") == best
+    choose(before)
+
+
+def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Mock(llmsuggest_version=lambda: kernels.VERSION)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: Mock(origin="there"))
+    monkeypatch.setattr("ctypes.CDLL", lambda _: loaded)
+    for limit in ("", *kernels.INSTRUCTION_SETS):
+        monkeypatch.setenv(kernels.LIMIT, limit)
+        kernels.library.__wrapped__()
+        loaded.llmsuggest_choose.assert_called_with(limit.encode())
+    monkeypatch.setenv(kernels.LIMIT, "avx512")
+    with pytest.raises(
+        kernels.KernelsUnavailable, match=r"INSTRUCTIONS is 'avx512'; it can be one"
+    ):
+        kernels.library.__wrapped__()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +98,7 @@ def test_they_are_there_where_the_processor_can_run_them() -> None:
         ("importlib.util.find_spec", lambda _: None, "were not compiled"),
         ("ctypes.CDLL", lambda _: object(), "install it again"),
         ("ctypes.CDLL", lambda _: Mock(llmsuggest_version=lambda: 1), "install it again"),
-        ("ctypes.CDLL", lambda _: OLD_PROCESSOR, "has no AVX-512"),
+        ("ctypes.CDLL", lambda _: OLD_PROCESSOR, "has no AVX2"),
     ],
 )
 def test_why_they_are_not_used(
@@ -77,6 +134,7 @@ def multiply(name: str, weights: Any, x: Any, threads: int) -> np.ndarray[Any, A
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
 @pytest.mark.parametrize(
     ("rows", "blocks", "tokens", "threads"),
@@ -103,6 +161,7 @@ def test_products_are_those_of_the_dequantised_weights(
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
 def test_activations_of_nothing_give_nothing(name: str) -> None:
     weights = random_weights(20, 3, name)
@@ -130,6 +189,7 @@ def attend(query: Any, keys: Any, values: Any, mask: Any) -> np.ndarray[Any, Any
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("cells", [1, 16, 23, 256])
 @pytest.mark.parametrize("size", [0.3, 8], ids=["all cells count", "one cell counts"])
@@ -150,6 +210,7 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("count", [2, 17, 300, 3000])
 def test_attention_is_the_same_to_the_bit_wherever_the_cells_lie(
@@ -174,6 +235,7 @@ def test_attention_is_the_same_to_the_bit_wherever_the_cells_lie(
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("value", [0, 6e-8, 65504], ids=["none", "smallest", "largest"])
 def test_attention_to_values_at_the_ends_of_their_range(value: float) -> None:
     random = np.random.default_rng(0)
@@ -187,6 +249,7 @@ def test_attention_to_values_at_the_ends_of_their_range(value: float) -> None:
 
 
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
 def test_a_product_is_the_same_to_the_bit_whatever_is_computed_with_it(name: str) -> None:
     """Any number of other tokens, and of threads."""
@@ -199,7 +262,56 @@ def test_a_product_is_the_same_to_the_bit_whatever_is_computed_with_it(name: str
             np.testing.assert_array_equal(out, expected[70 - tokens :])
 
 
+def extreme_weights(rows: int, name: str) -> np.ndarray[Any, Any]:
+    """Blocks in which each byte is at an end of its range, shape (rows, bytes of a block)."""
+    random = np.random.default_rng(3)
+    weights = random.choice(np.array([0, 255], np.uint8), (rows, BLOCK_BYTES[name]))
+    weights[:2] = [[0], [255]]
+    if name == "Q6_K":
+        weights[:, 192:208] = random.choice(np.array([-128, 127], np.int8), (rows, 16)).view(
+            np.uint8
+        )
+    weights[:, HALVES[name]] = np.full((1, 2), 0.01, np.float16).view(np.uint8)[
+        :, : HALVES[name].stop - HALVES[name].start
+    ]
+    return weights
+
+
 @needs_kernels
+@pytest.mark.usefixtures("instructions")
+@pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
+def test_nothing_is_cut_off_at_the_ends_of_the_ranges(name: str) -> None:
+    """The largest weights, scales and activations, of either sign, in whole blocks of one sign."""
+    weights = extreme_weights(64, name)
+    signs = np.random.default_rng(4).choice([-1, 1], (6, BLOCK))
+    signs[:2] = [[-1], [1]]
+    x = (signs * 127).astype(np.float32)  # which are rounded to themselves
+    expected = x.astype(np.float64) @ quants.dequantize(weights, GGMLQuantizationType[name]).T
+    np.testing.assert_allclose(multiply(name, weights, x, 1), expected, rtol=1e-5, atol=2e-2)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
+def test_all_instruction_sets_compute_the_same_to_the_bit(name: str) -> None:
+    before = kernels.instructions()
+    random = np.random.default_rng(5)
+    weights = random_weights(37, 13, name)
+    x = random.standard_normal((11, 13 * BLOCK)).astype(np.float32)
+    query = random.standard_normal(80).astype(np.float32)
+    keys, values = random.standard_normal((2, 300, 80)).astype(np.float16)
+    mask = np.zeros(300, np.float16)
+    found = []
+    for limit in kernels.INSTRUCTION_SETS:
+        choose(limit)
+        found.append((multiply(name, weights, x, 2), attend(query, keys, values, mask)))
+    choose(before)
+    for product, attention in found[1:]:
+        np.testing.assert_array_equal(product, found[0][0])
+        np.testing.assert_array_equal(attention, found[0][1])
+
+
+@needs_kernels
+@pytest.mark.usefixtures("instructions")
 def test_what_they_do_not_know_is_refused() -> None:
     x = np.zeros((1, BLOCK), np.float32).ctypes.data_as(ctypes.c_void_p)
     assert kernels.library().llmsuggest_multiply(2, x, 1, BLOCK, x, 1, x, 1) == -1
