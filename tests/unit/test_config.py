@@ -81,6 +81,12 @@ def test_a_wrong_variable_or_flag_is_named(paths: Paths, monkeypatch: pytest.Mon
         load_config(paths)
 
 
+@pytest.mark.parametrize("name", Config.__struct_fields__)
+def test_every_setting_has_a_description_of_its_values(paths: Paths, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{name}` must be "):
+        load_config(paths, **{name: object()})
+
+
 def test_a_misspelt_setting_is_recognised(paths: Paths) -> None:
     paths.config_file.write_text("prot = 1")
     with pytest.raises(ConfigError) as caught:
