@@ -1,4 +1,4 @@
-"""What a machine has, as its programs tell: stand-ins for them, no device needed."""
+"""Finding accelerators, with stand-ins for the programs that report devices."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GPU1:
 
 
 class Machine:
-    """A machine with the programs that are put into it, and none else."""
+    """A machine that has only the programs added to it."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder
 
     def has(self, program: str, prints: str = "", *, fails: bool = False) -> None:
-        """Put a program there that prints something, whatever it is asked."""
+        """Add a program that prints the same for all arguments."""
         (self.bin / program).write_text(
             f"#!/bin/sh\nprintf %s {shlex.quote(prints)}\nexit {int(fails)}\n"
         )
@@ -59,7 +59,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_a_machine_without_a_gpu(machine: Machine) -> None:
     assert accelerators.best().name == "cpu"
     machine.has("vulkaninfo", VULKANINFO.format(type="CPU", name="llvmpipe"))
-    assert accelerators.best().name == "cpu"  # a GPU that is made of the CPU is none
+    assert accelerators.best().name == "cpu"  # a software GPU does not count
 
 
 def test_an_nvidia_gpu_and_its_toolkit(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +102,10 @@ def test_an_amd_gpu(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path:
         )
     monkeypatch.undo()
     targets = accelerators._amd_targets(nodes)
-    assert targets == ["gfx942", "gfx1030", "gfx1101", "gfx90a"]  # the CPU's node is none
+    assert targets == ["gfx942", "gfx1030", "gfx1101", "gfx90a"]  # without the CPU's node
 
 
-def test_what_is_not_there_is_not_built(machine: Machine) -> None:
+def test_an_absent_accelerator_is_not_built(machine: Machine) -> None:
     with pytest.raises(AcceleratorError, match="no device for cuda was found") as error:
         accelerators.check_possible(accelerators.find("cuda"), named=True)
     assert "--accelerator cpu" in error.value.hint
@@ -147,7 +147,7 @@ def test_a_build_is_known_by_its_devices(
     assert not Description([], "it cannot be loaded").sees(accelerators.find(name))
 
 
-def test_the_llama_cpp_that_is_installed_says_what_it_is() -> None:
+def test_the_installed_llama_cpp_describes_itself() -> None:
     found = building.describe(None)
     assert found.problem == ""
     assert "CPU" in [device["name"] for device in found.devices]
@@ -164,7 +164,7 @@ def test_the_llama_cpp_that_is_installed_says_what_it_is() -> None:
          "llama.cpp cannot be loaded: /a/libstdc++.so.6: file too short", "unset LD_LIBRARY_PATH"),
     ],
 )  # fmt: skip
-def test_doctor_says_what_is_wrong_with_llama_cpp(
+def test_doctor_reports_a_broken_llama_cpp(
     code: str, message: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(service, "detect", lambda: (None, ""))
@@ -178,7 +178,7 @@ def test_doctor_says_what_is_wrong_with_llama_cpp(
 
 
 @pytest.mark.parametrize("has_service", [True, False])
-def test_llama_cpp_is_asked_in_the_environment_of_the_daemon(
+def test_llama_cpp_is_described_in_the_daemons_environment(
     has_service: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a daemon that the shell starts gets the shell's libraries."""

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said of wrong ones."""
+"""Settings: their sources, and the errors about wrong ones."""
 
 from __future__ import annotations
 
@@ -140,16 +140,16 @@ def test_a_model_that_fails_is_not_chosen(paths: Paths) -> None:
     ]
 
 
-def test_whether_the_file_can_be_written_is_found_out_first(paths: Paths) -> None:
+def test_an_unwritable_file_is_detected_before_the_switch(paths: Paths) -> None:
     paths.config_file.symlink_to("/nowhere/config.toml")
     with pytest.raises(ConfigError, match="is a link to /nowhere"), choosing_model(paths, "new"):
         pytest.fail("the daemon has been asked to change")
 
 
-def test_a_file_on_a_read_only_disk_is_for_its_maker_to_change(
+def test_the_remedy_for_a_read_only_file_is_the_line_to_write(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that a package manager for the home has made."""
+    """For example, a file made by a package manager for the home."""
 
     def read_only(*_: object) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -160,7 +160,7 @@ def test_a_file_on_a_read_only_disk_is_for_its_maker_to_change(
     assert 'model = "new"' in caught.value.hint
 
 
-def test_a_file_in_another_encoding_is_told(paths: Paths) -> None:
+def test_a_file_in_another_encoding_is_an_error(paths: Paths) -> None:
     paths.config_file.write_bytes("model = 'ü'".encode("utf-16"))
     with pytest.raises(ConfigError, match="not UTF-8 text") as caught:
         load_config(paths)

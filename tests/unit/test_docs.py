@@ -1,4 +1,4 @@
-"""The documents: what they point to exists, and what they list is what the code has."""
+"""The documents: their links lead to existing targets, and their lists match the code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    """To a file, and to a heading in it where one is named."""
+    """To a file, and to a heading in it if one is named."""
     for target, anchor in re.findall(
         r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", document.read_text(encoding="utf-8")
     ):
@@ -154,7 +154,7 @@ def test_everything_that_doctor_finds_has_a_remedy(rows: list[list[str]]) -> Non
 
 
 def findings() -> Iterator[tuple[str, str]]:
-    """What doctor may find wrong: the part, and the longest run of words that the message has."""
+    """The findings of doctor that are not `ok`: the part, and a constant piece of the message."""
     tree = ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         assigned = [
@@ -184,7 +184,7 @@ def _value(part: ast.expr, assigned: list[tuple[str, ast.expr]]) -> str:
 
 
 def _texts(message: ast.expr, assigned: list[tuple[str, ast.expr]]) -> Iterator[str]:
-    """The longest constant piece of each text that an expression may be; "" of somebody else's."""
+    """The longest constant piece of each possible value of an expression; empty if none."""
     if isinstance(message, ast.IfExp):
         yield from _texts(message.body, assigned)
         yield from _texts(message.orelse, assigned)

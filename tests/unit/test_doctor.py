@@ -1,4 +1,4 @@
-"""What `doctor` says of kernels, models and variables."""
+"""The findings of `doctor` about kernels, models and variables."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_kernels(
     ],
     ids=["sound", "pointer", "short", "wrong tokenizer"],
 )
-def test_a_model_that_is_none_is_found(
+def test_a_file_that_is_no_model_is_found(
     tmp_path: Path, content: bytes, level: str, words: str, remedy: str
 ) -> None:
     paths = Paths(*(tmp_path / name for name in ("config", "data", "cache", "state", "runtime")))
@@ -77,7 +77,7 @@ def test_a_model_that_is_none_is_found(
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A shell with none of the variables that are reported."""
+    """A shell without any of the reported variables."""
     for name, _ in list(environment.reported()):
         monkeypatch.delenv(name)
     monkeypatch.setattr(service, "registered", lambda: None)
@@ -88,7 +88,7 @@ def said(paths: Paths) -> list[tuple[str, str]]:
     return [(finding.level, finding.message) for finding in doctor._variables(paths)]
 
 
-def test_variables_are_obeyed_or_ignored_but_never_in_silence(
+def test_variables_are_reported_as_obeyed_or_ignored(
     shell: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     paths = Paths(*[tmp_path] * 5)
@@ -113,7 +113,7 @@ def test_variables_are_obeyed_or_ignored_but_never_in_silence(
 def test_a_model_that_cannot_be_checked_is_no_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As where LD_LIBRARY_PATH puts another libstdc++ in front of numpy's."""
+    """For example, if LD_LIBRARY_PATH gives numpy another libstdc++."""
 
     def check(*_: object, **__: object) -> None:
         raise ImportError("many words\n/lib/libstdc++.so.6: file too short\n")
@@ -128,7 +128,7 @@ def test_a_model_that_cannot_be_checked_is_no_fault(
 
 @pytest.mark.parametrize("by_service", [True, False])
 def test_a_daemon_with_another_device_than_the_shell_is_noticed(by_service: bool) -> None:
-    libraries = {"LD_LIBRARY_PATH": "/opt/lib"}  # which a service has none of
+    libraries = {"LD_LIBRARY_PATH": "/opt/lib"}  # a service does not get it
     here, there = {"CUDA_VISIBLE_DEVICES": "1"}, {"CUDA_VISIBLE_DEVICES": "0"}
     assert not list(doctor._differing(here, here, by_service=by_service))
     assert len(list(doctor._differing(libraries, {}, by_service=by_service))) == 1 - by_service

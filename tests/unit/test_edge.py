@@ -41,14 +41,14 @@ def raising(error: BaseException) -> object:
         (BrokenPipeError(), 1, []),
     ],
 )
-def test_errors_that_were_foreseen(
+def test_expected_errors(
     error: BaseException, code: int, lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert edge.run(lambda: raising(error)) == code
     assert capsys.readouterr().err.splitlines() == lines
 
 
-def test_what_a_command_returns_is_its_code() -> None:
+def test_the_return_value_is_the_exit_code() -> None:
     assert edge.run(lambda: None) == 0
     assert edge.run(lambda: 7) == 7
 
@@ -57,7 +57,7 @@ def test_what_a_command_returns_is_its_code() -> None:
     "error",
     [KeyError("x"), MemoryError(), RecursionError("deep"), OSError(5, "Input/output error")],
 )
-def test_what_nobody_foresaw_is_a_line_and_its_traceback_is_in_the_log(
+def test_an_unexpected_error_is_one_line_with_its_traceback_in_the_log(
     error: Exception, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert edge.run(lambda: raising(error)) == ExitCode.FAULT
@@ -71,7 +71,7 @@ def test_what_nobody_foresaw_is_a_line_and_its_traceback_is_in_the_log(
     assert log.stat().st_mode & 0o077 == 0
 
 
-def test_without_a_log_the_line_says_where_it_was(
+def test_without_a_log_the_line_names_the_place_in_the_code(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "state").write_text("in the way")
@@ -86,7 +86,7 @@ def test_a_message_of_many_lines_becomes_one(capsys: pytest.CaptureFixture[str])
     assert len(first) < 300
 
 
-def test_output_that_cannot_be_written_is_an_error_of_its_own() -> None:
+def test_output_that_cannot_be_written_is_an_output_error() -> None:
     reader, writer = os.pipe()
     stream = edge._Output(writer, "w", closefd=False)
     os.close(writer)
@@ -95,8 +95,10 @@ def test_output_that_cannot_be_written_is_an_error_of_its_own() -> None:
     os.close(reader)
 
 
-def test_nothing_keeps_an_error_from_ending_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where standard error is full."""
+def test_an_error_has_its_exit_code_even_if_it_cannot_be_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here, standard error is full."""
 
     def write(_: str) -> int:
         raise edge.OutputError(OSError(28, "No space left on device"))
@@ -116,7 +118,7 @@ def test_nothing_keeps_an_error_from_ending_with_its_code(monkeypatch: pytest.Mo
         ({"TERM": "dumb"}, False),
     ],
 )
-def test_who_wants_colours(
+def test_when_colours_are_used(
     variables: dict[str, str], colour: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -127,7 +129,7 @@ def test_who_wants_colours(
     assert terminal.console()._color_system is None or colour is None
 
 
-def test_a_folder_whose_name_is_no_text_is_refused() -> None:
+def test_a_folder_whose_name_is_not_utf_8_is_refused() -> None:
     assert is_text("é ⊢")
     assert not is_text("h\udce9")
     with pytest.raises(LlmsuggestdError, match="is not UTF-8"):
@@ -141,8 +143,8 @@ def asserts() -> Iterator[tuple[str, ast.Assert]]:
                 yield f"{file.relative_to(PACKAGE)}:{node.lineno}", node
 
 
-def test_an_assert_tells_a_type_and_checks_nothing() -> None:
-    """`python -O` and PYTHONOPTIMIZE leave it out."""
+def test_asserts_only_narrow_types() -> None:
+    """`python -O` and PYTHONOPTIMIZE remove them."""
     checks = [
         place
         for place, node in asserts()
@@ -153,7 +155,7 @@ def test_an_assert_tells_a_type_and_checks_nothing() -> None:
 
 
 def test_a_call_without_a_docstring_is_declared() -> None:
-    """As all are under `python -OO`."""
+    """Under `python -OO`, no call has one."""
     calls = Calls("llmsuggestd")
 
     async def handler(request: object, body: object) -> object:

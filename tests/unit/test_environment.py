@@ -1,4 +1,4 @@
-"""Which variables of a shell reach the daemon and the engine."""
+"""The variables of a shell that reach the daemon and the engine."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_daemon_gets_its_settings_too() -> None:
     assert environment.for_daemon(SHELL) == dict(engine) | ours
 
 
-def test_a_service_gets_no_paths_that_come_and_go_with_a_shell() -> None:
+def test_a_service_gets_no_library_paths() -> None:
     assert environment.for_service(SHELL) == {
         "CUDA_VISIBLE_DEVICES": "1",
         "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
@@ -78,7 +78,7 @@ def test_a_service_gets_no_paths_that_come_and_go_with_a_shell() -> None:
     }
 
 
-def test_doctor_names_what_somebody_may_have_set_for_us() -> None:
+def test_doctor_reports_variables_that_users_set_for_us() -> None:
     found = {name: row.reach for name, row in environment.reported(SHELL)}
     assert found["CUDA_VISIBLE_DEVICES"]
     for name in ("OMP_NUM_THREADS", "LD_PRELOAD", "GGML_CPU_DISABLE_FUSION"):
@@ -90,7 +90,7 @@ def test_doctor_names_what_somebody_may_have_set_for_us() -> None:
 def test_a_package_that_is_found_by_a_variable_is_found_by_the_daemon(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after `pip install --target`."""
+    """For example, after `pip install --target`."""
     assert "-E" in environment.python_of_service()
     value = {
         "PYTHONPATH": os.pathsep.join(["/opt/ours", str(ROOT), ""]),
@@ -125,12 +125,12 @@ def test_our_processes_read_names_of_files_as_utf_8() -> None:
 
 
 def windows() -> dict[str, str]:
-    """What a process needs there to start at all."""
+    """The variables that a process needs to start on Windows."""
     return {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if sys.platform == "win32" else {}
 
 
 def test_every_row_can_be_reached() -> None:
-    """None is hidden by one above it."""
+    """No row is hidden by a row above it."""
     for row in TABLE:
         for name in row.names.split():
             assert row_of(name.replace("*", "SOMETHING")) is row, name

@@ -41,7 +41,7 @@ def test_each_error_of_the_system_has_a_remedy(code: int, hint: str, tmp_path: P
 
 
 def opening(path: Path) -> OSError:
-    """What the system says when a file is to be written there."""
+    """The system's error when a file is opened there for writing."""
     try:
         path.open("wb").close()
     except OSError as caught:
@@ -50,7 +50,7 @@ def opening(path: Path) -> OSError:
 
 
 @posix
-def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_or_folder_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     inside = tmp_path / "a file" / "below" / "f"
     assert explained(inside, opening(inside)) == (
@@ -78,7 +78,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
+def test_a_closed_path_is_named_with_the_command_that_opens_it(public: Path) -> None:
     ours = public / "llmsuggestd"
     (ours / "state").mkdir(parents=True)
     (ours / "state" / "log").touch()
@@ -101,7 +101,7 @@ def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
     os.chown(ours / "state", 4711, 4711)
     (ours / "state").chmod(0o700)
     assert why()[0] == f"{ours}/state belongs to uid 4711"
-    assert why()[1].startswith("ask uid 4711, or")  # nobody is to take another user's things
+    assert why()[1].startswith("ask uid 4711, or")  # no remedy takes another user's files
     (public / "link").symlink_to(ours / "state")
     inside = public / "link" / "log"
     reason, _ = as_another(lambda: explained(inside, opening(inside)))
@@ -109,7 +109,7 @@ def test_what_is_closed_is_named_with_what_opens_it(public: Path) -> None:
 
 
 @needs_root
-def test_a_file_of_the_users_that_cannot_be_read(public: Path) -> None:
+def test_a_users_file_that_cannot_be_read(public: Path) -> None:
     model = public / "m.gguf"
     model.touch(mode=0o600)
 
@@ -129,7 +129,7 @@ def test_a_file_of_the_users_that_cannot_be_read(public: Path) -> None:
 
 
 @needs_root
-def test_a_folder_of_the_systems_is_not_taken_over_with_all_it_has(
+def test_a_system_folder_is_not_taken_over_recursively(
     public: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public.chmod(0o700)
@@ -139,11 +139,11 @@ def test_a_folder_of_the_systems_is_not_taken_over_with_all_it_has(
 
     monkeypatch.setenv("HOME", str(public.parent))
     assert hint() == f"`sudo chown {ANOTHER} {public}` makes it yours again"
-    monkeypatch.setenv("HOME", "/home/ann")  # it is not theirs at all
+    monkeypatch.setenv("HOME", "/home/ann")  # it is outside the user's home
     assert hint() == "ask root, or go away"
 
 
 @needs_root
-def test_root_is_told_what_the_system_says(tmp_path: Path) -> None:
+def test_root_gets_the_systems_reason(tmp_path: Path) -> None:
     reason, hint = explained(tmp_path / "f", error(errno.EPERM))
     assert (reason, hint) == ("Operation not permitted", f"look at `lsattr -d {tmp_path}`")

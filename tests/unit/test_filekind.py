@@ -1,4 +1,4 @@
-"""What a file is by its content, and that nothing else is taken for it."""
+"""Recognising files by their content, without mistaking valid files."""
 
 from __future__ import annotations
 
@@ -111,7 +111,9 @@ def test_our_own_files_are_recognised(tmp_path: Path) -> None:
         kind = filekind.recognise(path)
         assert kind is not None
         assert kind.what == what
-        error = filekind.refusal(path, what, "it is cut short")  # what it should be is no news
+        error = filekind.refusal(
+            path, what, "it is cut short"
+        )  # the expected kind explains nothing
         assert error.message == f"{path}: is not {what}: it is cut short"
     for path in folder.glob("*.json"):
         filekind.check_text(path)
@@ -129,7 +131,7 @@ def test_json_is_left_to_its_reader(tmp_path: Path, content: object, encoding: s
 
 
 @pytest.mark.parametrize("name", ["a pointer", "a page", "of a storage", "an error", "gzip"])
-def test_what_stands_in_for_text_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_placeholder_for_a_text_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(FILES[name][0])
     with pytest.raises(InputError) as caught:
@@ -138,7 +140,7 @@ def test_what_stands_in_for_text_is_refused(tmp_path: Path, name: str) -> None:
     assert "\n" not in caught.value.message + caught.value.hint
 
 
-def test_what_cannot_be_opened_is_left_to_its_reader(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_left_to_its_reader(tmp_path: Path) -> None:
     assert filekind.recognise(tmp_path / "none") is None
     assert filekind.recognise(tmp_path) is None
     filekind.check_text(tmp_path / "none")

@@ -75,8 +75,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
 
 @posix
-def test_where_a_link_leads_keeps_its_mode(tmp_path: Path) -> None:
-    """It may be on a large disk, and for others, too."""
+def test_the_target_of_a_link_keeps_its_mode(tmp_path: Path) -> None:
+    """It may be a shared folder on a large disk."""
     (tmp_path / "team").mkdir()
     (tmp_path / "team").chmod(0o775)
     (tmp_path / "ours").symlink_to(tmp_path / "team")
@@ -119,7 +119,7 @@ def test_nothing_changes_until_the_commit(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_replaced_is_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that is mounted by itself into a container."""
+    """For example, a file that is mounted into a container."""
     (tmp_path / "f").write_bytes(b"a longer text")
 
     def busy(*_: object) -> None:
@@ -159,7 +159,7 @@ def test_a_rewritten_file_keeps_its_owner(public: Path) -> None:
 
 
 @needs_root
-def test_what_may_not_be_written_is_found_out_first(public: Path) -> None:
+def test_a_file_that_must_not_be_written_is_detected_first(public: Path) -> None:
     public.chmod(0o777)
     (public / "f").write_bytes(b"old")  # of root, mode 644
     with pytest.raises(PermissionError):
@@ -190,7 +190,7 @@ def test_the_new_file_takes_the_old_ones_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError, MemoryError])
-def test_whatever_happens_the_old_file_stays(tmp_path: Path, error: type[BaseException]) -> None:
+def test_after_any_error_the_old_file_stays(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "model.gguf"
     target.write_text("old")
 
@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     def refuse(*_: object) -> int:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(os, "open", refuse)  # root, who may run the tests, is refused nothing
+    monkeypatch.setattr(os, "open", refuse)  # the tests may run as root
     with (
         pytest.raises(LlmsuggestdError, match="cannot be written: Permission denied") as caught,
         replacing(tmp_path / "model.gguf"),
@@ -236,7 +236,7 @@ def test_the_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     assert len(modes) == 1
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     where = mark().partition("-")[2]

@@ -1,4 +1,4 @@
-"""Every spelling of a goal becomes one, and what is no goal is told from what is."""
+"""Every spelling of a goal becomes one, and text without a goal is recognised."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_goals_without_a_blank_line_between() -> None:
     ]
 
 
-def test_a_target_may_go_on_at_the_margin() -> None:
-    """As the infoview's text does when it is copied."""
+def test_a_target_may_continue_without_indentation() -> None:
+    """Text copied from the infoview has this form."""
     goal = "n : Nat\n⊢ match n with\n| 0 => True\n| _ => False"
     assert split_goals(f"{goal}\n\n{NEXT_GOAL}") == [goal, NEXT_GOAL]
 
@@ -80,7 +80,7 @@ def test_in_conv_mode_the_target_stands_behind_a_bar() -> None:
     ["", " \n", "\ufeff", "hello", "2 + 2 = 4", "p : Prop", "no goals", "⊢", "p : Prop\n⊢ \n",
      "h : p ⊢ q", "induction n with\n  | zero => rfl"],
 )  # fmt: skip
-def test_what_is_no_goal(text: str) -> None:
+def test_text_without_a_goal(text: str) -> None:
     for read in (first_goal, normalise):
         with pytest.raises(NotAGoal, match="a goal needs a line `⊢ …`"):
             read(text)
@@ -96,7 +96,7 @@ def test_a_goal_is_split_into_hypotheses_and_target() -> None:
     assert split_target("no target at all") == ([], "no target at all")
 
 
-def test_a_plain_text_keeps_its_line_ends_as_far_as_they_are_some() -> None:
+def test_plain_text_has_one_kind_of_line_end() -> None:
     assert plain("a\r\nb\rc\n") == "a\nb\nc\n"
     assert plain("\ufeffa") == "a"
     assert plain("") == ""
@@ -109,7 +109,7 @@ TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), s
 
 
 @given(TEXTS)
-def test_a_normalised_state_is_normalised(text: str) -> None:
+def test_normalising_twice_changes_nothing(text: str) -> None:
     goals = split_goals(text)
     assert split_goals("\n\n".join(goals)) == goals
     for goal in goals:
@@ -118,7 +118,7 @@ def test_a_normalised_state_is_normalised(text: str) -> None:
 
 @given(TEXTS)
 def test_nothing_is_lost_but_white_space_and_headings(text: str) -> None:
-    """Of what stands before a target; behind the last one there may be words that are no goal."""
+    """This holds for the text before a target. Text after the last one may be no goal."""
     told = "".join("".join(split_goals(text)).split())
     remaining = iter("".join(plain(text).split()))
     assert all(character in remaining for character in told)
@@ -127,7 +127,7 @@ def test_nothing_is_lost_but_white_space_and_headings(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["⊢\n" * 50_000, "\r" * 100_000, " " * 100_000, "| a\n" * 25_000, "error: " * 14_000]
 )
-def test_long_texts_take_no_long_time(text: str) -> None:
+def test_long_texts_are_fast(text: str) -> None:
     began = time.monotonic()
     split_goals(text)
     assert time.monotonic() - began < 5

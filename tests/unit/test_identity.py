@@ -1,4 +1,4 @@
-"""Which process is meant by a number that a file has."""
+"""The process that a number in a file stands for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def described(process: subprocess.Popen[bytes], **fields: str) -> Process:
     )
 
 
-def test_a_process_is_told_from_all_others(sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_process_is_distinguished_from_all_others(sleeper: subprocess.Popen[bytes]) -> None:
     ours = Process.current()
     assert ours.pid == os.getpid()
     assert ours.runs
@@ -47,10 +47,10 @@ def test_a_process_is_told_from_all_others(sleeper: subprocess.Popen[bytes]) -> 
 @pytest.mark.parametrize(
     "fields", [{"started": "1"}, {"started": ""}, {"machine": "another boot/1"}, {"machine": ""}]
 )
-def test_what_is_not_proven_to_be_meant_gets_no_signal(
+def test_a_process_that_is_not_proven_gets_no_signal(
     sleeper: subprocess.Popen[bytes], fields: dict[str, str]
 ) -> None:
-    """The number was given out again, is one of another machine, or comes without a proof."""
+    """The number was reused, belongs to another machine, or has no identity."""
     meant = described(sleeper, **fields)
     assert not meant.runs
     assert not meant.send(signal.SIGTERM)
@@ -75,5 +75,5 @@ def test_an_ended_process_that_its_parent_has_not_waited_for_does_not_run() -> N
         (Process(pid=7, machine="another", host=Process.current().host), "another container"),
     ],
 )
-def test_people_are_told_where_it_runs(process: Process, words: str) -> None:
+def test_messages_say_where_a_process_runs(process: Process, words: str) -> None:
     assert words in str(process)

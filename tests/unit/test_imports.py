@@ -1,4 +1,4 @@
-"""Each process imports only what it is for (docs/architecture.md): a test for the whole table."""
+"""Each process imports only what it needs: the table in docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIST_MODULES = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m
         ("import llmsuggestd.engine.__main__", {"aiohttp", "pystray", "torch", "click"}),
     ],
 )
-def test_what_a_process_never_imports(statement: str, never: set[str]) -> None:
+def test_imports_that_a_process_must_not_have(statement: str, never: set[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-c", f"{statement}; {LIST_MODULES}"],
         capture_output=True, check=True, text=True, timeout=60,

@@ -1,4 +1,4 @@
-"""Lakefiles: what is added to them, and that the rest of them stays."""
+"""Edits of lakefiles, which keep everything else."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_entry_is_added_once_and_nothing_else_changes(
         ("lakefile.lean", "", 'require\n  "llmsuggest" from\n  "x"\n', ""),
     ],
 )  # fmt: skip
-def test_an_entry_is_taken_out_and_nothing_else_changes(
+def test_an_entry_is_removed_and_nothing_else_changes(
     tmp_path: Path, name: str, before: str, entry: str, after: str
 ) -> None:
     (tmp_path / name).write_text(before + entry + after)
@@ -131,7 +131,7 @@ def test_an_entry_is_taken_out_and_nothing_else_changes(
         ("lakefile.lean", '/-- why -/\nrequire llmsuggest from "x"'),
     ],
 )
-def test_what_cannot_be_taken_out_is_left_to_the_author(
+def test_an_entry_that_cannot_be_removed_is_left_to_the_author(
     tmp_path: Path, name: str, text: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -154,7 +154,7 @@ MANIFEST = """{"version": "1.1.0",
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (1,)])
-def test_what_lake_has_noted_is_taken_out_too(tmp_path: Path, order: tuple[int, ...]) -> None:
+def test_the_entry_in_lakes_manifest_is_removed_too(tmp_path: Path, order: tuple[int, ...]) -> None:
     start, end = MANIFEST.index("[{") + 1, MANIFEST.index("}],") + 1
     entries = MANIFEST[start:end].split(",\n  {")
     entries = [entries[0], *("{" + entry for entry in entries[1:])]
@@ -231,7 +231,7 @@ def test_lake_sees_the_new_entry_among_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "ending", ["", "\n", "\n\n[[lean_exe]]\nname = 'x'\npath = '/opt/old/lean'\n"]
 )
-def test_a_path_that_moved_is_changed_alone(tmp_path: Path, entry: str, ending: str) -> None:
+def test_only_a_path_that_moved_is_changed(tmp_path: Path, entry: str, ending: str) -> None:
     text = f"{TOML}\n\n{entry}{ending}"
     change = planned(tmp_path, text)
     assert change.action == "update"
@@ -243,7 +243,7 @@ def test_a_path_that_moved_is_changed_alone(tmp_path: Path, entry: str, ending: 
     changed = [pair for pair in zip(old_lines, new_lines, strict=True) if pair[0] != pair[1]]
     assert len(changed) == 1
     assert "path" in changed[0][0]
-    # What stands behind the value on its line stays, too.
+    # The rest of the line stays, too.
     assert changed[0][1].endswith(changed[0][0].split(OLD)[1][1:])
 
 
@@ -255,7 +255,7 @@ def test_a_path_that_moved_is_changed_alone(tmp_path: Path, entry: str, ending: 
         f'require "llmsuggest" from /- here -/ "{OLD}"\n  with NameMap.empty',
     ],
 )
-def test_a_path_that_moved_is_changed_alone_in_lean(tmp_path: Path, entry: str) -> None:
+def test_only_a_path_that_moved_is_changed_in_lean(tmp_path: Path, entry: str) -> None:
     text = LEAN + entry + '\n\nlean_exe x where\n  root := "' + OLD + '"\n'
     change = planned(tmp_path, text, "lakefile.lean")
     assert change.action == "update"
@@ -263,7 +263,7 @@ def test_a_path_that_moved_is_changed_alone_in_lean(tmp_path: Path, entry: str) 
     assert change.content.decode() == text[:at] + PACKAGE.as_posix() + text[at + len(OLD) :]
 
 
-def test_a_relative_path_is_as_good(tmp_path: Path) -> None:
+def test_an_equal_relative_path_stays(tmp_path: Path) -> None:
     package = tmp_path / "elsewhere" / "lean"
     project = tmp_path / "project"
     project.mkdir()
@@ -289,14 +289,16 @@ def test_a_relative_path_is_as_good(tmp_path: Path) -> None:
         ("lakefile.lean", 'require llmsuggest from "a"\n' * 2, "more than once"),
     ],
 )
-def test_what_is_left_to_the_author(tmp_path: Path, name: str, text: str, words: str) -> None:
+def test_entries_that_are_left_to_the_author(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
     with pytest.raises(InputError, match=words) as caught:
         planned(tmp_path, text, name)
     assert caught.value.hint
     assert (tmp_path / name).read_text() == text
 
 
-def test_folders_that_are_no_project(tmp_path: Path) -> None:
+def test_folders_that_are_not_projects(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a Lake project") as caught:
         lake.plan_require(tmp_path, PACKAGE)
     assert "lake init" in caught.value.hint

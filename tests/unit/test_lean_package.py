@@ -19,7 +19,7 @@ def paths(tmp_path: Path) -> Paths:
     return Paths(*(tmp_path / name for name in ("config", "data", "cache", "state", "runtime")))
 
 
-def test_the_package_says_of_which_version_it_is() -> None:
+def test_the_package_has_our_version() -> None:
     assert lake.package_version(resource("lean")) == __version__
 
 
@@ -110,7 +110,7 @@ def test_projects_are_known_as_long_as_they_require_the_package(
     for folder in (second, first, third, second):
         lean_package.note_project(paths, folder)
     assert lean_package.projects(paths) == [first, second, third]
-    (second / "lakefile.toml").write_text("")  # by hand
+    (second / "lakefile.toml").write_text("")  # edited manually
     (third / "lakefile.toml").unlink()
     assert lean_package.projects(paths) == [first]
     lean_package.forget_project(paths, first)
@@ -118,7 +118,7 @@ def test_projects_are_known_as_long_as_they_require_the_package(
     assert not lean_package.record_file(paths).exists()
 
 
-def test_a_record_that_cannot_be_read_is_none(paths: Paths, tmp_path: Path) -> None:
+def test_an_unreadable_record_counts_as_empty(paths: Paths, tmp_path: Path) -> None:
     package = lean_package.place(paths)
     lean_package.record_file(paths).write_text("{")
     assert lean_package.projects(paths) == []
@@ -126,7 +126,7 @@ def test_a_record_that_cannot_be_read_is_none(paths: Paths, tmp_path: Path) -> N
     assert lean_package.projects(paths) == [tmp_path / "a"]
 
 
-def test_a_project_with_a_copy_of_its_own(paths: Paths, tmp_path: Path) -> None:
+def test_a_project_with_its_own_copy(paths: Paths, tmp_path: Path) -> None:
     folder = project(tmp_path / "a", lean_package.COPY)
     entry = tomllib.loads((folder / "lakefile.toml").read_text())["require"][0]
     assert entry == {"name": "llmsuggest", "path": "llmsuggest"}
@@ -134,7 +134,7 @@ def test_a_project_with_a_copy_of_its_own(paths: Paths, tmp_path: Path) -> None:
     lean_package.copy_into(folder)
     assert lake.package_version(folder / "llmsuggest") == __version__
     lean_package.note_project(paths, folder)
-    assert lean_package.projects(paths) == []  # it does without this machine's
+    assert lean_package.projects(paths) == []  # it does not use the user's copy
     (folder / "llmsuggest/LlmSuggest/Mine.lean").touch()
     (folder / "llmsuggest/LlmSuggest/Client.lean").unlink()
     lean_package.copy_into(folder)

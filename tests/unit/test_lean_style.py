@@ -1,7 +1,7 @@
-"""How the Lean package is written, as far as `lake lint` and Batteries' CI look at lines.
+"""The style of the Lean package, as far as `lake lint` and Batteries' CI check lines.
 
-What they look at in declarations (docstrings, unused arguments), Lean's own linters look at when
-the tests compile the package: a warning is an error there.
+Their checks of declarations (docstrings, unused arguments) are also in Lean's own linters, which
+run when the tests compile the package. A warning is an error there.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def test_the_order_of_a_file(source: Path) -> None:
     header, _, rest = text.partition("-/\n")
     assert header.startswith("/-\nCopyright (c) ")
     assert rest.startswith("module\n\npublic meta import ")
-    assert "import Lean\n" not in rest, "all of Lean is not needed"
-    assert "\n/-!\n# " in rest, "it says what it is about"
+    assert "import Lean\n" not in rest, "import only the needed part of Lean"
+    assert "\n/-!\n# " in rest, "a module needs a docstring"
 
 
-def test_nothing_but_its_own_file_brings_the_model_into_try() -> None:
+def test_only_its_own_file_adds_the_model_to_try() -> None:
     for source in SOURCES:
         assert "import LlmSuggest.Try" not in source.read_text().partition("/-!")[0]

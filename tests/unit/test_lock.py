@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""The lock that lets only one process run at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ with only_one(Path(sys.argv[1]), RuntimeError):
 """
 
 
-def test_a_second_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with only_one(file, RuntimeError):
         assert file.read_text() == str(os.getpid())  # for scripts
@@ -39,10 +39,10 @@ def test_a_second_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
         pass
 
 
-def test_who_asks_for_the_holder_keeps_nobody_from_holding(
+def test_looking_for_the_holder_does_not_block_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asking takes the lock for a moment."""
+    """Looking takes the lock for a moment."""
     file = tmp_path / "lock"
     file.write_text("1")  # as a holder that was killed leaves it
     with file.open() as asking:
@@ -62,7 +62,7 @@ def test_a_number_without_its_identity_is_not_proven(tmp_path: Path, record: byt
         assert not found.runs
 
 
-def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write the lock"), only_one(tmp_path, OSError):
         pass
 
@@ -81,7 +81,7 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         assert holder(file) == Process.current()
 
 
-def test_the_holder_is_told_by_the_lock_and_not_by_the_file(tmp_path: Path) -> None:
+def test_the_lock_decides_whether_there_is_a_holder(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     assert holder(file) is None
     with subprocess.Popen(
@@ -95,7 +95,7 @@ def test_the_holder_is_told_by_the_lock_and_not_by_the_file(tmp_path: Path) -> N
         assert held.runs
         process.kill()
         process.wait()
-    assert str(process.pid) in file.read_text()  # nobody has removed it
+    assert str(process.pid) in file.read_text()  # it was left behind
     assert not held.runs
     assert holder(file) is None
 
@@ -105,7 +105,7 @@ UNSUPPORTED = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
 
 @pytest.fixture(params=UNSUPPORTED, ids=errno.errorcode.get)
 def no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system without locks, as NFS without lockd."""
+    """A file system without locks, such as NFS without lockd."""
 
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(request.param, os.strerror(request.param))
@@ -115,7 +115,7 @@ def no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what stands in for a lock is Linux's")
 @pytest.mark.usefixtures("no_flock")
-def test_a_file_system_without_locks_is_not_one_where_all_is_locked(tmp_path: Path) -> None:
+def test_without_file_locks_nothing_counts_as_locked(tmp_path: Path) -> None:
     file, other = tmp_path / "lock", tmp_path / "other"
     with only_one(file, RuntimeError):
         assert holder(file) == Process.current()
@@ -131,7 +131,7 @@ def test_a_file_system_without_locks_is_not_one_where_all_is_locked(tmp_path: Pa
 @pytest.mark.skipif(sys.platform != "linux", reason="what stands in for a lock is Linux's")
 @pytest.mark.usefixtures("no_flock")
 def test_without_locks_another_machine_is_believed(tmp_path: Path) -> None:
-    """Nobody here can know whether that process has crashed."""
+    """This machine cannot find out whether that process has ended."""
     file = tmp_path / "lock"
     there = Process(pid=7, started="1", machine="there", host="node1")
     file.write_text("7")
@@ -140,13 +140,13 @@ def test_without_locks_another_machine_is_believed(tmp_path: Path) -> None:
         pass
     assert holder(file) == there
     here_before = msgspec.structs.replace(there, host=Process.current().host)
-    # before a power cut, say
+    # for example, before a power failure
     identity_file(file).write_bytes(msgspec.json.encode(here_before))
     with only_one(file, RuntimeError):
         pass
 
 
-def test_a_lock_that_fails_otherwise_is_said(
+def test_any_other_failure_to_lock_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(descriptor: int, operation: int) -> None:

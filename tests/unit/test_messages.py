@@ -1,4 +1,4 @@
-"""What messages name is there in every installation: commands of ours, no file of a checkout."""
+"""Messages name only commands and options that exist, and no file of a checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES = [
 
 
 def texts(file: Path) -> Iterator[str]:
-    """The texts of a source file that a user may come to see, `…` for what is filled in."""
+    """The texts of a source file that a user may see, with `…` for inserted values."""
     source = file.read_text(encoding="utf-8")
     if file.suffix == ".lean":
         yield from re.findall(r'"(?:[^"\\]|\\.)*"', source, re.DOTALL)
@@ -54,7 +54,7 @@ def texts(file: Path) -> Iterator[str]:
 
 
 def _is_help(file: Path, tree: ast.Module, docstring: ast.Expr) -> bool:
-    """Whether a docstring is what `--help` shows."""
+    """Whether `--help` shows a docstring."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return file.parent.name == "cli" and any(
         function.body[0] is docstring and function.decorator_list for function in functions
@@ -67,7 +67,7 @@ def named_commands(text: str) -> list[str]:
 
 
 def problem(words: list[str]) -> str:
-    """What is wrong with the words of a command line of ours; empty if nothing is."""
+    """The problem with the words of a command line of ours; empty if there is none."""
     command: click.Command = cli
     context = click.Context(cli)
     for word in words:
@@ -90,7 +90,7 @@ def test_messages_name_only_what_every_installation_has(file: Path) -> None:
             assert not problem(command.split()), f"{text}: {problem(command.split())}"
 
 
-def test_the_commands_are_looked_at() -> None:
+def test_wrong_commands_are_detected() -> None:
     assert named_commands("see `llmsuggestd logs -f`, or `llmsuggestd`") == [" logs -f", ""]
     assert problem(["logs", "-f"]) == ""
     assert problem(["models", "fetch"]) == "no command 'fetch'"
@@ -102,7 +102,7 @@ def test_the_commands_are_looked_at() -> None:
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "llmsuggestd/cli").glob("*.py")), ids=lambda file: file.stem
 )
-def test_what_names_a_command_is_said_with_its_path(file: Path) -> None:
+def test_messages_with_commands_are_printed_with_their_path(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "click.echo":
             assert "`llmsuggestd" not in ast.unparse(node), "print it with `say`"
@@ -135,7 +135,7 @@ def test_a_command_on_the_path_is_shown_by_its_name(
     on_path = tmp_path / "on path"
     on_path.mkdir()
     monkeypatch.setenv("PATH", str(on_path))
-    (on_path / "llmsuggestd").symlink_to(script)  # as pipx and uv make it
+    (on_path / "llmsuggestd").symlink_to(script)  # as pipx and uv do
     assert commands.program() == "llmsuggestd"
 
 

@@ -1,4 +1,4 @@
-"""The lists of protections that are taken away by hand (tests/benchmarks) keep up with the code."""
+"""The mutations in tests/benchmarks name code and tests that exist."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("texts", "tests"), CASES)
-def test_a_protection_and_its_tests_are_where_the_list_says(
+def test_each_mutation_names_existing_code_and_tests(
     texts: list[tuple[str, str]], tests: list[str]
 ) -> None:
     for file, text in texts:

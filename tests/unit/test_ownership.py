@@ -1,4 +1,4 @@
-"""Folders and files that are not ours: found out first, and said once, with what mends it."""
+"""Folders and files that are not the user's: detected first, with one message and the remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDERS = ("config", "data", "cache", "state", "runtime")
 
 @pytest.fixture
 def paths() -> Iterator[Paths]:
-    """The folders of another user, below one that anybody can enter."""
+    """The folders of another user, in a folder that every user can enter."""
     root = Path(tempfile.mkdtemp(prefix="llms-own-"))
     root.chmod(0o755)
     paths = Paths(*(root / name / "llmsuggestd" for name in FOLDERS))
@@ -32,7 +32,7 @@ def paths() -> Iterator[Paths]:
 
 
 def own(folder: Path, uid: int) -> None:
-    """As `chown -R`."""
+    """Change the owner, like `chown -R`."""
     for path in [folder, *folder.rglob("*")]:
         os.chown(path, uid, uid)
 
@@ -55,7 +55,7 @@ def test_our_own_are_fine(paths: Paths) -> None:
 
 @needs_root
 @pytest.mark.parametrize("name", [*FOLDERS, "models", "downloads", "builds"])
-def test_a_folder_that_is_roots(paths: Paths, name: str) -> None:
+def test_a_folder_that_belongs_to_root(paths: Paths, name: str) -> None:
     folder: Path = getattr(paths, name)
     folder.mkdir(mode=0o700, exist_ok=True)
     own(folder, 0)
@@ -71,7 +71,7 @@ def test_a_folder_that_is_roots(paths: Paths, name: str) -> None:
     ["config_file", "client_file", "token_file", "log_file", "lock_file", "tray_lock_file",
      "tray_log_file", "engine_memory"],
 )  # fmt: skip
-def test_a_file_that_is_roots(paths: Paths, name: str) -> None:
+def test_a_file_that_belongs_to_root(paths: Paths, name: str) -> None:
     file: Path = getattr(paths, name)
     file.touch(mode=0o600)
     assert trouble(paths) == (
@@ -81,7 +81,7 @@ def test_a_file_that_is_roots(paths: Paths, name: str) -> None:
 
 
 @needs_root
-def test_all_of_it_is_one_command(paths: Paths) -> None:
+def test_one_command_repairs_everything(paths: Paths) -> None:
     own(paths.config, 0)
     own(paths.state, 0)
     paths.token_file.touch()
@@ -92,8 +92,8 @@ def test_all_of_it_is_one_command(paths: Paths) -> None:
 
 
 @needs_root
-def test_a_parent_that_is_roots(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made by a `sudo` in a new account, say; not all below it is ours."""
+def test_a_parent_that_belongs_to_root(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example, after `sudo` in a new account. Not everything below the parent is ours."""
     parent = paths.config.parent
     monkeypatch.setenv("HOME", str(parent.parent))
     os.chown(parent, 0, 0)
@@ -105,23 +105,23 @@ def test_a_parent_that_is_roots(paths: Paths, monkeypatch: pytest.MonkeyPatch) -
 
 
 @needs_root
-def test_our_own_that_are_closed(paths: Paths) -> None:
+def test_our_own_paths_that_are_closed(paths: Paths) -> None:
     paths.state.chmod(0o500)
     assert trouble(paths) == (f"the mode of {paths.state} is 0500", f"`chmod u+rwx {paths.state}`")
 
 
 @needs_root
-def test_models_and_settings_may_be_anybodys_that_we_can_read(paths: Paths) -> None:
+def test_models_and_settings_only_need_to_be_readable(paths: Paths) -> None:
     own(paths.models, 0)
     paths.models.chmod(0o755)
-    paths.config_file.write_text("")  # of a package manager for the home, say
+    paths.config_file.write_text("")  # for example, a package manager's
     assert trouble(paths) is None
     before = paths.models.stat()
     as_another(lambda: make_directory(paths, paths.models))
     assert paths.models.stat() == before
 
 
-def test_a_folder_for_models_that_is_shared_stays_so(tmp_path: Path) -> None:
+def test_a_shared_models_folder_is_not_changed(tmp_path: Path) -> None:
     paths = Paths(*(tmp_path / name for name in FOLDERS))
     make_directory(paths, paths.models)
     assert paths.models.stat().st_mode & 0o777 == 0o700
@@ -132,7 +132,7 @@ def test_a_folder_for_models_that_is_shared_stays_so(tmp_path: Path) -> None:
 
 @needs_root
 def test_sudo_in_a_users_home_is_refused(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_ours(paths)  # root, but not by way of sudo
+    check_ours(paths)  # root, without sudo
     monkeypatch.setenv("SUDO_UID", str(ANOTHER))
     with pytest.raises(ConfigError, match="this runs as root") as caught:
         check_ours(paths)

@@ -1,4 +1,4 @@
-"""Where files go."""
+"""The locations of files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_without_it_the_system_decides(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The home of an account for which no variable says more."""
+    """The home of an account, with no other variables."""
     for name in [*BASE_DIRECTORIES, "XDG_RUNTIME_DIR", "LLMSUGGESTD_HOME", "LLMSUGGESTD_SOCKET"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -59,7 +59,7 @@ def nobody(_: int) -> NoReturn:
 
 @pytest.fixture
 def directory(account: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime directory as it should be."""
+    """A valid runtime directory."""
     directory = tmp_path / "run"
     directory.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
@@ -67,7 +67,7 @@ def directory(account: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @linux
-def test_a_runtime_directory_that_is_as_it_should_be_is_used(directory: Path) -> None:
+def test_a_valid_runtime_directory_is_used(directory: Path) -> None:
     assert get_paths().socket == directory / "llmsuggestd" / "daemon.sock"
 
 
@@ -92,7 +92,7 @@ def test_a_runtime_directory_that_is_as_it_should_be_is_used(directory: Path) ->
     ids=["755", "770", "read-only", "missing", "file", "link", "another's", "relative", "empty",
          "unset"],
 )  # fmt: skip
-def test_a_runtime_directory_that_is_not_counts_as_unset(
+def test_an_invalid_runtime_directory_counts_as_unset(
     spoil: Callable[[Path, pytest.MonkeyPatch], object],
     directory: Path,
     account: Path,
@@ -113,7 +113,7 @@ def test_a_runtime_directory_that_is_not_counts_as_unset(
 
 @posix
 @pytest.mark.parametrize("value", [None, "", "relative", "~"])
-def test_what_is_no_home_counts_as_none(
+def test_an_invalid_home_counts_as_unset(
     value: str | None, account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if value is None:
@@ -124,7 +124,9 @@ def test_what_is_no_home_counts_as_none(
 
 
 @posix
-def test_without_a_home_there_is_one_line(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_the_error_is_one_line(
+    account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     with pytest.raises(ConfigError, match="there is no home") as caught:
@@ -133,7 +135,7 @@ def test_without_a_home_there_is_one_line(account: Path, monkeypatch: pytest.Mon
 
 
 @posix
-def test_where_no_home_is_needed_none_is_asked_for(
+def test_no_home_is_required_if_variables_name_all_folders(
     account: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME")
@@ -178,7 +180,7 @@ def test_a_tilde_may_name_a_user(account: Path) -> None:
 
 
 @posix
-def test_a_tilde_that_names_nobody_is_refused(
+def test_a_tilde_with_an_unknown_user_is_refused(
     account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLMSUGGESTD_HOME", "~no-such-user/x")

@@ -1,4 +1,4 @@
-"""Under CI a skip that nobody listed fails; elsewhere it stays a skip."""
+"""In CI, a skip that is not listed is a failure. Elsewhere it stays a skip."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Run = Callable[..., dict[str, int]]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a file of tests, with these skips allowed; how many tests passed, failed, and so on."""
+    """Run a file of tests with a list of allowed skips. Returns the number of tests by outcome."""
 
     def run(text: str, *allowed: tuple[str, str], ci: str = "true") -> dict[str, int]:
         listed = [{"test": test, "says": says, "because": "…"} for test, says in allowed]
@@ -53,7 +53,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.mark.parametrize("ci", ["", "false"])
-def test_a_skip_stays_one_elsewhere(run: Run, ci: str) -> None:
+def test_outside_of_ci_a_skip_stays_a_skip(run: Run, ci: str) -> None:
     assert run(TESTS, ci=ci) == {"passed": 1, "skipped": 4, "xfailed": 1}
 
 
@@ -66,7 +66,7 @@ def test_a_skipped_module_fails_under_ci(run: Run) -> None:
     assert run(MODULE, ("test_it.py", "torch")) == {"skipped": 1}
 
 
-def test_what_is_listed_may_be_skipped_for_its_reason(run: Run) -> None:
+def test_a_listed_test_may_be_skipped_for_its_reason(run: Run) -> None:
     names = ("test_with_a_mark", "test_from_within", "test_with_a_fixture")
     found = run(TESTS, *((f"test_it.py::{name}", "torch") for name in names))
     assert found == {"passed": 1, "skipped": 3, "errors": 1, "xfailed": 1}

@@ -1,4 +1,4 @@
-"""The call that the Lean tactic makes, as `doctor` tries it, with stand-ins for curl and daemon."""
+"""The Lean tactic's call, as `doctor` makes it, with stand-ins for curl and the daemon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
 
 
 def curl_is(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in the place of curl."""
+    """Replace curl by a shell script."""
     (folder / "curl").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "curl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
@@ -42,7 +42,7 @@ def announce(paths: Paths, **record: str | None) -> None:
 
 @contextmanager
 def listening(path: Path, answer: bytes) -> Iterator[None]:
-    """A program on a Unix socket that says the same to everybody."""
+    """A program on a Unix socket that gives every client the same answer."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -149,7 +149,7 @@ def test_no_question_is_answered_from_a_cache(
         ),
     ],
 )
-def test_what_can_be_in_the_way(
+def test_problems_with_the_call(
     paths: Paths,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +198,7 @@ def test_nothing_listens(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     assert error().hint.startswith("unset LLMSUGGESTD_SOCKET, or")
 
 
-def test_the_usual_place_is_looked_at_where_the_named_one_is_dead(paths: Paths) -> None:
+def test_the_usual_place_is_tried_if_the_named_socket_is_dead(paths: Paths) -> None:
     for record in ({"socket": "/absent.sock"}, {"socket": 5}, None):
         paths.client_file.write_text("{" if record is None else json.dumps(record))
         with listening(paths.socket, http("200 OK", ANSWER)):

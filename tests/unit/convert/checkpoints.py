@@ -1,4 +1,4 @@
-"""Checkpoints for tests, written without torch: small models of random weights."""
+"""Checkpoints for tests: small models with random weights, written without torch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CONFIG: dict[str, Any] = {
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """A config.json's object; a change to None leaves the key out."""
+    """The object of a config.json. A change to None removes the key."""
     return {key: value for key, value in (CONFIG | changes).items() if value is not None}
 
 
@@ -78,9 +78,9 @@ def random_weights(config: Mapping[str, Any], seed: int = 0) -> dict[str, npt.ND
 
 
 def in_letters(weights: Tensors) -> dict[str, npt.NDArray[Any]]:
-    """The weights changed so that the model, with `byte_level_tokenizer`, likes the letters a to z.
+    """The weights, changed so that the model prefers the letters a to z of `byte_level_tokenizer`.
 
-    Left to chance, what it says need not be text.
+    Otherwise its output may not be text.
     """
     result = {name: values.copy() for name, values in weights.items()}
     letters = slice(1 + ord("a"), 2 + ord("z"))
@@ -90,12 +90,12 @@ def in_letters(weights: Tensors) -> dict[str, npt.NDArray[Any]]:
 
 
 def bfloat16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """The bits of values as bfloat16 (rounded towards zero, which is all a test needs)."""
+    """The bits of values as bfloat16, rounded towards zero, which is good enough for a test."""
     return (values.view(np.uint32) >> 16).astype(np.uint16)
 
 
 def byte_level_tokenizer(merges: int = 40, **changes: Any) -> dict[str, Any]:
-    """A tokenizer.json's object: `<|endoftext|>`, the bytes, and a few merges."""
+    """The object of a tokenizer.json with `<|endoftext|>`, the bytes, and a few merges."""
     letters = byte_letters()
     vocab = {"<|endoftext|>": 0} | {letter: 1 + i for i, letter in enumerate(letters)}
     pairs = [("Ġ", c) for c in "abcdefghijklmnopqrstuvwxyz"] + [("h", "p"), ("e", "x"), ("a", "c")]
@@ -126,7 +126,7 @@ def added(content: str, number: int, *, special: bool = True) -> dict[str, Any]:
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's letters for the bytes 0 to 255, by the rule its authors give."""
+    """GPT-2's letters for the bytes 0 to 255, by its authors' rule."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
     plain += range(ord("®"), ord("ÿ") + 1)
     others = [byte for byte in range(256) if byte not in plain]
@@ -136,7 +136,7 @@ def byte_letters() -> list[str]:
 
 
 def neox_tokenizer() -> dict[str, Any]:
-    """The real GPT-NeoX tokenizer.json's object."""
+    """The object of the real tokenizer.json of GPT-NeoX."""
     result: dict[str, Any] = json.loads(gzip.decompress(NEOX_TOKENIZER.read_bytes()))
     return result
 
@@ -155,7 +155,7 @@ def make_checkpoint(
     tokenizer: Mapping[str, Any] | None = None,
     write: Callable[[Path, Tensors, str], None] | None = None,
 ) -> Path:
-    """Write a whole checkpoint; return its folder.
+    """Write a complete checkpoint. Returns its folder.
 
     `dtype` is F32, F16 or BF16; `write` puts the tensors into files, by default into one
     model.safetensors.
@@ -171,7 +171,7 @@ def make_checkpoint(
 
 
 def stored_bits(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Values as a checkpoint of the type stores them; arrays of another type as they are."""
+    """Values as a checkpoint of this type stores them. Arrays of other types are unchanged."""
     if values.dtype != np.float32:
         return values
     if dtype == "BF16":
@@ -184,7 +184,7 @@ def save_safetensors(path: Path, tensors: Tensors, dtype: str) -> None:
     arrays = {name: np.ascontiguousarray(stored_bits(v, dtype)) for name, v in tensors.items()}
     content = safetensors.numpy.save(arrays, {"format": "pt"})
     if dtype == "BF16":
-        # numpy has no such type: the library wrote the bits as integers; call them what they are.
+        # numpy has no bfloat16, so the library wrote the bits as integers: correct the header.
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
         for name, entry in header.items():
@@ -233,7 +233,7 @@ def _shards(
 
 
 class _Storage:
-    """A storage as the pickler below knows it: refers to an entry of the archive."""
+    """A storage for the pickler below, which refers to an entry of the archive."""
 
     def __init__(self, kind: type, key: str, count: int) -> None:
         self.pid = ("storage", kind, key, "cpu", count)
@@ -245,7 +245,7 @@ class _Pickler(pickle.Pickler):
 
 
 class Rebuilt:
-    """Pickled as a call of torch's maker of tensors."""
+    """An object that is pickled as a call of torch's tensor constructor."""
 
     def __init__(self, name: str, *arguments: Any) -> None:
         self.name, self.arguments = name, arguments
@@ -271,9 +271,9 @@ def save_pickle(
     compression: int = zipfile.ZIP_STORED,
     inside: str | None = None,
 ) -> None:
-    """Write what torch.save writes for a state dict, or for a trainer's state with it `inside`.
+    """Write a file as torch.save does, for a state dict, or a trainer's state with it `inside`.
 
-    `parameters` wraps tensors as torch.nn.Parameter pickles; `views` gives, for a tensor's name
+    With `parameters`, tensors are torch.nn.Parameters. `views` returns, for a tensor's name
     and values, the storage, the first element and the strides to store it with.
     """
     with _fake_torch() as torch:
@@ -314,7 +314,7 @@ def write_archive(
 
 
 class _fake_torch:  # noqa: N801 - used like a function
-    """Modules with the names that torch's pickles mention, for as long as one is written."""
+    """Modules with the names in torch's pickles, while one is written."""
 
     def __enter__(self) -> types.ModuleType:
         torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")

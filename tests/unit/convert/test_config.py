@@ -1,4 +1,4 @@
-"""Both layouts of config.json, and what is refused."""
+"""Both layouts of config.json, and unsupported configurations."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def test_linear_scaling_is_kept(key: str) -> None:
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
     ],
 )
-def test_what_cannot_be_converted_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+def test_unsupported_configurations_are_refused_by_name(
+    changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError) as caught:
         parse_config(config(**changes), "here/config.json")
     assert message in caught.value.message
@@ -133,5 +135,5 @@ def test_quantised_weights_are_refused(changes: dict[str, Any], how: str) -> Non
         {"model_type": None},
     ],
 )
-def test_what_is_not_quantised_and_not_named_otherwise_passes(changes: dict[str, Any]) -> None:
+def test_keys_without_an_effect_are_accepted(changes: dict[str, Any]) -> None:
     assert parse_config(config(**changes), "c") == parse_config(config(), "c")

@@ -1,4 +1,4 @@
-"""What the names of files tell: a whole checkpoint, or what is there instead."""
+"""Recognising a complete checkpoint by the names of its files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_names_that_lead_elsewhere_are_not_wanted() -> None:
         ["model-00001-of-00001.safetensors", "model-00001-of-00003.safetensors"],
     ],
 )
-def test_what_can_be_a_whole_checkpoint_passes(weights: list[str]) -> None:
+def test_a_complete_checkpoint_passes(weights: list[str]) -> None:
     check_names("here", [*SMALL, *weights, "checkpoint-500/config.json"])
 
 
@@ -64,7 +64,7 @@ def test_what_can_be_a_whole_checkpoint_passes(weights: list[str]) -> None:
          "the shard model-00002-of-00002.safetensors is missing", "whole checkpoint"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_named(names: list[str], words: str, hint: str) -> None:
+def test_an_incomplete_checkpoint_is_named(names: list[str], words: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
         check_names("here", names)
     assert words in caught.value.message

@@ -1,4 +1,4 @@
-"""How rows move from the checkpoint's tensors to GGUF's."""
+"""The order of rows in the checkpoint's tensors and in GGUF's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_query_key_value_rows_are_regrouped(heads: int, channels: int, cuts: lis
 
 
 def stored(settings: dict[str, object]) -> dict[str, StoredTensor]:
-    """The tensors of a checkpoint, without one."""
+    """The tensors of a checkpoint, except for one."""
     return {
         name: StoredTensor(name, Path("f"), 0, "F16", value.shape, contiguous_strides(value.shape))
         for name, value in random_weights(settings).items()

@@ -1,4 +1,4 @@
-"""Names of tensors: wrappers come off, and what is no plain language model is named."""
+"""Names of tensors: wrappers are removed, and other kinds of models are named."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LAYER = "gpt_neox.layers.0.attention.dense"
 
 
 def stored(names: list[str]) -> dict[str, StoredTensor]:
-    """Tensors of these names, which lie nowhere."""
+    """Tensors with these names, without data."""
     return {name: StoredTensor(name, Path("f"), 0, "F16", (2,), (1,)) for name in names}
 
 
 def before(prefix: str) -> Callable[[str], str]:
-    """A change of names that writes something before each."""
+    """A renaming that adds a prefix to each name."""
     return lambda name: prefix + name
 
 
@@ -86,7 +86,7 @@ def test_a_value_head_is_left_out() -> None:
         ([*PLAIN, "module.embed_out.weight"], "are the same tensor"),
     ],
 )  # fmt: skip
-def test_what_is_no_plain_language_model_is_named(names: list[str], words: str) -> None:
+def test_other_kinds_of_models_are_named(names: list[str], words: str) -> None:
     with pytest.raises(InputError) as caught:
         plain_names(stored(names), "here")
     assert words in caught.value.message

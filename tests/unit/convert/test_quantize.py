@@ -1,4 +1,4 @@
-"""ggml's quantiser through ctypes, against gguf's own arithmetic in numpy."""
+"""ggml's quantiser, called through ctypes, compared with gguf's arithmetic in numpy."""
 
 from __future__ import annotations
 

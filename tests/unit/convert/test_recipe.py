@@ -1,4 +1,4 @@
-"""The type of each tensor, against what llama.cpp's quantiser wrote into real files."""
+"""The type of each tensor, compared with real files of llama.cpp's quantiser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MORE_BITS = [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]
 
 
 def types(quant: str, part: str, columns: int = 2560, layers: int = 32) -> list[str]:
-    """The type of a matrix of every layer."""
+    """The type of a matrix in each layer."""
     recipe = RECIPES[quant]
     return [
         tensor_type(recipe, f"blk.{i}.{part}.weight", (64, columns), layers).name

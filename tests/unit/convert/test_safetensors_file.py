@@ -1,4 +1,4 @@
-"""Reading safetensors: against the library's writer, and against broken files."""
+"""Reading safetensors files that the library wrote, and broken ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_tensors_are_where_the_library_puts_them(tmp_path: Path, dtype: str) -> 
 
 
 def file_with(path: Path, header: Any, data: bytes = b"", length: int | None = None) -> Path:
-    """A safetensors file of this header (an object, or bytes as they are)."""
+    """A safetensors file with this header, given as an object or as bytes."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     size = len(text) if length is None else length
     path.write_bytes(size.to_bytes(8, "little") + text + data)
@@ -90,7 +90,7 @@ def test_broken_headers_are_refused(tmp_path: Path, header: Any, data: bytes, me
         (b"\x00\x00\x00\x00\x00\x01" * 9, "is not a safetensors file: cut short"),
     ],
 )
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_other_kinds_of_files_are_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(InputError, match=words):

@@ -1,4 +1,4 @@
-"""The goals that --check compares on."""
+"""The goals on which `--check` compares models."""
 
 from __future__ import annotations
 

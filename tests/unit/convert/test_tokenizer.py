@@ -1,4 +1,4 @@
-"""The tokenizer tables, from tokenizer.json and the files around it."""
+"""The tokenizer's tables, from tokenizer.json and the files beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EOS = {"eos_token_id": 0, "bos_token_id": 0}
 def read(
     folder: Path, rows: int = 320, config: dict[str, Any] | None = None, **changes: Any
 ) -> Tokenizer:
-    """Read a small tokenizer with changes to its tokenizer.json."""
+    """Read a small tokenizer, with changes to its tokenizer.json."""
     write_json(folder / "tokenizer.json", byte_level_tokenizer(**changes))
     return read_tokenizer(folder, EOS if config is None else config, rows)
 
@@ -101,7 +101,7 @@ def test_added_tokens_without_a_row_are_left_out(tmp_path: Path) -> None:
     assert tokenizer.warnings == ["left out added tokens without a row in the embedding: '[PAD]'"]
 
 
-def test_added_tokens_that_take_in_spaces_are_told(tmp_path: Path) -> None:
+def test_added_tokens_that_strip_spaces_are_reported(tmp_path: Path) -> None:
     greedy = added("greedy", 297, special=False) | {"lstrip": True}
     word = added("word", 298, special=False) | {"single_word": True}
     special = added("<mask>", 299) | {"lstrip": True}
@@ -236,7 +236,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False}
         ({"added_tokens": [{"content": "x", "id": "7"}]}, "the added token 'x'"),
     ],
 )  # fmt: skip
-def test_what_llama_cpp_would_not_reproduce_is_refused(
+def test_tokenizers_that_llama_cpp_cannot_reproduce_are_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -270,7 +270,7 @@ def test_no_tokenizer_is_refused(tmp_path: Path) -> None:
     assert "save_pretrained" in caught.value.hint
 
 
-def test_missing_bytes_are_told(tmp_path: Path) -> None:
+def test_missing_bytes_are_reported(tmp_path: Path) -> None:
     vocab = {
         letter: number
         for letter, number in byte_level_tokenizer(merges=0)["model"]["vocab"].items()

@@ -1,4 +1,4 @@
-"""Reading torch's pickles: what they hold, and everything else they could try."""
+"""Reading torch's pickles, and refusing everything else that a pickle can do."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_malformed_view_is_refused(tmp_path: Path, first: Any, strides: Any) -
 
 
 class Calls:
-    """Pickled as a call of a function."""
+    """An object that is pickled as a call of a function."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = function, arguments
@@ -101,7 +101,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, protocol: int) -> None:
     assert "exec" in caught.value.message
     assert "\n" not in caught.value.message
     pickle.loads(data)
-    assert proof.exists(), "the pickle of this test does run code where nothing prevents it"
+    assert proof.exists(), "without protection, the pickle of this test runs code"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The threads that quantise: together, in order, and not further ahead than they should be."""
+"""The threads that quantise: in parallel, in order, and not too far ahead."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == list(range(9))
 
 
-def test_what_is_in_memory_does_not_grow_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_does_not_grow_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "encode_rows", lambda number: np.array([number]))
     begun = 0
 

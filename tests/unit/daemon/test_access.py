@@ -1,4 +1,4 @@
-"""Who is at the other end, and the token's comparison."""
+"""The owner of the other end of a connection, and the comparison of tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_owner_of_the_other_end_of_a_connection(family: int) -> None:
             with ours:
                 assert tcp_peer(peer, ours.getsockname()) == os.getuid()
                 client.close()
-                # its process no longer holds it, and the table says root
+                # after its process has closed it, the table says root
                 assert tcp_peer(peer, ours.getsockname()) is None
     assert tcp_peer(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 
@@ -56,7 +56,7 @@ def test_hosts_that_are_not(host: str) -> None:
 
 
 def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What decides is `hmac.compare_digest`, and nothing before it looks at the token."""
+    """Only `hmac.compare_digest` decides, and no earlier code reads the token."""
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:
@@ -73,5 +73,5 @@ def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
     assert compared == [(g.encode(), b"token") for g in ("token", "t", "wrong", "")]
 
 
-def test_a_connection_that_is_gone_is_nobodys() -> None:
+def test_a_closed_connection_has_no_owner() -> None:
     assert not access._from_owner(None)

@@ -1,4 +1,4 @@
-"""The cache keeps what was used last, within its bounds."""
+"""The cache keeps the answers that were used last, within its limits."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_the_number_of_answers_is_bounded() -> None:
     assert answers.get(key(cache.MAX_ANSWERS + 9)) is not None
 
 
-def test_their_length_is_bounded() -> None:
+def test_the_total_length_is_bounded() -> None:
     answers = AnswerCache()
     half = cache.MAX_CHARACTERS // 2
     for number in range(5):
         answers.put(key(number), answer(half))
     assert len(answers) == 2
-    answers.put(key(9), answer(10 * half))  # longer than all may be
+    answers.put(key(9), answer(10 * half))  # longer than the limit for all
     assert (len(answers), answers.characters) == (0, 0)
 
 

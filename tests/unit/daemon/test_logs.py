@@ -1,4 +1,4 @@
-"""The log is set aside when it has grown long, whoever writes to it."""
+"""A log that has grown too long is rotated, whichever process writes to it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ os.write(1, b"the engine says something\\n")
     assert log.stat().st_mode & 0o077 == 0
 
 
-def test_a_log_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_an_unwritable_log_does_not_stop_the_daemon(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     script = """
 import logging

@@ -1,4 +1,4 @@
-"""When a daemon takes it that another version is installed, and what it renews then."""
+"""Detecting that another version was installed, and renewing the user's data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, *found: str | None) -> Iterator[str | None]:
-    """Have every look find the next of these, and at last the same for ever."""
+    """Make each check find the next of these, and after the last, the last again."""
     rest = iter(found)
     monkeypatch.setattr(upgrade, "INTERVAL", 0)
     monkeypatch.setattr(upgrade, "installed", lambda: next(rest, found[-1]))
@@ -55,7 +55,7 @@ async def test_a_version_that_stays_is_noticed(
 
 
 @pytest.mark.parametrize("found", [["old"], ["old", None], [None], ["old", None, "old"]])
-async def test_nothing_is_noticed_while_there_is_none(
+async def test_nothing_is_noticed_without_an_upgrade(
     monkeypatch: pytest.MonkeyPatch, found: list[str | None]
 ) -> None:
     looks(monkeypatch, *found)
@@ -73,7 +73,7 @@ async def test_a_version_that_does_not_start_is_left_alone(
     assert list(works) == []
 
 
-def test_what_is_installed_is_known_by_its_files(
+def test_the_installed_version_is_known_by_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "llmsuggestd-1.dist-info"
@@ -86,7 +86,7 @@ def test_what_is_installed_is_known_by_its_files(
 
 
 def test_another_python_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `pipx reinstall --python`, which moves everything to another folder."""
+    """After `pipx reinstall --python`, everything is in another folder."""
     monkeypatch.setattr(sys, "path", [])
     here = upgrade.installed()
     assert here is not None
@@ -95,7 +95,7 @@ def test_another_python_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPa
     assert upgrade.installed() is None
 
 
-def test_what_is_installed_here_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_installed_version_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["python", "-P", "-m", "llmsuggestd", "serve", "--log-file"]
     monkeypatch.setattr(sys, "orig_argv", command)
     assert upgrade._works()
@@ -115,7 +115,7 @@ def test_the_data_of_an_older_version_is_renewed(paths: Paths) -> None:
     assert manifest.read(paths) == Manifest(version=__version__, python="/x", files=("/y",))
 
 
-def test_a_damaged_model_of_this_version_is_not_mended_silently(paths: Paths) -> None:
+def test_a_damaged_model_of_this_version_is_not_replaced_silently(paths: Paths) -> None:
     paths.models.mkdir(parents=True)
     store.starter_path(paths).write_bytes(b"damaged")
     manifest.write(paths, Manifest(version=__version__))
@@ -123,7 +123,7 @@ def test_a_damaged_model_of_this_version_is_not_mended_silently(paths: Paths) ->
     assert store.starter_path(paths).read_bytes() == b"damaged"
 
 
-def test_a_disk_that_is_full_keeps_no_daemon_from_starting(
+def test_a_failed_renewal_does_not_stop_the_daemon(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     paths.data.mkdir()

@@ -1,4 +1,4 @@
-"""Which llama.cpp an engine runs."""
+"""The choice of the llama.cpp that an engine runs."""
 
 from __future__ import annotations
 

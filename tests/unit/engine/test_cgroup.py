@@ -1,4 +1,4 @@
-"""What control groups leave us, read from copies of the files that Linux has."""
+"""The limits of control groups, read from copies of Linux' files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MB = 2**20
 
 
 class System:
-    """A /proc/self and mounted hierarchies, all below one folder."""
+    """A /proc/self and mounted hierarchies, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.proc = folder / "proc"
@@ -27,7 +27,7 @@ class System:
         self.mounted: list[str] = []
 
     def hierarchy(self, line: str, *, kind: str, at: str, root: str = "/") -> None:
-        """Add one: its line of /proc/self/cgroup, and what of it is mounted where."""
+        """Add a hierarchy: its line in /proc/self/cgroup, and its mount."""
         self.groups.append(line)
         options = "rw,nsdelegate" if kind == "cgroup2" else f"rw,{line.split(':')[1]}"
         target = str(self.mounts / at).replace(" ", "\\040")
@@ -37,7 +37,7 @@ class System:
         (self.proc / "mountinfo").write_text("\n".join(self.mounted))
 
     def write(self, group: str, **files: str) -> None:
-        """Write files of a group; `__` stands for the point in a name."""
+        """Write files of a group; `__` stands for the dot in a name."""
         folder = self.mounts / group
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -55,14 +55,14 @@ def system(tmp_path: Path) -> System:
      ("nonsense", None), ("1 0", None)],
 )  # fmt: skip
 def test_version_2_inside_a_container(system: System, limit: str, cpus: float | None) -> None:
-    """Which sees its own group as the root."""
+    """The container sees its own group as the root."""
     system.hierarchy("0::/", kind="cgroup2", at="unified")
     system.write("unified", cpu__max=limit)
     assert cgroup.cpu_quota(system.proc) == cpus
 
 
 def test_the_lowest_limit_on_the_way_up_counts(system: System) -> None:
-    """Of a service with a quota in a slice with one."""
+    """A service with a quota, in a slice with a lower one."""
     system.hierarchy("0::/user.slice/app.slice/llm.service", kind="cgroup2", at="unified")
     system.write("unified/user.slice/app.slice/llm.service", cpu__max="400000 100000")
     system.write("unified/user.slice/app.slice", cpu__max="max 100000")
@@ -72,7 +72,7 @@ def test_the_lowest_limit_on_the_way_up_counts(system: System) -> None:
 
 
 def test_version_1_where_the_container_sees_the_hosts_paths(system: System) -> None:
-    """As Docker without a namespace for control groups: the path is the host's, the mount ours."""
+    """Docker without a cgroup namespace: the path is the host's, and the mount the container's."""
     system.hierarchy("4:cpu,cpuacct:/docker/1a", kind="cgroup", at="cpu", root="/docker/1a")
     system.hierarchy("0::/docker/1a", kind="cgroup2", at="unified", root="/docker/1a")
     system.write("cpu", cpu__cfs_quota_us="150000", cpu__cfs_period_us="100000")
@@ -82,7 +82,7 @@ def test_version_1_where_the_container_sees_the_hosts_paths(system: System) -> N
 
 
 @pytest.mark.parametrize("path", ["/elsewhere", "/../elsewhere"])
-def test_a_process_outside_of_what_is_mounted(system: System, path: str) -> None:
+def test_a_process_outside_of_the_mounted_part(system: System, path: str) -> None:
     system.hierarchy(f"0::{path}", kind="cgroup2", at="unified", root="/" if ".." in path else "/a")
     system.write("unified", cpu__max="50000 100000")
     system.write("elsewhere", cpu__max="10000 100000")
@@ -122,7 +122,7 @@ def test_no_control_groups_no_limit(tmp_path: Path) -> None:
 
 @pytest.fixture
 def half_a_processor() -> Iterator[Path]:
-    """A group of this machine's own with a quota of 0.5; skipped where none can be made."""
+    """A real group with a quota of 0.5 CPUs. Skips the test if none can be made."""
     name = f"llmsuggestd-{uuid.uuid4().hex[:8]}"
     version_1, version_2 = (Path("/sys/fs/cgroup") / part / name for part in ("cpu", ""))
     group = version_1 if version_1.parent.is_dir() else version_2

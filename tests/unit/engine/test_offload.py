@@ -1,4 +1,4 @@
-"""How many layers go to the GPU."""
+"""The number of layers that go to the GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_settings() -> None:
     assert layers_to_offload(7, [], MODEL) == 0
 
 
-def test_what_does_not_fit_stays_on_the_cpu() -> None:
+def test_layers_that_do_not_fit_stay_on_the_cpu() -> None:
     for gigabytes in range(6):
         layers = layers_to_offload("auto", [gigabytes * GIB], MODEL)
         needed = layers * (MODEL.weights / MODEL.layers + MODEL.cache_per_layer)

@@ -1,4 +1,4 @@
-"""What the end of an engine means, from its exit status and its last words."""
+"""The cause of an engine's death, from its exit status and its last output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GB = 10**9
 
 @pytest.fixture(autouse=True)
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with 0.9 GB to spare."""
+    """A machine with 0.9 GB of available memory."""
     monkeypatch.setattr(postmortem, "memory_available", lambda: int(0.9 * GB))
 
 
 @pytest.mark.parametrize(("signal", "name"), [(-9, "SIGKILL"), (-15, "SIGTERM")])
 @pytest.mark.parametrize("during", ["loading", "answering"])
-def test_who_is_killed_lacked_memory(signal: int, name: str, during: str) -> None:
+def test_a_killed_engine_lacked_memory(signal: int, name: str, during: str) -> None:
     death = examine(signal, "a warning\n", during, int(1.87 * GB))
     assert death.message == (
         f"the engine died while {during}: killed ({name}), probably out of memory (the model has"
@@ -47,7 +47,7 @@ def test_an_allocation_that_fails(words: str, code: int) -> None:
     death = examine(code, f"a warning\n{words}\n", "loading", 2 * GB)
     assert "2.00 GB, 900.0 MB of memory is available" in death.message
     assert death.passing
-    assert not death.crash  # no fast path is to blame
+    assert not death.crash  # no fast path is the cause
     assert is_out_of_memory(words)
 
 
@@ -62,13 +62,13 @@ def test_an_allocation_that_fails(words: str, code: int) -> None:
         "/v/python: symbol lookup error: /v/libllama.so: undefined symbol: _ZSt28__throw",
     ],
 )
-def test_a_library_of_a_shell_in_front(line: str) -> None:
+def test_a_library_from_a_shells_variable(line: str) -> None:
     words = f"Traceback (most recent call last):\n  File …\n{line}\n\n"
     death = examine(1, words, "loading", variables={"LD_LIBRARY_PATH": "/conda/lib"})
     assert death.message.startswith("llama.cpp cannot be loaded: /")
     assert death.hint.startswith("`unset LD_LIBRARY_PATH`, then `llmsuggestd restart`")
     assert not death.passing
-    # without the variable, it was built against libraries that are gone
+    # without the variable: it was built with libraries that no longer exist
     assert "install --accelerator" in examine(1, words, "loading", variables={}).hint
 
 
@@ -80,7 +80,7 @@ def test_a_library_that_is_missing() -> None:
 
 
 def test_no_more_threads() -> None:
-    """In a container with a limit of processes, say."""
+    """For example, in a container with a limit of processes."""
     words = "\nlibgomp: Thread creation failed: Resource temporarily unavailable\n"
     death = examine(1, words, "answering")
     assert "no more threads" in death.message
@@ -127,14 +127,14 @@ def test_a_broken_installation() -> None:
     ],
 )
 def test_a_crash(code: int, said: str) -> None:
-    """Quotes what an assertion says; what was written before another crash has no part in it."""
+    """The message quotes a failed assertion, but no output before another kind of crash."""
     death = examine(code, "a warning\nggml.c:7: GGML_ASSERT(x) failed\n", "loading", 2 * GB)
     assert death.message == said
     assert death.crash
     assert not death.passing
 
 
-def test_whatever_else() -> None:
+def test_any_other_exit() -> None:
     death = examine(3, "", "answering")
     assert death.message == "the engine died while answering (exit code 3)"
     assert death.passing
@@ -142,7 +142,7 @@ def test_whatever_else() -> None:
     assert len(long) < 400
 
 
-def test_memory_is_what_machine_and_container_leave(
+def test_available_memory_is_the_lowest_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postmortem, "_own_limits", lambda: iter([]))

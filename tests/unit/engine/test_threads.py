@@ -47,7 +47,7 @@ def test_few_threads_when_contended(
 
 
 class Machine:
-    """A machine of four processors on which so many other threads want to run."""
+    """A machine with four processors; `others` are the numbers of runnable threads found next."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.others = [0]
@@ -69,7 +69,7 @@ class Machine:
         self.spinning = on
 
     def _use(self, threads: Threads) -> None:
-        """Keep the number, if it is the same for both."""
+        """Record the numbers of threads, as one number if they are equal."""
         self.threads = threads.llama if threads.llama == threads.kernels else threads
 
     def adaptive(self, threads: int, contended: int | Threads | None) -> AdaptiveThreads:
@@ -79,7 +79,7 @@ class Machine:
 
     @property
     def state(self) -> tuple[int | Threads, bool]:
-        """Threads, and whether they spin."""
+        """The threads in use, and whether they spin."""
         return self.threads, self.spinning
 
 
@@ -119,20 +119,24 @@ def test_a_number_that_the_user_sets_stays(
     assert machine.state == (4, spinning)
 
 
-def test_what_only_passes_by_is_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_load_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
     machine.others = [3, 0]
     machine.adaptive(4, 4).before_request()
     assert machine.state == (4, True)
 
 
-def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
     threads = machine.adaptive(4, 4)
     threads.before_request()
     machine.others = [2]
     seen = []
-    for seconds in (0.001, 0.1, 0.1):  # the first is too soon to look, the second may be passing
+    for seconds in (
+        0.001,
+        0.1,
+        0.1,
+    ):  # the first is too early for a check, and the second may be a short load
         machine.now += seconds
         threads.before_decode()
         seen.append(machine.threads)
@@ -143,7 +147,9 @@ def test_what_changes_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatc
     assert machine.state == (4, True)
 
 
-def test_a_process_held_to_some_processors_counts_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_pinned_to_some_processors_counts_in_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
@@ -162,11 +168,11 @@ def test_no_more_threads_than_processors_granted(
     monkeypatch.setattr(threads, "physical_cores", lambda: 4)
     assert threads.usable_cores() == usable
     assert free_cores(0) == free
-    assert free_cores(3) == min(free, 1)  # on cores that others want, a quota is no help
+    assert free_cores(3) == min(free, 1)  # a quota frees no core
 
 
 def test_threads_of_half_a_processor_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To spin would use up the quota."""
+    """Spinning would use up the quota."""
     machine = Machine(monkeypatch)
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: 0.5)
     machine.adaptive(1, 1).before_request()
@@ -174,13 +180,13 @@ def test_threads_of_half_a_processor_sleep(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_our_own_threads_are_nobody_else() -> None:
-    """Two threads that compute, in this process, are not counted; elsewhere there may be some."""
+def test_our_own_threads_are_not_counted() -> None:
+    """Two busy threads of this process are not counted. Other processes may have some."""
     stop = threading.Event()
 
     def compute() -> None:
         while not stop.is_set():
-            hashlib.sha256(bytes(2**20))  # without the interpreter's lock
+            hashlib.sha256(bytes(2**20))  # releases the interpreter's lock
 
     ours = [threading.Thread(target=compute) for _ in range(8)]
     quiet = min(threads.runnable_elsewhere() for _ in range(20))
@@ -212,8 +218,8 @@ def test_a_busy_process_is_seen() -> None:
             process.wait()
 
 
-def test_looking_around_works_on_this_machine() -> None:
+def test_counting_threads_works_on_this_machine() -> None:
     assert threads.runnable_elsewhere() >= 0
     assert 1 <= threads.physical_cores() <= (os.cpu_count() or 1)
     assert threads.free_cores(0) >= 1
-    threads.ask_for_short_slices()  # works or not, and raises nothing
+    threads.ask_for_short_slices()  # must not raise, whether it works or not

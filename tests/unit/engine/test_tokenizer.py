@@ -1,4 +1,4 @@
-"""What llama.cpp is told of a tokenizer beyond the file, and when that is not known."""
+"""The values that complete a file's tokenizer, and files for which they are unknown."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ DEEPSEEK = "<｜begin▁of▁sentence｜>"
         (LLAMA._replace(pre=""), {"<|begin_of_text|>": 128_000}, {PRE_KEY: "llama-bpe"}),
         (Facts("llama", "gpt2", "", 2, 32_256), {DEEPSEEK: 1}, {PRE_KEY: "deepseek-coder"}),
         (Facts("llama", "gpt2", "", 2, 102_400), {DEEPSEEK: 1}, {PRE_KEY: "deepseek-llm"}),
-        (Facts("llama", "llama", "", None, 32_000), {}, {}),  # SentencePiece splits nothing
+        (Facts("llama", "llama", "", None, 32_000), {}, {}),  # SentencePiece has no pre-tokenizer
     ],
 )
-def test_what_is_known_is_used(
+def test_known_values_are_used(
     facts: Facts, tokens: dict[str, int], expected: dict[str, str | int]
 ) -> None:
     assert corrections(facts, tokens.get) == expected
@@ -52,7 +52,7 @@ def test_what_is_known_is_used(
         (Facts("of-tomorrow", "gpt2", "", 0, 9), "does not say how its text is split"),
     ],
 )
-def test_what_is_unknown_is_refused(facts: Facts, words: str) -> None:
+def test_unknown_values_are_refused(facts: Facts, words: str) -> None:
     with pytest.raises(Unknown, match=words) as caught:
         corrections(facts, lambda _: None)
     assert "convert its checkpoint" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Finding a checkpoint: folders, repositories, and what goes wrong with either."""
+"""Finding a checkpoint in a folder or a repository, and the errors of both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL = ["config.json", "tokenizer.json"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def test_a_folder_is_a_checkpoint_called_after_it(tmp_path: Path) -> None:
+def test_a_folder_is_a_checkpoint_with_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "my-model"
     folder.mkdir()
     assert find_checkpoint(str(folder)) == (folder, Source(), "my-model")
@@ -29,7 +29,7 @@ def test_a_folder_is_a_checkpoint_called_after_it(tmp_path: Path) -> None:
         find_checkpoint(str(folder), "main")
 
 
-def test_a_folder_of_the_cache_tells_where_it_is_from(tmp_path: Path) -> None:
+def test_a_cached_folder_names_its_repository(tmp_path: Path) -> None:
     folder = tmp_path / "models--wellecks--llmstep-mathlib4-pythia2.8b" / "snapshots" / COMMIT
     folder.mkdir(parents=True)
     repo = "wellecks/llmstep-mathlib4-pythia2.8b"
@@ -78,7 +78,9 @@ def test_a_repository_is_downloaded_at_its_commit(hub: SimpleNamespace) -> None:
     ]
 
 
-def test_what_cannot_be_converted_is_refused_before_its_weights_come(hub: SimpleNamespace) -> None:
+def test_an_unsupported_checkpoint_is_refused_before_its_weights_are_downloaded(
+    hub: SimpleNamespace,
+) -> None:
     hub.config = config(quantization_config={"quant_method": "awq", "bits": 4})
     with pytest.raises(InputError, match=r"quantised already \(awq, 4 bits\)"):
         find_checkpoint("EleutherAI/pythia-70m")
@@ -88,7 +90,7 @@ def test_what_cannot_be_converted_is_refused_before_its_weights_come(hub: Simple
 @pytest.mark.parametrize(
     "name", ["nothing-here", "a/b/c", "../x", "/tmp/nothing/here", "a/../b", "", "a" * 300, "a\0b"]
 )
-def test_what_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: str) -> None:
+def test_a_name_that_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: str) -> None:
     with pytest.raises(InputError, match="no such folder"):
         find_checkpoint(name)
     assert not hasattr(hub, "asked")
@@ -96,7 +98,7 @@ def test_what_is_neither_never_reaches_the_network(hub: SimpleNamespace, name: s
 
 @pytest.fixture
 def offline(hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The same hub, out of reach."""
+    """The same hub, unreachable."""
 
     def fail(*_: Any, **__: Any) -> Any:
         raise Interrupted("https://huggingface.co: Name or service not known", "is it there?")
@@ -111,7 +113,7 @@ def test_no_network_is_one_line() -> None:
         find_checkpoint("EleutherAI/pythia-70m")
 
 
-def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
+def test_without_a_network_the_cache_is_used(offline: SimpleNamespace) -> None:
     offline.folder.mkdir(parents=True)
     (offline.folder / "pytorch_model.bin").touch()
     folder, source, _ = find_checkpoint("EleutherAI/pythia-70m")
@@ -119,7 +121,7 @@ def test_without_a_network_the_cache_serves(offline: SimpleNamespace) -> None:
     assert source == Source("EleutherAI/pythia-70m", COMMIT)
 
 
-def test_a_cache_without_weights_does_not_serve(offline: SimpleNamespace) -> None:
+def test_a_cache_without_weights_is_not_used(offline: SimpleNamespace) -> None:
     offline.folder.mkdir(parents=True)
     (offline.folder / "config.json").touch()
     with pytest.raises(DownloadError):
@@ -134,7 +136,7 @@ def test_a_repository_without_a_checkpoint_is_not_downloaded(hub: SimpleNamespac
     assert hub.downloaded == []
 
 
-def test_a_disk_that_is_full_is_not_taken_for_the_network(
+def test_a_full_disk_is_not_reported_as_a_network_error(
     hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:

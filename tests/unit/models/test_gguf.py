@@ -1,4 +1,4 @@
-"""What is said of a GGUF file, and of what is none."""
+"""Reading and checking the headers of GGUF files, and of other files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.unit.convert.checkpoints import make_checkpoint
 
 
 def entry(token: str) -> bytes:
-    """A token as it stands in the vocabulary."""
+    """A token's entry in the vocabulary."""
     return struct.pack("<Q", len(token)) + token.encode()
 
 
 def end(token: int) -> bytes:
-    """The end token as it stands in a header."""
+    """The end token's entry in a header."""
     return b"ggml.eos_token_id" + struct.pack("<II", 4, token)
 
 
@@ -34,14 +34,14 @@ EXACT, INTRO = entry("exact"), entry("intro")
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole model of less than a megabyte."""
+    """A complete model of less than a megabyte."""
     folder = tmp_path_factory.mktemp("small")
     convert(make_checkpoint(folder / "checkpoint"), folder / "small.gguf")
     return folder / "small.gguf"
 
 
 def edited(tmp_path: Path, old: bytes, new: bytes) -> Path:
-    """The starter with one stretch of bytes changed for another of the same length."""
+    """The starter with some bytes replaced by others of the same length."""
     assert len(old) == len(new)
     data = SHIPPED.read_bytes()
     assert old in data
@@ -112,7 +112,7 @@ def test_other_kinds_are_refused_unless_asked_for(tmp_path: Path) -> None:
         (b"gptneox.block_count", b"gptneox.block_coUnt", "how many layers"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
+def test_each_problem_is_named(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         gguf.check(edited(tmp_path, old, new))
 
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, old: bytes, new: bytes, words: st
         (end(0), end(65), "eos_token_id is missing or wrong there; 0 is used"),
     ],
 )
-def test_what_a_file_lacks_of_its_tokenizer_is_warned_of(
+def test_a_missing_part_of_the_tokenizer_is_a_warning(
     tmp_path: Path, old: bytes, new: bytes, warning: str
 ) -> None:
     _, warnings = gguf.check(edited(tmp_path, old, new))
@@ -134,7 +134,7 @@ def test_what_a_file_lacks_of_its_tokenizer_is_warned_of(
     assert warning in warnings[0]
 
 
-def test_a_model_that_does_not_say_how_to_ask_it_is_warned_of(tmp_path: Path) -> None:
+def test_a_model_without_a_prompt_format_is_a_warning(tmp_path: Path) -> None:
     path = edited(tmp_path, b"llmsuggestd.prompt_template", b"llmsuggestd.prompt_templatE")
     _, warnings = gguf.check(path)
     assert "does not say how it wants to be asked" in warnings[0]
@@ -157,7 +157,7 @@ def test_a_damaged_header_is_read_or_refused(small: Path, position: int, value: 
     data[position] = value
     damaged = small.with_name("damaged.gguf")
     damaged.write_bytes(data)
-    with contextlib.suppress(InputError):  # and nothing else
+    with contextlib.suppress(InputError):  # no other error
         gguf.check(damaged)
 
 
@@ -172,7 +172,7 @@ def test_a_tensor_without_dimensions_is_refused(tmp_path: Path) -> None:
     name = b"token_embd.weight"
     path = edited(
         tmp_path, name + struct.pack("<I", 2), name + struct.pack("<I", 0)
-    )  # of the others, nobody asks any more
+    )  # the other tensors are not read
     with pytest.raises(InputError, match=r"token_embd\.weight has 0 dimensions"):
         gguf.read_header(path)
 

@@ -1,4 +1,4 @@
-"""The variables of the hub's client: what cannot be used is named, before the client is built."""
+"""Variables of the hub's client: wrong values are named before the client is built."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from llmsuggestd.models import hub_variables
 
 @pytest.fixture(autouse=True)
 def _environment(tmp_path: Path) -> Iterator[None]:
-    """An environment with nothing but a home."""
+    """An environment with only a home."""
     with mock.patch.dict(os.environ, {"HOME": str(tmp_path)}, clear=True):
         yield
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with one authority's certificate."""
+    """A file with the certificate of one authority."""
     path = tmp_path_factory.mktemp("tls") / "authority.pem"
     trustme.CA().cert_pem.write_to_path(str(path))
     return path
@@ -43,7 +43,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "nonsense://", "SSL_CERT_FILE": "/nope"},
     ],
 )
-def test_what_can_be_used_builds_a_client(variables: dict[str, str]) -> None:
+def test_valid_values_build_a_client(variables: dict[str, str]) -> None:
     os.environ |= variables
     hub_variables.prepare()
     import huggingface_hub
@@ -80,7 +80,7 @@ def test_what_can_be_used_builds_a_client(variables: dict[str, str]) -> None:
         ("SSL_CERT_DIR", "/nope", "under a hashed name"),
     ],
 )
-def test_what_cannot_is_named(name: str, value: str, words: str) -> None:
+def test_wrong_values_are_named(name: str, value: str, words: str) -> None:
     os.environ[name] = value
     with pytest.raises(ConfigError) as caught:
         hub_variables.prepare()
@@ -102,7 +102,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path, name: str, content
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_what_other_programs_read_counts_too(name: str, certificate: Path) -> None:
+def test_other_programs_variables_count_too(name: str, certificate: Path) -> None:
     os.environ[name] = str(certificate)
     hub_variables.prepare()
     assert os.environ["SSL_CERT_FILE"] == str(certificate)
@@ -126,14 +126,14 @@ def test_the_users_own_file_is_preferred_to_the_systems_folder(certificate: Path
     assert hub_variables.certificates_variable() == "REQUESTS_CA_BUNDLE"
 
 
-def test_gnomes_word_for_socks_is_understood() -> None:
+def test_gnomes_spelling_of_socks_is_accepted() -> None:
     os.environ["ALL_PROXY"] = "socks://127.0.0.1:1080/"
     hub_variables.prepare()
     assert os.environ["ALL_PROXY"] == "socks5://127.0.0.1:1080/"
 
 
 @pytest.mark.parametrize("token", ["hf_é", "hf_a b", "“hf_a”", "hf_\udcff"])
-def test_a_token_that_is_none_is_not_sent_and_not_printed(tmp_path: Path, token: str) -> None:
+def test_an_invalid_token_is_neither_sent_nor_printed(tmp_path: Path, token: str) -> None:
     os.environ["HF_TOKEN"] = token
     with pytest.raises(ConfigError, match="HF_TOKEN has a character") as caught:
         hub_variables.prepare()
@@ -170,8 +170,8 @@ def test_a_cache_in_the_home_is_left_to_the_client() -> None:
 
 
 @pytest.mark.parametrize("home", ["", "relative"])
-def test_where_the_client_would_find_no_home_it_is_told_the_cache(home: str) -> None:
-    """It would make a folder called `~`, or one below the root."""
+def test_the_cache_is_set_if_the_client_would_find_no_home(home: str) -> None:
+    """The client would make a folder named `~`, or one below the root."""
     os.environ["HOME"] = home
     hub_variables.prepare()
     account = Path(pwd.getpwuid(os.getuid()).pw_dir)

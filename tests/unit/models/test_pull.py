@@ -1,4 +1,4 @@
-"""What `models pull` makes of a name, and of what a hub says it has."""
+"""The names that `models pull` accepts, and its choice of files in a repository."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_names(text: str, target: Target) -> None:
 @pytest.mark.parametrize(
     "text", ["", "pythia", "a/b@", "@x", "a", "a/b/c", "a/b/../c.gguf", "../a", "/a/b", "a//b.gguf"]
 )
-def test_what_is_no_name(text: str) -> None:
+def test_invalid_names(text: str) -> None:
     with pytest.raises(UsageError, match="neither in the catalogue nor a repository"):
         parse(text)
 
@@ -65,7 +65,7 @@ def test_the_catalogue_fits_a_terminal_with_the_most_useful_model_first() -> Non
     output = CliRunner().invoke(cli_models.command, ["catalogue"]).output
     table, advice = output.split("\n\n")
     lines = table.splitlines()
-    assert len(lines) + len(advice.splitlines()) < 22  # and a line for the prompt
+    assert len(lines) + len(advice.splitlines()) < 22  # plus a line for the shell's prompt
     assert max(map(len, lines)) <= 80
     assert lines[1].startswith("llmstep-2.8b ")
     assert [line.split(" ")[0] for line in lines[1:]] == list(CATALOGUE)
@@ -111,9 +111,7 @@ def test_weights_alone_are_no_checkpoint(missing: str) -> None:
         (Target("a/b"), "sub/c.gguf", "Q8_0", "c"),
     ],
 )
-def test_what_a_model_is_called(
-    target: Target, gguf: str | None, quant: str, expected: str
-) -> None:
+def test_the_id_of_a_model(target: Target, gguf: str | None, quant: str, expected: str) -> None:
     ready_made = RemoteFile(gguf, 1, f"sha256:{'0' * 64}") if gguf else None
     assert _default_id(target, ready_made, quant) == expected
 
@@ -125,7 +123,7 @@ def test_the_only_gguf_file_is_taken() -> None:
     assert chosen.files == (ready_made,)
 
 
-def test_of_several_one_has_to_be_named() -> None:
+def test_one_of_several_must_be_named() -> None:
     repository = files(x__gguf=5_000_000, y__gguf=7_000_000)
     with pytest.raises(InputError, match="2 GGUF files") as caught:
         _choose(repository, Target("a/b"))
@@ -135,7 +133,7 @@ def test_of_several_one_has_to_be_named() -> None:
         _choose(repository, Target("a/b", "z.gguf"))
 
 
-def test_nothing_to_be_had() -> None:
+def test_a_repository_without_a_model() -> None:
     with pytest.raises(InputError, match="a/b has no checkpoint"):
         _choose(files(README__md=1), Target("a/b"))
 
@@ -164,7 +162,7 @@ def test_files_whose_names_lead_elsewhere_are_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("digest", ["", "x" * 64, "0" * 63, None, "../" * 14])
-def test_a_digest_that_is_none_is_refused(digest: str) -> None:
+def test_an_invalid_digest_is_refused(digest: str) -> None:
     sibling = SimpleNamespace(
         rfilename="x", size=1, blob_id=None, lfs=SimpleNamespace(size=1, sha256=digest)
     )

@@ -1,4 +1,4 @@
-"""The store: what may be replaced and removed, and what is left alone."""
+"""The store: models that may be replaced and removed, and models that may not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def place(paths: Paths, model_id: str, source: str = REPO, data: bytes = b"x" * 
     store.place(paths, model_id, file, Record(source, "mit", len(data)))
 
 
-def test_what_was_placed_can_be_removed(paths: Paths) -> None:
+def test_a_placed_model_can_be_removed(paths: Paths) -> None:
     place(paths, "m")
     (model,) = store.installed(paths)
     assert store.details(paths, model) == store.Details(None, REPO, "mit")
@@ -40,7 +40,7 @@ def test_what_was_placed_can_be_removed(paths: Paths) -> None:
     assert list(paths.models.iterdir()) == []
 
 
-def test_what_came_by_hand_is_left_alone(paths: Paths) -> None:
+def test_a_model_added_manually_is_left_alone(paths: Paths) -> None:
     (paths.models / "mine.gguf").write_bytes(b"x")
     with pytest.raises(ModelError, match="was added manually"):
         store.check_removable(paths, "mine")
@@ -78,20 +78,20 @@ def test_an_id_that_is_taken_meanwhile_is_not_taken_over(paths: Paths) -> None:
     assert model.path.read_bytes() == b"the first"
 
 
-def test_of_a_link_only_the_link_goes(paths: Paths, tmp_path: Path) -> None:
+def test_only_the_link_to_a_model_is_removed(paths: Paths, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(b"x" * 10)
     link = paths.data / "link"
     link.symlink_to(mine)
     store.place(paths, "m", link, Record(str(mine), None, 10))
-    mine.write_bytes(b"x" * 20)  # it is the user's to change
+    mine.write_bytes(b"x" * 20)  # the user may change it
     store.check_removable(paths, "m")
     assert store.remove(paths, "m") == 0
     assert mine.stat().st_size == 20
     assert list(paths.models.iterdir()) == []
 
 
-def test_what_may_not_be_removed_is_told_before_anything_is_done(
+def test_a_model_that_may_not_be_removed_is_refused_before_any_change(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(paths, "m")
@@ -100,7 +100,7 @@ def test_what_may_not_be_removed_is_told_before_anything_is_done(
         store.check_removable(paths, "m")
 
 
-def test_what_the_system_refuses_is_one_line(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_the_system_is_one_line(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
@@ -122,13 +122,13 @@ def test_a_link_to_nothing_can_be_removed(paths: Paths, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../m", ".m", "a\0b", "m\n", "C:x", "a" * 101])
-def test_what_cannot_be_an_id_never_becomes_a_path(paths: Paths, name: str) -> None:
+def test_an_invalid_id_never_becomes_a_path(paths: Paths, name: str) -> None:
     for use in (store.model_path, store.record_path, store.check_removable):
         with pytest.raises(UsageError, match="cannot be a model's id"):
             use(paths, name)
 
 
-def test_room_is_looked_for(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_space_is_checked(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=store.SPARE_BYTES + 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     store.check_room(paths, 1000)
@@ -166,7 +166,7 @@ def test_sizes_are_short(count: int, words: str) -> None:
 
 @pytest.fixture
 def team(paths: Paths, tmp_path: Path) -> Path:
-    """A folder that the models' folder is a link to, with models of colleagues."""
+    """A folder with colleagues' models, to which the models folder is a link."""
     folder = tmp_path / "team"
     folder.mkdir()
     for name in ("starter", "big"):

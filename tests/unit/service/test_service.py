@@ -1,4 +1,4 @@
-"""The files that service managers read, and what they are told."""
+"""The files of service managers, and the commands that the managers get."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import programs
 
 @pytest.fixture(autouse=True)
 def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test writes into the real home, or sees what is there."""
+    """Keep the tests away from the real home."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -58,7 +58,7 @@ def test_the_unit_runs_this_installation(
 
 
 def test_each_line_of_the_unit_is_explained(tmp_path: Path) -> None:
-    """Each setting follows a comment, or a line that the same comment is about."""
+    """Each setting follows a comment, or a line that shares its comment."""
     lines = systemd.SystemdService().content().decode().splitlines()
     own_words = {"Description", "ExecStart", "StartLimitBurst"}
     for before, line in itertools.pairwise(lines):
@@ -95,7 +95,7 @@ def test_systemd_is_only_used_where_it_answers(
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for the managers' programs that writes down what they are told."""
+    """A stand-in for the managers' programs that records its arguments."""
     record = tmp_path / "record"
     for name in ("systemctl", "launchctl", "schtasks"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {record}\n')
@@ -104,7 +104,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return record
 
 
-def test_systemd_is_told_in_the_right_order(recorded: Path) -> None:
+def test_systemd_gets_commands_in_the_right_order(recorded: Path) -> None:
     unit = systemd.SystemdService()
     assert not unit.is_registered()
     unit.register()
@@ -129,19 +129,19 @@ def test_systemd_is_told_in_the_right_order(recorded: Path) -> None:
 
 def test_a_packaged_unit_is_only_enabled(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = systemd.SystemdService()
-    own.register()  # by an installation of before, with pipx say
+    own.register()  # by an earlier installation, for example with pipx
     systemd.PACKAGED.parent.mkdir()
     systemd.PACKAGED.write_bytes(own.content())
     unit = systemd.SystemdService()
     assert unit.file == systemd.PACKAGED
     assert unit.is_registered()
-    assert not unit.is_current()  # as long as the user's own hides it
+    assert not unit.is_current()  # the user's own unit hides it
     unit.register()
     assert unit.is_current()
     assert not own.file.exists()
     assert own.file not in unit.files()
     unit.unregister()
-    assert systemd.PACKAGED.exists()  # which is the package's to remove
+    assert systemd.PACKAGED.exists()  # only the package removes it
 
 
 def test_a_packaged_unit_of_another_installation_is_not_ours(recorded: Path) -> None:
@@ -178,7 +178,7 @@ def test_the_launchd_agent_runs_this_installation(recorded: Path) -> None:
     agent.unregister()
     assert not agent.file.exists()
     assert [line.split()[1] for line in recorded.read_text().splitlines()] == [
-        "bootout",  # what an older version has loaded
+        "bootout",  # the agent of an older version
         "bootout",
         "bootstrap",
         "bootout",
@@ -229,7 +229,7 @@ def test_the_windows_task_runs_this_installation(
 
 
 def manager_that_knows(folder: Path, **known: str) -> None:
-    """Put a systemctl into a folder whose manager has these variables, and looks at no path."""
+    """Add a systemctl whose manager has these variables, and reports no search path."""
     lines = "\n".join(f"{name}={value}" for name, value in known.items())
     (folder / "systemctl").write_text(
         f"#!/bin/sh\ncase $2 in show-environment) cat <<'END'\n{lines}\nEND\nesac\n"
@@ -248,7 +248,7 @@ def manager_that_knows(folder: Path, **known: str) -> None:
 def test_the_unit_lies_where_its_manager_looks(
     known: dict[str, str], unit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Which does not see the shell's $XDG_CONFIG_HOME."""
+    """The manager does not see the shell's $XDG_CONFIG_HOME."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     manager_that_knows(tmp_path, **{n: v.format(home=tmp_path) for n, v in known.items()})
     found, _ = service.detect()
@@ -256,10 +256,10 @@ def test_the_unit_lies_where_its_manager_looks(
     assert found.file == tmp_path / unit / "systemd" / "user" / "llmsuggestd.service"
 
 
-def test_where_the_manager_looks_it_says_itself(
+def test_the_manager_reports_its_search_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its variables may have been changed since it began."""
+    """Its variables may have changed since it started."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     paths = f'{tmp_path}/systemd/user.control "{tmp_path}/a b/systemd/user" /etc/systemd/user'
     (tmp_path / "systemctl").write_text(
@@ -272,10 +272,10 @@ def test_where_the_manager_looks_it_says_itself(
     assert found.file == tmp_path / "a b" / "systemd" / "user" / "llmsuggestd.service"
 
 
-def test_the_manager_of_another_home_is_let_alone(
+def test_the_manager_of_another_home_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As after `su` without `-`: its unit would run with files of another account."""
+    """After `su` without `-`, the unit would run with another account's files."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     manager_that_knows(tmp_path, HOME="/home/another")
     found, reason = service.detect()
@@ -302,7 +302,7 @@ def test_a_service_has_the_folders_of_the_shell_that_registered_it(
         "XDG_DATA_HOME": str(tmp_path / 'a "b" 100% $c \\d'),
     }
     assert service.variables() == wanted
-    # where the manager has another folder than the shell, ours is said, too
+    # a folder is set if the manager's differs from the shell's
     assert service.variables({"XDG_CACHE_HOME": "/x", "HOME": "/y"}) == wanted | {
         "XDG_CACHE_HOME": str(tmp_path / ".cache")
     }
@@ -360,7 +360,7 @@ def test_a_unit_that_is_not_loaded_counts_as_stopped(
         systemd.SystemdService().stop()
 
 
-def test_what_a_manager_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_managers_message_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "systemctl").write_text(
         "#!/bin/sh\n"
         'case "$*" in *show*) echo 4; exit 0;; esac\n'

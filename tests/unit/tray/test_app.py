@@ -1,4 +1,4 @@
-"""The menu, and what keeps trays apart; with a pystray that only remembers."""
+"""The menu, the log and the files of the tray, with a pystray that only records calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llmsuggestd.tray.view import ModelItem, Problem, View
 
 
 class Item:
-    """A menu item that remembers what it was made of."""
+    """A menu item that records its arguments."""
 
     def __init__(
         self, text: str, action: Any, *, enabled: bool = True, checked: Any = None, radio: Any = 0
@@ -33,7 +33,7 @@ class Item:
 
 
 class Icon:
-    """An icon that remembers its menu."""
+    """An icon that records its menu."""
 
     HAS_NOTIFICATION = True
 
@@ -53,7 +53,7 @@ class Icon:
 
 
 class Menu:
-    """A menu made anew each time it is asked for."""
+    """A menu that is built again at each access."""
 
     SEPARATOR = Item("-", None)
 
@@ -72,7 +72,7 @@ def tray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[app.Tray]:
     before = set(threading.enumerate())
     yield app.Tray(Paths(*[tmp_path] * 5), pystray)
     for action in set(threading.enumerate()) - before:
-        action.join(10)  # as long as the stand-ins above are there
+        action.join(10)  # while the stand-ins above are in place
 
 
 def items(menu: Any) -> dict[str, Item]:
@@ -93,7 +93,7 @@ REST = [
 ]
 
 
-def test_the_menu_says_what_is_and_offers_what_can_be_done(tray: app.Tray) -> None:
+def test_the_menu_shows_the_state_and_the_possible_actions(tray: app.Tray) -> None:
     assert enabled(tray) == [("Stopped", False), ("Start", True), ("Stop", False), *REST]
     tray._follower.view = View("ready", "Ready: starter on CPU", ("a note",), can_stop=True)
     assert enabled(tray) == [
@@ -105,9 +105,7 @@ def test_the_menu_says_what_is_and_offers_what_can_be_done(tray: app.Tray) -> No
     ]
 
 
-def test_models_are_chosen_in_a_menu_of_their_own(
-    tray: app.Tray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_are_chosen_in_a_submenu(tray: app.Tray, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[str] = []
     monkeypatch.setattr(tray._follower, "use", used.append)
     models = (ModelItem("a", "a (1 MB)", served=True), ModelItem("b", "b (2 MB)", served=False))
@@ -151,7 +149,7 @@ def test_shows_the_log(tray: app.Tray, monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened == [tray._paths.log_file]
 
 
-def test_problems_are_told(tray: app.Tray) -> None:
+def test_problems_are_shown(tray: app.Tray) -> None:
     tray._failed(Problem("Could not stop: no", ""))
     assert tray._icon.notified == [("Could not stop: no", " ")]
 
@@ -170,7 +168,7 @@ def test_start_at_login_is_turned_on_and_off(
     click(tray, "Start at login", lambda: not autostart.enabled())
 
 
-def test_long_words_are_broken_and_never_endless(tray: app.Tray) -> None:
+def test_long_words_are_broken_and_cut(tray: app.Tray) -> None:
     tray._follower.view = View("failed", "why " * 300, ("try this",))
     texts = [item.text for item in tray._icon.menu.items()]
     lines = texts[: texts.index("-")]
@@ -180,7 +178,7 @@ def test_long_words_are_broken_and_never_endless(tray: app.Tray) -> None:
     assert len(app._title(tray._follower.view)) <= 127
 
 
-def test_keeps_a_log_with_what_ended_it(tmp_path: Path) -> None:
+def test_the_log_has_the_error_that_ended_the_tray(tmp_path: Path) -> None:
     file = tmp_path / "state" / "tray.log"
     before = list(logging.getLogger().handlers)
 

@@ -1,4 +1,4 @@
-"""Start at login: an entry that each system understands, and nothing left when it is taken back."""
+"""Start at login: an entry that each system understands, and that is removed completely."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llmsuggestd.tray import autostart
 
 @pytest.fixture
 def linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the autostart files, of a user who has none."""
+    """The folder of the autostart files, which does not exist yet."""
     monkeypatch.delenv("LLMSUGGESTD_HOME", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
@@ -34,7 +34,7 @@ def test_is_off_until_it_is_asked_for(linux: Path) -> None:
     assert not linux.exists()
 
 
-def test_leaves_nothing(linux: Path) -> None:
+def test_disabling_leaves_nothing(linux: Path) -> None:
     autostart.enable()
     autostart.enable()
     assert autostart.enabled()
@@ -61,7 +61,7 @@ def test_the_entry_says_what_to_run(linux: Path) -> None:
         ("/usr/bin/python3", "/usr/bin/python3"),
         ("/a b/python", '"/a b/python"'),
         ("100%", "100%%"),
-        # quoted for Exec, and once more as a string of the file
+        # quoted for Exec, and again as a string of the file
         ('a"b', r'"a\\"b"'),
         ("a$b`c", r'"a\\$b\\`c"'),
         ("a\\b", r'"a\\\\b"'),
@@ -127,7 +127,7 @@ def test_on_macos_it_is_an_agent_of_the_graphical_session(
     assert agent["ProgramArguments"] == autostart.command_line()
     assert agent["RunAtLoad"] is True
     assert agent["LimitLoadToSessionType"] == "Aqua"
-    assert "KeepAlive" not in agent  # Quit must last
+    assert "KeepAlive" not in agent  # Quit must stay effective
     assert autostart.enabled()
     assert not autostart.is_outdated()
     monkeypatch.setattr(sys, "executable", "/moved/python")
@@ -154,7 +154,7 @@ class Key:
 
 
 class Registry:
-    """As much of winreg as is used."""
+    """The used part of winreg."""
 
     HKEY_CURRENT_USER, REG_SZ, KEY_SET_VALUE = "HKCU", 1, 2
 

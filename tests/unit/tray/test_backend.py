@@ -1,4 +1,4 @@
-"""Where no tray icon can be shown, one line says why, and another what to do."""
+"""If no tray icon can be shown, one line says why, and another what to do."""
 
 from __future__ import annotations
 

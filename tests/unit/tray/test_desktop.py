@@ -1,4 +1,4 @@
-"""Handing something to the desktop, or saying what is missing for that."""
+"""Passing texts, files and commands to the desktop, or naming the missing program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs ar
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of $PATH; a program put there keeps what it is given."""
+    """A folder that is the whole $PATH. A program added to it records its input."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -86,7 +86,7 @@ def test_a_program_that_fails_is_named(programs: Path, tmp_path: Path) -> None:
         desktop.open_file(tmp_path / "log")
 
 
-def test_a_program_that_stays_is_what_was_wanted(
+def test_a_program_that_keeps_running_is_a_success(
     programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desktop, "TIMEOUT", 0.1)

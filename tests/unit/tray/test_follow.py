@@ -1,4 +1,4 @@
-"""Following a daemon that comes, goes, fails and talks nonsense; no daemon and no display here."""
+"""Following a daemon that starts, stops, fails and sends invalid answers, with stand-ins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READY = {"state": "ready", "model": {"id": "starter"}, "device": "CPU", "queue":
 
 
 class Desk:
-    """A follower, what its daemon answers, and what it has shown."""
+    """A follower, its daemon's answers, and the views that it has shown."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answer: Any = NotRunningError("the daemon does not run")
@@ -79,7 +79,7 @@ def fail(message: str) -> Callable[[], None]:
     return act
 
 
-def test_tells_of_changes_and_of_nothing_else(desk: Desk) -> None:
+def test_shows_changes_only(desk: Desk) -> None:
     desk.follower.look()
     assert desk.shown == []  # it began as stopped
     desk.answer = READY
@@ -91,7 +91,7 @@ def test_tells_of_changes_and_of_nothing_else(desk: Desk) -> None:
     assert desk.shown[-1].line == "Stopped"
 
 
-def test_a_daemon_that_hangs_is_not_one_that_is_stopped(desk: Desk) -> None:
+def test_a_hanging_daemon_does_not_count_as_stopped(desk: Desk) -> None:
     error = NotRunningError("the daemon did not answer within 5 s", "try restart")
     error.__cause__ = TimeoutError()
     desk.answer = error
@@ -107,7 +107,7 @@ def test_a_daemon_that_hangs_is_not_one_that_is_stopped(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [KeyError("socket"), {"state": "ready", "model": "m"}, {}])
-def test_nonsense_is_shown_and_survived(desk: Desk, nonsense: Any) -> None:
+def test_invalid_answers_are_shown_and_survived(desk: Desk, nonsense: Any) -> None:
     desk.answer = nonsense
     desk.follower.look()
     desk.answer = READY
@@ -157,11 +157,11 @@ def test_a_failed_stop_is_shown_until_the_daemon_is_gone(desk: Desk) -> None:
     assert desk.follower.view.line == "Stopped"
 
 
-def test_a_bug_is_words_too(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_shown_as_text(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.start = lambda: 1 / 0
     desk.follower.start()
     desk.wait_for("Could not start: ZeroDivisionError")
-    assert "Traceback" in caplog.text, "which the log file gets, and no terminal"
+    assert "Traceback" in caplog.text, "the traceback goes to the log file, not to the terminal"
 
 
 def test_the_end_of_a_start_that_stop_has_overtaken_is_ignored(desk: Desk) -> None:
@@ -219,7 +219,7 @@ def test_a_model_that_is_served_is_not_loaded_again(desk: Desk) -> None:
     desk.follower.look()
     before = threading.enumerate()
     desk.follower.use("starter")
-    assert threading.enumerate() == before  # nothing is done in the background
+    assert threading.enumerate() == before  # nothing runs in the background
     assert [view.line for view in desk.shown] == ["Ready: starter on CPU"]
     assert desk.told == []
 
@@ -233,7 +233,7 @@ def test_a_failed_switch_says_why_and_the_old_model_is_ready(desk: Desk) -> None
     assert desk.follower.view.mark == "ready"
     assert desk.follower.view.notes == ("Could not switch to b: b is damaged", "do this")
     assert desk.told == ["Could not switch to b: b is damaged"]
-    desk.answer = READY_B  # somebody else has done it
+    desk.answer = READY_B  # another client has switched
     desk.follower.look()
     assert not desk.follower.view.notes
 
@@ -264,7 +264,7 @@ def test_a_model_that_is_served_is_in_the_menu_at_once(desk: Desk) -> None:
     assert [model.id for model in desk.follower.view.models if model.served] == ["starter"]
 
 
-def test_what_fails_on_the_desktop_is_told_until_the_next_thing_is_done(desk: Desk) -> None:
+def test_a_failure_on_the_desktop_is_shown_until_the_next_action(desk: Desk) -> None:
     desk.follower.attempt("copy the Lean setup", fail("wl-copy is missing"))
     deadline = time.monotonic() + 5
     while not desk.told:
@@ -319,7 +319,7 @@ def test_a_silent_stream_is_no_crash(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [LlmsuggestdError("16 clients listen already"), {"x": 1}])
-def test_without_a_stream_it_looks_now_and_then(
+def test_without_a_stream_it_polls(
     desk: Desk, nonsense: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "INTERVAL", 0.01)
@@ -341,7 +341,7 @@ def test_an_old_answer_is_not_shown_after_a_newer_one(desk: Desk) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no zombies on Windows")
-def test_takes_leave_of_a_daemon_that_was_our_child(desk: Desk) -> None:
+def test_a_daemon_that_was_our_child_is_reaped(desk: Desk) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     desk.answer = {**READY, "pid": child.pid}
     desk.follower.look()

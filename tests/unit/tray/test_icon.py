@@ -1,4 +1,4 @@
-"""The icon: five states that can be told apart, on any panel, with or without colours."""
+"""The icon: its five states differ on any panel, with or without colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ICONS = Path(__file__).parents[3] / "packaging" / "icons"
 
 
 def _luminance(colour: str) -> float:
-    """Relative luminance as WCAG defines it."""
+    """The relative luminance, as defined by WCAG."""
     values = [value / 255 for value in ImageColor.getrgb(colour)[:3]]
     linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""What the tray says of every situation the daemon can be in."""
+"""The tray's view of every state of the daemon."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def status(state: str, **more: object) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_daemon_left_alone(given: dict[str, Any] | None, shown: View) -> None:
+def test_the_daemons_state_without_a_task(given: dict[str, Any] | None, shown: View) -> None:
     assert describe(given) == shown
 
 
-def test_a_daemon_whose_model_is_not_in_memory_rests() -> None:
+def test_a_daemon_without_a_model_in_memory_is_idle() -> None:
     view = describe(status("idle"))
     assert view.mark == "idle"
     assert view.line == "Resting: starter is loaded with the next request"
@@ -52,7 +52,7 @@ def test_a_state_of_a_later_version_is_shown_by_its_name() -> None:
     assert (view.mark, view.line, view.can_stop) == ("idle", "hibernating: starter on CPU", True)
 
 
-def test_a_task_under_way_is_what_is_shown() -> None:
+def test_a_task_under_way_is_shown() -> None:
     assert describe(None, START) == View("loading", "Starting…")
     assert describe(status("ready"), STOP) == View("ready", "Stopping…")
     assert describe(None, STOP) == View("stopped", "Stopping…")
@@ -65,14 +65,14 @@ def test_a_daemon_that_loads_can_be_stopped_before_start_is_done() -> None:
     assert view.can_stop
 
 
-def test_a_failed_start_is_why_there_is_no_daemon() -> None:
+def test_a_failed_start_is_shown_while_no_daemon_runs() -> None:
     problem = Problem("Could not start: port 8377 is used", "give another", START.done, fatal=True)
     assert describe(None, None, problem) == View(
         "failed", "Could not start: port 8377 is used", ("give another",), can_start=True
     )
 
 
-def test_other_problems_leave_the_daemon_what_it_is() -> None:
+def test_other_problems_are_shown_beside_the_daemons_state() -> None:
     problem = Problem("Could not stop: it does not stop", "kill 7")
     assert describe(status("ready"), None, problem) == View(
         "ready",

@@ -1,4 +1,4 @@
-"""The evaluation: what counts, that nothing is judged twice, and the tables."""
+"""The evaluation: its scores, its cache of verdicts, and its tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def goal(text: str, family: str = "lists", split: str = "test") -> Pair:
 
 
 class Lean:
-    """Judges by what a candidate says; remembers what it was asked."""
+    """A stand-in that judges a candidate by its text, and records the calls."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -135,7 +135,7 @@ def test_goals_are_drawn_with_the_seed(tmp_path: Path) -> None:
     assert drawn == held_out(path, 4, seed=3) != held_out(path, 4, seed=4)
 
 
-def test_one_goal_of_a_statement_is_kept_and_families_alike() -> None:
+def test_one_goal_per_statement_is_chosen_evenly_from_the_families() -> None:
     own = replace(goal("⊢ a"), statement="s", path=())
     way = [replace(goal(f"⊢ b{i}"), statement="s") for i in range(5)]
     logic = [goal(f"⊢ l{i}", "logic") for i in range(9)]

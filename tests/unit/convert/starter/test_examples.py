@@ -1,4 +1,4 @@
-"""What is learned from: the weights of steps, and names changed everywhere at once."""
+"""Training examples: the weights of steps, and renamed hypotheses."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def test_a_new_name_is_never_one_in_use() -> None:
         assert "z'" not in made
 
 
-def test_examples_come_again_and_again() -> None:
+def test_examples_repeat_endlessly() -> None:
     examples = [Example(f"⊢ {i} = {i}", ("rfl",), (1.0,)) for i in range(5)]
     stream = shuffled(examples, random.Random(0))
     assert {next(stream).goal for _ in range(5)} == {next(stream).goal for _ in range(5)}
     assert list(shuffled([], random.Random(0))) == []
 
 
-def test_pairs_know_what_they_are(tmp_path: Path) -> None:
+def test_rows_are_read_as_pairs(tmp_path: Path) -> None:
     assert isinstance(read_pairs(write(tmp_path / "p.jsonl", ROW))[0], Pair)

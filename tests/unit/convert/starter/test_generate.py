@@ -1,4 +1,4 @@
-"""The generator around Lean: what it asks, what it keeps, and how it goes on after a stop."""
+"""The generator around Lean: its jobs, its output, and how it continues after a stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convert.starter.split import canonical
 from convert.starter.terms import Term
 
 
-def test_source_is_what_stands_behind_example() -> None:
+def test_source_is_the_text_after_example() -> None:
     goal = Goal((Hypothesis("p", Term("Prop")), Hypothesis("h", Term("p"))), Term("p"), "inl")
     assert generate.source(goal) == "(p : Prop) (h : p) : p"
     assert generate.source(Goal((), Term("1 = 1"))) == ": 1 = 1"
@@ -67,8 +67,8 @@ def test_the_file_grows_and_goes_on_after_a_stop(
     assert len({canonical(pair["goal"]) for pair in pairs}) > 10
 
 
-def test_a_candidate_that_takes_lean_down_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each process of this Lean ends at `crash`, and does not begin a job behind `never`."""
+def test_a_candidate_that_crashes_lean_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process of this Lean ends at `crash`, and does not begin a job after `never`."""
     starts = []
 
     def one_process(requests: list[Job], *_: object) -> Iterator[dict[str, Any]]:
@@ -95,7 +95,7 @@ def test_a_candidate_that_takes_lean_down_fails_alone(monkeypatch: pytest.Monkey
     ]
 
 
-def test_a_lean_that_never_starts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lean_that_never_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lean_runner, "_one_process", lambda *_: iter(()))
     job = {"start": {"stated": ": True"}, "path": [], "candidates": ["trivial"]}
     with pytest.raises(NoLeanError, match="before it begins a job"):

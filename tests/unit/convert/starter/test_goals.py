@@ -1,4 +1,4 @@
-"""Goals, their shapes, and the samples the templates make."""
+"""Goals, their shapes, and the templates' samples."""
 
 from __future__ import annotations
 

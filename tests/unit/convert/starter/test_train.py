@@ -1,4 +1,4 @@
-"""What a row of several steps teaches, and that training can be put down and taken up."""
+"""The effect of a row with several steps, and saving and resuming a training run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES = [
 
 @pytest.fixture
 def train() -> Any:
-    """The module, where the extra `train` is installed."""
+    """The module. Skips the test if the extra `train` is not installed."""
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     from convert.starter import train
@@ -30,7 +30,7 @@ def train() -> Any:
 
 
 def test_rows_teach_what_separate_texts_would(train: Any) -> None:
-    """Packed steps get the logits they would get alone."""
+    """Packed steps get the same logits as separate texts."""
     import torch
 
     model = train.build(300, train.Settings(layers=2)).eval()
@@ -81,7 +81,7 @@ def test_the_replicas_gradients_are_those_of_one_model(train: Any) -> None:
         torch.testing.assert_close(one, other.grad, atol=1e-6, rtol=1e-4)
 
 
-def test_training_learns_and_can_be_taken_up(train: Any, tmp_path: Path) -> None:
+def test_training_learns_and_can_be_resumed(train: Any, tmp_path: Path) -> None:
     tokenizer = train_tokenizer(texts(EXAMPLES), 400)
 
     def run(steps: int, resume: bool = False) -> Training:

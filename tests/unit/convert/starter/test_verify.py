@@ -1,4 +1,4 @@
-"""The check of the templates, with a stand-in for Lean's judgement."""
+"""The check of the templates, with a stand-in for Lean."""
 
 from __future__ import annotations
 
