@@ -113,7 +113,8 @@ def paragraphs(context: click.Context) -> list[str]:
 def options(context: click.Context) -> list[tuple[str, str]]:
     """A command's options with their metavariables, and what `--help` says of each."""
     params = context.command.get_params(context)
-    records = filter(None, (param.get_help_record(context) for param in params))
+    named = (param for param in params if isinstance(param, click.Option))
+    records = filter(None, (param.get_help_record(context) for param in named))
     return [(name, " ".join(text.split())) for name, text in records if "--help" not in name]
 
 

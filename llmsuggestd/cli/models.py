@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmsuggestd.cli import print_json, say, terminal
-from llmsuggestd.cli.parameters import UserPath
+from llmsuggestd.cli.parameters import UserPath, catalogue_models, installed_models
 from llmsuggestd.cli.signals import terminating
 from llmsuggestd.client import Client
 from llmsuggestd.errors import ExitCode, LlmsuggestdError
@@ -95,7 +95,7 @@ def catalogue(as_json: bool) -> None:
 
 
 @command.command("pull")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=catalogue_models)
 @click.option("--name", metavar="ID", help="Its id here.  [default: its own name]")
 @click.option(
     "-q",
@@ -172,7 +172,7 @@ def import_(
 
 
 @command.command("use")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=installed_models)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def use(model_id: str, as_json: bool) -> None:
     """Serve the model ID from now on.
@@ -196,7 +196,7 @@ def use(model_id: str, as_json: bool) -> None:
 
 
 @command.command("remove")
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=installed_models)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def remove(model_id: str, as_json: bool) -> None:
     """Remove the model ID, or the partial download of an interrupted pull.

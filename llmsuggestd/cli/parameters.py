@@ -1,4 +1,4 @@
-"""Kinds of values that several commands take."""
+"""Kinds of values that several commands take, and what a shell completes them to."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from llmsuggestd.errors import ConfigError, UsageError
-from llmsuggestd.paths import expanded
+from llmsuggestd.errors import ConfigError, LlmsuggestdError, UsageError
+from llmsuggestd.paths import expanded, get_paths
 
 
 class UserPath(click.Path):
@@ -29,3 +30,27 @@ class UserPath(click.Path):
             except ConfigError as error:
                 raise UsageError(error.message, error.hint) from None
         return super().convert(value, param, ctx)
+
+
+def installed_models(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of installed models that begin so; none where the models cannot be listed."""
+    from llmsuggestd.models import store
+
+    try:
+        ids = [model.id for model in store.installed(get_paths())]
+    except (LlmsuggestdError, OSError):
+        return []
+    return [id_ for id_ in ids if id_.startswith(incomplete)]
+
+
+def catalogue_models(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the catalogue that begin so, each with its purpose."""
+    from llmsuggestd.models.catalogue import CATALOGUE
+
+    return [
+        CompletionItem(entry.id, help=entry.good_for)
+        for entry in CATALOGUE.values()
+        if entry.id.startswith(incomplete)
+    ]

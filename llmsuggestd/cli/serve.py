@@ -6,6 +6,7 @@ import os
 
 import click
 
+from llmsuggestd.cli.parameters import installed_models
 from llmsuggestd.config import COMPAT_PORTS, load_config
 from llmsuggestd.ownership import our_paths
 
@@ -13,7 +14,9 @@ from llmsuggestd.ownership import our_paths
 @click.command("serve")
 @click.option("--port", type=int, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--socket", metavar="PATH", help="Path of the Unix socket.")
-@click.option("--model", metavar="ID", help="The installed model to serve.")
+@click.option(
+    "--model", shell_complete=installed_models, metavar="ID", help="The installed model to serve."
+)
 @click.option("--gpu", metavar="auto|off|N", help="Layers to offload to the GPU.")
 @click.option("--threads", type=int, help="Threads for decoding; 0 chooses.")
 @click.option(
