@@ -41,7 +41,7 @@ struct Scratch {
     void reserve(size_t blocks) {
         if (blocks <= size) return;
         activations.reset(new Activations[blocks]);
-        scales.reset(new float[blocks]);
+        scales.reset(new float[blocks + 7]);  // the last are read eight at a time
         size = blocks;
     }
 };
@@ -53,15 +53,17 @@ void multiply(int type, const Product &p, int threads, Scratch &scratch) {
     Activations *y = scratch.activations.get();
     float *scales = scratch.scales.get();
     // for a few tokens it is not worth a meeting of the threads
-#pragma omp parallel for num_threads(threads) if (p.columns > MAX_COLUMNS)
+#pragma omp parallel for num_threads(threads) if (p.columns > FEW)
     for (int c = 0; c < p.columns; c++) {
         const Group group = group_at(p.columns, c);
         const size_t first = size_t(group.first) * p.blocks + c - group.first;
         kernels->quantize(type, (const float *)(p.x + c * p.x_stride), y + first, scales + first,
                           group.columns, p.blocks);
     }
-    // dynamic: a thread that has to share its core with others does less
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    // dynamic: a thread that has to share its core with others does less. Not too many turns each,
+    // since what is prefetched beyond the end of one is for another thread.
+    const int turns = 8 * threads, tiles = (p.rows + ROWS - 1) / ROWS;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, (tiles + turns - 1) / turns)
     for (int row = 0; row < p.rows; row += ROWS) kernels->multiply(type, p, row, y, scales);
 }
 
@@ -91,7 +93,7 @@ void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     const float scale = parameter(node, 0);
     seen.resize(std::max(seen.size(), size_t(tokens)));
     // for a few tokens it is not worth a meeting of the threads
-#pragma omp parallel for num_threads(threads) if (tokens > MAX_COLUMNS)
+#pragma omp parallel for num_threads(threads) if (tokens > FEW)
     for (int token = 0; token < tokens; token++)
         seen[token].look((const uint16_t *)((const char *)mask->data + token * mask->nb[1]), cells);
 #pragma omp parallel num_threads(threads)
@@ -147,7 +149,7 @@ void multiply_row_by_row(const ggml_tensor *node, Context &context) {
     const size_t size = ggml.ggml_row_size(traits->vec_dot_type, count);
     std::vector<char> &rounded = context.rounded;
     rounded.resize(std::max(rounded.size(), tokens * size));
-#pragma omp parallel for num_threads(context.threads()) if (tokens > MAX_COLUMNS)
+#pragma omp parallel for num_threads(context.threads()) if (tokens > FEW)
     for (int t = 0; t < tokens; t++)
         from_float((const float *)((const char *)x->data + t * x->nb[1]), &rounded[t * size],
                    count);

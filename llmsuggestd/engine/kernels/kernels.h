@@ -18,9 +18,10 @@
 
 namespace llmsuggest {
 
-constexpr int BLOCK = 256;      // weights
-constexpr int ROWS = 16;        // rows of weights that are done together
-constexpr int MAX_COLUMNS = 8;  // tokens that are done together
+constexpr int BLOCK = 256;  // weights
+constexpr int ROWS = 16;    // rows of weights that are done together
+constexpr int FEW = 8;      // tokens whose totals are held in registers
+constexpr int GROUP = 32;   // tokens that are done together
 
 // Blocks of weights, as the file has them.
 
@@ -62,14 +63,14 @@ struct Product {
     size_t out_stride;  // floats
 };
 
-// Columns that are done together, MAX_COLUMNS at most.
+// Columns that are done together, GROUP at most.
 struct Group {
     int first, columns;
 };
 
 // The group of one of a product's columns. The groups are as equal as can be.
 inline Group group_at(int columns, int column) {
-    const int groups = (columns + MAX_COLUMNS - 1) / MAX_COLUMNS;
+    const int groups = (columns + GROUP - 1) / GROUP;
     const int size = columns / groups,
               larger = columns % groups;  // the first `larger` have one more
     if (column < larger * (size + 1)) return {column / (size + 1) * (size + 1), size + 1};

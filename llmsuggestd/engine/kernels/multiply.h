@@ -215,85 +215,139 @@ SIMD void quantize(const float *x, Activations *y, float *scales, int stride, in
     }
 }
 
-// The scaled sums of the lanes of a block times N tokens; of the second part added to those of the
-// first.
-template <class Format, int N, int PART = 0>
-SIMD inline void multiply_block(const typename Format::Block &block, const Activations *y,
-                                Scaled *sums) {
-    const Unpacked weights = Format::unpack(block, PART);
-    for (int c = 0; c < N; c++) {
-        const Sums products =
-            dot(Format::start(y[c], PART), weights.w, y[c].q[0] + 4 * LANES * PART);
-        sums[c] = PART ? scaled_plus(products, weights.scales, sums[c])
-                       : scaled(products, weights.scales);
-    }
-    if constexpr (PART + 1 < PARTS) multiply_block<Format, N, PART + 1>(block, y, sums);
+// The products of one part of a block and a token, scaled; those of the second part are added to
+// those of the first.
+template <class Format, int PART>
+SIMD inline void multiply_part(const Unpacked &weights, const Activations &y, Scaled &products) {
+    const Sums sums = dot(Format::start(y, PART), weights.w, y.q[0] + 4 * LANES * PART);
+    products = PART ? scaled_plus(sums, weights.scales, products) : scaled(sums, weights.scales);
+}
+
+// The scales of N tokens, each times that of a block. They are read eight at a time.
+template <int N>
+SIMD inline void multiply_scales(float d, const float *scales, int columns, float (&out)[N]) {
+    for (int c = 0; c < columns; c += 8)
+        _mm256_storeu_ps(out + c, _mm256_mul_ps(_mm256_set1_ps(d), _mm256_loadu_ps(scales + c)));
+}
+
+// Adds the products of a block and a token to the token's total.
+template <class Format>
+SIMD inline Eight add_block(Eight total, Scaled products, const typename Format::Mins &mins,
+                            const Activations &y, float scale) {
+    return _mm256_fmadd_ps(eight(products), _mm256_set1_ps(scale), mins.taken_off(total, y));
 }
 
 // Blocks `from` to `to` of one row times N tokens, added to `totals`, shape (N,). `y` and `scales`
-// have shape (blocks, N).
+// have shape (blocks, N). Each part of a block is unpacked and multiplied before the next, for want
+// of registers.
 template <class Format, int N>
 SIMD void multiply_row(const typename Format::Block *row, size_t ahead, int from, int to,
                        const Activations *y, const float *scales, Eight *totals) {
     Eight total[N];
     for (int c = 0; c < N; c++) total[c] = totals[c];
     for (int b = from; b < to; b++) {
-        for (size_t line = 0; line < sizeof row[b]; line += 64)
-            _mm_prefetch((const char *)(row + b) + ahead + line, _MM_HINT_T0);
-        Scaled sums[N];
-        multiply_block<Format, N>(row[b], y + b * N, sums);
+        prefetch<_MM_HINT_T0>((const char *)(row + b) + ahead, sizeof row[b]);
+        Scaled products[N];
+        const Unpacked first = Format::unpack(row[b], 0);
+        for (int c = 0; c < N; c++) multiply_part<Format, 0>(first, y[b * N + c], products[c]);
+        if constexpr (PARTS == 2) {
+            const Unpacked second = Format::unpack(row[b], 1);
+            for (int c = 0; c < N; c++) multiply_part<Format, 1>(second, y[b * N + c], products[c]);
+        }
         const typename Format::Mins mins(row[b]);
         const float d = from_half(row[b].d);
-        for (int c = 0; c < N; c++) {
-            total[c] = mins.taken_off(total[c], y[b * N + c]);
+        for (int c = 0; c < N; c++)
             total[c] =
-                _mm256_fmadd_ps(eight(sums[c]), _mm256_set1_ps(d * scales[b * N + c]), total[c]);
-        }
+                add_block<Format>(total[c], products[c], mins, y[b * N + c], d * scales[b * N + c]);
     }
     for (int c = 0; c < N; c++) totals[c] = total[c];
 }
 
-// At most 16 rows times N tokens; `out` has shape (N, stride).
+// The sums of the lanes of `totals`, shape (ROWS, columns) with `width` from one row to the next:
+// `out` has shape (columns, stride), and gets as many rows as there are.
+SIMD inline void store_sums(const Eight *totals, int width, int rows, int columns, float *out,
+                            size_t stride) {
+    alignas(32) float sums[ROWS];
+    for (int c = 0; c < columns; c++) {
+        for (int r = 0; r < ROWS; r += 8)
+            _mm256_store_ps(sums + r, sum_each(totals + r * width + c, width));
+        std::memcpy(out + c * stride, sums, rows * sizeof(float));
+    }
+}
+
+// Rows of a product times some of its columns, with their rounded activations of shape (blocks,
+// columns).
+struct Tile {
+    const char *weights;
+    size_t row_bytes;
+    int rows, blocks;
+    const Activations *y;
+    const float *scales;
+    int columns;
+    float *out;
+    size_t out_stride;
+};
+
+// ROWS rows at most times N tokens, whose totals are in registers: one row after the other.
 template <class Format, int N>
-SIMD void multiply_rows(const char *weights, size_t row_bytes, int rows, int blocks,
-                        const Activations *y, const float *scales, float *out, size_t stride) {
+SIMD void multiply_few(const Tile &t) {
     Eight totals[ROWS][N];
     for (auto &row : totals)
         for (auto &total : row) total = _mm256_setzero_ps();
     // the activations that all rows need stay in the first-level cache meanwhile
     const int step = CACHED_BLOCKS / N;
-    for (int from = 0; from < blocks; from += step)
-        for (int r = 0; r < rows; r++)
-            multiply_row<Format, N>((const typename Format::Block *)(weights + r * row_bytes),
-                                    std::max<size_t>(2048, row_bytes), from,
-                                    std::min(from + step, blocks), y, scales, totals[r]);
-    alignas(32) float sums[ROWS];
-    for (int c = 0; c < N; c++) {
-        for (int r = 0; r < ROWS; r += 8) _mm256_store_ps(sums + r, sum_each(&totals[r][c], N));
-        std::memcpy(out + c * stride, sums, rows * sizeof(float));
-    }
+    for (int from = 0; from < t.blocks; from += step)
+        for (int r = 0; r < t.rows; r++)
+            multiply_row<Format, N>((const typename Format::Block *)(t.weights + r * t.row_bytes),
+                                    std::max<size_t>(2048, t.row_bytes), from,
+                                    std::min(from + step, t.blocks), t.y, t.scales, totals[r]);
+    store_sums(totals[0], N, t.rows, N, t.out, t.out_stride);
 }
 
-template <class Format, int N = MAX_COLUMNS>
-void multiply_rows_of(int columns, const char *weights, size_t row_bytes, int rows, int blocks,
-                      const Activations *y, const float *scales, float *out, size_t stride) {
-    if constexpr (N > 0) {
-        if (columns == N)
-            multiply_rows<Format, N>(weights, row_bytes, rows, blocks, y, scales, out, stride);
-        else
-            multiply_rows_of<Format, N - 1>(columns, weights, row_bytes, rows, blocks, y, scales,
-                                            out, stride);
-    }
+// ROWS rows at most times GROUP tokens at most, one block after the other: each is unpacked once
+// for all tokens. The totals are in the first-level cache, as are a block's activations.
+template <class Format>
+SIMD void multiply_many(const Tile &t) {
+    Eight totals[ROWS][GROUP];
+    for (auto &row : totals)
+        for (auto &total : row) total = _mm256_setzero_ps();
+    const Activations *y = t.y;
+    const float *scales = t.scales;
+    for (int b = 0; b < t.blocks; b++, y += t.columns, scales += t.columns)
+        for (int r = 0; r < t.rows; r++) {
+            const auto &block = ((const typename Format::Block *)(t.weights + r * t.row_bytes))[b];
+            prefetch<_MM_HINT_T1>((const char *)&block + ROWS * t.row_bytes, sizeof block);
+            Unpacked parts[PARTS];
+            for (int part = 0; part < PARTS; part++) parts[part] = Format::unpack(block, part);
+            const typename Format::Mins mins(block);
+            alignas(32) float by_d[GROUP];
+            multiply_scales(from_half(block.d), scales, t.columns, by_d);
+            for (int c = 0; c < t.columns; c++) {
+                Scaled products;
+                multiply_part<Format, 0>(parts[0], y[c], products);
+                if constexpr (PARTS == 2) multiply_part<Format, 1>(parts[1], y[c], products);
+                totals[r][c] = add_block<Format>(totals[r][c], products, mins, y[c], by_d[c]);
+            }
+        }
+    store_sums(totals[0], GROUP, t.rows, t.columns, t.out, t.out_stride);
+}
+
+// Calls the function for the tile's number of tokens.
+template <class Format, int N = FEW>
+void multiply_tile(const Tile &t) {
+    if (t.columns > FEW) return multiply_many<Format>(t);
+    if (t.columns == N) return multiply_few<Format, N>(t);
+    if constexpr (N > 1) multiply_tile<Format, N - 1>(t);
 }
 
 template <class Format>
 void multiply(const Product &p, int row, const Activations *y, const float *scales) {
     for (int c = 0; c < p.columns;) {
         const int n = group_at(p.columns, c).columns;
-        multiply_rows_of<Format>(n, p.weights + row * p.row_bytes, p.row_bytes,
-                                 std::min(ROWS, p.rows - row), p.blocks, y + size_t(c) * p.blocks,
-                                 scales + size_t(c) * p.blocks, p.out + c * p.out_stride + row,
-                                 p.out_stride);
+        multiply_tile<Format>({p.weights + row * p.row_bytes, p.row_bytes,
+                               std::min(ROWS, p.rows - row), p.blocks, y + size_t(c) * p.blocks,
+                               scales + size_t(c) * p.blocks, n, p.out + c * p.out_stride + row,
+                               p.out_stride});
         c += n;
     }
 }

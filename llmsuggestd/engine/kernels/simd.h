@@ -220,6 +220,11 @@ SIMD inline float largest_of(Eight x) {
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
+template <_mm_hint HINT>
+SIMD inline void prefetch(const char *from, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(from + line, HINT);
+}
+
 // The sums over the lanes of each of eight vectors that stand `stride` apart.
 SIMD inline Eight sum_each(const Eight *v, int stride) {
     Eight a[4];
