@@ -15,6 +15,7 @@ from llmsuggestd import doctor, environment
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.app import CALLS
 from llmsuggestd.errors import ExitCode
+from tests.unit.test_messages import named_commands, problem
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -59,6 +60,18 @@ def test_documents_that_the_code_names_exist() -> None:
     }
     assert named
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_that_are_named_exist(document: Path) -> None:
+    """Those that can be run are run by tests/integration/test_documented_commands.py."""
+    text = document.read_text(encoding="utf-8")
+    shell = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    lines = [line for line in re.split(r"\n| && | +# ", shell) if line.startswith("llmsuggestd ")]
+    for command in named_commands(text) + [line.removeprefix("llmsuggestd") for line in lines]:
+        words = command.split()
+        if not words or not words[0].isupper():  # COMMAND stands for any
+            assert not problem(words), f"llmsuggestd{command}: {problem(words)}"
 
 
 def test_every_page_is_in_the_site() -> None:
