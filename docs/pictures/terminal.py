@@ -1,4 +1,4 @@
-"""Make terminal.svg, README's first picture, from what the commands really print.
+"""Make terminal.svg, a picture of the command line, from what the commands really print.
 
 python docs/pictures/terminal.py
 """

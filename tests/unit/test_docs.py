@@ -15,6 +15,7 @@ from llmsuggestd import doctor, environment
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.app import CALLS
 from llmsuggestd.errors import ExitCode
+from llmsuggestd.version import __version__
 from tests.unit.test_messages import named_commands, problem
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,11 @@ def anchors(document: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
     headings = re.findall(r"^#+ (.*)", generate.fill(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {__version__}" in lines
 
 
 def test_documents_that_the_code_names_exist() -> None:

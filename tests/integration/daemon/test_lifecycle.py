@@ -431,7 +431,7 @@ def test_the_daemon_is_small(home: Home) -> None:
         home.curl("/v1/suggest", body={"goal": GOAL, "n": n})
     status = Path(f"/proc/{process.pid}/status").read_text()
     kilobytes = int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1])
-    assert kilobytes < 60_000  # README: under 50 MB
+    assert kilobytes < 60_000  # docs/architecture.md: under 50 MB
 
 
 def test_the_log_has_no_goals(home: Home) -> None:
