@@ -1,5 +1,5 @@
-"""Building llama.cpp beside the installed one: real pip, in a throwaway environment, with a
-llama-cpp-python that is quick to build and does what its flags say."""
+"""Building llama.cpp beside the installed one, with real pip in a temporary environment, and a
+stand-in for llama-cpp-python that builds fast and obeys its flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# An sdist whose "compiler" writes a module that knows which devices it was built for.
+# An sdist whose "compiler" writes a module that lists the devices it was built for.
 BACKEND = """
 import os, zipfile
 
@@ -45,7 +45,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     return name
 """
 
-# What `install --accelerator cuda` does, on a machine that has such a GPU.
+# The effect of `install --accelerator cuda` on a machine with such a GPU.
 DRIVER = """
 import json, os, subprocess, sys
 sys.path.insert(0, sys.argv[1])
@@ -81,13 +81,13 @@ print(json.dumps(answer))
 
 
 class Environment(NamedTuple):
-    """A virtual environment with the llama-cpp-python above in it, built for the CPU."""
+    """A virtual environment with the llama-cpp-python above, built for the CPU."""
 
     python: Path
     root: Path
 
     def build(self, flags: str = "") -> dict[str, Any]:
-        """Have llama-cpp-python built for CUDA, with further flags of the user's."""
+        """Build llama-cpp-python for CUDA, with further flags from the user."""
         result = subprocess.run(
             [str(self.python), str(self.root / "driver.py"), str(ROOT)],
             env=self.variables | {"CMAKE_ARGS": flags},
@@ -98,7 +98,7 @@ class Environment(NamedTuple):
 
     @property
     def variables(self) -> dict[str, str]:
-        """An environment in which pip knows nothing but the sdist."""
+        """Variables with which pip finds only the sdist."""
         return {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.root),
@@ -111,7 +111,7 @@ class Environment(NamedTuple):
 
     @property
     def library(self) -> str:
-        """What is in the installed library, which tells how it was built."""
+        """The content of the installed library, which says how it was built."""
         file = next(self.root.glob("venv/lib/*/site-packages/llama_cpp/lib/libllama.so"))
         return file.read_text()
 
@@ -149,7 +149,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     found = Environment(root / "venv" / "bin" / "python", root)
     found.pip("install", "llama-cpp-python")
     packages = next(root.glob("venv/lib/*/site-packages"))
-    # what llmsuggestd imports besides comes from here, after what the environment has itself
+    # llmsuggestd's other imports come from here, after the environment's own packages
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     return found
 

@@ -1,4 +1,4 @@
-"""What sdist and wheel contain: a checkout has everything, an installation only what is packed."""
+"""The contents of the sdist and the wheel, which may lack files of the checkout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of the wheel that is made from the sdist that is made from this checkout."""
+    """The files in the wheel that is built from this checkout's sdist."""
     # not imported here: it replaces distutils, which other tests may have loaded
     if importlib.util.find_spec("setuptools") is None:
         pytest.skip("needs setuptools")
@@ -63,7 +63,7 @@ def test_the_wheel_has_all_that_the_package_needs(names: set[str]) -> None:
 
 
 def test_the_wheel_has_the_kernels_compiled(names: set[str]) -> None:
-    """Where they are here, they can be made from what the sdist has."""
+    """If they are compiled here, the sdist has all files that they need."""
     if "not compiled" in kernels.why_not():
         pytest.skip(kernels.why_not())
     folder = "llmsuggestd/engine/kernels/"

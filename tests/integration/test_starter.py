@@ -1,4 +1,4 @@
-"""The model that ships is what our converter makes of the checkpoint in the checkout."""
+"""The model that ships equals the conversion of the checkpoint in this checkout."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_the_shipped_file_comes_from_the_checkpoint(tmp_path: Path) -> None:
     assert len(new.tensors) == len(shipped.tensors) > 70
     for one, other in zip(new.tensors, shipped.tensors, strict=True):
         assert (one.name, one.tensor_type) == (other.name, other.tensor_type)
-        # bit for bit on one machine; on others the compiler may join a product and a sum
+        # equal bits on one machine; elsewhere, the compiler may fuse a product and a sum
         a, b = (dequantize(tensor.data, tensor.tensor_type) for tensor in (one, other))
         np.testing.assert_allclose(a, b, atol=0.02 * float(b.std()) + 1e-6, err_msg=one.name)

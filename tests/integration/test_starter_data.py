@@ -1,4 +1,4 @@
-"""From statements to pairs, and the judge, at a reduced size in a real Lean."""
+"""Generating pairs from statements, and judging steps, at a small size in a real Lean."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _lean() -> None:
 
 
 def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None:
-    """Two starts of Lean: one searches, one judges what was found and steps of other kinds."""
+    """Starts Lean twice: to search, and to judge the found steps and others."""
     target = tmp_path / "pairs.jsonl"
     count = generate(target, stated=8, theorems=0, seed=12, processes=1)
     pairs = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
@@ -33,7 +33,7 @@ def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None
     assert any(pair["path"] for pair in pairs)
     for pair in pairs:
         kinds = [kind for _, kind, _ in pair["steps"]]
-        assert kinds == sorted(kinds)  # closing ones first
+        assert kinds == sorted(kinds)  # closing steps first
         assert 1 <= len(kinds) <= 12
 
     jobs = [
@@ -46,13 +46,13 @@ def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None
         (both, [], "exact ⟨hp, hq⟩", closes),
         (both, [], "exact ⟨hq, hp⟩", fails),
         (both, [], "constructor", Verdict("valid", 2)),
-        (both, [], "skip", fails),  # it changes nothing
+        (both, [], "skip", fails),  # it does not change the goal
         (both, [], "exact (", unparsed),
         (both, [], "exact hp\n  theorem", unparsed),
         (both, [], "sorry", fails),
         (both, [], "exact ⟨hp, by sorry⟩", fails),
         (both, [], "run_tac Lean.Elab.Tactic.closeMainGoal", unparsed),
-        (both, [], "repeat (have h := hp)", fails),  # for ever, but for the limits
+        (both, [], "repeat (have h := hp)", fails),  # endless without the limits
         (both, ["constructor"], "exact hp", closes),
         (both, ["constructor", "exact hp"], "exact hp", fails),
         (both, ["constructor", "exact hp"], "exact hq", closes),

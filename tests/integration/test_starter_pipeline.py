@@ -1,5 +1,5 @@
-"""The starter's whole pipeline at a small size, from an empty folder: Lean finds steps, a model
-learns them, is converted and served, and Lean judges what it suggests."""
+"""The starter's whole pipeline at a small size: Lean finds steps, a model learns them and is
+converted and served, and Lean judges its suggestions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pairs that Lean verified just now."""
+    """Pairs that Lean has verified during this test."""
     try:
         find_lean()
     except NoLeanError as error:

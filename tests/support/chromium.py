@@ -1,4 +1,4 @@
-"""A page in headless Chromium, used as a person would: with a mouse and a keyboard."""
+"""A page in headless Chromium, used with a mouse and a keyboard."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def find() -> str | None:
 
 
 class Page:
-    """A page, over Chromium's DevTools protocol."""
+    """A page, controlled through Chromium's DevTools protocol."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        #: What the page wrote to its console, and the exceptions that nobody caught.
+        #: The page's console output and its uncaught exceptions.
         self.console: list[str] = []
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send a command of the protocol and return its result."""
+        """Send a command of the protocol. Returns its result."""
         key = next(self._ids)
         answer = self._answers[key] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": key, "method": method, "params": params})
@@ -53,7 +53,7 @@ class Page:
         return result["result"].get("value")
 
     async def wait_for(self, script: str, seconds: float = 60) -> None:
-        """Wait until an expression is something true."""
+        """Wait until an expression is truthy. Returns its value."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not await self.evaluate(f"!!({script})"):
             if asyncio.get_running_loop().time() > deadline:
@@ -62,7 +62,7 @@ class Page:
             await asyncio.sleep(0.05)
 
     async def click(self, script: str) -> None:
-        """Click on the element that an expression gives, once it is there and stays in place."""
+        """Click on an expression's element, once it exists and no longer moves."""
         await self.wait_for(script)
         centre = f"(r => [r.x + r.width / 2, r.y + r.height / 2])({script}.getBoundingClientRect())"
         place, before = await self.evaluate(centre), None
@@ -74,11 +74,11 @@ class Page:
             await self.send("Input.dispatchMouseEvent", type=event, **mouse)
 
     async def type(self, text: str) -> None:
-        """Type text where the focus is."""
+        """Type text into the focused element."""
         await self.send("Input.insertText", text=text)
 
     async def screenshot(self, width: int, height: int) -> bytes:
-        """A picture (PNG) of this many CSS pixels, at twice the resolution."""
+        """A screenshot (PNG) of this many CSS pixels, at twice the resolution."""
         await self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2, mobile=False,
@@ -88,7 +88,7 @@ class Page:
         return base64.b64decode(picture["data"])
 
     async def read(self) -> None:
-        """Take in what Chromium sends, until it ends."""
+        """Receive Chromium's messages until it ends."""
         async for message in self._socket:
             event = message.json()
             if "id" in event:
@@ -136,7 +136,7 @@ async def open_page(program: str, url: str) -> AsyncIterator[Page]:
 
 
 async def _debugging_port(file: Path) -> int:
-    """The port that Chromium writes into its profile once it listens there."""
+    """The port that Chromium writes into its profile once it listens."""
 
     def written() -> list[str]:
         return file.read_text().splitlines() if file.exists() else []

@@ -1,8 +1,8 @@
-"""A Hugging Face hub on this machine, as far as huggingface_hub asks one for models.
+"""A Hugging Face hub on this machine, with the calls that huggingface_hub makes for models.
 
-Large files are kept elsewhere, as on the real one: `/resolve/` answers with a redirect to another
-host (here `localhost` instead of `127.0.0.1`), which serves parts and takes no token. What the hub
-does wrong is set in `Faults`.
+As on the real hub, large files are stored elsewhere: `/resolve/` redirects to another host (here
+`localhost` instead of `127.0.0.1`), which serves ranges and accepts no token. `Faults` sets the
+hub's faults.
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ BLOCK = 2**14
 
 @dataclass
 class Faults:
-    """What the hub does wrong."""
+    """The hub's faults."""
 
     statuses: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
-    """The answer, by a part of the path: a status and headers."""
+    """Status and headers of the answer, by a part of the path."""
     damaged: Counter[str] = field(default_factory=Counter)
-    """How many more times a file is sent with a wrong byte."""
+    """Number of times that a file will be sent with a wrong byte, by file."""
     cut_after: dict[str, int] = field(default_factory=dict)
-    """Bytes of an answer after which the connection closes, by file."""
+    """Number of bytes after which the connection closes, by file."""
     stall_after: dict[str, int] = field(default_factory=dict)
-    """Bytes of an answer after which nothing comes any more, by file."""
+    """Number of bytes after which the answer stalls, by file."""
     listed_bytes: dict[str, int] = field(default_factory=dict)
-    """A size that is not so, in the listing."""
+    """Wrong sizes in the listing."""
     without_parts: bool = False
-    """Whether a request for a part gets the whole."""
+    """Whether range requests get the whole file."""
 
 
 @dataclass
 class Hub:
-    """The server's address, what it holds, and what it was asked."""
+    """The server's address, its repositories, and a record of its requests."""
 
     url: str
     repos: dict[str, Path]
     licence: str = "apache-2.0"
     commit: str = COMMIT
     gated: bool = False
-    """Whether files are for those only who send `token`."""
+    """Whether files require `token`."""
     token: str = "hf_test"
     rate: float = 0.0
-    """Bytes a second of each transfer; 0: all that goes."""
+    """Limit of each transfer in bytes per second; 0: none."""
     faults: Faults = field(default_factory=Faults)
     asked: list[str] = field(default_factory=list)
-    """The files whose content was asked for, in order."""
+    """The files whose content was requested, in order."""
     sent: Counter[str] = field(default_factory=Counter)
-    """Bytes of content sent, by file."""
+    """Number of bytes of content sent, by file."""
     tokens: dict[str, str | None] = field(default_factory=dict)
-    """The Authorization header that came last, by path."""
+    """The last Authorization header, by path."""
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Variables that make huggingface_hub use this hub, and nothing of this user's."""
+        """Variables that make huggingface_hub use this hub, and none of this user's settings."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -80,7 +80,7 @@ class Hub:
 
 @contextlib.contextmanager
 def serving(repos: dict[str, Path], tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
-    """Serve folders as repositories, by name, while the block runs; over TLS with that context."""
+    """Serve folders as repositories, by name, while the block runs; with a context, over TLS."""
     server = _Server(("127.0.0.1", 0), _Handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -101,7 +101,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that is killed hangs up."""
+        """Print nothing: a killed client disconnects."""
 
 
 @lru_cache(maxsize=256)
@@ -116,7 +116,7 @@ def sha256(path: Path) -> str:
 
 
 def git_sha1(path: Path) -> str:
-    """Git's name of a file."""
+    """Git's object id of a file."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def route(self, *, body: bool) -> None:
-        # asked as a proxy, the address is a whole one
+        # a proxy gets the whole URL
         address = urlsplit(self.path)
         path = unquote(address.path)
         self.hub.tokens[path] = self.headers["Authorization"]

@@ -1,4 +1,4 @@
-"""Fetches packages from npm for tests; nothing of them is installed or run."""
+"""Downloads npm packages for tests, without installing or running them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 
 class FetchError(Exception):
-    """A package cannot be had here; the message is one line."""
+    """A package cannot be downloaded here. The message is one line."""
 
 
 def fetch(package: str, into: Path, sha512: str | None = None) -> None:
-    """Unpack a package into a directory. Raises FetchError."""
+    """Download a package, and unpack it into a directory. Raises FetchError."""
     if shutil.which("npm") is None:
         raise FetchError("npm is not installed")
     with tempfile.TemporaryDirectory(prefix="npm-") as tmp:

@@ -1,6 +1,6 @@
-"""Programs that tests run and that a machine may lack: such a test is skipped.
+"""Skips tests whose programs are not installed.
 
-`tests/debian-packages` lists the packages that bring all of them.
+`tests/debian-packages` lists the packages of all these programs.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import pytest
 BOUND_BY_MODES: Final = (
     ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 )
-"""What stands before a command that the modes of files are to bind although root runs it."""
+"""The words before a command that make file modes apply to it, although root runs it."""
 
 
 def missing(what: str) -> str:
-    """Why a test is skipped."""
+    """The reason for skipping a test."""
     return f"{what} is missing (README.md, Develop: the line that installs what the tests need)"
 
 
 def need(*names: str) -> None:
-    """Skip the test that runs now unless all of these programs are installed."""
+    """Skip the running test unless all of these programs are installed."""
     for name in names:
         if shutil.which(name) is None:
             pytest.skip(missing(name))

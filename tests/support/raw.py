@@ -1,4 +1,4 @@
-"""HTTP by hand: requests that no client library would send, to either door of a daemon."""
+"""Raw HTTP requests, which no client library would send, to any door of a daemon."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def head(method: str, path: str, *headers: str, host: str | None = "localhost") 
 
 
 def post(path: str, body: object, *headers: str, host: str | None = "localhost") -> bytes:
-    """A whole POST of JSON."""
+    """A complete POST request with JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return (
         head("POST", path, "Content-Type: application/json", f"Content-Length: {len(data)}",
@@ -49,7 +49,7 @@ def post(path: str, body: object, *headers: str, host: str | None = "localhost")
 
 
 def answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """The next answer on a connection: status, headers in lower case, body. 0 where none comes."""
+    """The next answer on a connection: status (0 if there is none), headers in lower case, body."""
     with sock.makefile("rb") as file:
         first = file.readline()
         if not first:
@@ -63,7 +63,7 @@ def answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
 
 
 def ask(home: Home, request: bytes, door: str = "port") -> tuple[int, dict[str, str], Any]:
-    """Send bytes to a door; status, headers and the JSON of its answer."""
+    """Send bytes to a door. Returns the status, headers and JSON of the answer."""
     with connect(home, door) as sock:
         sock.sendall(request)
         status, headers, body = answer(sock)

@@ -1,4 +1,5 @@
-"""Under CI a skipped test fails, unless `tests/skips.toml` lists it: nobody sees a skip there.
+"""Makes skipped tests fail in CI, where a skip is easily missed, unless `tests/skips.toml` lists
+them.
 
 The hooks are pytest's; `tests/conftest.py` imports them.
 """
@@ -20,9 +21,9 @@ class Allowed(TypedDict):
     """A skip that CI accepts."""
 
     test: str
-    """A test's id, or the beginning of some: a file, or a function without its parameters."""
+    """A test's id, or the beginning of several: a file, or a function without its parameters."""
     says: str
-    """Words of pytest's reason for the skip; any other reason fails."""
+    """A part of pytest's reason for the skip. With any other reason, the test fails."""
     because: str
     """Why CI cannot run the test."""
 
@@ -34,7 +35,7 @@ def allowed() -> list[Allowed]:
 
 
 def in_ci() -> bool:
-    """Whether this run is CI's: it sets `CI`, as every CI service does."""
+    """Whether this run is in CI: every CI service sets `CI`."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
@@ -56,7 +57,7 @@ def _demand(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that was skipped."""
+    """Check a skipped test."""
     report = yield
     if in_ci():
         _demand(report)
@@ -65,7 +66,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """A module that was skipped."""
+    """Check a skipped module."""
     report = yield
     if in_ci():
         _demand(report)

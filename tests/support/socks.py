@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Socks:
-    """The proxy's address, and where it was asked to connect to."""
+    """The proxy's address, and a record of the requested connections."""
 
     address: str
     asked: list[tuple[str, int]] = field(default_factory=list)
@@ -21,9 +21,9 @@ class Socks:
 
 @contextlib.contextmanager
 def proxying(refuse: int = 0) -> Iterator[Socks]:
-    """Run a proxy while the block runs; `refuse` is the reply that it gives instead of connecting.
+    """Run a proxy during the block. With `refuse`, it sends that reply instead of connecting.
 
-    Every name leads to this machine.
+    Every name resolves to this machine.
     """
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The same goal as different editors, shells, files and clients send it."""
+"""Spellings of one goal, from different editors, shells, files and clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Being another user for a moment, which takes root."""
+"""Runs code as another user, which requires root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ needs_root = pytest.mark.skipif(
 
 
 def as_another(action: Callable[[], T], uid: int = ANOTHER) -> T:
-    """What `action` returns or raises in a process of that user's."""
+    """Run `action` in a process of another user. Returns its result, or raises its exception."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

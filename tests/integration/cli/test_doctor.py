@@ -1,4 +1,4 @@
-"""`doctor` where something is broken: it says what, and its remedy works."""
+"""`doctor` on broken installations: it names the problem, and its remedy works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conftest import Home
 
 
 def findings(home: Home, *parts: str, **env: str) -> list[dict[str, Any]]:
-    """What `doctor` finds of some parts."""
+    """The findings of `doctor` about some parts."""
     found = json.loads(home.run("doctor", "--json", timeout=60, **env).stdout)
     return [finding for finding in found if finding["part"] in parts]
 

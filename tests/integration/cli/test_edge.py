@@ -1,5 +1,5 @@
-"""The command line in the places that users run it from: other locales, closed and full streams,
-folders that are gone, terminals without colours."""
+"""The command line in unusual environments: other locales, closed and full streams, a current
+folder that is gone, terminals without colours."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.conftest import COMMAND, Home, make_home
 
 GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
 
-# In each of these, Python takes text for ASCII and cannot print `⊢`. (An ISO-8859-1 locale is a
-# third case of the same kind; few systems have one installed.)
+# In each of these, Python uses an encoding that lacks `⊢`. (An ISO-8859-1 locale is a third case of
+# this kind, but few systems have it installed.)
 LOCALES: dict[str, dict[str, Any]] = {
     "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "code page": {"PYTHONIOENCODING": "cp1252"},
@@ -36,7 +36,7 @@ def served() -> Iterator[Home]:
 
 
 def shell(home: Home, script: str, *arguments: str, **env: str) -> tuple[int, str, str]:
-    """Run a script in which `$LLMS` is the command; exit code, output and errors."""
+    """Run a script in which `$LLMS` is the command. Returns the exit code, output and errors."""
     result = subprocess.run(
         ["sh", "-c", script, "sh", *arguments],
         capture_output=True, timeout=60, check=False,
@@ -67,7 +67,7 @@ def test_errors_and_paths_are_utf_8_in_any_locale(
     assert str(root / "config") in result.stdout
 
 
-def test_a_file_whose_name_is_no_text_is_named_all_the_same(served: Home, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_utf_8_is_still_named(served: Home, tmp_path: Path) -> None:
     file = tmp_path / os.fsdecode(b"model\xe9.gguf")
     file.write_bytes(b"no model")
     result = served.run("models", "import", str(file))
@@ -77,7 +77,9 @@ def test_a_file_whose_name_is_no_text_is_named_all_the_same(served: Home, tmp_pa
 
 
 @pytest.mark.parametrize("command", ["install", "start", "doctor"])
-def test_a_home_whose_name_is_no_text_is_refused(home: Home, tmp_path: Path, command: str) -> None:
+def test_a_home_whose_name_is_not_utf_8_is_refused(
+    home: Home, tmp_path: Path, command: str
+) -> None:
     root = tmp_path / os.fsdecode(b"h\xe9")
     code, _, errors = shell(home, f"$LLMS {command}", LLMSUGGESTD_HOME=str(root))
     assert code == 4
@@ -118,7 +120,7 @@ def test_full_output(served: Home, command: str, variables: dict[str, str]) -> N
     assert shell(served, f"$LLMS {command} >/dev/full 2>&1", **variables) == (1, "", "")
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(served: Home) -> None:
+def test_a_reader_that_ends_early_is_no_error(served: Home) -> None:
     served.paths.log_file.write_text("a word\n" * 100_000)
     assert shell(served, "$LLMS logs -n 100000 | head -n 1") == (0, "a word\n", "")
 
@@ -138,7 +140,7 @@ def test_a_current_folder_that_is_gone(served: Home, tmp_path: Path) -> None:
 
 
 def on_a_terminal(home: Home, *arguments: str, **env: str) -> bytes:
-    """What a command prints on a terminal."""
+    """The output of a command on a terminal."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, *arguments], stdin=child, stdout=child, stderr=child, env=home.env | env
@@ -148,7 +150,7 @@ def on_a_terminal(home: Home, *arguments: str, **env: str) -> bytes:
     while True:
         try:
             block = os.read(parent, 65536)
-        except OSError:  # Linux' way to say that nobody has the other end any more
+        except OSError:  # on Linux, the other end is closed
             break
         if not block:
             break
@@ -159,7 +161,7 @@ def on_a_terminal(home: Home, *arguments: str, **env: str) -> bytes:
 
 
 @pytest.mark.parametrize("command", ["doctor", "models list", "models catalogue"])
-def test_colours_are_for_terminals_that_want_them(served: Home, command: str) -> None:
+def test_colours_are_printed_only_on_terminals_that_allow_them(served: Home, command: str) -> None:
     plain = {"NO_COLOR": "", "TERM": "xterm"}
     assert b"\x1b[" in on_a_terminal(served, *command.split(), **plain)
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
@@ -178,7 +180,7 @@ def test_without_asserts_and_docstrings(home: Home, level: str) -> None:
     assert home.run("stop").returncode == 0
 
 
-def test_serve_works_where_python_itself_was_told_to_drop_docstrings(home: Home) -> None:
+def test_serve_works_under_python_without_docstrings(home: Home) -> None:
     home.install_starter()
     process = subprocess.Popen(
         [sys.executable, "-OO", "-P", "-m", "llmsuggestd", "serve"],
@@ -192,7 +194,7 @@ def test_serve_works_where_python_itself_was_told_to_drop_docstrings(home: Home)
 
 
 @pytest.mark.parametrize("wait", [0.3, 0.6])
-def test_ctrl_c_is_a_line_and_a_code(home: Home, wait: float) -> None:
+def test_ctrl_c_prints_one_line_and_has_an_exit_code(home: Home, wait: float) -> None:
     home.paths.log_file.parent.mkdir(parents=True)
     home.paths.log_file.write_text("a word\n")
     process = subprocess.Popen(

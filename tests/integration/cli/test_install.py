@@ -30,7 +30,7 @@ def test_a_dry_run_names_everything_and_writes_nothing(home: Home) -> None:
         assert str(path) in result.stdout
 
 
-def test_install_says_what_it_did_and_what_is_next(home: Home) -> None:
+def test_install_prints_its_steps_and_the_next_command(home: Home) -> None:
     result = home.run("install")
     assert result.returncode == 0, result.stderr
     lean = home.paths.data / "lean"
@@ -55,7 +55,7 @@ def test_a_second_install_changes_nothing(home: Home) -> None:
     assert store.starter_path(home.paths).stat().st_mtime_ns == before
 
 
-def test_install_mends_a_damaged_model(home: Home) -> None:
+def test_install_replaces_a_damaged_model(home: Home) -> None:
     home.run("install")
     target = store.starter_path(home.paths)
     data = bytearray(target.read_bytes())
@@ -83,7 +83,7 @@ def test_uninstall_keeps_models_and_purge_keeps_nothing(home: Home) -> None:
     assert result.returncode == 0, result.stderr
     assert files(home.root) == {
         "config/config.toml",
-        "data/install.json",  # which directories --purge may remove
+        "data/install.json",  # the directories that --purge may remove
         "data/models/own.gguf",
         "data/models/starter.gguf",
     }
@@ -93,7 +93,7 @@ def test_uninstall_keeps_models_and_purge_keeps_nothing(home: Home) -> None:
 
 
 def test_every_file_that_we_write_is_removed(home: Home) -> None:
-    """What docs/reference/config.md lists, as of a daemon and a tray that were killed."""
+    """All files in docs/reference/config.md, left by a killed daemon and a killed tray."""
     home.run("install")
     for name in [
         *("config/config.toml", "config/client.json", "data/models/own.gguf"),
@@ -118,7 +118,7 @@ def test_every_file_that_we_write_is_removed(home: Home) -> None:
     assert list(home.root.iterdir()) == []
 
 
-def test_a_tray_is_ended_before_its_files_go(home: Home) -> None:
+def test_the_tray_is_ended_before_its_files_are_removed(home: Home) -> None:
     home.run("install")
     holds = (
         "import sys, time; from pathlib import Path; from llmsuggestd.lock import only_one\n"
@@ -134,7 +134,7 @@ def test_a_tray_is_ended_before_its_files_go(home: Home) -> None:
     assert list(home.root.iterdir()) == []
 
 
-def test_of_folders_that_are_links_only_the_links_go(home: Home) -> None:
+def test_of_folders_that_are_links_only_the_links_are_removed(home: Home) -> None:
     home.run("install")
     disk = home.root / "big-disk"
     for folder in (home.paths.models, home.paths.cache):
@@ -149,9 +149,9 @@ def test_of_folders_that_are_links_only_the_links_go(home: Home) -> None:
     assert list(home.root.iterdir()) == [disk]
 
 
-def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(home: Home) -> None:
+def test_a_file_that_cannot_be_removed_is_named_and_the_rest_is_removed(home: Home) -> None:
     home.run("install")
-    home.paths.token_file.mkdir()  # whoever has put it there
+    home.paths.token_file.mkdir()  # a folder in place of the file
     result = home.run("uninstall", "--purge")
     assert result.returncode == 1
     message, hint = result.stderr.splitlines()
@@ -163,7 +163,7 @@ def test_what_cannot_be_removed_is_named_and_the_rest_is_removed(home: Home) -> 
     assert list(home.root.iterdir()) == []
 
 
-def test_what_a_killed_daemon_leaves_is_removed(home: Home) -> None:
+def test_the_files_of_a_killed_daemon_are_removed(home: Home) -> None:
     home.run("install")
     path = home.paths.runtime / "of-my-own.sock"
     daemon = home.serve("--socket", str(path))
@@ -176,7 +176,7 @@ def test_what_a_killed_daemon_leaves_is_removed(home: Home) -> None:
     assert list(home.root.iterdir()) == []
 
 
-def test_a_newer_version_takes_back_what_an_older_one_has_left(home: Home) -> None:
+def test_a_newer_version_removes_the_files_of_an_older_one(home: Home) -> None:
     home.run("install")
     manifest = home.paths.data / "install.json"
     known = json.loads(manifest.read_bytes())
@@ -202,8 +202,8 @@ def test_a_newer_version_takes_back_what_an_older_one_has_left(home: Home) -> No
     assert list(home.root.iterdir()) == []  # the old layout's directory too
 
 
-def test_a_shared_folder_for_models_is_left_as_it_is(home: Home, tmp_path: Path) -> None:
-    """Whatever was installed before it became one, and however much is removed."""
+def test_install_and_purge_do_not_change_a_shared_models_folder(home: Home, tmp_path: Path) -> None:
+    """Whether or not something was installed before it was shared, and with --purge, too."""
     home.run("install")
     shutil.rmtree(home.paths.models)
     team = tmp_path / "team"
@@ -224,7 +224,7 @@ def test_a_shared_folder_for_models_is_left_as_it_is(home: Home, tmp_path: Path)
     assert not home.paths.models.is_symlink()
 
 
-def test_a_manifest_that_cannot_be_read_is_written_anew(home: Home) -> None:
+def test_an_unreadable_manifest_is_replaced(home: Home) -> None:
     home.run("install")
     manifest = home.paths.data / "install.json"
     before = manifest.read_bytes()
@@ -236,14 +236,14 @@ def test_a_manifest_that_cannot_be_read_is_written_anew(home: Home) -> None:
 
 def test_a_daemon_of_another_version_is_restarted(home: Home, tmp_path: Path) -> None:
     home.run("install")
-    # a daemon that was started before the upgrade, as far as its status tells
+    # a daemon whose status says that it was started before the upgrade
     (tmp_path / "sitecustomize.py").write_text(
         "import llmsuggestd.version\nllmsuggestd.version.__version__ = '0.0.1'\n"
     )
     home.serve(PYTHONPATH=str(tmp_path))
     before = json.loads(home.run("status", "--json").stdout)
     assert before["version"] == "0.0.1"
-    home.paths.config_file.write_text("thread = 2\n")  # with which it would not start again
+    home.paths.config_file.write_text("thread = 2\n")  # it could not start again with that
     assert home.run("install").returncode == 4
     assert json.loads(home.run("status", "--json").stdout)["pid"] == before["pid"]
     home.paths.config_file.unlink()
@@ -272,7 +272,7 @@ def test_doctor_finds_everything_in_order(home: Home) -> None:
     assert all(f["remedy"] for f in findings.values() if f["level"] != "ok")
 
 
-def test_doctor_names_the_remedy_of_what_is_missing(home: Home) -> None:
+def test_doctor_names_the_remedy_for_missing_parts(home: Home) -> None:
     home.paths.config.mkdir()
     home.paths.config_file.write_text("port = 'many'\n")
     # no curl and no lean on an empty path
@@ -283,21 +283,21 @@ def test_doctor_names_the_remedy_of_what_is_missing(home: Home) -> None:
     for part in ("settings", "socket", "curl"):
         index = next(i for i, line in enumerate(lines) if line.split()[:2] == ["failed", part])
         assert lines[index + 1].strip().startswith("→ ")
-    assert result.stdout.count("`port`") == 1  # each thing is said once
+    assert result.stdout.count("`port`") == 1  # once only
 
 
-def test_doctor_says_where_the_settings_go(home: Home) -> None:
+def test_doctor_names_the_settings_file(home: Home) -> None:
     assert str(home.paths.config_file) in home.run("doctor").stdout
 
 
 @contextmanager
 def crowded(path: Path) -> Iterator[None]:
-    """Hold all connections to a daemon's socket, and use them, since it closes idle ones."""
+    """Hold all connections to a daemon's socket, and use them, since idle ones are closed."""
     full, done = threading.Event(), threading.Event()
 
     def hold() -> None:
         with contextlib.ExitStack() as stack:
-            # docs/security.md: connections to each door
+            # the limit per door in docs/security.md
             held = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(128)]
             for connection in held:
                 connection.connect(str(path))
@@ -318,13 +318,13 @@ def crowded(path: Path) -> Iterator[None]:
         holder.join()
 
 
-def test_doctor_looks_at_the_rest_where_the_daemon_is_too_busy_to_answer(home: Home) -> None:
+def test_doctor_checks_the_rest_if_the_daemon_is_too_busy_to_answer(home: Home) -> None:
     home.install_starter()
     home.serve()
     with crowded(home.paths.socket):
         result = home.run("doctor", "--json")
     findings = {f["part"]: f for f in json.loads(result.stdout)}
-    # the daemon refuses, or on a busy machine has not yet accepted all these connections
+    # the daemon refuses, or has not yet accepted all these connections on a busy machine
     refused = findings.get("tactic") or findings["socket"]
     assert refused["level"] == "failed"
     assert "too many connections" in refused["message"] or "a daemon runs" in refused["message"]

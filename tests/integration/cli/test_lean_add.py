@@ -1,4 +1,4 @@
-"""`lean add` and `lean remove`: a Lake project comes to require the Lean package, and no more."""
+"""`lean add` and `lean remove`: a Lake project requires the Lean package, and no longer does."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_project_or_a_broken_one(home: Home, tmp_path: Path, text: str | byte
         assert file.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there(home: Home, tmp_path: Path) -> None:
+def test_a_missing_folder(home: Home, tmp_path: Path) -> None:
     missing = home.run("lean", "add", str(tmp_path / "missing"))
     assert missing.returncode == 6
     assert "not a Lake project" in missing.stderr
@@ -95,7 +95,7 @@ def test_remove_leaves_the_project_as_it_was(home: Home, tmp_path: Path, name: s
     assert (tmp_path / name).read_text() == added
     removed = home.run("lean", "remove", str(tmp_path))
     assert removed.returncode == 0, removed.stderr
-    assert str(tmp_path / "Demo.lean") in removed.stdout  # which still imports it
+    assert str(tmp_path / "Demo.lean") in removed.stdout  # it still imports the package
     assert (tmp_path / name).read_text() == LAKEFILES[name]
     again = home.run("lean", "remove", str(tmp_path))
     assert again.returncode == 0
@@ -117,13 +117,13 @@ def test_uninstall_names_the_projects_that_still_require_the_package(
         assert str(undone) not in said
     assert list(home.root.iterdir()) == []
     assert "nothing to remove" in home.run("uninstall", "--purge").stdout
-    # which works when everything else is gone
+    # it works if everything else is gone
     assert home.run("lean", "remove", str(kept)).returncode == 0
     assert (kept / "lakefile.toml").read_text() == LAKEFILES["lakefile.toml"]
     assert list(home.root.iterdir()) == []
 
 
-def test_a_copy_for_a_project_that_is_shared(home: Home, tmp_path: Path) -> None:
+def test_a_copy_for_a_shared_project(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "lakefile.toml"
     file.write_text(LAKEFILES["lakefile.toml"])
     assert home.run("lean", "add", "--copy", str(tmp_path)).returncode == 0
@@ -132,7 +132,7 @@ def test_a_copy_for_a_project_that_is_shared(home: Home, tmp_path: Path) -> None
     ]
     old = tmp_path / "llmsuggest/LlmSuggest.lean"
     old.write_text("of an older version")
-    home.run("lean", "add", str(tmp_path))  # renews the copy that is there
+    home.run("lean", "add", str(tmp_path))  # renews the existing copy
     assert "import LlmSuggest.Tactic" in old.read_text()
     assert "lean remove" not in home.run("uninstall").stdout
     removed = home.run("lean", "remove", str(tmp_path))

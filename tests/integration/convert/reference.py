@@ -1,4 +1,4 @@
-"""A GPT-NeoX forward pass in numpy, as transformers computes it: what llama.cpp must agree with.
+"""A GPT-NeoX forward pass in numpy, as transformers computes it, to compare llama.cpp with.
 
 Written from `modeling_gpt_neox.py` of transformers: parallel or sequential residual, rotary
 embedding on the first channels of each head (halves, not pairs), exact (erf) GELU.
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.floating[Any]]
 def log_probabilities(
     config: Mapping[str, Any], weights: Mapping[str, Floats], tokens: Sequence[int]
 ) -> Floats:
-    """Return the log probabilities of the token after each token: (tokens, vocabulary)."""
+    """The log probabilities of the token after each token, of shape (tokens, vocabulary)."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
     eps, heads = config["layer_norm_eps"], config["num_attention_heads"]
     x = w["gpt_neox.embed_in.weight"][list(tokens)]

@@ -1,4 +1,4 @@
-"""What goes wrong is one clear line and an exit code, and leaves the older file as it was."""
+"""Each error is one clear line and an exit code, and leaves the older file unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PICKLED_SHARD = "pytorch_model-00002-of-00003.bin"
 
 
 class Evil:
-    """Pickled as a call that leaves a file behind."""
+    """An object that is pickled as a call that makes a file."""
 
     def __init__(self, proof: Path) -> None:
         self.proof = proof
@@ -42,7 +42,7 @@ class Evil:
 
 
 def sharded(folder: Path) -> Path:
-    """A checkpoint of three safetensors shards."""
+    """A checkpoint with three safetensors shards."""
     return make_checkpoint(folder, write=checkpoints.sharded_safetensors)
 
 
@@ -97,7 +97,7 @@ def rows_and_vocabulary_differ(folder: Path) -> None:
 
 
 def value(name: str, what: float, dtype: str) -> Callable[[Path], None]:
-    """A checkpoint with one bad value, far from its tensor's beginning."""
+    """A checkpoint with one bad value, far from the beginning of its tensor."""
 
     def make(folder: Path) -> None:
         weights = random_weights(config())
@@ -119,11 +119,11 @@ def index(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
 
 
 def points_to(where: str) -> Callable[[Path], None]:
-    """A sharded checkpoint whose index says that a tensor is somewhere else."""
+    """A sharded checkpoint whose index has the wrong file for a tensor."""
 
     def make(folder: Path) -> None:
         sharded(folder)
-        # The file exists, so that only the check of the name can refuse it.
+        # The file exists, so only the check of its name can refuse it.
         shutil.copy(folder / SHARD, folder.parent / "outside.safetensors")
         target = where.format(outside=folder.parent / "outside.safetensors")
         index(lambda data: data["weight_map"].__setitem__(MATRIX, target))(folder)
@@ -153,7 +153,7 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 def broken_json(name: str) -> Callable[[Path], None]:
-    """A checkpoint with a file that is cut short."""
+    """A checkpoint with a truncated file."""
 
     def make(folder: Path) -> None:
         path = make_checkpoint(folder) / name
@@ -163,7 +163,7 @@ def broken_json(name: str) -> Callable[[Path], None]:
 
 
 def holds(name: str, content: bytes) -> Callable[[Path], None]:
-    """A checkpoint that has something else in a file's place."""
+    """A checkpoint with another content in place of a file's."""
 
     def make(folder: Path) -> None:
         (make_checkpoint(folder) / name).write_bytes(content)
@@ -274,7 +274,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path: Path, name: str)
     assert not (tmp_path / "it-ran").exists()
 
 
-def test_the_evil_pickle_of_this_test_does_run_where_nothing_prevents_it(tmp_path: Path) -> None:
+def test_without_protection_the_evil_pickle_runs(tmp_path: Path) -> None:
     evil_pickle(tmp_path / "checkpoint")
     with zipfile.ZipFile(tmp_path / "checkpoint" / "pytorch_model.bin") as archive:
         pickle.loads(archive.read("archive/data.pkl"))
@@ -318,7 +318,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return make_checkpoint(tmp_path / "checkpoint")
 
 
-def test_no_room_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
@@ -338,8 +338,8 @@ runpy.run_module("llmsuggestd", run_name="__main__")
 """
 
 
-def test_a_disk_that_refuses_half_way_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
-    # A limit on the file's size fails a write in the middle, as a full disk does.
+def test_a_disk_that_fills_up_half_way_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    # A limit on file sizes makes a write fail half way, as a full disk does.
     (tmp_path / "m.gguf").write_bytes(b"an older model")
     result = subprocess.run(
         [sys.executable, "-c", LIMITED, str(checkpoint), "-o", "m.gguf", "-q", "f16"],

@@ -1,4 +1,4 @@
-"""The command, both ways to run it, and what it prints."""
+"""The command, the script that runs it from a checkout, and their output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPT = (sys.executable, "convert/checkpoint_to_gguf.py")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A good checkpoint, called `tuned`."""
+    """A good checkpoint, named `tuned`."""
     return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tuned")
 
 
@@ -47,7 +47,7 @@ def test_both_ways_make_the_same_file(checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)])
-def test_the_default_name_says_what_is_in_the_file(
+def test_the_default_name_has_the_model_and_the_type(
     checkpoint: Path, tmp_path: Path, check: tuple[str, ...]
 ) -> None:
     result = run(INSTALLED, checkpoint, "-q", "q8_0", "--quiet", *check, cwd=tmp_path)
@@ -75,7 +75,7 @@ def test_json_has_the_summary_and_the_check(checkpoint: Path, tmp_path: Path) ->
 
 def test_the_check_is_a_table(checkpoint: Path, tmp_path: Path) -> None:
     goals = tmp_path / "goals.txt"
-    # A goal may hold what looks like a special token, and text that is not in NFC.
+    # A goal may contain the text of a special token, and text that is not in NFC.
     goals.write_text("⊢ 1 = 1\n\nh : <|endoftext|> = e\u0301\n⊢ p\n", encoding="utf-8")
     result = run(INSTALLED, checkpoint, "-o", "m.gguf", "--goals", goals, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -102,8 +102,8 @@ def test_fewer_bits_are_further_from_f16(checkpoint: Path, tmp_path: Path) -> No
     assert found["Q8_0"] * 10 < found["Q4_0"]
 
 
-def test_a_tokenizer_that_is_read_otherwise_is_noticed(checkpoint: Path, tmp_path: Path) -> None:
-    # The check must see a difference where there is one: tokenizer.json changes under it.
+def test_a_difference_of_the_tokenizers_is_reported(checkpoint: Path, tmp_path: Path) -> None:
+    # tokenizer.json is replaced after the conversion, so that there is a difference to see.
     from llmsuggestd.convert import check, convert
     from llmsuggestd.convert.samples import BUILT_IN
 
@@ -170,7 +170,7 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path: Path) -> None:
     )  # fmt: skip
     os.close(slave)
     drawn = b""
-    with contextlib.suppress(OSError):  # how the end of a pseudo terminal shows
+    with contextlib.suppress(OSError):  # the end of a pseudo terminal raises this
         while part := os.read(master, 65536):
             drawn += part
     os.close(master)

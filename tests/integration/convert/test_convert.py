@@ -1,4 +1,4 @@
-"""Whole conversions of small checkpoints: what is in the file, and what llama.cpp makes of it."""
+"""Conversions of small checkpoints: the content of the file, and llama.cpp's results with it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def values(path: Path) -> dict[str, Any]:
 
 
 def expected_values(weights: Tensors, heads: int = 4) -> dict[str, Any]:
-    """The weights under their GGUF names, query, key and value apart."""
+    """The weights by their GGUF names, with query, key and value apart."""
     result = {}
     for name, value in weights.items():
         short = name.removeprefix("gpt_neox.").replace("layers.", "blk.")
@@ -140,31 +140,31 @@ def test_llama_cpp_computes_what_transformers_does(tmp_path: Path, changes: dict
     [tokens] = tokenize_all(tmp_path / "m.gguf", [PROMPT])
     [found] = all_log_probabilities(tmp_path / "m.gguf", [tokens], 2)
     expected = log_probabilities(settings, weights, tokens)
-    # float16 weights, and GELU's tanh form for its erf form
+    # differences come from float16 weights, and from GELU's tanh form in place of its erf form
     np.testing.assert_allclose(found, expected, atol=0.01)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
 
 
 def unindexed(folder: Path, tensors: Tensors, dtype: str) -> None:
-    """Shards without the file that says what is in which."""
+    """Shards without their index."""
     checkpoints.sharded_safetensors(folder, tensors, dtype)
     (folder / "model.safetensors.index.json").unlink()
 
 
 def compiled(folder: Path, tensors: Tensors, dtype: str) -> None:
-    """Names as of a compiled model in DistributedDataParallel."""
+    """The tensor names of a compiled model in DistributedDataParallel."""
     wrapped = {f"module._orig_mod.{name}": values for name, values in tensors.items()}
     checkpoints.single_safetensors(folder, wrapped, dtype)
 
 
 def with_value_head(folder: Path, tensors: Tensors, dtype: str) -> None:
-    """What reinforcement learning saves."""
+    """A checkpoint as saved by reinforcement learning."""
     head = {"v_head.summary.weight": np.ones((1, 256), np.float32)}
     checkpoints.single_safetensors(folder, {**tensors, **head}, dtype)
 
 
 def among_a_trainers_state(folder: Path, tensors: Tensors, dtype: str) -> None:
-    """What a trainer saves, under the usual name."""
+    """A checkpoint as saved by a trainer, under the usual name."""
     checkpoints.save_pickle(folder / "pytorch_model.bin", tensors, dtype, inside="state_dict")
 
 
@@ -211,7 +211,7 @@ def test_quantising_passes_through_float16(tmp_path: Path) -> None:
     assert (tmp_path / "1.gguf").read_bytes() == (tmp_path / "2.gguf").read_bytes()
 
 
-def test_tied_embeddings_that_are_stored_are_not_believed(tmp_path: Path) -> None:
+def test_stored_tied_embeddings_are_ignored(tmp_path: Path) -> None:
     settings = config(tie_word_embeddings=True)
     convert(make_checkpoint(tmp_path / "c", settings), tmp_path / "m.gguf", "F16")
     found = values(tmp_path / "m.gguf")
@@ -317,8 +317,8 @@ def test_a_vocabulary_larger_than_the_embedding_by_added_tokens(tmp_path: Path) 
     assert tokenize_all(tmp_path / "m.gguf", ["x[PAD]x"])
 
 
-def test_rows_that_are_no_whole_blocks(tmp_path: Path) -> None:
-    # As Pythia 14M, whose rows of 128 elements K types cannot hold.
+def test_rows_of_partial_blocks(tmp_path: Path) -> None:
+    # For example, Pythia 14M has rows of 128 elements, and blocks of K types have 256.
     settings = config(hidden_size=128, intermediate_size=512)
     folder = make_checkpoint(tmp_path / "c", settings)
     summary = convert(folder, tmp_path / "m.gguf")
@@ -345,7 +345,7 @@ def test_an_older_file_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_file_is_on_disk_before_it_takes_its_place(
+def test_the_file_is_synced_before_it_is_renamed(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
@@ -362,11 +362,11 @@ def test_the_file_is_on_disk_before_it_takes_its_place(
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", replaced)
     convert(checkpoint, tmp_path / "m.gguf")
-    assert done == ["fsync", "replace", "fsync"]  # the file, its name, the folder
+    assert done == ["fsync", "replace", "fsync"]  # the file, the rename, the folder
 
 
 def test_a_checkpoint_of_links_converts(checkpoint: Path, tmp_path: Path) -> None:
-    # The Hugging Face cache holds links to its blobs.
+    # The Hugging Face cache consists of links to its blobs.
     blobs = tmp_path / "blobs"
     shutil.copytree(checkpoint, blobs)
     folder = tmp_path / "snapshot"
@@ -387,7 +387,7 @@ def test_every_end_token_ends_a_text(tmp_path: Path) -> None:
     assert llama.ends == {0, 5, 7}
 
 
-def test_zeros_stand_for_a_bias_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_bias_is_written_as_zeros(tmp_path: Path) -> None:
     settings = config(attention_bias=False)
     weights = random_weights(settings)
     for name in [n for n in weights if ".attention." in n and n.endswith(".bias")]:

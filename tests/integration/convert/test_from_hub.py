@@ -1,4 +1,4 @@
-"""The real hub client against a hub on this machine: a repository's name becomes a file."""
+"""Conversions of a repository, with the real hub client and a hub on this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def convert(
     folder: Path, hub: Hub, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Convert a repository of the hub, with a cache of its own."""
+    """Convert a repository of the hub, with a separate cache."""
     variables = os.environ | hub.environment(folder / "hf") | environment
     del variables["HF_HUB_DISABLE_PROGRESS_BARS"]  # --quiet has that effect
     return subprocess.run(
@@ -60,7 +60,7 @@ def test_a_repository_is_downloaded_and_converted(tmp_path: Path, hub: Hub) -> N
     assert sorted(asked) == sorted(
         ["README.md", "config.json", "tokenizer.json", "model.safetensors.index.json", *shards]
     )
-    # What is in the cache needs no network any more.
+    # Cached files need no network.
     (tmp_path / "tuned-model-Q4_K_M.gguf").unlink()
     for offline in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
         result = convert(tmp_path, hub, **offline)
@@ -99,7 +99,7 @@ def test_a_hub_that_does_not_answer_is_one_line(
         ([REPO, "--revision", "v9"], "has no branch, tag or commit 'v9'"),
     ],
 )
-def test_what_is_not_there_is_one_line(
+def test_a_missing_repository_is_one_line(
     tmp_path: Path, hub: Hub, arguments: list[str], words: str
 ) -> None:
     result = convert(tmp_path, hub, *arguments)

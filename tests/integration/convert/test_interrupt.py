@@ -1,4 +1,4 @@
-"""Stopped half way, a conversion leaves neither a partial file nor a broken older one."""
+"""A conversion that is stopped half way leaves no partial file, and keeps the older one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ COMMAND = (sys.executable, "-m", "llmsuggestd", "convert")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that takes one thread several seconds as IQ4_NL, the slowest type."""
+    """A checkpoint whose conversion to IQ4_NL, the slowest type, takes several seconds."""
     settings = config(hidden_size=1024, intermediate_size=4096, num_attention_heads=8)
     folder = tmp_path_factory.mktemp("checkpoint")
     return make_checkpoint(folder, settings, random_weights(settings))
 
 
 def start(checkpoint: Path, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a slow conversion and wait until a good part of the file is written."""
+    """Start a slow conversion, and wait until a large part of the file is written."""
     process = subprocess.Popen(
         [*COMMAND, str(checkpoint), "-o", "m.gguf", "-q", "iq4_nl", "--threads", "1", *arguments],
         cwd=folder,
@@ -72,8 +72,8 @@ def test_a_signal_half_way(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_was_ignored_still_is(number: signal.Signals) -> None:
-    old = signal.signal(number, signal.SIG_IGN)  # as nohup does
+def test_an_ignored_signal_stays_ignored(number: signal.Signals) -> None:
+    old = signal.signal(number, signal.SIG_IGN)  # like nohup
     try:
         with terminating():
             signal.raise_signal(number)

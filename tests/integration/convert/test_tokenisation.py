@@ -1,4 +1,4 @@
-"""llama.cpp, from our file, against Hugging Face's tokenizers: the same tokens for everything.
+"""llama.cpp with our file tokenises every text as Hugging Face's tokenizers do.
 
 llama.cpp does not normalise text; `llmsuggestd.engine.prompt.build_prompt` does, so every string
 goes through it on llama.cpp's side, and as it is on the other.
@@ -22,7 +22,7 @@ from llmsuggestd.engine.prompt import build_prompt
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import added, config, make_checkpoint, neox_tokenizer
 
-# The Unicode blocks that Lean's and Mathlib's notation uses, first and last code point.
+# The Unicode blocks of Lean's and Mathlib's notation: first and last code point.
 BLOCKS = {
     "Basic Latin": (0x20, 0x7E), "Latin-1": (0xA0, 0xFF), "Latin Extended": (0x100, 0x24F),
     "IPA": (0x250, 0x2AF), "Modifiers": (0x2B0, 0x2FF), "Combining": (0x300, 0x36F),
@@ -85,7 +85,7 @@ def one_character(chooser: random.Random) -> str:
 
 
 def any_character(chooser: random.Random) -> str:
-    """Any code point but a surrogate or NUL."""
+    """Any code point except surrogates and NUL."""
     while True:
         code = chooser.choice((chooser.randint(1, 0x2FF), chooser.randint(1, 0x10FFFF)))
         if not 0xD800 <= code <= 0xDFFF:
@@ -93,7 +93,7 @@ def any_character(chooser: random.Random) -> str:
 
 
 def strings() -> Iterator[str]:
-    """Some 13,000 strings, the same ones each time."""
+    """About 13,000 strings, the same in each run."""
     chooser = random.Random(2024)
     yield ""
     yield from SPECIAL
@@ -150,9 +150,9 @@ def neox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def different(folder: Path, texts: list[str]) -> list[str]:
-    """The texts that llama.cpp tokenises otherwise than `tokenizers`."""
+    """The texts that llama.cpp and `tokenizers` tokenise differently."""
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reference.encode_special_tokens = True  # what a user writes is never a special token
+    reference.encode_special_tokens = True  # a user's text is never a special token
     expected = reference.encode_batch([f"[GOAL]{text}[PROOFSTEP]" for text in texts],
                                       add_special_tokens=False)  # fmt: skip
     found = tokenize_all(folder / "m.gguf", [build_prompt(text, "") for text in texts])
@@ -176,7 +176,7 @@ def test_a_small_byte_level_tokenizer_too(tmp_path: Path) -> None:
 
 
 def test_without_normalisation_the_strings_would_differ(neox: Path) -> None:
-    # What the test above would miss if its strings were all in NFC, or nobody normalised them.
+    # Otherwise, the test above would not show that texts are normalised.
     texts = [text for text in strings() if unicodedata.normalize("NFC", text) != text]
     assert len(texts) > 1000
     reference = Tokenizer.from_file(str(neox / "tokenizer.json"))

@@ -1,4 +1,4 @@
-"""Streams, events, models, figures and the description of the API."""
+"""Events, models, metrics and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text_of(home: Home, path: str) -> str:
     return body.decode()
 
 
-def test_events_tell_what_changes(served: Home) -> None:
+def test_events_report_changes(served: Home) -> None:
     seen: list[dict[str, Any]] = []
     events = served.client.events()
     seen.append(next(events))
@@ -52,7 +52,7 @@ def test_events_tell_what_changes(served: Home) -> None:
 
 
 def test_events_show_every_request_however_short(served: Home) -> None:
-    """Between requests the state is looked at once a second, and these are over long before."""
+    """Between requests, the state is polled once a second, and these requests are shorter."""
     events = served.client.events()
     next(events)
     for number in range(5):
@@ -69,7 +69,7 @@ def test_events_end_with_the_daemon(home: Home) -> None:
     next(events)
     began = time.monotonic()
     process.terminate()
-    list(events)  # ends, and not by a fault
+    list(events)  # it must end without an error
     assert process.wait(10) == 0
     assert time.monotonic() - began < control.STOP_TIMEOUT
 
@@ -90,7 +90,7 @@ def test_models_are_listed(served: Home) -> None:
     assert served.run("models", "list").stdout.splitlines()[1].split()[:2] == ["*", "starter"]
 
 
-def test_figures(served: Home) -> None:
+def test_metrics_count_requests(served: Home) -> None:
     def figures() -> dict[str, float]:
         text = text_of(served, "/metrics")
         return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+\{?.*\}?) (\S+)$", text, re.M)}
@@ -117,13 +117,13 @@ def test_figures(served: Home) -> None:
     assert not [name for name in after if name.startswith("python_")]
 
 
-def test_unknown_paths_do_not_become_figures(served: Home) -> None:
+def test_unknown_paths_do_not_become_metrics(served: Home) -> None:
     for number in range(5):
         served.curl(f"/unknown{number}")
     assert "unknown" not in text_of(served, "/metrics")
 
 
-def test_the_description_names_what_is_there(served: Home) -> None:
+def test_the_openapi_document_has_every_call(served: Home) -> None:
     document = json.loads(text_of(served, "/openapi.json"))
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
@@ -142,7 +142,7 @@ def test_the_description_names_what_is_there(served: Home) -> None:
 
 
 @pytest.mark.timeout(320)
-def test_generated_requests_find_no_contradiction(served: Home) -> None:
+def test_generated_requests_agree_with_the_openapi_document(served: Home) -> None:
     """The small version of tests/benchmarks/daemon_schemathesis.py."""
     result = subprocess.run(
         [sys.executable, "tests/benchmarks/daemon_schemathesis.py", "--together",
@@ -161,7 +161,9 @@ def test_a_model_that_was_unloaded_is_idle_and_ready(home: Home) -> None:
     assert status["engine_pid"] is None
     assert home.curl("/ready") == (200, {"state": "idle"})
     assert "idle: the next request loads the model" in home.run("status").stdout
-    assert home.client.request("GET", "/v1/status")["state"] == "idle"  # asking wakes nothing
+    assert (
+        home.client.request("GET", "/v1/status")["state"] == "idle"
+    )  # the request does not load the model
     code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
     assert code == 200
     assert answer["timings"]["load_ms"] > 0

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one clear error, and the daemon goes on serving."""
+"""Every bad request gets one clear error, and the daemon continues to serve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOAL = "⊢ 2 = 2"
 
 @pytest.fixture(autouse=True)
 def _still_serving(served: Home) -> Iterator[None]:
-    """After each case the same daemon answers as before."""
+    """Check after each case that the same daemon still answers."""
     pid = served.client.request("GET", "/v1/status")["pid"]
     yield
     code, answer = served.curl("/v1/suggest", body={"goal": GOAL})
@@ -76,7 +76,7 @@ def test_wrong_paths_methods_and_types(served: Home) -> None:
     assert answer["error"]["code"] == "unsupported_media_type"
 
 
-def test_the_command_line_gives_one_line_and_a_code(served: Home) -> None:
+def test_errors_of_the_command_line_are_one_line_and_an_exit_code(served: Home) -> None:
     for arguments, input_ in [
         (["suggest", GOAL, "-n", "0"], None),
         (["suggest", GOAL, "-n", "33"], None),
@@ -95,7 +95,7 @@ def test_the_command_line_gives_one_line_and_a_code(served: Home) -> None:
 
 
 def ask_port(served: Home, head: str) -> int:
-    """The status that a raw request to the port gets."""
+    """The status of the answer to a raw request on the port."""
     url = json.loads(served.paths.client_file.read_text())["url"]
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as sock:
         sock.sendall(head.replace("\n", "\r\n").encode())

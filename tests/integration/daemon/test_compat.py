@@ -1,5 +1,5 @@
-"""Other projects' clients, as they are: the requests that their own code makes, and what it needs
-of the answers."""
+"""Other projects' clients: the requests that their own code makes, and the fields that it reads in
+the answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def served() -> Iterator[Home]:
 
 
 def curl(home: Home, door: str, path: str, body: object, *headers: str) -> Any:
-    """What `curl -X POST URL -H ... -d BODY` prints, the way LeanCopilot and LLMLean run it."""
+    """The output of `curl -X POST URL -H ... -d BODY`, as LeanCopilot and LLMLean run it."""
     arguments = [argument for header in headers for argument in ("-H", header)]
     result = subprocess.run(
         ["curl", "-q", "--noproxy", "*", "-X", "POST",
@@ -46,7 +46,7 @@ def curl(home: Home, door: str, path: str, body: object, *headers: str) -> Any:
 
 
 def own(home: Home, prefix: str = "", **fields: object) -> list[dict[str, Any]]:
-    """What `POST /v1/suggest` suggests."""
+    """The suggestions of `POST /v1/suggest`."""
     code, answer = home.curl("/v1/suggest", body={"goal": STATE, "prefix": prefix, **fields})
     assert code == 200
     suggestions: list[dict[str, Any]] = answer["suggestions"]
@@ -54,7 +54,7 @@ def own(home: Home, prefix: str = "", **fields: object) -> list[dict[str, Any]]:
 
 
 def urllib_post(home: Home, door: str, body: object) -> Any:
-    """What Python clients send: a type, a length, no token."""
+    """A request as Python clients send it: with a type and a length, without a token."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{raw.port(home, door)}/",
         json.dumps(body).encode(), {"Content-type": "application/json"},
@@ -72,7 +72,7 @@ def test_llmstep(served: Home) -> None:
         assert answer["suggestions"] == [
             s["text"] for s in own(served, prefix, n=10, max_tokens=128)
         ]
-        joined = "[SUGGESTION]".join(answer["suggestions"])  # as its script prints them
+        joined = "[SUGGESTION]".join(answer["suggestions"])  # in the form that its script prints
         assert all(text.startswith(prefix) for text in joined.split("[SUGGESTION]"))
 
 
@@ -114,7 +114,7 @@ def test_llmlean_through_ollama(served: Home) -> None:
     for prefix in ("", "exact "):
         prompt = INSTRUCTION.format(state=STATE, prefix=prefix)
         best = own(served, prefix, n=1, max_tokens=128)[0]["text"]
-        # the client puts the prefix in front of what it gets
+        # the client adds the prefix to the answer
         assert prefix + ask(prompt, 0.0).strip() == best.strip()
         assert isinstance(ask(prompt, 0.7), str)
     assert ask("theorem t : p := by\n  simp at h ⊢\n", 0.7) == ""
@@ -143,7 +143,7 @@ def test_completions(served: Home) -> None:
     ]
 
 
-def test_whole_proofs_are_refused_in_words(served: Home) -> None:
+def test_whole_proofs_are_refused_with_a_readable_message(served: Home) -> None:
     """LLMLean shows the user an answer that it cannot parse."""
     body = {"prompt": "[CTX]\ntheorem t\n[/CTX]\n[PROOF]", "stream": False, "options": {}}
     answer = curl(served, "llmlean", "/api/generate", body)
@@ -151,14 +151,14 @@ def test_whole_proofs_are_refused_in_words(served: Home) -> None:
     assert "llmstep" in answer["error"]["hint"]
 
 
-def test_the_port_takes_llmleans_key_for_the_token(served: Home) -> None:
+def test_the_port_accepts_llmleans_key_as_the_token(served: Home) -> None:
     body = {"prompt": f"[GOAL]{STATE}[PROOFSTEP]"}
     key = f"Authorization: Bearer {raw.token(served)}"
     assert curl(served, "port", "/v1/completions", body, key)["choices"]
     assert curl(served, "port", "/v1/completions", body)["error"]["code"] == "unauthorized"
 
 
-def test_listeners_are_off_by_default_and_say_what_they_open(home: Home) -> None:
+def test_listeners_are_off_by_default_and_logged_when_opened(home: Home) -> None:
     process = home.serve(wait=False)
     home.wait_until(lambda status: status["listeners"] == {})
     process.terminate()

@@ -1,7 +1,7 @@
-"""Homes that are shared by machines and containers, and accounts that lack what others have.
+"""Homes that are shared by machines and containers, and accounts without a home or other folders.
 
-What makes a process one of another container is its `identity.machine()`: a module that Python
-imports first gives it another here, so that no test needs namespaces, or root.
+`identity.machine()` identifies the container of a process. Here, a module that Python imports first
+changes its result, so no test needs namespaces or root.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ time.sleep(60)
 
 
 def running_first(code: str, home: Home, **env: str) -> Home:
-    """The same home for commands that run this code before they begin."""
+    """The same home, for commands that run this code at their start."""
     folder = home.root / "first"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(code)
@@ -55,7 +55,7 @@ def running_first(code: str, home: Home, **env: str) -> Home:
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    """The message of a command that failed as it should."""
+    """The error of a command that must have failed."""
     lines = result.stderr.splitlines()
     assert len(lines) == 2, result.stderr
     assert lines[1].startswith("  → ")
@@ -64,7 +64,7 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def account(home: Home) -> Home:
-    """A home as an account has it, without `$LLMSUGGESTD_HOME`; its folders are the same ones."""
+    """The home of an account, with the same folders but without `$LLMSUGGESTD_HOME`."""
     runtime = home.root / "session"
     runtime.mkdir(mode=0o700)
     for name in ("LLMSUGGESTD_HOME", *(n for n in home.env if n.startswith("XDG_"))):
@@ -74,7 +74,7 @@ def account(home: Home) -> Home:
 
 
 def paths_of(account: Home, runtime: Path) -> Paths:
-    """Where an account's daemon has its files."""
+    """The paths of the files of an account's daemon."""
     state = account.root / ".local/state/llmsuggestd"
     return Paths(
         config=account.root / ".config/llmsuggestd",
@@ -94,7 +94,7 @@ def test_a_daemon_in_a_container_that_shares_the_home_is_asked_to_stop(home: Hom
 
 
 def test_a_daemon_in_a_container_that_hangs_gets_no_signal(home: Home) -> None:
-    """Its number may be another process's here."""
+    """On this machine, another process may have its number."""
     home.install_starter()
     daemon = running_first(IN_A_CONTAINER, home).serve()
     daemon.send_signal(signal.SIGSTOP)
@@ -109,7 +109,7 @@ def test_a_daemon_in_a_container_that_hangs_gets_no_signal(home: Home) -> None:
 
 
 @pytest.mark.parametrize("started", ["1", ""], ids=["given out again", "unknown"])
-def test_what_only_has_the_number_of_the_daemon_gets_no_signal(home: Home, started: str) -> None:
+def test_another_process_with_the_daemons_number_gets_no_signal(home: Home, started: str) -> None:
     home.paths.runtime.mkdir(mode=0o700)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
         record = {"pid": stranger.pid, "started": started, "machine": "", "host": ""}
@@ -134,7 +134,7 @@ def test_what_only_has_the_number_of_the_daemon_gets_no_signal(home: Home, start
         stranger.kill()
 
 
-def test_a_daemon_whose_socket_is_gone_is_not_said_not_to_run(home: Home) -> None:
+def test_a_daemon_whose_socket_is_gone_still_counts_as_running(home: Home) -> None:
     """`status`, `start` and `stop` agree, and the remedy works."""
     home.install_starter()
     daemon = home.serve()
@@ -179,7 +179,7 @@ def test_two_machines_with_one_home_each_have_their_own_daemon(account: Home) ->
     wait_for(Client(theirs), other)
     record = ours.client_file.read_bytes()
     assert json.loads(record)["pid"] == other.pid
-    # ours answers, although the discovery file is theirs
+    # our daemon answers, although the discovery file names the other one
     for command in (["status", "--json"], ["suggest", GOAL, "--json"]):
         assert account.run(*command).returncode == 0
     assert json.loads(account.run("status", "--json").stdout)["pid"] == mine
@@ -187,7 +187,7 @@ def test_two_machines_with_one_home_each_have_their_own_daemon(account: Home) ->
     assert account.run("stop").returncode == 0
     assert first.wait(10) == 0
     assert other.poll() is None
-    assert ours.client_file.read_bytes() == record  # which is not ours to remove
+    assert ours.client_file.read_bytes() == record  # we must not remove the other machine's record
     assert account.run("stop").stdout == "llmsuggestd was not running\n"
     assert other.poll() is None
 
@@ -209,7 +209,7 @@ def test_a_machine_that_stops_its_daemon_leaves_the_others_findable(account: Hom
 
 
 def wait_for(client: Client, process: subprocess.Popen[str]) -> int:
-    """Wait until that process's daemon answers; its number."""
+    """Wait until a process's daemon answers. Returns its process number."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         status = client.status()
@@ -220,7 +220,7 @@ def wait_for(client: Client, process: subprocess.Popen[str]) -> int:
     raise AssertionError("it does not answer")
 
 
-def test_without_a_home_one_line_says_so(account: Home) -> None:
+def test_without_a_home_the_command_prints_one_line(account: Home) -> None:
     del account.env["HOME"]
     account = running_first(WITHOUT_AN_ACCOUNT, account)
     for command in ("status", "install", "start", "stop", "doctor", "uninstall", "logs"):
@@ -229,7 +229,7 @@ def test_without_a_home_one_line_says_so(account: Home) -> None:
         assert "there is no home" in one_line(result)
 
 
-def test_where_the_root_of_everything_is_named_no_home_is_needed(home: Home) -> None:
+def test_with_llmsuggestd_home_no_other_home_is_needed(home: Home) -> None:
     home.env.pop("HOME", None)
     home = running_first(WITHOUT_AN_ACCOUNT, home)
     commands = ("install", "status", "start", "suggest", "stop", "lean", "uninstall")
@@ -243,7 +243,7 @@ def test_where_the_root_of_everything_is_named_no_home_is_needed(home: Home) -> 
 
 
 @pytest.mark.parametrize("mode", [0o755, None], ids=["755", "missing"])
-def test_where_the_runtime_directory_is_unfit_the_socket_is_beside_the_state(
+def test_without_a_valid_runtime_directory_the_socket_is_beside_the_state(
     account: Home, mode: int | None
 ) -> None:
     unfit = account.root / "unfit"
@@ -271,7 +271,7 @@ def test_a_tilde_in_the_settings_is_the_home(home: Home, monkeypatch: pytest.Mon
     assert home.run("start").returncode == 0
     assert (home.root / "mine/x.sock").is_socket()
     assert home.run("suggest", GOAL, LLMSUGGESTD_SOCKET="~/mine/x.sock").returncode == 0
-    home.paths.client_file.unlink()  # the settings say where it is, too
+    home.paths.client_file.unlink()  # the settings name the socket, too
     assert home.run("suggest", GOAL).returncode == 0
     assert home.run("stop").returncode == 0
     assert not list(home.root.rglob("~*"))

@@ -1,4 +1,4 @@
-"""Starting, stopping, and what can be wrong then."""
+"""Starting and stopping a daemon, and the errors of both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOAL = "⊢ 2 = 2"
 
 
 def one_line_and_a_hint(result: subprocess.CompletedProcess[str]) -> str:
-    """The message of a command that failed as it should."""
+    """The error of a command that must have failed."""
     lines = result.stderr.splitlines()
     assert "Traceback" not in result.stderr
     assert lines[0].startswith("llmsuggestd: ")
@@ -76,7 +76,7 @@ def test_install_start_suggest_stop(home: Home) -> None:
     assert "not running" in home.run("stop").stdout
 
 
-def test_without_a_daemon_every_question_has_the_same_answer(home: Home) -> None:
+def test_without_a_daemon_every_command_prints_the_same_error(home: Home) -> None:
     for arguments in (["status"], ["suggest", GOAL]):
         result = home.run(*arguments)
         assert result.returncode == ExitCode.NOT_RUNNING
@@ -87,7 +87,7 @@ def test_without_a_daemon_every_question_has_the_same_answer(home: Home) -> None
 
 
 @pytest.mark.parametrize("record", ["{}", "[]", '{"socket": 1, "url": 2, "token_file": 3}', "\xff"])
-def test_a_discovery_file_that_is_none_of_ours(home: Home, record: str) -> None:
+def test_an_invalid_discovery_file(home: Home, record: str) -> None:
     home.install_starter()
     home.paths.config.mkdir(exist_ok=True)
     home.paths.client_file.write_text(record, encoding="latin-1")
@@ -121,7 +121,7 @@ def test_another_program_in_the_daemons_place(home: Home, body: str) -> None:
     one_line_and_a_hint(result)
 
 
-def test_relative_paths_are_those_of_who_starts(home: Home) -> None:
+def test_relative_paths_start_at_the_callers_folder(home: Home) -> None:
     home.install_starter()
     name = home.root.name
     relative = Home(
@@ -181,7 +181,7 @@ def test_the_log_is_followed(home: Home) -> None:
             following.kill()
 
 
-def test_a_start_that_takes_long_says_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slow_start_reports_the_daemons_state(capsys: pytest.CaptureFixture[str]) -> None:
     model = {"id": "big", "description": None}
     start.report(
         {"pid": 7, "state": "loading", "model": model, "device": None, "threads": None,
@@ -203,7 +203,7 @@ def test_a_second_daemon_is_refused(home: Home) -> None:
     assert home.curl("/health")[0] == 200
 
 
-def test_what_a_killed_daemon_leaves_is_replaced(home: Home) -> None:
+def test_the_files_of_a_killed_daemon_are_replaced(home: Home) -> None:
     home.install_starter()
     first = home.serve()
     engine = home.client.request("GET", "/v1/status")["engine_pid"]
@@ -241,7 +241,7 @@ def test_the_socket_and_its_neighbours_are_private(home: Home) -> None:
 
 def test_a_restart_with_wrong_settings_stops_nothing(home: Home) -> None:
     home.install_starter()
-    assert "ready" in home.run("restart", "--json").stdout  # which starts one that does not run
+    assert "ready" in home.run("restart", "--json").stdout  # it starts a daemon that does not run
     home.paths.config_file.write_text("thread = 2\n")
     result = home.run("restart")
     assert result.returncode == ExitCode.CONFIG
@@ -262,7 +262,7 @@ def test_a_port_that_is_taken(home: Home) -> None:
     assert not home.paths.socket.exists()
 
 
-def test_where_the_usual_port_is_taken_a_free_one_is_used(
+def test_if_the_default_port_is_taken_a_free_one_is_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as taken:
@@ -291,7 +291,7 @@ def test_a_socket_path_that_is_too_long(home: Home) -> None:
     assert "too long" in one_line_and_a_hint(result)
 
 
-def test_a_live_socket_of_somebody_else_is_not_taken(home: Home) -> None:
+def test_another_programs_live_socket_is_not_taken(home: Home) -> None:
     home.paths.runtime.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(home.paths.socket))
@@ -343,7 +343,7 @@ def test_start_before_install(home: Home) -> None:
     asked = home.run("suggest", GOAL)
     assert asked.returncode == ExitCode.NOT_RUNNING
     assert asked.stderr.endswith("  → start it with `llmsuggestd start`\n")
-    started = home.run("start")  # the remedy that is named works
+    started = home.run("start")  # the remedy works
     assert started.returncode == 0, started.stderr
     assert home.run("suggest", GOAL).returncode == 0
 
@@ -369,7 +369,7 @@ def test_no_model_at_all(home: Home) -> None:
     assert home.run("suggest", GOAL).returncode == 0
 
 
-def test_a_model_that_is_cut_in_half(home: Home) -> None:
+def test_a_truncated_model(home: Home) -> None:
     home.paths.models.mkdir(parents=True)
     data = store.SHIPPED.read_bytes()
     (home.paths.models / "starter.gguf").write_bytes(data[: len(data) // 2])
@@ -402,10 +402,10 @@ def test_a_file_that_is_no_model(home: Home) -> None:
 def test_an_engine_that_is_killed_comes_back(home: Home) -> None:
     home.install_starter()
     home.serve()
-    for _ in range(4):  # more than three strikes, but each after a good answer
+    for _ in range(4):  # more than three crashes, but each after a good answer
         engine = home.client.request("GET", "/v1/status")["engine_pid"]
         os.kill(engine, signal.SIGKILL)
-        # the death may be noticed before the request or while it waits
+        # the death may be noticed before the request or during it
         code, answer = home.curl("/v1/suggest", body={"goal": GOAL, "mode": "sample"})
         if code == 503:
             assert "engine died" in answer["error"]["message"]
@@ -447,7 +447,7 @@ def test_the_log_has_no_goals(home: Home) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot change its program there")
 def test_an_upgrade_under_a_running_daemon(home: Home, tmp_path: Path) -> None:
-    """The process stays, and is of the new version; the Lean package is, too."""
+    """The process stays and runs the new version, and the Lean package is renewed."""
     home.run("install")
     record = tmp_path / "llmsuggestd-1.dist-info" / "RECORD"
     record.parent.mkdir()
@@ -461,7 +461,7 @@ def test_an_upgrade_under_a_running_daemon(home: Home, tmp_path: Path) -> None:
         "from llmsuggestd.daemon import upgrade\n"
         "upgrade.INTERVAL = 0.2\n"
     )
-    # a PYTHONPATH that does not lead to us is not used
+    # a PYTHONPATH without our package is not used
     root = Path(__file__).parents[3]
     daemon = home.serve(PYTHONPATH=os.pathsep.join([str(tmp_path), str(root)]))
     before = home.client.request("GET", "/v1/status")

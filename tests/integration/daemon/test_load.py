@@ -1,4 +1,4 @@
-"""The small versions of tests/benchmarks/daemon_load.py and daemon_overhead.py."""
+"""Small versions of tests/benchmarks/daemon_load.py and daemon_overhead.py."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tests.conftest import Home
 
 
 def test_good_bad_slow_and_dropped_clients(served: Home) -> None:
-    """The engine has none of the questions in its cache before the clients ask."""
-    # the memory of so few requests is that of a daemon that is warming up
+    """None of the questions is in the engine's cache before the clients ask."""
+    # after this few requests, the daemon's memory still grows
     assert daemon_load.run(served, requests=1200, clients=32, questions=400, growth_limit=0.3)
 
 
-def test_an_answer_to_another_question_is_no_rounding(served: Home) -> None:
+def test_an_answer_to_another_question_is_detected(served: Home) -> None:
     ours, others = ([{"text": f"{daemon_load.prefix(n)} x", "score": -1.0}] for n in (1, 11))
     load = daemon_load.Load(served, [[], ours])
     load.compare(1, ours)
@@ -25,8 +25,8 @@ def test_an_answer_to_another_question_is_no_rounding(served: Home) -> None:
     assert len(load.wrong) == 1
 
 
-def test_a_cached_answer_takes_no_time(served: Home) -> None:
-    """Nothing beside the start of the program that asks, however busy the machine is."""
+def test_a_cached_answer_is_fast(served: Home) -> None:
+    """It takes almost no time, compared with the start of the client, on a busy machine, too."""
     measured = daemon_overhead.measure(served, 50)
     (median, _), (start, _) = measured["Unix socket"], measured["the start of curl alone"]
     assert median < start

@@ -1,4 +1,4 @@
-"""What goes wrong around the daemon: starts at once, stops under load, full disks, systemd."""
+"""Concurrent starts, stops under load, full disks, and systemd."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_ten_starts_at_once(home: Home, command: list[str]) -> None:
         assert json.loads(winner.communicate()[0])["pid"] == pid
 
 
-def test_a_stop_under_load_leaves_no_answer_half(home: Home) -> None:
-    """Each request gets a whole answer, 200 or 503, or was never taken."""
+def test_a_stop_under_load_truncates_no_answer(home: Home) -> None:
+    """Each request gets a complete answer, 200 or 503, or was never accepted."""
     home.install_starter()
     process = home.serve()
     results: list[tuple[int, bytes]] = []
@@ -72,7 +72,7 @@ def test_a_stop_under_load_leaves_no_answer_half(home: Home) -> None:
                     sock.sendall(raw.post("/v1/suggest", body))
                     status, headers, content = raw.answer(sock)
                 except OSError:
-                    return  # the connection was not taken any more
+                    return  # the connection was no longer accepted
             if status == 0:
                 return
             assert len(content) == int(headers["content-length"])
@@ -96,7 +96,7 @@ def test_a_stop_under_load_leaves_no_answer_half(home: Home) -> None:
     for thread in threads:
         thread.join()
     assert {status for status, _ in results} <= {200, 503}
-    # everyone that waited was answered
+    # every waiting request was answered
     assert len(results) >= 12
     assert all(
         json.loads(content)["error"]["code"] == "stopping"
@@ -110,7 +110,7 @@ def test_requests_in_flight_finish(home: Home) -> None:
     answers: list[tuple[int, Any]] = []
 
     def ask() -> None:
-        # some tenths of a second, of the 2.5 s that a daemon which ends has for it
+        # some tenths of a second, of the 2.5 s that a stopping daemon allows
         body = {"goal": "⊢ p" + " ∧ p" * 100, "n": 8, "max_tokens": 32}
         answers.append(home.curl("/v1/suggest", body=body))
 
@@ -144,12 +144,12 @@ def test_a_stop_in_the_middle_of_a_switch(home: Home) -> None:
 
 
 def no_room() -> None:
-    """Whatever is written to a file fails, as it does on a full disk."""
+    """Make every write to a file fail, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 
 def test_a_full_disk(home: Home) -> None:
-    """No token, no discovery file, no log, no lock's pid can be written; suggestions go on."""
+    """No token, discovery file, log or lock's pid can be written, but suggestions continue."""
     home.install_starter()
     for directory in home.paths.directories():
         directory.mkdir(exist_ok=True, parents=True)
@@ -162,7 +162,7 @@ def test_a_full_disk(home: Home) -> None:
         assert not home.paths.client_file.exists()
         assert not list(home.root.rglob("*.partial"))
         assert home.curl("/v1/suggest", body=GOAL)[0] == 200
-        assert home.run("suggest", "⊢ 2 = 2").returncode == 0  # it looks in the usual place
+        assert home.run("suggest", "⊢ 2 = 2").returncode == 0  # it tries the usual place
         assert home.run("serve").returncode == ExitCode.ALREADY_RUNNING
         assert home.run("stop").returncode == 0
         assert process.wait(10) == 0
@@ -193,7 +193,7 @@ def test_the_log_of_a_background_daemon_is_its_own(home: Home) -> None:
 
 
 class Manager:
-    """The socket on which systemd hears of its services."""
+    """The socket on which systemd gets its services' notifications."""
 
     def __init__(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -206,7 +206,7 @@ class Manager:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd")
 @pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_is_told(home: Home, abstract: bool) -> None:
+def test_systemd_is_notified(home: Home, abstract: bool) -> None:
     home.install_starter()
     name = f"{home.root}/notify"
     manager = Manager(f"\0{name}" if abstract else name)
@@ -224,7 +224,7 @@ def test_systemd_is_told(home: Home, abstract: bool) -> None:
 
 
 def activated(home: Home, listener: socket.socket) -> subprocess.Popen[str]:
-    """A daemon that gets a listening socket from systemd: descriptor 3, and two variables."""
+    """Run a daemon with a listening socket from systemd: descriptor 3, and two variables."""
     script = (
         "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.execv(*eval(sys.argv[1]))"
     )
@@ -261,7 +261,7 @@ def test_socket_activation(home: Home) -> None:
         assert not [link for link in engine if str(link.readlink()).startswith("socket:")]
         process.terminate()
         assert process.wait(10) == 0
-        assert path.exists()  # it is systemd's
+        assert path.exists()  # it belongs to systemd
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd")

@@ -1,4 +1,4 @@
-"""Starting and stopping through a service manager: a stand-in that does what it is told."""
+"""Starting and stopping through a service manager, which a stand-in plays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import Home
 
 
 class Manager:
-    """A service manager: runs the command line of a service, and tells with what it ended."""
+    """A service manager that runs a service's command line, and reports its exit code."""
 
     manager = "a stand-in"
     file = Path("/nonexistent")
@@ -50,7 +50,7 @@ class Manager:
         """Nothing is kept."""
 
     def start(self) -> None:
-        """Start, and wait until the daemon can be asked, as systemd does for `READY=1`."""
+        """Start the service, and wait until the daemon answers, as systemd waits for `READY=1`."""
         self._process = subprocess.Popen(
             service.command_line(), env=self._env, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -62,7 +62,7 @@ class Manager:
         raise ServiceError("the job failed, see elsewhere", "", status)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL soon after."""
+        """Send SIGTERM, and soon after that SIGKILL."""
         if self._process is None:
             return
         self._process.terminate()

@@ -1,4 +1,4 @@
-"""One goal, however it is spelled and whatever door it comes through, has one answer."""
+"""A goal has one answer, whatever its spelling and through whichever door it comes."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def served() -> Iterator[Home]:
 
 
 def post(home: Home, door: str, path: str, body: object) -> Any:
-    """The answer of a listener, which is 200."""
+    """The answer of a listener, whose status must be 200."""
     status, _, answer = raw.ask(home, raw.post(path, body), door)
     assert status == 200, answer
     return answer
 
 
 def own_call(home: Home, goal: str, count: int = COUNT, length: int = LENGTH) -> list[str]:
-    """What `POST /v1/suggest` suggests."""
+    """The suggestions of `POST /v1/suggest`."""
     body = {"goal": goal, "n": count, "max_tokens": length}
     return [s["text"] for s in post(home, "socket", "/v1/suggest", body)["suggestions"]]
 
@@ -80,7 +80,7 @@ def leancopilot(home: Home, goal: str) -> list[str]:
 
 
 def completions(template: str) -> Callable[[Home, str], list[str]]:
-    """LLMLean's prompts and bare goals, through OpenAI's completions."""
+    """Ask OpenAI's completions, with LLMLean's prompts and with bare goals."""
 
     def ask(home: Home, goal: str) -> list[str]:
         body = {"prompt": template.format(goal), "n": COUNT, "max_tokens": LENGTH}
@@ -144,8 +144,8 @@ def test_every_spelling_shares_the_cached_answer(served: Home) -> None:
         assert answer["cached"]
 
 
-def test_of_many_goals_the_first_is_answered_whole(served: Home) -> None:
-    """They are longer than the context, but it is not the first that is too long."""
+def test_of_many_goals_the_first_is_answered_in_full(served: Home) -> None:
+    """All goals together are longer than the context, but the first is not."""
     state = "\n\n".join([GOAL, *[NEXT_GOAL] * 100])
     answer = post(served, "socket", "/v1/suggest", {"goal": state, "n": 2, "max_tokens": 20})
     assert not answer["truncated"]
@@ -157,8 +157,8 @@ def test_of_many_goals_the_first_is_answered_whole(served: Home) -> None:
     )
 
 
-def test_what_is_no_goal_is_refused_at_every_door(served: Home) -> None:
-    """The words stand where LLMLean and curl show them: in the body."""
+def test_text_without_a_goal_is_refused_at_every_door(served: Home) -> None:
+    """The message is in the body, where LLMLean and curl show it."""
     words = "a goal needs a line `⊢ …`"
     for door, path, body in [
         ("socket", "/v1/suggest", {"goal": "2 + 2 = 4"}),
@@ -186,19 +186,19 @@ def test_what_is_no_goal_is_refused_at_every_door(served: Home) -> None:
         (["suggest", "⊢ 2 = 2", "--prefix", "\udcff"], None, "not UTF-8"),
     ],
 )
-def test_the_command_line_says_in_one_line_what_is_no_goal(
+def test_the_command_line_refuses_text_without_a_goal_in_one_line(
     served: Home, arguments: list[str], input_: bytes | None, words: str
 ) -> None:
     result = served.run(*arguments, input_=input_)
     assert result.returncode == 2
     first, *more = result.stderr.splitlines()
     assert words in first
-    assert "$" not in first, "nothing about JSON"
+    assert "$" not in first, "the message must not mention JSON"
     assert len(more) <= 1
     assert result.stdout == ""
 
 
 def test_a_file_from_powershell_is_read(served: Home) -> None:
-    """Which writes UTF-16 with a byte order mark."""
+    """PowerShell writes UTF-16 with a byte order mark."""
     result = served.run(*COMMAND, "-", input_=GOAL.encode("utf-16"))
     assert from_command_line(result) == own_call(served, GOAL)

@@ -1,4 +1,4 @@
-"""Changing the model while clients ask: nobody notices, and a model that fails changes nothing."""
+"""Switching models while clients ask: no request fails, and a model that fails changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 @pytest.fixture
 def two(home: Home) -> Home:
-    """A daemon with the starter, a copy of it, and a file that is no model."""
+    """A daemon with three models: the starter, a copy of it, and a file that is no model."""
     home.install_starter()
     shutil.copy(store.SHIPPED, home.paths.models / "other.gguf")
     (home.paths.models / "broken.gguf").write_bytes(store.SHIPPED.read_bytes()[:100_000])
@@ -33,7 +33,7 @@ def use(home: Home, model_id: str) -> tuple[int, Any]:
 
 
 class Clients:
-    """Clients that ask without a pause, each something that nobody has asked before."""
+    """Clients that ask without a pause, always new questions."""
 
     def __init__(self, home: Home, count: int) -> None:
         self._home = home
@@ -66,7 +66,7 @@ def test_switches_while_clients_ask(two: Home) -> None:
             wanted = ("other", "starter")[round_ % 2]
             code, model = use(two, wanted)
             assert (code, model["id"]) == (200, wanted)
-            # who asks now is answered by the new one
+            # new requests are answered by the new model
             _, answer = two.curl(
                 "/v1/suggest", body={"goal": f"⊢ {round_} = 1", "n": 1, "max_tokens": 4}
             )
@@ -93,7 +93,7 @@ def test_a_model_that_fails_changes_nothing(two: Home, model_id: str, code: int,
     assert two.curl("/v1/suggest", body={"goal": GOAL})[1]["model"] == "starter"
 
 
-def test_who_hangs_up_does_not_stop_a_switch(two: Home) -> None:
+def test_a_client_that_disconnects_does_not_stop_a_switch(two: Home) -> None:
     with pytest.raises(Exception, match="28"):  # curl: operation timed out
         two.curl("/v1/model", "-X", "PUT", "--max-time", "0.05", body={"id": "other"})
     two.wait_until(lambda s: s["model"]["id"] == "other" and s["switching_to"] is None)
@@ -112,7 +112,7 @@ def test_one_switch_at_a_time(two: Home) -> None:
     code, answer = use(two, "broken")
     for thread in first:
         thread.join()
-    assert [code for code, _ in results] == [200, 200]  # they wanted the same
+    assert [code for code, _ in results] == [200, 200]  # both asked for the same model
     assert (code, answer["error"]["code"]) in ((409, "switching"), (503, "model_failed"))
 
 
@@ -120,7 +120,7 @@ def test_a_switch_to_the_present_model_does_nothing(two: Home) -> None:
     before = two.client.request("GET", "/v1/status")["engine_pid"]
     assert use(two, "starter")[0] == 200
     assert two.client.request("GET", "/v1/status")["engine_pid"] == before
-    # but a file that has been replaced is loaded
+    # but a replaced file is loaded
     time.sleep(0.01)
     shutil.copy(store.SHIPPED, two.paths.models / "new.gguf")
     (two.paths.models / "new.gguf").replace(two.paths.models / "starter.gguf")
@@ -128,7 +128,7 @@ def test_a_switch_to_the_present_model_does_nothing(two: Home) -> None:
     assert two.client.request("GET", "/v1/status")["engine_pid"] != before
 
 
-def test_a_missing_model_is_mended_by_a_switch(home: Home) -> None:
+def test_a_switch_repairs_a_daemon_without_its_model(home: Home) -> None:
     home.serve(LLMSUGGESTD_MODEL="other")
     assert home.client.request("GET", "/v1/status")["state"] == "failed"
     shutil.copy(store.SHIPPED, home.paths.models / "other.gguf")
@@ -183,7 +183,7 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     status = two.wait_until(lambda s: s["model"]["id"] == "other" and s["switching_to"] is None)
     assert (status["threads"], status["model"]["context"]) == (1, 512)
     assert status["engine_pid"] != engine
-    # wrong settings are said, with their place, and change nothing
+    # wrong settings are logged, with their line, and change nothing
     two.paths.config_file.write_text('model = "starter"\nthreads = "many"\n')
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
@@ -193,7 +193,7 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     assert f"settings stay as they were: {two.paths.config_file}:2: `threads`" in log
 
 
-def test_settings_that_could_not_be_taken_up_are_tried_again(two: Home) -> None:
+def test_settings_that_failed_to_apply_are_tried_again(two: Home) -> None:
     process = two.processes[-1]
     two.paths.config_file.write_text('model = "broken"\nthreads = 1\n')
     process.send_signal(signal.SIGHUP)

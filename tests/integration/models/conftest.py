@@ -1,4 +1,4 @@
-"""A hub with a small sharded checkpoint, and homes to pull it into."""
+"""Fixtures: a hub with a small sharded checkpoint, and homes that pull from it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
 
 @dataclass
 class Puller:
-    """A home whose pulls go to a hub of its own."""
+    """A home, and a hub from which its commands pull."""
 
     home: Home
     hub: Hub
 
     @property
     def folder(self) -> Path:
-        """Where the repository is downloaded to."""
+        """The folder into which the repository is downloaded."""
         return self.home.paths.downloads / REPO.replace("/", "--")
 
     @property
@@ -40,12 +40,12 @@ class Puller:
         return self.home.env | self.hub.environment(self.home.root / "hf")
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run `llmsuggestd models …` to its end."""
+        """Run `llmsuggestd models …`, and wait until it ends."""
         variables = self.hub.environment(self.home.root / "hf") | env
         return self.home.run("models", *arguments, timeout=60, **variables)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run `llmsuggestd models …` beside the test."""
+        """Run `llmsuggestd models …` in the background."""
         process = subprocess.Popen(
             [*COMMAND, "models", *arguments],
             stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ class Puller:
         return process
 
     def fill_cache(self) -> Path:
-        """Have another program fetch the repository into the Hugging Face cache."""
+        """Download the repository into the Hugging Face cache, as another program would."""
         subprocess.run(
             [sys.executable, "-c",
              f"import huggingface_hub as h; print(h.snapshot_download({REPO!r}))"],
@@ -66,13 +66,13 @@ class Puller:
         return Path(self.env["HF_HOME"])
 
     def bytes_here(self) -> int:
-        """Bytes of weights in the download's folder."""
+        """Number of bytes of weights in the download's folder."""
         files = [*self.folder.glob("*.safetensors"), *self.folder.glob("*.partial")]
         return sum(file.stat().st_size for file in files)
 
 
 def write_checkpoint(folder: Path, seed: int = 0, **changes: Any) -> Path:
-    """A sharded checkpoint of random weights that suggests letters; `changes` to its config."""
+    """Write a sharded checkpoint with random weights that suggests letters."""
     settings = checkpoints.config(**changes)
     weights = checkpoints.in_letters(checkpoints.random_weights(settings, seed))
     return checkpoints.make_checkpoint(
@@ -82,7 +82,7 @@ def write_checkpoint(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sharded checkpoint of two megabytes, with what a real repository has beside it."""
+    """A sharded checkpoint of two megabytes, with the other files of a real repository."""
     folder = tmp_path_factory.mktemp("hub") / "served"
     write_checkpoint(folder)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
@@ -93,7 +93,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def pulling_from(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Puller]:
-    """A home, and a hub with that folder as a repository."""
+    """A home, and a hub that has a folder as its repository."""
     with serving({REPO: folder}, tls) as hub, contextlib.contextmanager(make_home)() as home:
         yield Puller(home, hub)
 
@@ -107,5 +107,5 @@ def puller(checkpoint: Path) -> Iterator[Puller]:
 
 @pytest.fixture(scope="session")
 def pulling() -> Callable[[Path], contextlib.AbstractContextManager[Puller]]:
-    """What makes a home and a hub of a folder."""
+    """A function that makes a home, and a hub from a folder."""
     return pulling_from

@@ -1,4 +1,4 @@
-"""Ready-made GGUF files: from a repository, and from the user's disk."""
+"""GGUF files from a repository, and from the user's disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ready_made(tmp_path: Path) -> Iterator[Puller]:
 
 
 def of_another_kind(path: Path) -> Path:
-    """The starter, said to be a llama, and twice as long as it need be."""
+    """The starter with another architecture in its header, and padding to twice its size."""
     data = SHIPPED.read_bytes().replace(b"gptneox", b"llamaXY", 1)
     path.write_bytes(data + bytes(4_000_000))
     return path
@@ -66,7 +66,7 @@ def test_a_kept_download_that_is_the_model_itself_is_not_listed_twice(ready_made
     assert not ready_made.home.paths.downloads.exists()
 
 
-def test_what_comes_from_the_cache_outlives_it(ready_made: Puller) -> None:
+def test_a_model_from_the_cache_outlives_the_cache(ready_made: Puller) -> None:
     cache = ready_made.fill_cache()
     asked = len(ready_made.hub.asked)
     plan = json.loads(ready_made.run("pull", REPO, "--dry-run", "--json").stdout)
@@ -79,7 +79,7 @@ def test_what_comes_from_the_cache_outlives_it(ready_made: Puller) -> None:
     assert model.read_bytes() == SHIPPED.read_bytes()
 
 
-def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> None:
+def test_another_architecture_is_refused_early_in_the_download(ready_made: Puller) -> None:
     file = of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.hub.rate = 2e6
     result = ready_made.run("pull", REPO)
@@ -89,7 +89,7 @@ def test_another_kind_is_refused_before_it_is_fetched(ready_made: Puller) -> Non
     assert not ready_made.home.paths.downloads.exists()
 
 
-def test_a_wrong_tokenizer_is_refused_before_the_file_is_fetched(ready_made: Puller) -> None:
+def test_a_wrong_tokenizer_is_refused_before_the_download(ready_made: Puller) -> None:
     file = ready_made.hub.repos[REPO] / "tuned.gguf"
     data = SHIPPED.read_bytes().replace(b"olmo", b"dbrx", 1)
     file.write_bytes(data + bytes(4_000_000))
@@ -120,7 +120,7 @@ def test_a_file_that_does_not_say_how_text_is_split_answers_as_well(
     assert answers[0] == answers[1]
 
 
-def test_another_kind_in_the_cache_is_refused(ready_made: Puller) -> None:
+def test_another_architecture_in_the_cache_is_refused(ready_made: Puller) -> None:
     of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.fill_cache()
     result = ready_made.run("pull", REPO)
@@ -173,7 +173,7 @@ def test_a_file_is_linked_and_stays(ready_made: Puller, tmp_path: Path) -> None:
     assert mine.read_bytes() == SHIPPED.read_bytes()
 
 
-def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> None:
     data = SHIPPED.read_bytes()
     files = {
         "text": b"not a model at all",
@@ -196,12 +196,12 @@ def test_what_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Path) -> 
     assert result.returncode == ExitCode.INPUT
     assert "is a folder" in result.stderr
     result = ready_made.run("import", str(tmp_path / "other.gguf"), "--any-architecture")
-    assert result.returncode == ExitCode.MODEL  # llama.cpp does not know that one either
+    assert result.returncode == ExitCode.MODEL  # llama.cpp does not support it either
     assert "it does not work here" in result.stderr
     assert not list(ready_made.home.paths.models.glob("*"))
 
 
-def test_models_that_came_by_hand_are_left_alone(ready_made: Puller) -> None:
+def test_models_added_manually_are_left_alone(ready_made: Puller) -> None:
     home = ready_made.home
     home.paths.models.mkdir(parents=True)
     shutil.copy(SHIPPED, home.paths.models / "tuned.gguf")

@@ -1,4 +1,4 @@
-"""What may stand between this machine and the hub: proxies, certificates, a cache of its own."""
+"""The connection to the hub: proxies, certificates, and the cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _no_certificates_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """Check that a command failed at once, with one line and a hint that have these words."""
+    """Check that a command failed immediately, with these words in its error and its hint."""
     assert result.returncode == code, result.stderr
     assert len(result.stderr.splitlines()) == 2, result.stderr
     for word in words:
@@ -45,7 +45,7 @@ def test_through_a_socks_proxy(puller: Puller) -> None:
         result = puller.run(
             "pull",
             REPO,
-            HF_ENDPOINT=f"http://hub.example:{port}",  # only the proxy knows where that is
+            HF_ENDPOINT=f"http://hub.example:{port}",  # only the proxy can resolve that name
             ALL_PROXY=f"socks5h://{socks.address}",
             NO_PROXY="",
         )
@@ -58,7 +58,7 @@ def test_a_conversion_goes_through_a_socks_proxy_too(puller: Puller, tmp_path: P
     with proxying() as socks:
         variables = puller.env | {
             "HF_ENDPOINT": f"http://hub.example:{port}",
-            "ALL_PROXY": f"socks://{socks.address}/",  # as GNOME has it
+            "ALL_PROXY": f"socks://{socks.address}/",  # GNOME's spelling
             "NO_PROXY": "",
         }
         result = subprocess.run(
@@ -75,13 +75,13 @@ def test_a_socks_proxy_that_may_not_be_used(puller: Puller) -> None:
         refused(result, ExitCode.NETWORK, f"through ALL_PROXY=socks5://{socks.address}", "refuses")
 
 
-def test_a_proxy_that_answers_otherwise_than_socks_does(puller: Puller) -> None:
+def test_a_proxy_that_does_not_speak_socks(puller: Puller) -> None:
     with proxying(refuse=NO_REPLY_OF_SOCKS) as socks:
         result = puller.run("pull", REPO, ALL_PROXY=f"socks5://{socks.address}", NO_PROXY="")
         refused(result, ExitCode.NETWORK, "does not speak SOCKS 5", "http://")
 
 
-def test_a_proxy_that_wants_a_password(puller: Puller) -> None:
+def test_a_proxy_that_requires_a_password(puller: Puller) -> None:
     puller.hub.faults.statuses["/api/"] = (407, {})
     result = puller.run(
         "pull", REPO, HF_ENDPOINT="http://hub.example", HTTP_PROXY=puller.hub.url, NO_PROXY=""
@@ -111,14 +111,14 @@ def test_a_server_that_speaks_no_tls(puller: Puller) -> None:
 
 @contextlib.contextmanager
 def over_tls(folder: Path, authority: trustme.CA, *names: str, **facts: Any) -> Iterator[Puller]:
-    """A home, and a hub with a certificate for these names (its own, if none are given)."""
+    """A home, and a hub with a certificate for these names (by default its own)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*(names or ("127.0.0.1", "localhost")), **facts).configure_cert(context)
     with pulling_from(folder, context) as puller:
         yield puller
 
 
-def test_a_companys_certificate(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_companys_own_certificate_authority(checkpoint: Path, tmp_path: Path) -> None:
     authority = trustme.CA()
     with over_tls(checkpoint, authority) as puller:
         refused(

@@ -1,4 +1,4 @@
-"""`models pull` from a hub on this machine, through the real huggingface_hub."""
+"""`models pull` from a hub on this machine, with the real huggingface_hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .conftest import REPO, SHARDS, Puller, write_checkpoint
 
 
 def listed(puller: Puller) -> dict[str, Any]:
-    """What `models list --json` says, by id."""
+    """The output of `models list --json`, by id."""
     rows = json.loads(puller.run("list", "--json").stdout)["models"]
     return {row["id"]: row for row in rows}
 
@@ -87,7 +87,7 @@ def test_killed_five_times_it_ends_with_the_right_file(
         assert model.read_bytes() == expected.read_bytes()
 
 
-def test_what_is_installed_already_is_not_fetched(puller: Puller) -> None:
+def test_an_installed_model_is_not_downloaded_again(puller: Puller) -> None:
     assert puller.run("pull", REPO).returncode == 0
     asked = len(puller.hub.asked)
     result = puller.run("pull", REPO)
@@ -101,7 +101,7 @@ def test_what_is_installed_already_is_not_fetched(puller: Puller) -> None:
     assert listed(puller)["tuned-model-Q8_0"]["quantisation"] == "Q8_0"
 
 
-def test_only_what_the_conversion_needs_is_fetched(puller: Puller) -> None:
+def test_only_files_for_the_conversion_are_downloaded(puller: Puller) -> None:
     assert puller.run("pull", REPO).returncode == 0
     assert sorted(puller.hub.asked) == sorted(
         ["README.md", "config.json", "tokenizer.json", "model.safetensors.index.json", *SHARDS]
@@ -130,7 +130,7 @@ def test_a_dry_run_changes_nothing_of_an_interrupted_pull(puller: Puller, tmp_pa
     assert listed(puller)["tuned-model"]["state"] == "partial"
 
 
-def test_a_dry_run_of_what_the_cache_has_leaves_nothing(puller: Puller) -> None:
+def test_a_dry_run_of_a_cached_repository_leaves_nothing(puller: Puller) -> None:
     puller.fill_cache()
     result = puller.run("pull", REPO, "--dry-run")
     assert "2.4 MB of it already here" in result.stderr
@@ -146,7 +146,7 @@ def test_a_dry_run_of_the_starter(puller: Puller) -> None:
     assert list(listed(puller)) == ["starter"]
 
 
-def test_a_model_of_another_commit_takes_the_old_ones_place(puller: Puller, tmp_path: Path) -> None:
+def test_a_model_of_another_commit_replaces_the_old_one(puller: Puller, tmp_path: Path) -> None:
     home = puller.home
     assert puller.run("pull", REPO).returncode == 0
     home.serve("--model", "tuned-model")
@@ -160,7 +160,7 @@ def test_a_model_of_another_commit_takes_the_old_ones_place(puller: Puller, tmp_
     assert home.client.request("GET", "/v1/status")["engine_pid"] != before
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_again(puller: Puller, tmp_path: Path) -> None:
+def test_a_file_that_has_changed_is_downloaded_again(puller: Puller, tmp_path: Path) -> None:
     puller.hub.faults.statuses[SHARDS[2]] = (404, {"X-Error-Code": "EntryNotFound"})
     assert puller.run("pull", REPO).returncode == ExitCode.INPUT
     puller.hub.faults.statuses.clear()
@@ -169,10 +169,10 @@ def test_a_file_that_changed_meanwhile_is_fetched_again(puller: Puller, tmp_path
     puller.hub.asked.clear()
     assert puller.run("pull", REPO).returncode == 0
     assert set(SHARDS) <= set(puller.hub.asked)
-    assert "config.json" not in puller.hub.asked  # that is the same
+    assert "config.json" not in puller.hub.asked  # it has not changed
 
 
-def test_files_that_nobody_vouches_for_are_fetched_again(puller: Puller) -> None:
+def test_files_without_a_manifest_are_downloaded_again(puller: Puller) -> None:
     puller.hub.faults.statuses[SHARDS[2]] = (404, {"X-Error-Code": "EntryNotFound"})
     assert puller.run("pull", REPO).returncode == ExitCode.INPUT
     puller.hub.faults.statuses.clear()
@@ -183,7 +183,7 @@ def test_files_that_nobody_vouches_for_are_fetched_again(puller: Puller) -> None
 
 
 def test_two_pulls_of_one_model(puller: Puller) -> None:
-    puller.hub.rate = 20e3  # for as long as the others take
+    puller.hub.rate = 20e3  # slow enough for the others to run meanwhile
     first = puller.start("pull", REPO)
     while not puller.hub.sent[SHARDS[0]]:
         time.sleep(0.02)
@@ -204,7 +204,7 @@ def test_two_pulls_of_one_model(puller: Puller) -> None:
         (signal.SIGTERM, 143, "stopped by SIGTERM"),
     ],
 )
-def test_stopped_it_says_so_in_a_line(
+def test_a_stopped_pull_prints_one_line(
     puller: Puller, number: signal.Signals, code: int, words: str
 ) -> None:
     puller.hub.rate = 100e3
@@ -227,7 +227,7 @@ def test_stopped_it_says_so_in_a_line(
 
 
 def everything(folder: Path) -> dict[str, int]:
-    """The files of a folder, with their times; but for a lock, which means nothing."""
+    """The files of a folder with their times, except for the lock."""
     return {
         str(file): file.lstat().st_mtime_ns
         for file in folder.rglob("*")
@@ -235,7 +235,7 @@ def everything(folder: Path) -> dict[str, int]:
     }
 
 
-def test_what_the_hugging_face_cache_has_is_not_fetched_and_stays(puller: Puller) -> None:
+def test_cached_files_are_not_downloaded_and_stay(puller: Puller) -> None:
     cache = puller.fill_cache()
     before, asked = everything(cache), len(puller.hub.asked)
     assert puller.run("pull", REPO).returncode == 0
@@ -248,7 +248,7 @@ def test_what_the_hugging_face_cache_has_is_not_fetched_and_stays(puller: Puller
     assert {k: v for k, v in everything(cache).items() if k in before} == before
 
 
-def test_offline_what_is_here_is_enough(puller: Puller) -> None:
+def test_offline_cached_files_are_enough(puller: Puller) -> None:
     result = puller.run("pull", REPO, HF_HUB_OFFLINE="1")
     assert result.returncode == ExitCode.NETWORK
     assert "HF_HUB_OFFLINE is set" in result.stderr
@@ -277,4 +277,4 @@ def test_a_gated_repository(puller: Puller) -> None:
     assert result.returncode == 0, result.stderr
     sent = {path: token for path, token in puller.hub.tokens.items() if path.startswith("/cdn/")}
     assert len(sent) == 3
-    assert set(sent.values()) == {None}  # the token is for the hub, not for its storage
+    assert set(sent.values()) == {None}  # the hub gets the token, its storage does not

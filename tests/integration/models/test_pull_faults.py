@@ -1,4 +1,4 @@
-"""What a hub or a network can do wrong: a pull says so, loses nothing, and the next one goes on."""
+"""Faults of a hub or a network: a pull reports them and loses nothing, and the next continues."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tests.conftest import COMMAND
 from .conftest import REPO, SHARDS, Puller, pulling_from, write_checkpoint
 
 LAST = SHARDS[-1]
-"""The shard that each case is about; the others are there before."""
+"""The shard that each case fails to download; the others are complete."""
 
 
 @dataclass
 class Case:
-    """Something that goes wrong, and what is said about it."""
+    """A fault, and the expected error."""
 
     wrong: Callable[[Puller], dict[str, str] | None]
-    """Makes the hub do it; may give variables for the command."""
+    """Causes the fault at the hub. May return variables for the command."""
     code: int
     words: str
     hint: str
 
 
 def status(part: str, code: int, **headers: str) -> Callable[[Puller], None]:
-    """Have requests whose path has that part answered with a status."""
+    """Answer requests whose path contains `part` with a status."""
 
     def wrong(puller: Puller) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -110,7 +110,7 @@ CASES = {
 
 @dataclass
 class Outcome:
-    """What came of a case: how the pull ended, and what is in its folder before and after."""
+    """The result of a case: the pull's result, and its folder before and after."""
 
     code: int
     errors: str
@@ -119,13 +119,13 @@ class Outcome:
 
 
 def there(puller: Puller) -> dict[str, int]:
-    """The weights that are in the download's folder, with their times."""
+    """The weights in the download's folder, with their times."""
     return {file.name: file.stat().st_mtime_ns for file in puller.folder.glob("*.safetensors")}
 
 
 @pytest.fixture(scope="module")
 def outcomes(checkpoint: Path) -> Iterator[dict[str, Outcome]]:
-    """All cases, each with two of three shards fetched; played at once, for most wait."""
+    """All cases, each with two of three shards downloaded, run in parallel, since most wait."""
     with pulling_from(checkpoint) as first:
         status(LAST, 404, X_Error_Code="EntryNotFound")(first)
         assert first.run("pull", REPO).returncode == ExitCode.INPUT
@@ -142,7 +142,7 @@ def outcomes(checkpoint: Path) -> Iterator[dict[str, Outcome]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_said_and_nothing_is_lost(outcomes: dict[str, Outcome], name: str) -> None:
+def test_the_fault_is_reported_and_nothing_is_lost(outcomes: dict[str, Outcome], name: str) -> None:
     case, outcome = CASES[name], outcomes[name]
     lines = outcome.errors.splitlines()
     assert outcome.code == case.code, outcome.errors
@@ -188,7 +188,7 @@ def test_a_small_file_is_checked_too(puller: Puller) -> None:
     assert "config.json: came damaged twice (its sha1" in result.stderr
 
 
-def test_a_server_that_serves_no_parts(puller: Puller) -> None:
+def test_a_server_without_range_requests(puller: Puller) -> None:
     puller.hub.rate = 1e6
     process = puller.start("pull", REPO)
     while puller.hub.sent[SHARDS[0]] < 200_000:
@@ -202,7 +202,7 @@ def test_a_server_that_serves_no_parts(puller: Puller) -> None:
     assert "the server cannot continue; fetching it from the start" in result.stderr
 
 
-def test_what_cannot_be_converted_is_refused_and_leaves_nothing(
+def test_an_unsupported_checkpoint_is_refused_and_leaves_nothing(
     tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
 ) -> None:
     folder = write_checkpoint(tmp_path / "served", model_type="llama", architectures=["Llama"])
@@ -214,7 +214,7 @@ def test_what_cannot_be_converted_is_refused_and_leaves_nothing(
         assert not puller.home.paths.downloads.exists()
 
 
-def test_what_is_found_out_later_says_how_to_free_the_disk(
+def test_an_error_after_the_download_names_how_to_free_the_disk(
     tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
 ) -> None:
     folder = write_checkpoint(tmp_path / "served")
@@ -229,7 +229,7 @@ def test_what_is_found_out_later_says_how_to_free_the_disk(
         assert not puller.home.paths.downloads.exists()
 
 
-def test_no_room(puller: Puller) -> None:
+def test_not_enough_disk_space(puller: Puller) -> None:
     for name in SHARDS:
         puller.hub.faults.listed_bytes[name] = 10**15
     result = puller.run("pull", REPO)
@@ -241,7 +241,7 @@ def test_no_room(puller: Puller) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no `ulimit`")
 def test_a_disk_that_fills_up_during_a_download(puller: Puller) -> None:
-    """Here a limit on files' sizes, which fails a write in its middle as a full disk does."""
+    """A limit on file sizes makes a write fail half way, as a full disk does."""
     limited = subprocess.run(
         ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh", *COMMAND, "models", "pull", REPO],
         capture_output=True, text=True, timeout=60, env=puller.env,
@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_during_a_download(puller: Puller) -> None:
     assert "continues where it stopped" in limited.stderr
     assert "Traceback" not in limited.stderr
     here = puller.bytes_here()
-    assert 0 < here <= 400 * 1024  # a block has 512 bytes or 1024
+    assert 0 < here <= 400 * 1024  # a block has 512 or 1024 bytes
     sent = sum(puller.hub.sent[name] for name in SHARDS)
     result = puller.run("pull", REPO)
     assert result.returncode == 0, result.stderr
@@ -262,7 +262,7 @@ def test_a_disk_that_fills_up_during_a_download(puller: Puller) -> None:
 @pytest.mark.parametrize(
     "name", ["nothing", "a/b/c", "../x/y", "/etc/passwd", "a/..", "a/../b.gguf", "a/b@", "a/b/c/"]
 )
-def test_a_name_that_is_none_asks_nobody(puller: Puller, name: str) -> None:
+def test_an_invalid_name_makes_no_request(puller: Puller, name: str) -> None:
     result = puller.run("pull", name)
     assert result.returncode == ExitCode.USAGE
     assert "neither in the catalogue nor a repository" in result.stderr
@@ -288,7 +288,7 @@ def test_a_variable_that_cannot_be_used(puller: Puller, variable: str, value: st
     assert "Traceback" not in result.stderr
 
 
-def test_quantised_weights_are_refused_before_they_are_fetched(
+def test_quantised_weights_are_refused_before_the_download(
     tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
 ) -> None:
     settings = {"quant_method": "bitsandbytes", "load_in_4bit": True}
@@ -301,7 +301,7 @@ def test_quantised_weights_are_refused_before_they_are_fetched(
         assert not puller.home.paths.downloads.exists()
 
 
-def test_what_is_no_whole_checkpoint_is_refused_before_anything_is_fetched(
+def test_an_incomplete_checkpoint_is_refused_before_any_download(
     tmp_path: Path, pulling: Callable[[Path], contextlib.AbstractContextManager[Puller]]
 ) -> None:
     folder = write_checkpoint(tmp_path / "served")

@@ -1,4 +1,4 @@
-"""A daemon with every door open, for the attacks of this folder."""
+"""Fixture: a daemon with every door open, for the attacks in this folder."""
 
 from __future__ import annotations
 

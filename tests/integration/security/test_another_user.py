@@ -1,4 +1,4 @@
-"""Another user of the machine tries every door. Needs root, to be somebody else."""
+"""Another user of the machine tries every door. Needs root, to act as that user."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def another() -> dict[str, object]:
-    """What makes a subprocess run as another user."""
+    """Arguments that make a subprocess run as another user."""
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
 @pytest.fixture
 def open_directory(target: Home) -> Iterator[None]:
-    """The modes that keep others out are gone: what is left must hold."""
+    """Open the socket's directory to all users, to test the other defences."""
     changed = [(target.root, 0o700), (target.paths.runtime, 0o700), (target.paths.socket, 0o600)]
     for path, _ in changed:
         path.chmod(0o777)
@@ -37,7 +37,7 @@ def open_directory(target: Home) -> Iterator[None]:
 
 
 def curl(another: dict[str, object], *arguments: str) -> tuple[int, str]:
-    """The exit code of a curl that another user runs, and the status that it got."""
+    """Run curl as another user. Returns its exit code and the HTTP status."""
     result = subprocess.run(
         ["curl", "-q", "--silent", "--noproxy", "*", "--max-time", "20", "-o", "/dev/null",
          "--write-out", "%{http_code}", "-H", "Content-Type: application/json", *arguments],
@@ -53,7 +53,7 @@ def test_the_socket_cannot_be_opened(target: Home, another: dict[str, object]) -
     assert (code, status) == (7, "000")
 
 
-def test_an_open_socket_still_tells_users_apart(
+def test_a_socket_open_to_all_still_refuses_other_users(
     target: Home, another: dict[str, object], open_directory: None
 ) -> None:
     for path in ("/health", "/v1/status", "/metrics"):
@@ -83,7 +83,7 @@ def test_the_port_gives_nothing_without_the_token(target: Home, another: dict[st
         ("llmlean", "/api/generate", '{"prompt": "[GOAL]⊢ 2 = 2[PROOFSTEP]"}'),
     ],
 )
-def test_a_listener_without_token_tells_users_apart(
+def test_a_listener_without_a_token_refuses_other_users(
     target: Home, another: dict[str, object], door: str, path: str, body: str
 ) -> None:
     for host in ("127.0.0.1", "localhost"):
@@ -93,7 +93,7 @@ def test_a_listener_without_token_tells_users_apart(
 
 
 def test_a_directory_of_another_user_is_not_used(home: Home, another: dict[str, object]) -> None:
-    """Whoever owns the socket's directory could put another socket there."""
+    """The owner of the socket's directory could replace the socket."""
     home.paths.runtime.mkdir(mode=0o700)
     os.chown(home.paths.runtime, int(str(another["user"])), -1)
     result = home.run("serve")

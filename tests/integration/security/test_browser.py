@@ -1,4 +1,4 @@
-"""Pages in a real browser try to reach the daemon: from another origin, and by a rebound name."""
+"""Web pages in a real browser try to reach the daemon, from another origin and by DNS rebinding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import chromium, programs, raw
 CHROMIUM = chromium.find()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=programs.missing("Chromium"))
 
-# What a page can do without asking: each attempt tells what it got.
+# The requests that a page can make without permission. Each reports its result.
 PAGE = """<!doctype html><title>attack</title><body><script>
 const targets = TARGETS, got = [];
 const goal = JSON.stringify({goal: "⊢ 2 = 2", tactic_state: "⊢ 2 = 2", input: "⊢ 2 = 2",
@@ -71,7 +71,7 @@ function posted(url, type) {
 
 
 class Attacker:
-    """A web server with the page, to which the page reports."""
+    """The web server of the page, which also receives the page's report."""
 
     def __init__(self, targets: list[str]) -> None:
         self.reports: queue.Queue[Any] = queue.Queue()
@@ -100,12 +100,12 @@ class Attacker:
 
     @property
     def port(self) -> int:
-        """Where the page is."""
+        """The port of the page's server."""
         return int(self.server.server_address[1])
 
 
 def browse(profile: Path, url: str, *flags: str) -> subprocess.Popen[str]:
-    """Open a page in a browser of our own."""
+    """Open a page in a new browser."""
     assert CHROMIUM is not None
     return subprocess.Popen(
         [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -118,13 +118,13 @@ def browse(profile: Path, url: str, *flags: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Iterator[Path]:
-    """A browser's profile; a browser that ends may still write to it."""
+    """The folder of a browser's profile. A browser that is ending may still write to it."""
     yield tmp_path / "profile"
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 def statuses(home: Home) -> dict[tuple[str, str], float]:
-    """How often each door has answered with each status, and the engine was asked."""
+    """Number of answers by door and status, and of questions to the engine."""
     with raw.connect(home, "socket") as sock:
         sock.sendall(raw.head("GET", "/metrics"))
         text = raw.answer(sock)[2].decode()
@@ -139,7 +139,7 @@ def statuses(home: Home) -> dict[tuple[str, str], float]:
 
 
 def gained(home: Home, before: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """What has been counted since, our own questions on the socket aside."""
+    """The numbers counted since, except our own requests on the socket."""
     return {
         key: count - before.get(key, 0)
         for key, count in statuses(home).items()
@@ -166,16 +166,16 @@ def test_a_page_gets_nothing(target: Home, profile: Path, name: str) -> None:
         attacker.server.server_close()
     assert len(report) >= 5 * 5
     for _, url, kind, status, text in report:
-        # an opaque answer tells the page nothing, not even its status
+        # an opaque answer hides everything from the page, even its status
         assert kind in ("refused", "opaque"), url
         assert (status, text) == (0, "")
     counted = gained(target, before)
-    assert sum(counted.values()) > 20  # the attempts did arrive
+    assert sum(counted.values()) > 20  # the attempts have reached the daemon
     assert {status for door, status in counted} <= {"403"}, counted
 
 
 def test_a_rebound_name_gets_nothing(target: Home, profile: Path) -> None:
-    """The page's name now leads to us: same origin for the browser, no mark on the request."""
+    """The page's name now resolves to us. To the browser it is the same origin, without markers."""
     before = statuses(target)
     port, llmstep = raw.port(target), raw.port(target, "llmstep")
     for url in (f"http://rebound.example:{port}/health", f"http://rebound.example:{llmstep}/"):
@@ -187,7 +187,7 @@ def test_a_rebound_name_gets_nothing(target: Home, profile: Path) -> None:
 
 
 def test_a_page_of_the_daemons_own_origin_gets_nothing(target: Home, profile: Path) -> None:
-    """Typing the address into the browser is a page, too: nothing of it may be framed or read."""
+    """The address in the browser's address bar makes a page, too. It must not be framed or read."""
     before = statuses(target)
     browser = browse(profile, f"http://127.0.0.1:{raw.port(target)}/health", "--dump-dom")
     assert "forbidden" in browser.communicate(timeout=60)[0]

@@ -1,4 +1,4 @@
-"""Too much, too long, too slow, too many: refused, and everybody else is served as before."""
+"""Requests that exceed a limit (size, depth, time, number) are refused, and others are served."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def test_a_body_over_the_limit(target: Home, door: str) -> None:
                 sock.sendall(chunk)
             sock.sendall(b"0\r\n\r\n")
         except OSError:
-            pass  # it is refused before all of it is sent
+            pass  # it is refused before it is sent completely
         assert raw.answer(sock)[0] == 413
 
 
-def test_a_small_body_does_not_become_a_large_one(target: Home) -> None:
+def test_a_compressed_body_is_not_expanded(target: Home) -> None:
     bomb = gzip.compress(json.dumps(GOAL | {"prefix": "x" * 50_000_000}).encode())
     request = raw.post("/v1/suggest", bomb, "Content-Encoding: gzip")
     assert raw.ask(target, request, "socket")[0] == 400
     fine = gzip.compress(json.dumps(GOAL).encode())
     request = raw.post("/v1/suggest", fine, "Content-Encoding: gzip")
-    assert raw.ask(target, request, "socket")[0] == 400  # not even looked into
+    assert raw.ask(target, request, "socket")[0] == 400  # it is not decompressed
 
 
 def test_a_body_nested_too_deep(target: Home) -> None:
@@ -82,7 +82,7 @@ def test_what_is_not_http(target: Home) -> None:
 
 
 def closes(sock: socket.socket, limit: float) -> bool:
-    """Whether the other end closes within some seconds; what it sends is thrown away."""
+    """Whether the other end closes within some seconds. Its output is discarded."""
     sock.settimeout(0.2)
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
@@ -97,7 +97,7 @@ def closes(sock: socket.socket, limit: float) -> bool:
 
 
 def test_slow_clients_are_dropped(target: Home) -> None:
-    """Heads that never end, bodies that never end, answers that nobody takes."""
+    """Endless heads, endless bodies, and answers that the client does not read."""
     head = raw.head("GET", "/health")
     body = raw.post("/v1/suggest", GOAL, authorized(target))
     document = raw.head("GET", "/openapi.json").replace(b"Connection: close\r\n", b"")
@@ -134,7 +134,7 @@ def test_slow_clients_are_dropped(target: Home) -> None:
                 received += len(data)
         except ConnectionResetError:
             pass
-        assert received < 40 * 20_000  # it was cut off, and not served to the end
+        assert received < 40 * 20_000  # the answer was cut off
         for sock in (idle, trickling):
             assert closes(sock, began + 40 - time.monotonic())
     finally:
@@ -144,7 +144,7 @@ def test_slow_clients_are_dropped(target: Home) -> None:
             sock.close()
 
 
-def test_who_holds_many_connections_leaves_the_other_doors_open(target: Home) -> None:
+def test_a_client_with_many_connections_leaves_the_other_doors_open(target: Home) -> None:
     held = [raw.connect(target) for _ in range(140)]
     try:
         wait_until(lambda: sum(map(readable, held)) >= 12)
@@ -167,7 +167,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def status_of(target: Home, path: str, door: str = "port") -> bytes:
-    """The first words of an answer that may have no end; none where the door is closed at once."""
+    """The status line of an answer that may be endless; empty if the door closes immediately."""
     with raw.connect(target, door) as sock:
         try:
             sock.sendall(raw.head("GET", path))
@@ -177,7 +177,7 @@ def status_of(target: Home, path: str, door: str = "port") -> bytes:
 
 
 def readable(sock: socket.socket) -> bool:
-    """Whether something has come already."""
+    """Whether data has arrived."""
     sock.setblocking(False)
     try:
         return bool(sock.recv(1, socket.MSG_PEEK))
@@ -202,7 +202,7 @@ def test_event_listeners_are_counted(target: Home) -> None:
 
 
 def test_the_queue_is_bounded(target: Home) -> None:
-    """Many long questions at once: some are refused with a time to try again, none fails."""
+    """Of many long questions at once, some are refused with a time to try again, and none fails."""
     answers: list[tuple[int, dict[str, str]]] = []
 
     def ask(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Requests that must not get in, and what a request must not reach."""
+"""Requests that must be refused, and resources that no request must reach."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ CALLS = {
 
 
 def attempt(home: Home, door: str, *headers: str, host: str | None = "localhost") -> int:
-    """The status of a request that is good but for the host or some headers."""
+    """The status of a request that is valid except for its host or some headers."""
     path, body = CALLS[door]
     given = [*headers, *([f"Authorization: Bearer {raw.token(home)}"] if door == "port" else [])]
     return raw.ask(home, raw.post(path, body, *given, host=host), door)[0]
 
 
 @pytest.mark.parametrize("door", [*DOORS, "socket"])
-def test_what_is_right_gets_in(target: Home, door: str) -> None:
-    """Without this, the other tests would show nothing."""
+def test_a_valid_request_gets_in(target: Home, door: str) -> None:
+    """Without this, the other tests would prove nothing."""
     assert attempt(target, door) == 200
 
 
@@ -43,7 +43,7 @@ def test_what_is_right_gets_in(target: Home, door: str) -> None:
      "xn--localhost-"],
 )  # fmt: skip
 def test_a_host_that_is_not_this_machine(target: Home, door: str, host: str | None) -> None:
-    """DNS rebinding: the page's own name leads to 127.0.0.1, and stands in Host."""
+    """DNS rebinding: the page's own name resolves to 127.0.0.1, and is in the Host header."""
     assert attempt(target, door, host=host) in (400, 403)
 
 
@@ -95,7 +95,7 @@ def test_nothing_on_the_port_without_the_token(target: Home, path: str, header: 
         assert raw.ask(target, request)[0] == 401
 
 
-def test_health_alone_needs_no_token_and_tells_nothing(target: Home) -> None:
+def test_only_health_needs_no_token_and_it_reveals_nothing(target: Home) -> None:
     status, _, body = raw.ask(target, raw.head("GET", "/health"))
     assert (status, body) == (200, {"status": "ok"})
     assert raw.ask(target, raw.post("/health", GOAL))[0] == 405
@@ -109,7 +109,7 @@ def test_health_alone_needs_no_token_and_tells_nothing(target: Home) -> None:
               "text/json", ""],
 )  # fmt: skip
 def test_a_body_must_be_json_by_name(target: Home, door: str, type_: str) -> None:
-    """A form of a web page can send these without asking first."""
+    """A web page's form can send these types without a preflight request."""
     path, body = CALLS[door]
     data = json.dumps(body).encode()
     headers = [f"Content-Length: {len(data)}", f"Authorization: Bearer {raw.token(target)}"]

@@ -1,4 +1,4 @@
-"""What must not leak: goals into the log, secrets into the engine, files to other users."""
+"""Leaks: goals into the log, secrets into the engine, files to other users."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log_after_attacks(home: Home, **env: str) -> str:
     process = home.serve()
     for request in ATTACKS:
         raw.ask(home, request, "socket")
-    with raw.connect(home, "socket") as sock:  # hang up in the middle
+    with raw.connect(home, "socket") as sock:  # disconnect in the middle
         sock.sendall(ATTACKS[0][:-5])
     assert b"secretgoal" not in metrics(home)
     process.terminate()
@@ -47,7 +47,7 @@ def metrics(home: Home) -> bytes:
         return raw.answer(sock)[2]
 
 
-def test_goals_are_in_no_log_and_no_figure(home: Home) -> None:
+def test_goals_are_in_no_log_and_no_metric(home: Home) -> None:
     home.install_starter()
     log = log_after_attacks(home)
     assert "serving on" in log
@@ -83,8 +83,8 @@ def test_the_engine_has_no_socket(home: Home) -> None:
     assert not [link for link in links if link.startswith("socket:")]
 
 
-def test_nothing_is_written_for_others(home: Home) -> None:
-    """Whatever the user's umask says."""
+def test_no_file_can_be_read_by_other_users(home: Home) -> None:
+    """This holds for any umask of the user."""
     old = os.umask(0)
     try:
         home.serve(wait=False)

@@ -1,6 +1,6 @@
-"""The entry for the login, started by a program that starts such entries: GLib's, as in GNOME.
+"""The autostart entry, started by GLib, as GNOME does.
 
-(Of a program with `%` in its path no test: GLib 2.74 finds it under no spelling.)
+A program with `%` in its path is not tested, since GLib 2.74 finds it under no spelling.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from tests.support import programs
 
 @programs.needs("gio")
 @pytest.mark.parametrize("folder", ["plain", "a b", "$HOME", 'q"`\\', "ü=;&'"])
-def test_glib_runs_what_is_meant(
-    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_glib_runs_the_entry(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / folder / "python"
     python.parent.mkdir()
     seen = tmp_path / "seen"

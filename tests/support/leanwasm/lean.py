@@ -1,4 +1,4 @@
-"""Runs Lean files for the tests, with the native Lean if it fits and the npm one otherwise."""
+"""Runs Lean files for the tests, with the native Lean if its version matches, else the npm one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _IMPORT = re.compile(r"^(?:public\s+)?(?:meta\s+)?import\s+(?:all\s+)?(\S+)\s*$"
 # As in lakefile.toml.
 _PACKAGE_OPTIONS = ("-Dweak.linter.missingDocs=true",)
 _ARTIFACTS = (".olean", ".olean.server", ".olean.private", ".ir")
-# What the npm Lean prints although nothing is wrong.
+# Harmless output of the npm Lean.
 _NOISE = ("  - /", "  mainModule?", "PANIC at _private.Lean.Environment.0.Lean.AsyncConsts.add")
 
-# What the npm Lean needs at the end of a module. An RPC method is called through a wrapper that its
-# attribute makes, with its code in the `.ir`. This Lean does not read that: it gets one of its own.
+# Text that the npm Lean needs at the end of a module. An RPC method's attribute makes a wrapper for
+# it, whose code is in the `.ir`. This Lean does not read that, so it gets another wrapper.
 _WRAP_METHODS = """
 run_cmd for decl in Lean.IR.getDecls (← Lean.getEnv) do
   if let .str method "_rpc_wrapped" := decl.name then
@@ -43,12 +43,12 @@ _FINISH = "\n#eval WasmShim.finish\n"
 
 
 class NoLeanError(Exception):
-    """There is no Lean here, and none can be fetched; tests skip with the message."""
+    """There is no Lean here, and none can be downloaded. Tests skip with the message."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of Lean gave."""
+    """The result of a run of Lean."""
 
     output: str
     exit_code: int
@@ -57,7 +57,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Module:
-    """A local module, as it is compiled."""
+    """A local module to compile."""
 
     name: str
     text: str
@@ -65,12 +65,12 @@ class _Module:
     key: str
 
     def closure(self) -> set[_Module]:
-        """The module and all local ones that it imports, directly or not."""
+        """The module, and all local modules that it imports, also indirectly."""
         return {self}.union(*(module.closure() for module in self.imports))
 
 
 class Lean:
-    """A Lean that elaborates files; what they import from local folders is compiled first."""
+    """A Lean that elaborates files. Their imports from local folders are compiled first."""
 
     def __init__(self, command: Sequence[str], stamp: str, *, wasm: bool) -> None:
         self.wasm = wasm
@@ -86,7 +86,7 @@ class Lean:
         options: Sequence[str] = (),
         timeout: float = 180,
     ) -> Result:
-        """Elaborate a file as `lean FILE` does; modules are looked up beside it and in `lean/`."""
+        """Elaborate a file, like `lean FILE`. Modules are searched beside it and in `lean/`."""
         with tempfile.TemporaryDirectory(prefix="lean-") as tree:
             self._link(self._imports(file.read_text(), (PACKAGE, file.parent)), Path(tree))
             start = time.monotonic()
@@ -105,7 +105,7 @@ class Lean:
     def server(
         self, file: Path, text: str, env: Mapping[str, str]
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A process that speaks the language server's protocol about a file with this text."""
+        """A language server's process for a file with this text."""
         with tempfile.TemporaryDirectory(prefix="lean-") as tree:
             self._link(self._imports(text, (PACKAGE, file.parent)), Path(tree))
             process = subprocess.Popen(
@@ -125,7 +125,7 @@ class Lean:
     def process(
         self, file: Path, env: Mapping[str, str], options: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
-        """A running `run`, for who reads its standard error as it comes; killed at the end."""
+        """Like `run`, as a running process whose standard error can be read. Killed at the end."""
         with tempfile.TemporaryDirectory(prefix="lean-") as tree:
             self._link(self._imports(file.read_text(), (PACKAGE, file.parent)), Path(tree))
             process = subprocess.Popen(
@@ -146,7 +146,7 @@ class Lean:
 
     @contextmanager
     def worker(self, file: Path, text: str, env: Mapping[str, str]) -> Iterator[Worker]:
-        """The language server for a file that is open in an editor with this text."""
+        """The language server for a file that an editor has opened with this text."""
         with self.server(file, text, env) as process:
             worker = Worker(process, file.absolute().as_uri(), text)
             yield worker
@@ -159,7 +159,7 @@ class Lean:
         return tuple(module for module in found if module is not None)
 
     def _module(self, name: str, roots: Sequence[Path]) -> _Module | None:
-        """A module below the roots, or None if it is not a local one."""
+        """The module with this name below the roots, or None if it is not local."""
         relative = name.replace(".", "/") + ".lean"
         source = next((root / relative for root in roots if (root / relative).exists()), None)
         if source is None:
@@ -173,7 +173,7 @@ class Lean:
         return _Module(name, text, imports, key)
 
     def _link(self, modules: Sequence[_Module], tree: Path) -> None:
-        """Put the compiled modules, and those they import, where LEAN_PATH can point."""
+        """Link the compiled modules, and those that they import, in a folder for LEAN_PATH."""
         for module in set[_Module]().union(*(module.closure() for module in modules)):
             stored = self._compiled(module)
             target = tree / module.name.replace(".", "/")
@@ -183,7 +183,7 @@ class Lean:
                     shutil.copy(artifact, f"{target}{suffix}")
 
     def _compiled(self, module: _Module) -> Path:
-        """The directory of a module's compiled files, made if need be."""
+        """The directory of a module's compiled files. Compiles the module if it is missing."""
         stored = self._store / module.key
         if stored.exists():
             return stored
@@ -218,9 +218,9 @@ def _without_noise(text: str) -> str:
 
 
 def _for_wasm(text: str) -> str:
-    """A module of the package as the npm Lean can import it, its lines where they were.
+    """A module's text, changed so that the npm Lean can import it, with the same line numbers.
 
-    That Lean finds compiled code only under names that the shim entered.
+    That Lean finds compiled code only under names that the shim has registered.
     """
     text = re.sub(r"^module$", "module public import WasmShim", text, count=1, flags=re.MULTILINE)
     return text + (_WRAP_METHODS if "@[server_rpc_method]" in text else "") + _FINISH
@@ -228,7 +228,7 @@ def _for_wasm(text: str) -> str:
 
 @functools.cache
 def find_lean() -> Lean:
-    """The native Lean if it is the package's version, else the npm one."""
+    """The native Lean if it has the package's version, else the npm one."""
     wanted = (PACKAGE / "lean-toolchain").read_text().strip().rpartition(":v")[2]
     if shutil.which("lean") is not None:
         version = subprocess.run(

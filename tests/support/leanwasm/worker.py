@@ -1,4 +1,4 @@
-"""Talks to Lean's language server about one file, as an editor does."""
+"""A client of Lean's language server for one file, like an editor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class Worker:
-    """An open file: what the editor sends, and what Lean says about it."""
+    """An open file, with the requests of the editor and Lean's answers."""
 
     def __init__(self, process: subprocess.Popen[bytes], uri: str, text: str) -> None:
         self.uri = uri
@@ -42,7 +42,7 @@ class Worker:
         self._send({"method": "textDocument/didChange", "params": params})
 
     def diagnostics(self, timeout: float = 90) -> list[dict[str, Any]]:
-        """The diagnostics of the present text, once Lean has gone through it."""
+        """The diagnostics of the present text, once Lean has elaborated it."""
         version = self._version
         params = {"uri": self.uri, "version": version}
         self.request("textDocument/waitForDiagnostics", params, timeout=timeout)
@@ -50,7 +50,7 @@ class Worker:
             return self._diagnostics.get(version, [])
 
     def code_actions(self, line: int, column: int) -> list[dict[str, Any]]:
-        """The code actions at a position, both from 0."""
+        """The code actions at a position, whose numbers start at 0."""
         position = {"line": line, "character": column}
         params = {
             "textDocument": {"uri": self.uri},
@@ -60,7 +60,7 @@ class Worker:
         return list(self.request("textDocument/codeAction", params))
 
     def request(self, method: str, params: dict[str, Any], timeout: float = 60) -> Any:
-        """Send a request and return the result."""
+        """Send a request. Returns the result."""
         self._last_id += 1
         key = self._last_id
         self._send({"id": key, "method": method, "params": params})
@@ -93,7 +93,7 @@ class Worker:
             return result
 
     def _read(self) -> None:
-        """Collect what the server sends, until it ends."""
+        """Collect the server's messages until it ends."""
         stream = self._process.stdout
         assert stream is not None
         while header := stream.readline():
