@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from llmsuggestd.engine import builds, crashes, protocol, served_model
@@ -476,6 +478,40 @@ async def test_a_cancelled_request_frees_the_engine() -> None:
         await engine.close()
 
 
+@pytest.mark.parametrize("kernels", ["own", "plain"])
+async def test_draws_for_several_goals_are_those_for_each(kernels: protocol.Kernels) -> None:
+    """Also with kernels that round a token otherwise beside other tokens."""
+    changed = msgspec.structs.replace(load(), kernels=(kernels, "plain"))
+    engine = await EngineProcess.spawn(changed)
+    goals = ["⊢ 2 + 2 = 4", "p q : Prop\nh : p ∧ q\n⊢ q ∧ p", "p q : Prop\nh : p\n⊢ p ∨ q"]
+    draws: dict[str, Any] = {"mode": "sample", "seed": 3, "temperature": 1.0, "n": 4}
+    try:
+        together = (await engine.ask(suggest(1, goals=goals, **draws))).found
+        assert len({found.suggestions[0].text for found in together}) > 1
+        for goal, found in zip(goals, together, strict=True):
+            assert (await engine.ask(suggest(2, goals=[goal], **draws))).found == [found]
+    finally:
+        await engine.close()
+
+
+async def test_a_cancelled_request_for_several_goals_frees_the_engine() -> None:
+    """Inside the prompts, between steps, and in the second batch."""
+    engine = await EngineProcess.spawn(load())
+    goals = [f"{'x' * 300} {n}\n⊢ False" for n in range(16)]
+    try:
+        for id_, seconds in enumerate((0.0, 0.02, 0.1, 0.3), 2):
+            task = asyncio.create_task(engine.ask(suggest(id_, goals=goals, n=32, max_tokens=512)))
+            await asyncio.sleep(seconds)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with asyncio.timeout(10):
+                result = await engine.ask(suggest(90 + id_))
+            assert len(result.found[0].suggestions) == 3
+    finally:
+        await engine.close()
+
+
 async def test_cells_are_given_back(tmp_path: Path) -> None:
     """Requests that fill the context many times over leave it as it was."""
     engine = await EngineProcess.spawn(load())
@@ -483,9 +519,11 @@ async def test_cells_are_given_back(tmp_path: Path) -> None:
         first = await engine.ask(suggest(0))
         for id_ in range(1, 40):
             goal = f"h{id_} : a = b\n" * (id_ % 7 * 12) + f"⊢ {id_} = {id_}"
-            await engine.ask(suggest(id_, goals=[goal], n=1 + id_ % 32, max_tokens=20))
+            goals = [goal, *(f"⊢ {id_} = {n}" for n in range(id_ % 5 * 3))]
+            await engine.ask(suggest(id_, goals=goals, n=1 + id_ % 32, max_tokens=20))
         last = await engine.ask(suggest(99))
-        assert last.found == first.found
+        texts = [[one.text for one in answer.found[0].suggestions] for answer in (first, last)]
+        assert texts[0] == texts[1]
     finally:
         await engine.close()
 
