@@ -252,9 +252,14 @@ def _fields(label: str, content: Json, schemas: Json) -> list[str]:
 def _struct(schema: Json) -> str:
     """A table of an object's fields."""
     required = schema.get("required", ())
+    one_of = [name for choice in schema.get("oneOf", ()) for name in choice["required"]]
     rows = []
     for name, field in schema.get("properties", {}).items():
         default = "required" if name in required else f"`{json.dumps(field.get('default'))}`"
+        if name in one_of:
+            default = "required, or " + " or ".join(
+                f"`{other}`" for other in one_of if other != name
+            )
         rows.append((f"`{name}`", kind(field), default, field.get("description", "")))
     answered = all(default == "required" for *_, default, _ in rows)
     if answered:  # an answer has every field
