@@ -16,9 +16,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from llmsuggestd import formats
 from llmsuggestd.errors import ConfigError
 from llmsuggestd.file_errors import explained, failed
 from llmsuggestd.files import Rewrite, make_private
+from llmsuggestd.formats import Format
 from llmsuggestd.paths import Paths, absolute
 
 DEFAULT_PORT: Final = 5567
@@ -73,6 +75,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log_goals: bool = False
     """Whether goals and prefixes are written to the log."""
 
+    formats: dict[str, Format] = {}
+    """Formats of the user's own for models to be asked in, as tables `[formats.NAME]`."""
+
     def socket_path(self, paths: Paths) -> Path:
         """The Unix socket's path with the default filled in."""
         return Path(self.socket) if self.socket else paths.socket
@@ -93,6 +98,7 @@ _EXPECTED: Final = {
     "context": "a number of tokens from 256 to 131072",
     "idle_unload": "a number of seconds; 0: never",
     "log_goals": "true or false",
+    "formats": "tables, each as `[formats.NAME]`",
 }
 """A description of each setting's values, for messages."""
 
@@ -107,6 +113,8 @@ def load_config(paths: Paths, **flags: object) -> Config:
     values = _read_file(paths.config_file)
     for name in _TYPES:
         variable = f"LLMSUGGESTD_{name.upper()}"
+        if name == "formats":  # a variable holds no table
+            continue
         if text := os.environ.get(variable):
             values[name] = _checked(name, _from_text(name, text), f"${variable}")
     for name, value in flags.items():
@@ -210,6 +218,8 @@ def _checked(name: str, value: object, source: str, folder: Path | None = None) 
             f"{source}: there is no setting `{name}`",
             f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_TYPES)}",
         )
+    if name == "formats" and isinstance(value, dict):
+        return _checked_formats(value, source)
     try:
         found: object = msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
@@ -220,6 +230,16 @@ def _checked(name: str, value: object, source: str, folder: Path | None = None) 
         ) from error
     if name == "socket" and found:
         return str(absolute(str(found), f"{source}: `{name}`", folder))
+    return found
+
+
+def _checked_formats(tables: dict[str, object], source: str) -> dict[str, Format]:
+    found = {}
+    for name, table in tables.items():
+        try:
+            found[name] = formats.parse(name, table)
+        except formats.WrongFormat as error:
+            raise ConfigError(f"{source}: `formats.{name}`: {error.message}", error.hint) from None
     return found
 
 

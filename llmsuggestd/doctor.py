@@ -212,13 +212,15 @@ def _model(paths: Paths, model_id: str) -> Finding:
             "`llmsuggestd install` puts it in place",
         )
     try:
-        gguf.check(model.path, any_architecture=True)
+        gguf.check(model.path)
+        asked = store.format_of(paths, model, load_config(paths).formats)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
     except ImportError as error:  # LD_LIBRARY_PATH may give numpy an incompatible library
         words = last_line(str(error))
         return Finding("model", "warning", f"{model.path} could not be checked: {words}")
-    return Finding("model", "ok", f"{model.id}, {model.bytes / 1e6:.1f} MB, {model.path}")
+    words = f"{model.id}, {model.bytes / 1e6:.1f} MB, format {asked.name}, {model.path}"
+    return Finding("model", "ok", words)
 
 
 def _curl() -> Finding:

@@ -43,12 +43,12 @@ def first_goal(state: str, where: str = "") -> str:
     return _at_least_one(state, where)[0]
 
 
-def normalise(state: str) -> str:
+def normalise(state: str, where: str = "") -> str:
     """A tactic state in its one spelling: every goal, separated by blank lines.
 
-    Raises NotAGoal if the text has no goal.
+    Raises NotAGoal as `first_goal`.
     """
-    return "\n\n".join(_at_least_one(state))
+    return "\n\n".join(_at_least_one(state, where))
 
 
 def split_goals(state: str) -> list[str]:

@@ -1,5 +1,7 @@
 """The prompt: the text after which the model writes a step."""
 
+from llmsuggestd.formats import LLMSTEP
+
 
 def prompt(goal: str) -> str:
-    return f"[GOAL]{goal}[PROOFSTEP]"
+    return LLMSTEP.text(goal)

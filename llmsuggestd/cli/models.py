@@ -53,13 +53,14 @@ def list_models(as_json: bool) -> None:
         say("no model is installed; `llmsuggestd install` installs the starter model")
         return
     _print_table(
-        ("", "id", "size", "quantisation", "state", "licence", "source"),
+        ("", "id", "size", "quantisation", "format", "state", "licence", "source"),
         [
             (
                 "*" if row.served or (status is None and row.chosen) else "",
                 row.id,
                 size_text(row.total_bytes),
                 row.quantisation or "",
+                row.format or "",
                 _state(row.state, row.bytes, row.total_bytes),
                 row.licence or "",
                 _short(row.source or ""),
@@ -106,7 +107,12 @@ def catalogue(as_json: bool) -> None:
     help="The quantisation that a checkpoint is converted to.",
 )
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the downloaded checkpoint.")
-@click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="The format of its prompt, if it is not known.",
+)
 @click.option("--again", is_flag=True, help="Pull even if the same commit is installed.")
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would be fetched, and the disk space needed."
@@ -117,6 +123,7 @@ def pull(
     model: str,
     name: str | None,
     quant: str,
+    format_name: str | None,
     as_json: bool,
     quiet: bool,
     **flags: bool,
@@ -131,7 +138,7 @@ def pull(
     from llmsuggestd.models import store
 
     paths = our_paths()
-    options = pulling.Options(name=name, quant=quant, **flags)
+    options = pulling.Options(name=name, quant=quant, format=format_name, **flags)
     target = None if model == store.STARTER else pulling.parse(model)
     with terminating(), _resumable(), Display(quiet=quiet or as_json) as display:
         if target is None:
@@ -148,10 +155,15 @@ def pull(
 @click.argument("file", type=UserPath(exists=True))
 @click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
 @click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
-@click.option("--any-architecture", is_flag=True, help="Take a GGUF that is no GPT-NeoX, too.")
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="The format of its prompt, if it is not known.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def import_(
-    file: Path, name: str | None, link: bool, any_architecture: bool, as_json: bool
+    file: Path, name: str | None, link: bool, format_name: str | None, as_json: bool
 ) -> None:
     """Check the GGUF file FILE, try it, and make a copy of it available. FILE stays as it is."""
     from llmsuggestd.models.import_file import import_file
@@ -163,7 +175,7 @@ def import_(
             display,
             name=name,
             link=link,
-            any_architecture=any_architecture,
+            format_name=format_name,
         )
     if as_json:
         print_json(_pulled_json(imported))
@@ -337,6 +349,7 @@ def _pulled_json(pulled: Pulled) -> dict[str, Any]:
         "path": str(pulled.model.path),
         "bytes": pulled.model.bytes,
         "source": pulled.source,
+        "format": pulled.format,
         "new": pulled.trial is not None,
         "trial": asdict(pulled.trial) if pulled.trial else None,
     }

@@ -36,6 +36,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("reason", status["reason"]),
             ("hint", status["hint"]),
             ("model", f"{model['id']}: {model['description'] or 'not loaded'}"),
+            ("format", model["format"]),
             ("loading", status["switching_to"]),
             ("device", status["device"]),
             ("threads", status["threads"]),

@@ -19,11 +19,10 @@ import numpy as np
 from llmsuggestd.convert.conversion import Progress, convert, default_threads
 from llmsuggestd.convert.evaluate import Comparison, compare, tokenize_all
 from llmsuggestd.convert.samples import Sample
-from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.engine.tokenizer import nfc
 from llmsuggestd.errors import InputError, ModelError
 from llmsuggestd.files import beside
-
-MARK = "[PROOFSTEP]"
+from llmsuggestd.formats import LLMSTEP
 
 Result = TypeVar("Result")
 
@@ -86,7 +85,7 @@ def check(
 
     Raises `ModelError` when llama.cpp cannot load or run a file, and what `convert` raises.
     """
-    texts = [build_prompt(sample.goal, sample.tactic) for sample in samples]
+    texts = [nfc(LLMSTEP.text(sample.goal, sample.tactic)) for sample in samples]
     threads = threads or default_threads()
     if is_f16:
         tokens = _apart(tokenize_all, model, texts)
@@ -103,7 +102,7 @@ def check(
 
 
 def _goals_only(samples: Sequence[Sample]) -> list[str]:
-    return [build_prompt(sample.goal, "") for sample in samples]
+    return [nfc(LLMSTEP.text(sample.goal)) for sample in samples]
 
 
 def _distances(
@@ -148,8 +147,8 @@ def _tokenisation(
     tokenizer.encode_special_tokens = True
     different = []
     for sample, found in zip(samples, tokens, strict=True):
-        # Not by build_prompt: its normalisation is part of what is checked.
-        text = f"[GOAL]{sample.goal}{MARK}{sample.tactic}"
+        # Not in NFC: the normalisation is part of what is checked.
+        text = LLMSTEP.text(sample.goal, sample.tactic)
         if tokenizer.encode(text, add_special_tokens=False).ids != list(found):
             different.append(text)
     return Tokenisation(len(samples), len(samples) - len(different), different)

@@ -24,12 +24,10 @@ from llmsuggestd.convert.checkpoint import Checkpoint
 from llmsuggestd.convert.config import NeoXConfig
 from llmsuggestd.convert.recipe import Recipe
 from llmsuggestd.convert.tokenizer import PRE_TYPE, Tokenizer
+from llmsuggestd.engine.tokenizer import NORMALIZER_KEY
+from llmsuggestd.formats import LLMSTEP, TEMPLATE_KEY, template_text
 from llmsuggestd.version import __version__
 
-PROMPT_TEMPLATE = "[GOAL]{goal}[PROOFSTEP]{prefix}"
-
-KEY_PROMPT_TEMPLATE = "llmsuggestd.prompt_template"
-KEY_NORMALIZER = "llmsuggestd.normalizer"
 KEY_CONVERTER_VERSION = "llmsuggestd.converter_version"
 KEY_SOURCE_REVISION = "llmsuggestd.source_revision"
 
@@ -69,8 +67,8 @@ def make_writer(
     writer.add_file_type(recipe.file_type)
     writer.add_quantization_version(GGML_QUANT_VERSION)
     _add_tokenizer(writer, tokenizer)
-    writer.add_string(KEY_PROMPT_TEMPLATE, PROMPT_TEMPLATE)
-    writer.add_string(KEY_NORMALIZER, tokenizer.normalizer)
+    writer.add_string(TEMPLATE_KEY, template_text(LLMSTEP))
+    writer.add_string(NORMALIZER_KEY, tokenizer.normalizer)
     writer.add_string(KEY_CONVERTER_VERSION, __version__)
     return writer
 

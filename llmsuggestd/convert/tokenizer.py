@@ -3,7 +3,7 @@
 Only what llama.cpp computes exactly as Hugging Face's `tokenizers` does is accepted: byte-level
 BPE split by GPT-2's regular expression, normalised to NFC or not at all. llama.cpp itself never
 normalises, so the file says under a key of ours whether the text must be in NFC, and
-`llmsuggestd.engine.prompt` sees to it when it builds a prompt.
+the engine sees to it before it tokenises a prompt.
 """
 
 from __future__ import annotations

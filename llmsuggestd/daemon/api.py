@@ -123,6 +123,7 @@ async def models(request: web.Request, _: None) -> ModelList:
                 quantisation=details.quantisation,
                 source=details.source,
                 licence=details.licence,
+                format=details.format,
             )
             for model, details in described
         ]

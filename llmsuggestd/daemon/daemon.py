@@ -6,15 +6,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from llmsuggestd import environment, goals
-from llmsuggestd.config import Config
+from llmsuggestd.config import Config, load_config
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import (
     ModelStatus,
@@ -26,14 +25,15 @@ from llmsuggestd.daemon.schema import (
 from llmsuggestd.daemon.suggester import ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel, retrieve_error
-from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.errors import ConfigError, LlmsuggestdError
+from llmsuggestd.formats import Format
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
-ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload")
+ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload", "formats")
 """Settings that need a new engine to take effect."""
 
 
@@ -90,6 +90,7 @@ class Daemon:
             model=ModelStatus(
                 id=model.id,
                 description=info.description if info else None,
+                format=model.format.name if model.found else None,
                 parameters=info.parameters if info else None,
                 bytes=info.bytes if info else None,
                 context=info.context if info else None,
@@ -125,12 +126,13 @@ class Daemon:
         )
 
     async def suggest_each(self, request: SuggestRequest) -> SuggestResults:
-        """Answer a request, as `Suggester.suggest`, for the first goal of each of its states.
+        """Answer a request, as `Suggester.suggest`, in its one spelling.
 
-        The one place where a goal gets its one spelling, for every call. Raises NotAGoal, too. The
-        goals are logged if the user wants that.
+        Raises NotAGoal, too. The goals are logged if the user wants that.
         """
-        asked = _goals(request)
+        form = self.suggester.model.format
+        asked = _goals(request, form)
+        request = _shown(request, form)
         if self.config.log_goals:
             for goal in asked:
                 log.info("asked: %s", {"goal": goal, "prefix": request.prefix})
@@ -187,7 +189,7 @@ class Daemon:
             return
         model = config.model if "model" in changed else self.suggester.model.id
         new = self._served(model, config)
-        if set(ENGINE_SETTINGS) & set(changed) == {"model"} and self._serves_well(new):
+        if set(ENGINE_SETTINGS) & set(changed) <= {"model", "formats"} and self._serves_well(new):
             self.config = config
         else:
             self._begin_switch(new, config)
@@ -213,19 +215,27 @@ class Daemon:
     def _served(self, model_id: str, config: Config) -> ServedModel:
         """A model with these settings; where it is not installed, one whose `failure` says so."""
 
-        def find() -> Path:
-            return store.find(self.paths, model_id).path
+        def find() -> protocol.Load:
+            found = store.find(self.paths, model_id)
+            form = store.format_of(self.paths, found, self._own_formats(config))
+            return msgspec.structs.replace(load, path=str(found.path), format=form)
 
-        path, failure = "", None
+        load, failure = protocol.Load("", config.gpu, config.threads, config.context), None
         try:
-            path = str(find())
+            load = find()
         except LlmsuggestdError as error:
             log.error("%s", error.message)
             failure = error
-        load = protocol.Load(path, config.gpu, config.threads, config.context)
         model = ServedModel(model_id, load, self.paths, idle=config.idle_unload, find=find)
         model.failure = failure
         return model
+
+    def _own_formats(self, config: Config) -> Mapping[str, Format]:
+        """The user's formats as `config.toml` has them now: a model may have just got a new one."""
+        try:
+            return load_config(self.paths).formats
+        except ConfigError:
+            return config.formats
 
     def _serves_well(self, new: ServedModel) -> bool:
         """Whether the present model is the new one already, from the same file, and works."""
@@ -260,12 +270,25 @@ class Daemon:
         log.info("%s serves", new.id)
 
 
-def _goals(request: SuggestRequest) -> list[str]:
-    """The goals that a request asks about, each in its one spelling."""
+def _goals(request: SuggestRequest, form: Format) -> list[str]:
+    """The states that a request asks about, each in its one spelling, as far as they are shown.
+
+    The one place where that is done, for every call. Raises NotAGoal.
+    """
+    spelt = goals.first_goal if form.goals == "first" else goals.normalise
     if isinstance(request.goals, list):
-        return [goals.first_goal(goal, f"$.goals[{i}]") for i, goal in enumerate(request.goals)]
+        return [spelt(goal, f"$.goals[{i}]") for i, goal in enumerate(request.goals)]
     assert isinstance(request.goal, str)  # a request has either
-    return [goals.first_goal(request.goal)]
+    return [spelt(request.goal)]
+
+
+def _shown(request: SuggestRequest, form: Format) -> SuggestRequest:
+    """A request without what the model's format does not show."""
+    return msgspec.structs.replace(
+        request,
+        context=goals.plain(request.context) if form.uses("context") else "",
+        name=request.name if form.uses("name") else "",
+    )
 
 
 def _with_engine_settings(config: Config, other: Config) -> Config:

@@ -34,18 +34,37 @@ PATTERNS: Final = {
 }
 """What each pattern means, for error messages."""
 
+MAX_CONTEXT: Final = 200_000
+"""Characters of the file above a tactic."""
+
 Goal = Annotated[
     str,
     Meta(
         max_length=100_000,
         pattern=_GOAL,
         description="The goal as Lean prints it: one hypothesis per line, then `⊢ target`."
-        " Of several goals, the first counts.",
+        " Of several goals, the first counts, unless the model's format shows all of them.",
         examples=["p q : Prop\nh : p ∧ q\n⊢ q ∧ p"],
     ),
 ]
 Prefix = Annotated[
     str, Meta(max_length=4_000, pattern=_PREFIX, description="How the tactic must begin.")
+]
+Context = Annotated[
+    str,
+    Meta(
+        max_length=MAX_CONTEXT,
+        pattern=_PREFIX,
+        description="The file above the tactic, for models whose format shows it.",
+    ),
+]
+TheoremName = Annotated[
+    str,
+    Meta(
+        max_length=1_000,
+        pattern=_PREFIX,
+        description="The theorem's name, for models whose format shows it.",
+    ),
 ]
 ModelId = Annotated[
     str, Meta(pattern=MODEL_ID, description="The id of an installed model, without a path.")
@@ -95,6 +114,8 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
         Annotated[str, Meta(max_length=200)] | None,
         Meta(description="An id. A newer request with the same id supersedes the older."),
     ] = None
+    context: Context = ""
+    name: TheoremName = ""
 
     def __post_init__(self) -> None:
         if (self.goal is UNSET) == (self.goals is UNSET):
@@ -156,6 +177,7 @@ class ModelStatus(Struct):
     description: Annotated[
         str | None, Meta(description="llama.cpp's words for it; null until it is loaded.")
     ] = None
+    format: Annotated[str | None, Meta(description="The name of its prompt's format.")] = None
     parameters: int | None = None
     bytes: int | None = None
     context: int | None = None
@@ -227,6 +249,9 @@ class InstalledModel(Struct):
     ]
     source: Annotated[str | None, Meta(description="The repository and commit, or the file.")]
     licence: str | None
+    format: Annotated[
+        str | None, Meta(description="The name of its prompt's format; null if it is unknown.")
+    ]
 
 
 class ModelList(Struct):

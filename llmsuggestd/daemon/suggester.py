@@ -263,6 +263,8 @@ class Suggester:
             mode=request.mode,
             temperature=request.temperature,
             seed=request.seed,
+            context=request.context,
+            name=request.name,
         )
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -299,7 +301,9 @@ def _key(model: ServedModel, request: SuggestRequest, goal: str) -> object:
         if request.seed is None:
             return object()
         drawn = (request.temperature, request.seed)
-    asked = (goal, request.prefix, request.n, request.max_tokens, drawn)
+    asked = (
+        goal, request.prefix, request.context, request.name, request.n, request.max_tokens, drawn
+    )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode((model.identity, asked))).digest()
 
 

@@ -14,9 +14,9 @@ from llmsuggestd.engine.devices import gpus
 from llmsuggestd.engine.healing import MAX_TAKEN_BACK, Healing, Vocabulary, take_back
 from llmsuggestd.engine.llama import Llama
 from llmsuggestd.engine.llama_log import LlamaError
-from llmsuggestd.engine.model_file import read_header
+from llmsuggestd.engine.model_file import Header, read_header
 from llmsuggestd.engine.offload import fewer, layers_to_offload
-from llmsuggestd.engine.prompt import fit_prompt, nfc, suggestion_text
+from llmsuggestd.engine.prompt import Prompter, Question, Reader
 from llmsuggestd.engine.protocol import MAX_CANDIDATES
 from llmsuggestd.engine.search import Floats, Search, beam_search, run, sample
 from llmsuggestd.engine.threads import (
@@ -26,6 +26,7 @@ from llmsuggestd.engine.threads import (
     threads_when_contended,
     usable_cores,
 )
+from llmsuggestd.engine.tokenizer import nfc
 
 
 class _Question(NamedTuple):
@@ -46,7 +47,12 @@ class Engine:
     def __init__(self, load: protocol.Load) -> None:
         began = time.monotonic()
         ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
-        self.llama, device = _load(load)
+        header = read_header(Path(load.path), load.context)
+        self.llama, device = _load(load, header)
+        self._format = load.format
+        self._stops = tuple(stop.encode() for stop in load.format.stop)
+        self._nfc = header.nfc
+        self._prompter = self._make_prompter()
         threads = load.threads or threads_to_use(usable_cores(), self.llama.parameters)
         contended = threads_when_contended(
             threads, self.llama.parameters, own_kernels=self.llama.kernels == "own"
@@ -67,6 +73,29 @@ class Engine:
             load_ms=_ms(time.monotonic() - began),
             instructions=kernels.instructions() if self.llama.kernels == "own" else None,
         )
+
+    def _make_prompter(self) -> Prompter:
+        """The maker of prompts. Raises LlamaError if the vocabulary lacks what the format needs."""
+        special: dict[str, int] = {}
+        for text in self._format.special:
+            token = self.llama.special_token(text)
+            if token is None:
+                raise LlamaError(
+                    f"its vocabulary has no token {text!r}, which the format"
+                    f" {self._format.name} needs",
+                    "give it the format that it was trained with",
+                )
+            special[text] = token
+        return Prompter(
+            self._format,
+            lambda text: self.llama.tokenize(self._normalise(text)),
+            special=special,
+            begin=self.llama.begin(self._format.bos),
+        )
+
+    def _normalise(self, text: str) -> str:
+        """A text as the model's tokenizer normalises it, which llama.cpp does not do."""
+        return nfc(text) if self._nfc else text
 
     def suggest(self, request: protocol.Suggest) -> protocol.Result:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
@@ -108,17 +137,16 @@ class Engine:
         width = min(request.n, MAX_CANDIDATES)
         positions = min(llama.context, llama.trained_context)
         # candidates first spell out the word that is taken back from the prefix
-        longest = request.max_tokens + (MAX_TAKEN_BACK if request.prefix else 0)
+        spelt = self._format.space_before_prefix() + self._normalise(request.prefix)
+        longest = request.max_tokens + (MAX_TAKEN_BACK if spelt else 0)
         # at least half of the context is reserved for the prompt
         room = min(width * longest, llama.context // 2)
         longest = min(longest, positions // 2, room // width)
-        prompt, truncated = fit_prompt(
-            goal,
-            request.prefix,
-            llama.tokenize,
+        prompt, truncated = self._prompter.fit(
+            Question(goal, request.prefix, request.context, request.name),
             min(llama.context - room, positions - longest),
         )
-        tokens, taken = take_back(prompt, nfc(request.prefix).encode(), llama.pieces.__getitem__)
+        tokens, taken = take_back(prompt, spelt.encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
         need = Need(width, len(tokens), width * max_tokens)
         return _Question(tokens, truncated, taken, max_tokens, need)
@@ -140,10 +168,7 @@ class Engine:
         """The search for continuations of a prompt, with the log probabilities at its end."""
         healing = Healing(question.taken, self.vocabulary)
 
-        def text(tokens: Sequence[int]) -> str | None:
-            continuation = healing.continuation(tokens)
-            return None if continuation is None else suggestion_text(request.prefix, continuation)
-
+        reader = Reader(request.prefix, self._stops, healing.continuation)
         if request.mode == "beam":
             return beam_search(
                 healing.first(first),
@@ -151,7 +176,8 @@ class Engine:
                 width=question.need.candidates,
                 max_tokens=question.max_tokens,
                 end=self.llama.ends,
-                text=text,
+                text=reader.text,
+                stopped=reader.stopped,
                 length=healing.length,
             )
         return sample(
@@ -160,32 +186,31 @@ class Engine:
             count=question.need.candidates,
             max_tokens=question.max_tokens,
             end=self.llama.ends,
-            text=text,
+            text=reader.text,
+            stopped=reader.stopped,
             temperature=request.temperature,
             seed=request.seed,
             length=healing.length,
         )
 
 
-def _load(load: protocol.Load) -> tuple[Llama, str]:
+def _load(load: protocol.Load, header: Header) -> tuple[Llama, str]:
     """Load a model with as many layers on GPUs as fit. Returns it with its device's name.
 
     The memory that a GPU's driver reserves is not known before. So a load that fails is tried again
     with fewer layers, finally with none.
     """
-    path = Path(load.path)
     found = gpus()
-    size, file_type, corrections = read_header(path, load.context)
-    layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], size)
+    layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], header.size)
     while True:
         try:
             llama = Llama(
-                path,
+                Path(load.path),
                 gpu_layers=layers,
                 threads=load.threads or usable_cores(),
                 context=load.context,
-                kernels=choose_kernels(load, file_type, layers),
-                corrections=corrections,
+                kernels=choose_kernels(load, header.file_type, layers),
+                corrections=header.corrections,
             )
         except LlamaError as error:
             if layers == 0:
@@ -194,7 +219,7 @@ def _load(load: protocol.Load) -> tuple[Llama, str]:
             layers = fewer(layers)
         else:
             names = " + ".join(gpu.description for gpu in found)
-            return llama, f"{names} ({layers}/{size.layers} layers)" if layers else "CPU"
+            return llama, f"{names} ({layers}/{header.size.layers} layers)" if layers else "CPU"
 
 
 def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) -> protocol.Kernels:

@@ -197,6 +197,26 @@ class Llama:
             raise LlamaError(f"llama.cpp could not tokenise {len(data)} bytes")
         return list(tokens[:count])
 
+    def special_token(self, text: str) -> int | None:
+        """The token that is this text as a whole; None if the vocabulary has none."""
+        data = text.encode()
+        found = (
+            n for n in range(self.vocabulary) if C.llama_vocab_get_text(self._vocab, n) == data
+        )
+        return next(found, None)
+
+    def begin(self, wanted: bool | None) -> list[int]:
+        """The token that begins a text, if it is wanted; None: if the file says so.
+
+        Raises LlamaError if it is wanted and the vocabulary has none.
+        """
+        token = int(C.llama_vocab_bos(self._vocab))
+        if not (C.llama_vocab_get_add_bos(self._vocab) if wanted is None else wanted):
+            return []
+        if token < 0:
+            raise LlamaError("its vocabulary has no token that begins a text")
+        return [token]
+
     def _piece(self, token: int) -> bytes:
         """A token's bytes, which may be part of a character; none for control tokens."""
         buffer = self._piece_buffer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 
 from llmsuggestd import filekind
-from llmsuggestd.engine import tokenizer
+from llmsuggestd.engine import architectures, tokenizer
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error
 from llmsuggestd.engine.offload import Size
 from llmsuggestd.engine.tokenizer import Corrections
@@ -25,10 +26,16 @@ class Header(NamedTuple):
     """The mix of types of its weights (llama.h, `enum llama_ftype`), if it says."""
     corrections: Corrections
     """What the file should say of its tokenizer and does not."""
+    nfc: bool
+    """Whether its tokenizer needs text in Unicode's normal form NFC."""
 
 
 def read_header(path: Path, context: int) -> Header:
-    """Read a model's header. Raises LlamaError as loading does, or if its tokenizer is unknown."""
+    """Read a model's header.
+
+    Raises LlamaError as loading does, if its tokenizer is unknown, and for an architecture whose
+    memory cannot be copied.
+    """
     capture_log(warnings=False)  # loading warns again, of what is not corrected
     params = C.llama_model_default_params()
     params.vocab_only = True
@@ -38,25 +45,48 @@ def read_header(path: Path, context: int) -> Header:
         capture_log()
     architecture = _metadata(model, "general.architecture")
 
-    def number(key: str, otherwise: str = "") -> int:
-        value = _metadata(model, f"{architecture}.{key}") or otherwise
-        if not value.isdigit():
+    try:
+        _check_architecture(model, architecture)
+        file_type = _metadata(model, "general.file_type")
+        corrections = _corrections(model, architecture)
+        pre = str(corrections.get(tokenizer.PRE_KEY) or _metadata(model, tokenizer.PRE_KEY))
+        return Header(
+            _size(model, architecture, path, context),
+            int(file_type) if file_type.isdigit() else None,
+            corrections,
+            tokenizer.needs_nfc(architecture, pre, _metadata(model, tokenizer.NORMALIZER_KEY)),
+        )
+    finally:
+        C.llama_model_free(model)
+
+
+def _size(model: Any, architecture: str, path: Path, context: int) -> Size:
+    def number(key: str, otherwise: int | None = None) -> int:
+        """A number of the header, or the highest where it has one for each layer."""
+        value = _metadata(model, f"{architecture}.{key}")
+        numbers = [int(found) for found in re.findall(r"\d+", value)]
+        if not numbers and otherwise is None:
             raise LlamaError(f"its header says {value!r} for {key}")
-        return int(value)
+        return max(numbers) if numbers else otherwise or 0
 
     heads = number("attention.head_count")
-    cached_heads = number("attention.head_count_kv", otherwise=str(heads))
-    embedding = number("embedding_length")
-    size = Size(
+    cached_heads = number("attention.head_count_kv", heads)
+    of_a_head = number("embedding_length") // max(heads, 1)
+    keys = number("attention.key_length", of_a_head)
+    values = number("attention.value_length", of_a_head)
+    return Size(
         weights=path.stat().st_size,
         layers=number("block_count") + 1,
-        # keys and values, float16
-        cache_per_layer=context * embedding * cached_heads // heads * 2 * 2,
+        cache_per_layer=context * cached_heads * (keys + values) * 2,  # float16
     )
-    file_type = _metadata(model, "general.file_type")
-    corrections = _corrections(model, architecture)
-    C.llama_model_free(model)
-    return Header(size, int(file_type) if file_type.isdigit() else None, corrections)
+
+
+def _check_architecture(model: Any, name: str) -> None:
+    """Raise LlamaError unless the model has the memory that a beam needs, and decodes text."""
+    if C.llama_model_is_recurrent(model) or C.llama_model_is_hybrid(model):
+        raise LlamaError(*architectures.recurrent(name))
+    if C.llama_model_has_encoder(model) or C.llama_model_is_diffusion(model):
+        raise LlamaError(*architectures.no_decoder(name))
 
 
 def _corrections(model: Any, architecture: str) -> Corrections:

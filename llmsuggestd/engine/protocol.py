@@ -19,6 +19,8 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
+from llmsuggestd.formats import LLMSTEP, Format
+
 MAX_FRAME = 16 * 2**20
 """Bytes, far above any request that the daemon accepts. A longer frame means a broken peer."""
 
@@ -48,6 +50,8 @@ class Load(msgspec.Struct, tag="load"):
     context: int
     kernels: tuple[Kernels, ...] = KERNELS
     """The kernels that may be used. The engine takes the first that can be used."""
+    format: Format = LLMSTEP
+    """How the model is asked."""
 
 
 class Suggest(msgspec.Struct, tag="suggest"):
@@ -62,6 +66,8 @@ class Suggest(msgspec.Struct, tag="suggest"):
     mode: Literal["beam", "sample"]
     temperature: float
     seed: int | None
+    context: str = ""
+    name: str = ""
 
 
 class Cancel(msgspec.Struct, tag="cancel"):

@@ -2,8 +2,9 @@
 
 A `Search` is for one goal. It yields how its candidates are to be extended, and is sent log
 probabilities; it does not know about llama.cpp. `run` runs the searches of several goals side by
-side, and decodes the candidates of all of them in one `Step`. Both searches rank candidates by the
-mean log probability of their tokens, end token included.
+side, and decodes the candidates of all of them in one `Step`. A candidate ends with an end token,
+or with the token that completes a stop string. Both searches rank candidates by the mean log
+probability of their tokens, those that end them included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Hypothesis(NamedTuple):
 
     text: str
     score: float
-    """Mean log probability per token, the end token included."""
+    """Mean log probability per token, those that end it included."""
     finished: bool
     """Whether the model ended it; otherwise the length limit did."""
 
@@ -64,6 +65,9 @@ Search = Generator[Extension, Floats, list[Hypothesis]]
 Text = Callable[[Sequence[int]], str | None]
 """The text of a candidate, or None if it is no suggestion (empty, or not text)."""
 
+Stopped = Callable[[Sequence[int]], bool]
+"""Whether the last token of a candidate completes a stop string."""
+
 Length = Callable[[Sequence[int]], int]
 """The number of a candidate's tokens that count for its mean: all, or those past the prefix."""
 
@@ -77,19 +81,24 @@ class _Results:
         self._length = length
         self._best: dict[str, Hypothesis] = {}
 
-    def add(self, tokens: Sequence[int], total: float, finished: bool) -> None:
-        """Offer a candidate with the sum of its log probabilities; `tokens` has no end token."""
+    def add(
+        self, tokens: Sequence[int], total: float, finished: bool, *, end_token: bool = False
+    ) -> None:
+        """Offer a candidate with the sum of its log probabilities.
+
+        `end_token`: an end token, which is not among `tokens`, has ended it.
+        """
         text = self._text(tokens)
         if text is None:
             return
-        hypothesis = Hypothesis(text, self.mean(tokens, total, finished), finished)
+        hypothesis = Hypothesis(text, self.mean(tokens, total, end_token), finished)
         key = " ".join(text.split())
         if key not in self._best or hypothesis.score > self._best[key].score:
             self._best[key] = hypothesis
 
-    def mean(self, tokens: Sequence[int], total: float, finished: bool) -> float:
+    def mean(self, tokens: Sequence[int], total: float, end_token: bool = False) -> float:
         """The mean log probability of a candidate."""
-        return total / max(1, self._length(tokens) + finished)
+        return total / max(1, self._length(tokens) + end_token)
 
     def ranked(self) -> list[Hypothesis]:
         """The best hypotheses, best first."""
@@ -144,16 +153,17 @@ def beam_search(
     max_tokens: int,
     end: Collection[int],
     text: Text,
+    stopped: Stopped = lambda _: False,
     length: Length = len,
 ) -> Search:
     """Search for the `width` best continuations, by beam search of that width.
 
     `first`, shape (vocabulary,), holds the log probabilities of the first token. The search is
-    that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`: an
-    end token counts only among the best `width` extensions of a step, and the search stops when
-    the best open beam's mean is no better than the worst result. One difference: texts equal up to
-    white space count as one. There are fewer results only if the model has no more within
-    `max_tokens`.
+    that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`, with
+    its `stop_strings`: a candidate ends only if it is among the best `width` extensions of a step,
+    and the search stops when the best open beam's mean is no better than the worst result. One
+    difference: texts equal up to white space count as one. There are fewer results only if the
+    model has no more within `max_tokens`.
     """
     results = _Results(width, text, length)
     ends = set(end)
@@ -164,11 +174,14 @@ def beam_search(
         chosen: list[tuple[int, int]] = []
         sums: list[float] = []
         for rank, (parent, token, total) in enumerate(
-            _best_extensions(totals, log_probabilities, (1 + len(ends)) * width)
+            _best_extensions(totals, log_probabilities, max(2, 1 + len(ends)) * width)
         ):
             if token in ends:
                 if rank < width:
-                    results.add(beams[parent], total, finished=True)
+                    results.add(beams[parent], total, finished=True, end_token=True)
+            elif stopped(extended := (*beams[parent], token)):
+                if rank < width:
+                    results.add(extended, total, finished=True)
             elif len(chosen) < width:
                 chosen.append((parent, token))
                 sums.append(total)
@@ -178,7 +191,7 @@ def beam_search(
         if count == max_tokens:
             for beam, total in open_:
                 results.add(beam, total, finished=False)
-        elif results.closed_to(max((results.mean(*beam, False) for beam in open_), default=-inf)):
+        elif results.closed_to(max((results.mean(*beam) for beam in open_), default=-inf)):
             break
         else:
             log_probabilities = yield from extend([p for p, _ in chosen], [t for _, t in chosen])
@@ -195,6 +208,7 @@ def sample(
     text: Text,
     temperature: float,
     seed: int | None,
+    stopped: Stopped = lambda _: False,
     length: Length = len,
 ) -> Search:
     """Draw `count` continuations at a temperature; equal ones count once.
@@ -218,12 +232,14 @@ def sample(
             token = int(np.argmax(scores + generator.gumbel(size=row.shape)))
             total += float(row[token])
             if token in ends:
-                results.add(tokens, total, finished=True)
-            elif drawn == max_tokens:
-                results.add((*tokens, token), total, finished=False)
+                results.add(tokens, total, finished=True, end_token=True)
+                continue
+            tokens = (*tokens, token)
+            if (finished := stopped(tokens)) or drawn == max_tokens:
+                results.add(tokens, total, finished)
             else:
                 parents.append(parent)
-                extended.append(((*tokens, token), total))
+                extended.append((tokens, total))
         if not extended:
             break
         # the bare prompt is one candidate, also for several draws from it

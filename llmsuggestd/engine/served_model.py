@@ -23,6 +23,7 @@ from llmsuggestd.engine import builds, crashes, protocol
 from llmsuggestd.engine.host import COMMAND, EngineDied, EngineError, EngineProcess
 from llmsuggestd.engine.protocol import KERNELS, Kernels
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.formats import Format
 from llmsuggestd.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,9 @@ class ServedModel:
         *,
         idle: float = 0.0,
         command: Sequence[str] = COMMAND,
-        find: Callable[[], Path] | None = None,
+        find: Callable[[], protocol.Load] | None = None,
     ) -> None:
-        """While `load` has no path, `find` looks for the file, and raises why there is none."""
+        """While `load` has no path, `find` makes one that has, or raises why there is no file."""
         self.id = model_id
         self.failure: LlmsuggestdError | None = None
         """Why there is no engine. Unless the reason may pass or has passed, none is started."""
@@ -94,18 +95,28 @@ class ServedModel:
         return self._engine if self._engine is not None and self._engine.alive else None
 
     @property
+    def format(self) -> Format:
+        """How it is asked."""
+        return self._load.format
+
+    @property
+    def found(self) -> bool:
+        """Whether its file has been found, and with it the format."""
+        return bool(self._load.path)
+
+    @property
     def loading(self) -> bool:
         """Whether an engine is being started."""
         return self._loading is not None
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The value that distinguishes this model from every other: its id, file and context.
+        """What distinguishes this model from every other: its id, file, context and format.
 
         The file counts as the engine read it. Replacing it changes nothing until the next load.
         """
         file = self._file if self.engine is not None else _file_identity(Path(self._load.path))
-        return (self.id, *file, self._load.context)
+        return (self.id, *file, self._load.context, self.format)
 
     async def load(self) -> protocol.Loaded:
         """Start the engine if there is none, and describe what it has loaded.
@@ -192,11 +203,10 @@ class ServedModel:
         """Forget a failure if the model's file is there by now, or is another. Raises why not."""
         if not self._load.path and self._find is not None:
             try:
-                path = self._find()
+                self._load = self._find()
             except LlmsuggestdError as error:
                 self.failure = error
                 raise
-            self._load = msgspec.structs.replace(self._load, path=str(path))
             self.failure = None
         elif self.failure is not None and _file_identity(Path(self._load.path)) != self._file:
             self.failure = None

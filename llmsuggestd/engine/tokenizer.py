@@ -8,12 +8,16 @@ right values follow from the architecture and the vocabulary. If they do not, th
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 MODEL_KEY: Final = "tokenizer.ggml.model"
 PRE_KEY: Final = "tokenizer.ggml.pre"
 END_KEY: Final = "tokenizer.ggml.eos_token_id"
+
+NORMALIZER_KEY: Final = "llmsuggestd.normalizer"
+"""The key of ours that says whether text must be in NFC; files of other converters lack it."""
 
 BYTE_LEVEL_BPE: Final = "gpt2"
 """The kind of tokenizer that needs a pre-tokenizer. SentencePiece has none."""
@@ -25,6 +29,9 @@ LIKE_GPT2: Final = frozenset(
 )  # fmt: skip
 """Pre-tokenizers that split text as GPT-2's does, and therefore as GPT-NeoX's does (from
 llama.cpp's llama-vocab.cpp)."""
+
+_NFC: Final = frozenset({"olmo", "mpt", "qwen2", "deepseek-r1-qwen", "qwen35"})
+"""Pre-tokenizers of models whose tokenizers normalise to NFC: GPT-NeoX's and Qwen's."""
 
 _BY_ARCHITECTURE: Final = {
     "gptneox": "olmo", "gpt2": "gpt-2", "gptj": "gpt-2", "qwen2": "qwen2", "qwen2moe": "qwen2",
@@ -68,6 +75,19 @@ class Facts(NamedTuple):
     """Number of tokens."""
     end_is_text: bool = False
     """Whether the end token is an ordinary token, which stands for text."""
+
+
+def needs_nfc(architecture: str, pre: str, stated: str) -> bool:
+    """Whether text must be in Unicode's normal form NFC, which llama.cpp does not see to.
+
+    `stated` is the value of NORMALIZER_KEY, empty without one.
+    """
+    return stated == "NFC" if stated else architecture == "gptneox" or pre in _NFC
+
+
+def nfc(text: str) -> str:
+    """A text in Unicode's normal form NFC."""
+    return unicodedata.normalize("NFC", text)
 
 
 def corrections(facts: Facts, number_of: Callable[[str], int | None]) -> Corrections:

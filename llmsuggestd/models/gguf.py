@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from llmsuggestd import filekind
-from llmsuggestd.engine import tokenizer
+from llmsuggestd.engine import architectures, tokenizer
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
 MAGIC: Final = b"GGUF"
-ARCHITECTURE: Final = "gptneox"
-PROMPT: Final = "[GOAL]{goal}[PROOFSTEP]{prefix}"
-PROMPT_KEY: Final = "llmsuggestd.prompt_template"
+GPT_NEOX: Final = "gptneox"
+"""The architecture of llmstep's models, and of those that are converted here."""
 ALIGNMENT: Final = 32
 
 FILE_TYPES: Final = {
@@ -70,14 +69,7 @@ class TooShort(InputError):
 
 
 class WrongArchitecture(InputError):
-    """The model has another architecture."""
-
-    def __init__(self, name: str, found: str | None) -> None:
-        super().__init__(
-            f"{name}: its architecture is {found}, not {ARCHITECTURE}",
-            f"other models do not know Lean's goals; --any-architecture if it was trained on"
-            f" {PROMPT}",
-        )
+    """The model has an architecture that cannot be served."""
 
 
 @dataclass(frozen=True)
@@ -141,47 +133,38 @@ def architecture(path: Path) -> str | None:
         raise unreadable(path, error) from None
 
 
-def check(path: Path, *, any_architecture: bool = False) -> tuple[Header, list[str]]:
-    """Check that a file is a whole model that llmsuggestd can ask; its header, and warnings.
+def check_architecture(name: str, found: str | None) -> None:
+    """Raise WrongArchitecture if a file's architecture cannot be served; `name` is the file's."""
+    if found in architectures.RECURRENT:
+        message, hint = architectures.recurrent(found)
+        raise WrongArchitecture(f"{name}: {message}", hint)
 
-    Another architecture than GPT-NeoX is refused, or with `any_architecture` warned of. Raises
-    InputError saying what is wrong.
+
+def check(path: Path) -> tuple[Header, list[str]]:
+    """Check that a file is a whole model that can be served; its header, and warnings.
+
+    Raises WrongArchitecture, and InputError saying what else is wrong.
     """
     header = read_header(path, vocabulary=True)
-    return header, check_header(header, str(path), any_architecture=any_architecture)
+    return header, check_header(header, str(path))
 
 
-def check_header(header: Header, where: str, *, any_architecture: bool = False) -> list[str]:
+def check_header(header: Header, where: str) -> list[str]:
     """Check a header that was read with its vocabulary; return warnings.
 
     `where` names the file in errors, which are those of `check`.
     """
-    warnings: list[str] = []
     found = header.text("general.architecture")
-    if found != ARCHITECTURE:
-        error = WrongArchitecture(Path(where).name, found)
-        if not any_architecture:
-            raise error
-        warnings.append(error.message)
+    check_architecture(Path(where).name, found)
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         raise InputError(
             f"{where}: is one of {parts} parts of a model",
             "join them with llama-gguf-split --merge",
         )
     _check_extent(where, header)
-    warnings += _check_tokenizer(where, header)
-    if found == ARCHITECTURE:
+    warnings = _check_tokenizer(where, header)
+    if found == GPT_NEOX:
         _check_tensors(where, header)
-    prompt = header.text(PROMPT_KEY)
-    if prompt is None:
-        warnings.append(
-            f"{Path(where).name} does not say how it wants to be asked; if it was not trained on"
-            f" {PROMPT}, its suggestions will be nonsense"
-        )
-    elif prompt != PROMPT:
-        raise InputError(
-            f"{where}: wants to be asked as {prompt!r}", f"llmsuggestd asks as {PROMPT}"
-        )
     return warnings
 
 
@@ -245,7 +228,7 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
 def _check_tensors(where: str, header: Header) -> None:
     """Check that no tensor of a GPT-NeoX is missing."""
     found = {tensor.name for tensor in header.tensors}
-    layers = header.metadata.get(f"{ARCHITECTURE}.block_count")
+    layers = header.metadata.get(f"{GPT_NEOX}.block_count")
     if not isinstance(layers, int) or not 0 < layers <= _HIGHEST_COUNT:
         raise InputError(f"{where}: does not say how many layers it has")
     wanted = [f"blk.{layer}.{part}" for layer in range(layers) for part in _BLOCK_TENSORS]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from llmsuggestd import formats
+from llmsuggestd.config import load_config
 from llmsuggestd.errors import InputError, LlmsuggestdError
 from llmsuggestd.file_errors import unreadable
-from llmsuggestd.files import make_private, replacing, write_atomically
-from llmsuggestd.models import gguf, store
+from llmsuggestd.files import make_private, replacing
+from llmsuggestd.models import asking, gguf, store
 from llmsuggestd.models.pull import Pulled, Watcher, refresh_daemon
 from llmsuggestd.models.trial import first_suggestion
 from llmsuggestd.ownership import make_directory
@@ -26,38 +26,43 @@ def import_file(
     *,
     name: str | None = None,
     link: bool = False,
-    any_architecture: bool = False,
+    format_name: str | None = None,
 ) -> Pulled:
     """Check a GGUF file, try it, and put a copy of it (or a link to it) into the store.
 
-    The file itself stays unchanged. A daemon that serves an older copy switches to the new one.
-    Raises InputError if the file is not valid, ModelError if it does not work here or its id is
-    taken, LlmsuggestdError if there is not enough disk space; nothing is left behind then.
+    The model is asked in the named format, or in the one that is known of it. The file itself stays
+    unchanged. A daemon that serves an older copy switches to the new one. Raises WrongFormat,
+    InputError if the file is not valid, ModelError if it does not work here or its id is taken,
+    LlmsuggestdError if there is not enough disk space; nothing is left behind then.
     """
+    own = load_config(paths).formats
+    wanted = formats.find(format_name, own) if format_name else None
     if file.is_dir():
         raise InputError(
             f"{file}: is a folder",
             "`llmsuggestd convert` makes a GGUF file from a checkpoint's folder",
         )
-    header, warnings = gguf.check(file, any_architecture=any_architecture)
+    header, warnings = gguf.check(file)
+    asked, doubts = asking.choose(header, file.name, own, wanted=wanted)
     file = file.resolve()
     model_id = store.check_id(file.stem if name is None else name)
     store.check_free(paths, model_id, str(file))
-    for warning in warnings:
+    for warning in [*warnings, *doubts]:
         watcher.note(warning)
     make_private(paths.data)
     make_directory(paths, paths.models)
     if not link:
         store.check_room(paths, header.file_bytes)
     watcher.stage("trying it", "", 0, 0)
-    trial = first_suggestion(paths, file)
-    record = store.Record(str(file), header.text("general.license"), header.file_bytes)
+    trial = first_suggestion(paths, file, asked)
+    licence = header.text("general.license")
+    record = store.Record(str(file), licence, header.file_bytes, format=asked.name)
     if link:
         model = _place_link(paths, model_id, file, record)
     else:
         model = _place_copy(paths, model_id, file, record, watcher)
     refresh_daemon(paths, model_id)
-    return Pulled(model, str(file), trial)
+    return Pulled(model, str(file), asked.name, trial)
 
 
 def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -> store.Model:
@@ -94,5 +99,5 @@ def _place_copy(
             copy.write(block)
             watcher.advance(len(block))
         store.check_free(paths, model_id, record.source)
-        write_atomically(store.record_path(paths, model_id), msgspec.json.encode(record))
+        store.write_record(paths, model_id, record)
     return store.Model(model_id, target, record.bytes)

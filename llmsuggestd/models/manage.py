@@ -25,6 +25,8 @@ class Row:
     """Size of the installed file; of a download, the received bytes."""
     total_bytes: int
     quantisation: str | None
+    format: str | None
+    """The name of the format that it is asked in."""
     source: str | None
     licence: str | None
     state: str
@@ -47,6 +49,7 @@ def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
             bytes=download.bytes,
             total_bytes=download.total_bytes,
             quantisation=None,
+            format=None,
             source=download.source,
             licence=download.licence,
             state=download.state,
@@ -106,6 +109,7 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
         bytes=model.bytes,
         total_bytes=model.bytes,
         quantisation=details.quantisation,
+        format=details.format,
         source=details.source,
         licence=details.licence,
         state=store.state_of(

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from llmsuggestd import formats
 from llmsuggestd.client import Client
+from llmsuggestd.config import load_config
 from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
 from llmsuggestd.file_errors import failed
 from llmsuggestd.files import replacing
-from llmsuggestd.models import downloads, gguf, hub, hub_variables, store
+from llmsuggestd.formats import LLMSTEP, Format
+from llmsuggestd.models import asking, downloads, gguf, hub, hub_variables, store
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.models.hub import DownloadError, RemoteFile, Repository
 from llmsuggestd.models.transfer import bytes_here, fetch, partial_path, retrying
@@ -56,7 +59,8 @@ class Options:
     quant: str = DEFAULT_QUANT
     """The quantisation of a converted checkpoint."""
     keep_checkpoint: bool = False
-    any_architecture: bool = False
+    format: str | None = None
+    """The name of the format that it is asked in; None for the one that is known of it."""
     again: bool = False
     """Even if it is installed from the same commit."""
     dry_run: bool = False
@@ -88,6 +92,8 @@ class Pulled:
 
     model: store.Model
     source: str
+    format: str | None
+    """The name of the format that it is asked in."""
     trial: Trial | None
     """None if the model was already installed from this commit."""
 
@@ -140,10 +146,12 @@ def parse(text: str) -> Target:
 def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pulled | None:
     """Have the target installed; None after a dry run.
 
-    Raises UsageError, InputError (no such repository, not permitted, not convertible),
+    Raises UsageError, InputError (no such repository, not permitted, not convertible, no format),
     DownloadError, AlreadyRunningError (another pull of it), ModelError (it does not work here, or
     its id is taken), LlmsuggestdError (no room). What has arrived is kept for the next pull.
     """
+    own = load_config(paths).formats
+    wanted = formats.find(options.format, own) if options.format else None
     repository = _look_up(paths, target, watcher)
     repository, ready_made = _choose(repository, target)
     model_id = options.name
@@ -151,11 +159,11 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         model_id = _default_id(target, ready_made, options.quant)
     store.check_id(model_id)
     folder = downloads.folder_of(paths, repository.name, ready_made)
-    job = _Job(model_id, repository, ready_made, folder, options, watcher)
+    job = _Job(model_id, repository, ready_made, folder, options, watcher, own, wanted)
     store.check_free(paths, model_id, job.source)
     there = _installed(paths, job)
     if there is not None and not options.again and not options.dry_run:
-        return Pulled(there, job.source, None)
+        return _with_format(paths, job, there)
     with downloads.working_in(paths, folder):
         begun = downloads.read_manifest(folder) is not None
         if not (options.dry_run and begun):
@@ -170,18 +178,37 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
             _fetch_all(job, repository.files, _HeaderCheck(job))
-            file = _checked_file(job)
-        except (gguf.WrongArchitecture, _Refused):
+            file, asked = _checked_file(job)
+        except (gguf.WrongArchitecture, asking.NoFormat, _Refused):
             downloads.clear(folder)
             raise
         watcher.stage("trying it", "", 0, 0)
-        trial = first_suggestion(paths, file)
-        record = store.Record(job.source, repository.licence, file.stat().st_size, job.quantisation)
+        trial = first_suggestion(paths, file, asked)
+        record = store.Record(
+            job.source, repository.licence, file.stat().st_size, job.quantisation, asked.name
+        )
         model = _place(paths, model_id, file, record)
         if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
     refresh_daemon(paths, model_id)
-    return Pulled(model, job.source, trial)
+    return Pulled(model, job.source, asked.name, trial)
+
+
+def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
+    """An installed model, from now on asked in the format that is wanted."""
+    record = store.read_record(paths, model)
+    assert record is not None
+    if job.wanted is None or record.format == job.wanted.name:
+        return Pulled(model, job.source, store.details(paths, model).format, None)
+    job.watcher.stage("trying it", "", 0, 0)
+    trial = first_suggestion(paths, model.path, job.wanted)
+    record.format = job.wanted.name
+    try:
+        store.write_record(paths, model.id, record)
+    except OSError as error:
+        raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
+    refresh_daemon(paths, model.id)
+    return Pulled(model, job.source, record.format, trial)
 
 
 def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | None:
@@ -205,7 +232,7 @@ def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | N
     if options.dry_run:
         return None
     store.place_starter(paths)
-    return Pulled(store.find(paths, store.STARTER), plan.source, None)
+    return Pulled(store.find(paths, store.STARTER), plan.source, LLMSTEP.name, None)
 
 
 @dataclass(frozen=True)
@@ -219,6 +246,10 @@ class _Job:
     folder: Path
     options: Options
     watcher: Watcher
+    own: Mapping[str, Format]
+    """The user's formats."""
+    wanted: Format | None
+    """The format that the user has named."""
 
     @property
     def source(self) -> str:
@@ -230,6 +261,10 @@ class _Job:
     def quantisation(self) -> str | None:
         """What it is converted to, if it is."""
         return None if self.ready_made else self.options.quant.upper()
+
+    def choose_format(self, header: gguf.Header, where: str) -> tuple[Format, list[str]]:
+        """The format for a file of this pull, and warnings. Raises NoFormat."""
+        return asking.choose(header, where, self.own, wanted=self.wanted, repo=self.repository.name)
 
     @property
     def is_borrowed(self) -> bool:
@@ -415,12 +450,11 @@ class _HeaderCheck:
             self._enough = file.bytes + 1
 
     def _look_at(self, path: Path, file: RemoteFile) -> None:
-        any_kind = self._job.options.any_architecture
-        kind = gguf.architecture(path)  # comes first, long before the header's end
-        if not any_kind and kind not in (None, gguf.ARCHITECTURE):
-            raise gguf.WrongArchitecture(file.name, kind)
+        # comes first, long before the header's end
+        gguf.check_architecture(file.name, gguf.architecture(path))
         header = replace(gguf.read_header(path, vocabulary=True), file_bytes=file.bytes)
-        gguf.check_header(header, file.name, any_architecture=any_kind)
+        gguf.check_header(header, file.name)
+        self._job.choose_format(header, file.name)
 
 
 def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _HeaderCheck | None = None) -> None:
@@ -433,21 +467,25 @@ def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _HeaderCheck | Non
         fetch(job.folder, job.repository, file, advance, job.watcher.note)
 
 
-def _checked_file(job: _Job) -> Path:
-    """The GGUF file, whole and of the right kind. Raises InputError if it is not to be had."""
+def _checked_file(job: _Job) -> tuple[Path, Format]:
+    """The GGUF file, whole and of the right kind, and its format.
+
+    Raises InputError if it is not to be had.
+    """
     try:
         file = _own_file(job) if job.ready_made else _converted(job)
-        _, warnings = gguf.check(file, any_architecture=job.options.any_architecture)
-    except gguf.WrongArchitecture:
+        header, warnings = gguf.check(file)
+        asked, doubts = job.choose_format(header, job.ready_made.name if job.ready_made else "")
+    except (gguf.WrongArchitecture, asking.NoFormat):
         raise
     except InputError as error:  # its hint may say to fetch it again, which would not help
         raise InputError(
             error.message,
             f"the hub has it like that; `llmsuggestd models remove {job.id}` frees the disk",
         ) from None
-    for warning in warnings:
+    for warning in [*warnings, *doubts]:
         job.watcher.note(warning)
-    return file
+    return file, asked
 
 
 def _own_file(job: _Job) -> Path:

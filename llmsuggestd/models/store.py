@@ -6,12 +6,14 @@ record was added manually; we never delete it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import filecmp
 import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from llmsuggestd import formats
 from llmsuggestd.config import MODEL_ID
 from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
 from llmsuggestd.file_errors import failed
 from llmsuggestd.files import write_atomically
-from llmsuggestd.models import gguf
+from llmsuggestd.formats import LLMSTEP, Format
+from llmsuggestd.models import asking, gguf
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.ownership import is_shared, make_directory
 from llmsuggestd.paths import Paths
@@ -47,6 +51,8 @@ class Record(msgspec.Struct):
     """Size of `ID.gguf`. If the file has another size, the record does not belong to it."""
     quantisation: str | None = None
     """The requested quantisation, for a model that was converted here."""
+    format: str | None = None
+    """The name of the format that it is asked in; None: as its file says."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Details:
     """llama.cpp's name for the mix of types, such as `Q4_K_M`."""
     source: str | None
     licence: str | None
+    format: str | None
+    """The name of the format that it is asked in; None if nothing says."""
 
 
 def _changed(path: Path) -> int:
@@ -132,13 +140,45 @@ def installed(paths: Paths) -> list[Model]:
 
 def details(paths: Paths, model: Model) -> Details:
     """Details of a model from its record and its file."""
-    quantisation, source, licence = _from_header(model.path, model.bytes, _changed(model.path))
+    header = _header(model)
+    quantisation = header.quantisation if header else None
+    source = header.text("general.source.repo_url") if header else None
+    licence = header.text("general.license") if header else None
     record = read_record(paths, model)
     if record is not None:
         source, licence = record.source, record.licence or licence
     elif model.id == STARTER:
         source, licence = "llmsuggestd", CATALOGUE[STARTER].licence
-    return Details(quantisation, source, licence)
+    return Details(quantisation, source, licence, _format_name(record, header, model.path))
+
+
+def format_of(paths: Paths, model: Model, own: Mapping[str, Format]) -> Format:
+    """The format that an installed model is asked in; `own` are the user's formats.
+
+    Raises ModelError if nothing says, or if it is gone.
+    """
+    record, header = read_record(paths, model), _header(model)
+    try:
+        if record is not None and record.format is not None:
+            return formats.find(record.format, own)
+        if header is None:  # the engine will say what is wrong with it
+            return LLMSTEP
+        return asking.choose(header, model.path.name, own)[0]
+    except formats.WrongFormat as error:
+        raise ModelError(f"{model.id}: {error.message}", error.hint) from None
+    except asking.NoFormat as error:
+        raise ModelError(
+            error.message,
+            f"move it to another folder, then `llmsuggestd models import` it: {error.hint}",
+        ) from None
+
+
+def _format_name(record: Record | None, header: gguf.Header | None, path: Path) -> str | None:
+    if record is not None and record.format is not None:
+        return record.format
+    with contextlib.suppress(asking.NoFormat):
+        return asking.choose(header, path.name, {})[0].name if header is not None else None
+    return None
 
 
 def state_of(
@@ -161,17 +201,16 @@ def state_of(
     return "available"
 
 
+def _header(model: Model) -> gguf.Header | None:
+    """The header of a model's file; None if it cannot be read."""
+    return _read_header(model.path, model.bytes, _changed(model.path))
+
+
 @lru_cache(maxsize=64)
-def _from_header(
-    path: Path, _bytes: int, _changed: int
-) -> tuple[str | None, str | None, str | None]:
-    """Quantisation, source and licence from a file's metadata."""
-    try:
-        header = gguf.read_header(path)
-    except InputError:
-        return None, None, None
-    source = header.text("general.source.repo_url")
-    return header.quantisation, source, header.text("general.license")
+def _read_header(path: Path, _bytes: int, _changed: int) -> gguf.Header | None:
+    with contextlib.suppress(InputError):
+        return gguf.read_header(path)
+    return None
 
 
 def model_path(paths: Paths, model_id: str) -> Path:
@@ -194,6 +233,11 @@ def read_record(paths: Paths, model: Model) -> Record | None:
     return record if same else None
 
 
+def write_record(paths: Paths, model_id: str, record: Record) -> None:
+    """Write a model's record. Raises OSError."""
+    write_atomically(record_path(paths, model_id), msgspec.json.encode(record))
+
+
 def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
     """Move a complete file of the same disk into the store, replacing a model with this id.
 
@@ -202,7 +246,7 @@ def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
     check_free(paths, model_id, record.source)
     target = model_path(paths, model_id)
     # the record first: alone it is harmless, but a model without it counts as added manually
-    write_atomically(record_path(paths, model_id), msgspec.json.encode(record))
+    write_record(paths, model_id, record)
     file.replace(target)
     return Model(model_id, target, record.bytes)
 

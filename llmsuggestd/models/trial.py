@@ -14,6 +14,7 @@ from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError, ModelError
 from llmsuggestd.files import make_private
+from llmsuggestd.formats import Format
 from llmsuggestd.paths import Paths
 
 GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
@@ -32,28 +33,29 @@ class Trial:
     answer_ms: float
 
 
-def first_suggestion(paths: Paths, file: Path) -> Trial:
-    """Load a file as the daemon would, in a separate engine, and ask for a suggestion.
+def first_suggestion(paths: Paths, file: Path, asked: Format) -> Trial:
+    """Load a file as the daemon would, in a separate engine, and ask for a suggestion in a format.
 
     Raises ModelError if it cannot be loaded, or suggests nothing.
     """
     make_private(paths.state)  # the engine's crashes on this machine are recorded there
     logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error has it all
     try:
-        return asyncio.run(_ask(paths, file))
+        return asyncio.run(_ask(paths, file, asked))
     except LlmsuggestdError as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"it does not work here: {error.message}", error.hint) from None
 
 
-async def _ask(paths: Paths, file: Path) -> Trial:
+async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
     config = load_config(paths)
     load = protocol.Load(
         path=str(file),
         gpu=config.gpu,
         threads=config.threads,
         context=CONTEXT,
+        format=asked,
     )
     question = protocol.Suggest(
         id=1, goals=[GOAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
@@ -69,6 +71,6 @@ async def _ask(paths: Paths, file: Path) -> Trial:
     if not found.suggestions:
         raise ModelError(
             "the model loads, but has nothing to suggest for ⊢ p ∧ q",
-            "use a model that was trained on Lean goals and tactics",
+            "use a model that was trained on Lean goals and tactics, or give another --format",
         )
     return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))

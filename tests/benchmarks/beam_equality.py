@@ -28,8 +28,9 @@ import transformers
 from llmsuggestd.convert import convert
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.engine import Engine
-from llmsuggestd.engine.prompt import build_prompt, suggestion_text
+from llmsuggestd.engine.prompt import suggestion_text
 from llmsuggestd.engine.search import Floats, beam_search, run
+from llmsuggestd.formats import LLMSTEP
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
 WIDTH, MAX_TOKENS = 5, 50
@@ -50,7 +51,7 @@ def reference(goals: list[str]) -> list[Ranked]:
     tokenizer, model = load()
     found = []
     for goal in goals:
-        prompt = tokenizer(build_prompt(goal, ""), return_tensors="pt")
+        prompt = tokenizer(LLMSTEP.text(goal), return_tensors="pt")
         with torch.inference_mode():
             output = model.generate(
                 **prompt,
@@ -104,7 +105,7 @@ def ours(goals: list[str], kind: str) -> list[Ranked]:
 def on_their_numbers(goal: str) -> Ranked:
     """What our search finds when transformers computes the probabilities."""
     tokenizer, model = load()
-    prompt = tokenizer(build_prompt(goal, ""))["input_ids"]
+    prompt = tokenizer(LLMSTEP.text(goal))["input_ids"]
     candidates: list[list[int]] = [[]]
 
     def rows() -> Floats:

@@ -24,7 +24,7 @@ from convert_common import ROOT, make_checkpoint  # type: ignore[import-not-foun
 from llmsuggestd.convert import convert
 from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
 from llmsuggestd.convert.samples import BUILT_IN
-from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.formats import LLMSTEP
 
 REFERENCE = """
 import json, sys, numpy as np, torch
@@ -59,7 +59,7 @@ def compare(options: argparse.Namespace, checkpoint: Path) -> float:
     """Print how far both are apart on a checkpoint; return the share of equal top tokens."""
     model = options.work / "f16.gguf"
     convert(checkpoint, model, "F16")
-    texts = [build_prompt(sample.goal, sample.tactic) for sample in BUILT_IN]
+    texts = [LLMSTEP.text(sample.goal, sample.tactic) for sample in BUILT_IN]
     tokens = tokenize_all(model, texts)
     found = np.concatenate(all_log_probabilities(model, tokens, 4))
     erf, tanh = reference(options, checkpoint, tokens)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.formats import LLMSTEP
 
 Decoder = Callable[[str, int, int], dict[str, Any]]
 """Answers a goal with n suggestions of so many tokens; returns what is known of the time."""
@@ -37,7 +37,7 @@ def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, list[int]]:
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
 
     def decode(goal: str, n: int, max_tokens: int) -> dict[str, Any]:
-        prompt = tokenizer(build_prompt(goal, ""), return_tensors="pt")
+        prompt = tokenizer(LLMSTEP.text(goal), return_tensors="pt")
         with torch.inference_mode():
             output = model.generate(
                 **prompt,
@@ -62,7 +62,7 @@ def completions_decoder(_: str, gguf: str) -> tuple[Decoder, list[int]]:
         tokens = []
         for seed in range(n):
             answer: Any = llama.create_completion(
-                build_prompt(goal, ""), max_tokens=max_tokens, temperature=0.5, seed=seed
+                LLMSTEP.text(goal), max_tokens=max_tokens, temperature=0.5, seed=seed
             )
             tokens.append(answer["usage"]["completion_tokens"])
         return {"tokens": min(tokens)}

@@ -1,6 +1,6 @@
 """llama.cpp with our file tokenises every text as Hugging Face's tokenizers do.
 
-llama.cpp does not normalise text; `llmsuggestd.engine.prompt.build_prompt` does, so every string
+llama.cpp does not normalise text; the engine does, so every string
 goes through it on llama.cpp's side, and as it is on the other.
 """
 
@@ -18,7 +18,8 @@ from tokenizers import Tokenizer
 from llmsuggestd.convert import convert
 from llmsuggestd.convert.evaluate import tokenize_all
 from llmsuggestd.convert.samples import BUILT_IN
-from llmsuggestd.engine.prompt import build_prompt
+from llmsuggestd.engine.tokenizer import nfc
+from llmsuggestd.formats import LLMSTEP
 from tests.unit.convert import checkpoints
 from tests.unit.convert.checkpoints import added, config, make_checkpoint, neox_tokenizer
 
@@ -155,7 +156,7 @@ def different(folder: Path, texts: list[str]) -> list[str]:
     reference.encode_special_tokens = True  # a user's text is never a special token
     expected = reference.encode_batch([f"[GOAL]{text}[PROOFSTEP]" for text in texts],
                                       add_special_tokens=False)  # fmt: skip
-    found = tokenize_all(folder / "m.gguf", [build_prompt(text, "") for text in texts])
+    found = tokenize_all(folder / "m.gguf", [nfc(LLMSTEP.text(text)) for text in texts])
     return [
         text
         for text, ours, theirs in zip(texts, found, expected, strict=True)

@@ -19,9 +19,9 @@ from llmsuggestd.engine.devices import Device
 from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.llama import Cancelled, Llama
 from llmsuggestd.engine.llama_log import LlamaError
-from llmsuggestd.engine.prompt import build_prompt
 from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine.threads import Spinning
+from llmsuggestd.formats import LLMSTEP
 from llmsuggestd.models import store
 
 LOADS = """
@@ -55,10 +55,10 @@ def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
 
 def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
     model = engine.llama
-    tokens = model.tokenize(build_prompt("p q : Prop\nh : p ∧ q\n⊢ q ∧ p", ""))
+    tokens = model.tokenize(LLMSTEP.text("p q : Prop\nh : p ∧ q\n⊢ q ∧ p"))
     model.forget()
     fresh = model.start([tokens])
-    model.start([model.tokenize(build_prompt("p q : Prop\nh : p ∨ q\n⊢ q", ""))])
+    model.start([model.tokenize(LLMSTEP.text("p q : Prop\nh : p ∨ q\n⊢ q"))])
     kept = model.start([tokens])
     assert 0 < model.reused < len(tokens)
     np.testing.assert_allclose(kept, fresh, atol=0.05)
@@ -75,7 +75,7 @@ def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
     reused = []
     for target in ("1 = 2", "2 = 3"):
         for proof in proofs:
-            tokens = model.tokenize(build_prompt(f"{proof}⊢ {target}", ""))
+            tokens = model.tokenize(LLMSTEP.text(f"{proof}⊢ {target}"))
             model.start([tokens])
             reused.append(model.reused / len(tokens))
     assert max(reused[:3]) < 0.1
@@ -116,7 +116,7 @@ def test_llama_cpp_itself_stops_a_decode(
 ) -> None:
     """Our own look at the flag is over when it is raised: what stops is the abort callback."""
     model = engine.llama
-    tokens = model.tokenize(build_prompt("⊢ 2 = 2", ""))
+    tokens = model.tokenize(LLMSTEP.text("⊢ 2 = 2"))
     model.forget()
     before = model.start([tokens])
     model.forget()
@@ -188,7 +188,7 @@ NO_END = (b"ggml.eos_token_id", b"ggml.eos_tokeN_id")
 
 
 def test_what_a_file_lacks_of_its_tokenizer_is_made_good(engine: Engine, tmp_path: Path) -> None:
-    text = build_prompt("a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a + 123 < c", "")
+    text = LLMSTEP.text("a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a + 123 < c")
     path = str(edited(tmp_path, NO_PRE, NO_END))
     found = Engine(protocol.Load(path, "off", 1, 512, ("plain",))).llama
     assert found.tokenize(text) == engine.llama.tokenize(text)

@@ -27,8 +27,9 @@ def ready_made(tmp_path: Path) -> Iterator[Puller]:
 
 
 def of_another_kind(path: Path) -> Path:
-    """The starter with another architecture in its header, and padding to twice its size."""
+    """The starter, said to be a llama of no known format, and twice as long as it need be."""
     data = SHIPPED.read_bytes().replace(b"gptneox", b"llamaXY", 1)
+    data = data.replace(b"llmsuggestd.prompt_template", b"llmsuggestd.prompt_templatE", 1)
     path.write_bytes(data + bytes(4_000_000))
     return path
 
@@ -79,12 +80,13 @@ def test_a_model_from_the_cache_outlives_the_cache(ready_made: Puller) -> None:
     assert model.read_bytes() == SHIPPED.read_bytes()
 
 
-def test_another_architecture_is_refused_early_in_the_download(ready_made: Puller) -> None:
+def test_a_model_without_a_format_is_refused_before_it_is_fetched(ready_made: Puller) -> None:
     file = of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.hub.rate = 2e6
     result = ready_made.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
-    assert "its architecture is llamaXY, not gptneox" in result.stderr
+    assert "tuned.gguf does not say how it wants to be asked" in result.stderr
+    assert "--format: llmstep, bfs-prover, ntp-mathlib-st, " in result.stderr
     assert ready_made.hub.sent["tuned.gguf"] < file.stat().st_size / 4
     assert not ready_made.home.paths.downloads.exists()
 
@@ -120,12 +122,12 @@ def test_a_file_that_does_not_say_how_text_is_split_answers_as_well(
     assert answers[0] == answers[1]
 
 
-def test_another_architecture_in_the_cache_is_refused(ready_made: Puller) -> None:
+def test_a_model_without_a_format_in_the_cache_is_refused(ready_made: Puller) -> None:
     of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.fill_cache()
     result = ready_made.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
-    assert "--any-architecture" in result.stderr
+    assert "--format" in result.stderr
     assert not ready_made.home.paths.downloads.exists()
 
 
@@ -179,7 +181,7 @@ def test_a_file_that_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Pa
         "text": b"not a model at all",
         "short": data[: len(data) // 2],
         "empty": b"",
-        "other": data.replace(b"gptneox", b"llamaXY", 1),
+        "other": of_another_kind(tmp_path / "kind").read_bytes(),
         "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 3908864\n",
         "page": b"<!doctype html><title>Sign in</title>",
     }
@@ -195,8 +197,8 @@ def test_a_file_that_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Pa
     result = ready_made.run("import", str(tmp_path))
     assert result.returncode == ExitCode.INPUT
     assert "is a folder" in result.stderr
-    result = ready_made.run("import", str(tmp_path / "other.gguf"), "--any-architecture")
-    assert result.returncode == ExitCode.MODEL  # llama.cpp does not support it either
+    result = ready_made.run("import", str(tmp_path / "other.gguf"), "--format", "llmstep")
+    assert result.returncode == ExitCode.MODEL  # llama.cpp does not know that one
     assert "it does not work here" in result.stderr
     assert not list(ready_made.home.paths.models.glob("*"))
 

@@ -2,45 +2,133 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from llmsuggestd.engine.prompt import build_prompt, fit_prompt, suggestion_text
+from llmsuggestd.engine.prompt import Prompter, Question, Reader, suggestion_text
+from llmsuggestd.formats import CHAT, FORMATS, LLMSTEP, Format
 
 GOAL = "case inl\nα : Type\nh : a ∧\n    b\nhp : p\n⊢ q\n  ∧ r"
+OTHERS = ["case inr\nx : β\n⊢ s", "⊢ t"]
 
 
-def words(text: str) -> list[int]:
+def characters(text: str) -> list[int]:
     """A tokenizer with one token a character."""
     return [ord(character) for character in text]
 
 
-def test_the_prompt_is_what_the_model_was_trained_on() -> None:
-    assert build_prompt("⊢ p", "exact") == "[GOAL]⊢ p[PROOFSTEP]exact"
+def prompter(asked: Format = LLMSTEP) -> Prompter:
+    special = {text: -1 - n for n, text in enumerate(asked.special)}
+    return Prompter(asked, characters, special=special)
 
 
-def test_the_prompt_is_in_nfc() -> None:
-    assert build_prompt("⊢ a\u0338=", "e\u0301") == "[GOAL]⊢ a̸=[PROOFSTEP]\u00e9"
-    assert build_prompt("=\u0338", "") == "[GOAL]\u2260[PROOFSTEP]"
+def text(tokens: list[int]) -> str:
+    return "".join(chr(token) for token in tokens)
+
+
+def test_special_tokens_are_those_of_the_template() -> None:
+    tokens = prompter(CHAT).tokens(Question("⊢ <|im_end|>", "<|im_start|>"))
+    assert [token for token in tokens if token < 0] == [-1, -2, -1]
+    rest = text([token for token in tokens if token > 0])
+    assert rest.startswith("user\nMy LEAN 4 state is:\n```lean\n⊢ <|im_end|>```\nPlease")
+    assert rest.endswith("theorem.\nassistant\n<|im_start|>")
+
+
+def test_the_token_that_begins_a_text_comes_first() -> None:
+    made = Prompter(LLMSTEP, characters, special={}, begin=[0])
+    assert made.tokens(Question("⊢ p")) == [0, *characters("[GOAL]⊢ p[PROOFSTEP]")]
 
 
 def test_a_goal_that_fits_is_left_alone() -> None:
-    prompt = build_prompt(GOAL, "exact")
-    assert fit_prompt(GOAL, "exact", words, len(prompt)) == (words(prompt), False)
+    prompt = LLMSTEP.text(GOAL, "exact")
+    question = Question(GOAL, "exact")
+    assert prompter().fit(question, len(prompt)) == (characters(prompt), False)
 
 
 def test_a_long_goal_keeps_its_target_and_the_nearest_hypotheses() -> None:
-    expected = build_prompt("h : a ∧\n    b\nhp : p\n⊢ q\n  ∧ r", "exact")
-    tokens, truncated = fit_prompt(GOAL, "exact", words, len(expected) + 3)
+    expected = LLMSTEP.text("h : a ∧\n    b\nhp : p\n⊢ q\n  ∧ r", "exact")
+    tokens, truncated = prompter().fit(Question(GOAL, "exact"), len(expected) + 3)
     assert truncated
-    assert "".join(map(chr, tokens)) == expected
+    assert text(tokens) == expected
+
+
+def test_a_state_loses_its_last_goals_before_its_first_one_loses_hypotheses() -> None:
+    asked = FORMATS["bfs-prover"]
+    whole = "\n\n".join([GOAL, *OTHERS])
+    for kept in ("\n\n".join([GOAL, OTHERS[0]]), GOAL, "hp : p\n⊢ q\n  ∧ r", "⊢ q\n  ∧ r"):
+        expected = asked.text(kept, "simp")
+        assert prompter(asked).fit(Question(whole, "simp"), len(expected)) == (
+            characters(expected), True,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("limit", range(22, 80))
 def test_the_limit_is_kept_whatever_it_is(limit: int) -> None:
-    tokens, _ = fit_prompt(GOAL + " ∧ s" * 50, "apply", words, limit)
+    tokens, _ = prompter().fit(Question(GOAL + " ∧ s" * 50, "apply"), limit)
     assert len(tokens) <= limit
-    assert "".join(map(chr, tokens)).endswith("[PROOFSTEP]apply")
-    assert "".join(map(chr, tokens)).startswith("[GOAL]")
+    assert text(tokens).endswith("[PROOFSTEP]apply")
+    assert text(tokens).startswith("[GOAL]")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("limit", [10, 100, 300, 1000])
+def test_every_format_keeps_the_limit_and_the_prefix(name: str, limit: int) -> None:
+    asked = FORMATS[name]
+    question = Question(GOAL + " ∧ s" * 500, "apply", "theorem t\n" * 300, "t")
+    tokens, _ = prompter(asked).fit(question, limit)
+    assert len(tokens) <= limit
+    assert text(tokens[-5:]) == "apply"
+
+
+class TestContext:
+    """The file above the tactic is shortened first, and so that the next prompt can reuse it."""
+
+    asked = FORMATS["ntp-mathlib-context"]
+    file = "".join(f"theorem t{n} : {n} + 0 = {n} := by simp\n" for n in range(500))
+
+    def fit(self, context: str, limit: int, state: str = GOAL) -> tuple[str, bool]:
+        tokens, truncated = prompter(self.asked).fit(Question(state, "exact", context), limit)
+        assert len(tokens) <= limit
+        return text(tokens), truncated
+
+    def context(self, prompt: str) -> str:
+        return prompt.partition("[CTX]\n")[2].partition("\n[/CTX]")[0]
+
+    def test_a_short_one_is_whole(self) -> None:
+        prompt, truncated = self.fit("import A\n", 2000)
+        assert prompt == self.asked.text(GOAL, "exact", context="import A\n")
+        assert not truncated
+
+    def test_a_long_one_loses_whole_lines_of_its_beginning_and_the_goal_nothing(self) -> None:
+        prompt, truncated = self.fit(self.file, 2000)
+        kept = self.context(prompt)
+        assert self.file.endswith(kept)
+        assert kept.startswith("theorem t")
+        assert len(kept) > 500
+        assert GOAL in prompt
+        assert not truncated
+
+    def test_it_goes_before_any_hypothesis(self) -> None:
+        limit = len(self.asked.text(GOAL, "exact"))
+        prompt, truncated = self.fit(self.file, limit + 20)
+        assert prompt == self.asked.text(GOAL, "exact")
+        assert not truncated
+
+    def test_the_next_prompt_of_a_file_begins_the_same(self) -> None:
+        """Whatever the goal; a new beginning is taken once in many calls."""
+        prompts = []
+        for n in range(100):
+            file = self.file + "".join(f"  have h{k} : {k} = {k} := rfl\n" for k in range(n))
+            prompts.append(self.fit(file, 2000, state=f"h : {n}\n⊢ p" + " ∧ p" * (n % 7))[0])
+        same = 0
+        for one, other in pairwise(prompts):
+            same += other.startswith(one.partition("\n[/CTX]")[0])
+        assert same >= 95
+
+    def test_other_formats_do_not_look_at_it(self) -> None:
+        question = Question(GOAL, "", self.file, "t")
+        assert prompter().fit(question, 2000)[0] == characters(LLMSTEP.text(GOAL))
 
 
 @pytest.mark.parametrize(
@@ -65,3 +153,29 @@ def test_bytes_become_text_only_where_they_are_text() -> None:
     assert suggestion_text("", "exact ⟨a, b⟩".encode()) == "exact ⟨a, b⟩"
     assert suggestion_text("", "exact ⟨a".encode()[:-2]) == "exact"  # cut off inside a character
     assert suggestion_text("", b"exact \xff a") is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text", "stopped"),
+    [
+        (["simp", "\n", "[/TAC]"], "simp", True),
+        (["simp", "\n[", "/TAC", "]\n"], "simp", True),  # it begins and ends inside tokens
+        (["simp;;rfl"], "simp", True),  # of several, the first
+        (["simp", "\n[/TA"], "simp\n[/TA", False),
+        (["[/TAC]"], None, True),
+    ],
+)
+def test_a_stop_string_ends_a_tactic(pieces: list[str], text: str | None, stopped: bool) -> None:
+    reader = Reader(
+        "", [b"[/TAC]", b";;"], lambda tokens: "".join(pieces[t] for t in tokens).encode()
+    )
+    tokens = range(len(pieces))
+    assert reader.text(tokens) == text
+    assert reader.stopped(tokens) == stopped
+    assert not reader.stopped(tokens[:-1])
+
+
+def test_a_stop_string_in_the_prefix_ends_nothing() -> None:
+    reader = Reader("a\n", [b"\n"], lambda _: b" b")
+    assert not reader.stopped([0])
+    assert reader.text([0]) == "a\n b"

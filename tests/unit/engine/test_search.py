@@ -231,3 +231,117 @@ def test_no_search_and_searches_without_a_step() -> None:
     one = beam_search(row, width=2, max_tokens=1, end={END}, text=text)
     (found,) = run([one], never)
     assert [len(hypothesis.text) for hypothesis in found] == [1, 1]
+
+
+class TestStopStrings:
+    """A stop string ends a candidate as an end token does, wherever tokens begin and end."""
+
+    pieces: tuple[str, ...] = (".", "a", "[", "]", "b[", "]c")  # the stop string is `[]`
+    stop = "[]"
+    max_tokens = 4
+
+    def spelt(self, tokens: Sequence[int]) -> str:
+        return "".join(self.pieces[token] for token in tokens)
+
+    def text(self, tokens: Sequence[int]) -> str | None:
+        return self.spelt(tokens).partition(self.stop)[0] or None
+
+    def stopped(self, tokens: Sequence[int]) -> bool:
+        return self.stop in self.spelt(tokens)
+
+    def search(self, model: ToyModel, width: int, end: set[int]) -> list[tuple[str, float, bool]]:
+        search = beam_search(
+            model.row(()), width=width, max_tokens=self.max_tokens, end=end,
+            text=self.text, stopped=self.stopped,
+        )  # fmt: skip
+        found = alone(search, model)
+        return [(h.text, h.score, h.finished) for h in found]
+
+    def every_continuation(self, model: ToyModel) -> dict[str, tuple[float, bool]]:
+        """The best mean log probability of each text, and whether it has ended."""
+        found: dict[str, tuple[float, bool]] = {}
+        open_: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+
+        def add(tokens: tuple[int, ...], mean: float, finished: bool) -> None:
+            if (text := self.text(tokens)) and mean > found.get(text, (-np.inf, False))[0]:
+                found[text] = (mean, finished)
+
+        for length in range(1, self.max_tokens + 1):
+            longer = []
+            for tokens, total in open_:
+                row = model.row(tokens)
+                add(tokens, (total + float(row[END])) / length, True)
+                for token in range(1, model.vocabulary):
+                    extended, sum_ = (*tokens, token), total + float(row[token])
+                    if self.stopped(extended):
+                        add(extended, sum_ / length, True)
+                    elif length == self.max_tokens:
+                        add(extended, sum_ / length, False)
+                    else:
+                        longer.append((extended, sum_))
+            open_ = longer
+        return found
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all(self, seed: int) -> None:
+        model = ToyModel(vocabulary=6, seed=seed)
+        every = self.every_continuation(model)
+        best = sorted(every.items(), key=lambda entry: -entry[1][0])[:10]
+        found = self.search(model, width=700, end={END})[:10]
+        for (text, score, finished), (expected, (mean, ended)) in zip(found, best, strict=True):
+            assert (text, finished) == (expected, ended)
+            assert score == pytest.approx(mean, abs=1e-5)
+
+    def like_transformers(
+        self, model: ToyModel, width: int, end: set[int]
+    ) -> list[tuple[str, float, bool]]:
+        """The same search over whole rows, in the order of `GenerationMixin._beam_search`."""
+        running: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+        done: dict[str, tuple[float, bool]] = {}
+        for length in range(1, self.max_tokens + 1):
+            extensions = sorted(
+                (
+                    ((*tokens, token), total + float(model.row(tokens)[token]))
+                    for tokens, total in running
+                    for token in range(model.vocabulary)
+                ),
+                key=lambda entry: -entry[1],
+            )[: max(2, 1 + len(end)) * width]
+            ended = [tokens[-1] in end or self.stopped(tokens) for tokens, _ in extensions]
+            over = [e for e, is_over in zip(extensions[:width], ended, strict=False) if is_over]
+            running = [e for e, is_over in zip(extensions, ended, strict=True) if not is_over]
+            running = running[:width]
+            for tokens, total in over + (running if length == self.max_tokens else []):
+                text = self.text(tokens[:-1] if tokens[-1] in end else tokens)
+                if text and total / length > done.get(text, (-9e9, False))[0]:
+                    done[text] = (total / length, (tokens, total) in over)
+            worst = sorted((mean for mean, _ in done.values()), reverse=True)[:width]
+            if not running or (len(worst) == width and running[0][1] / length <= worst[-1]):
+                break
+        ranked = sorted(done.items(), key=lambda entry: -entry[1][0])[:width]
+        return [(text, mean, finished) for text, (mean, finished) in ranked]
+
+    @pytest.mark.parametrize("end", [{END}, set()])
+    @pytest.mark.parametrize("width", [1, 2, 3, 5])
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_narrow_beam_is_that_of_transformers(
+        self, seed: int, width: int, end: set[int]
+    ) -> None:
+        model = ToyModel(vocabulary=6, seed=seed)
+        found = self.search(model, width, end)
+        expected = self.like_transformers(model, width, end)
+        assert [(text, finished) for text, _, finished in found] == [
+            (text, finished) for text, _, finished in expected
+        ]
+        np.testing.assert_allclose([s for _, s, _ in found], [s for _, s, _ in expected], atol=1e-5)
+
+    def test_draws_end_there_too(self) -> None:
+        model = ToyModel(vocabulary=6, seed=3)
+        search = sample(
+            model.row(()), count=16, max_tokens=12, end=set(), text=self.text,
+            stopped=self.stopped, temperature=1.0, seed=0,
+        )  # fmt: skip
+        found = alone(search, model)
+        finished = [hypothesis for hypothesis in found if hypothesis.finished]
+        assert finished
+        assert not any(self.stop in hypothesis.text for hypothesis in found)

@@ -34,7 +34,7 @@ def place(paths: Paths, model_id: str, source: str = REPO, data: bytes = b"x" * 
 def test_a_placed_model_can_be_removed(paths: Paths) -> None:
     place(paths, "m")
     (model,) = store.installed(paths)
-    assert store.details(paths, model) == store.Details(None, REPO, "mit")
+    assert store.details(paths, model) == store.Details(None, REPO, "mit", None)
     store.check_removable(paths, "m")
     assert store.remove(paths, "m") == 10
     assert list(paths.models.iterdir()) == []
@@ -151,9 +151,9 @@ def test_states(model_id: str, daemon: str, expected: str) -> None:
 def test_a_file_that_cannot_be_read_is_listed_without_details(paths: Paths) -> None:
     (paths.models / "broken.gguf").write_bytes(b"no gguf")
     (model,) = store.installed(paths)
-    assert store.details(paths, model) == store.Details(None, None, None)
+    assert store.details(paths, model) == store.Details(None, None, None, None)
     os.unlink(model.path)  # noqa: PTH108 - while it is listed
-    assert store.details(paths, model) == store.Details(None, None, None)
+    assert store.details(paths, model) == store.Details(None, None, None, None)
 
 
 @pytest.mark.parametrize(

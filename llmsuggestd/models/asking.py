@@ -1,0 +1,75 @@
+"""Which format a model is asked in: as the user says, as its file says, or as is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from llmsuggestd import formats
+from llmsuggestd.errors import InputError
+from llmsuggestd.formats import LLMSTEP, Format
+from llmsuggestd.models import gguf
+
+OF_REPOSITORIES: Final = {
+    "wellecks/llmstep-mathlib4-pythia2.8b": "llmstep",
+    "bytedance-seed/bfs-prover-v1-7b": "bfs-prover",
+    "bytedance-seed/bfs-prover-v2-7b": "bfs-prover",
+    "bytedance-seed/bfs-prover-v2-32b": "bfs-prover",
+    "quantfactory/bfs-prover-gguf": "bfs-prover",
+    "l3lab/ntp-mathlib-st-deepseek-coder-1.3b": "ntp-mathlib-st",
+    "l3lab/ntp-mathlib-context-deepseek-coder-1.3b": "ntp-mathlib-context",
+    "internlm/internlm2_5-step-prover": "internlm2.5-step-prover",
+    "tensorblock/internlm2_5-step-prover-gguf": "internlm2.5-step-prover",
+}
+"""Repositories of the hub, in lower case, whose models have a known format."""
+
+_HUB: Final = "https://huggingface.co/"
+
+
+class NoFormat(InputError):
+    """Nothing says how a model wants to be asked."""
+
+    def __init__(self, where: str, template: str | None, own: Mapping[str, Format]) -> None:
+        if template is None:
+            message = f"{where} does not say how it wants to be asked"
+        else:
+            message = f"{where} wants to be asked as {template!r}, which is no known format"
+        names = ", ".join({**formats.FORMATS, **own})
+        super().__init__(message, f"give the format that it was trained on with --format: {names}")
+
+
+def choose(
+    header: gguf.Header,
+    where: str,
+    own: Mapping[str, Format],
+    *,
+    wanted: Format | None = None,
+    repo: str = "",
+) -> tuple[Format, list[str]]:
+    """The format for a file, and warnings.
+
+    It is the `wanted` one, the one that is known of its repository, or the file's. Raises NoFormat,
+    which lists the formats.
+    """
+    template = header.text(formats.TEMPLATE_KEY)
+    source = header.text("general.source.repo_url") or ""
+    found = wanted or of_repository(repo)
+    if found is None and template is not None:
+        found = formats.of_template(template, own)
+    elif found is None:
+        found = of_repository(source.removeprefix(_HUB))
+    if found is not None:
+        return found, []
+    if template is not None or header.text("general.architecture") != gguf.GPT_NEOX:
+        raise NoFormat(where, template, own)
+    # of this architecture, llmstep's model and those made like it are the only ones for Lean
+    return LLMSTEP, [
+        f"{where} does not say how it wants to be asked; if it was not trained on"
+        f" {LLMSTEP.template}, its suggestions will be nonsense"
+    ]
+
+
+def of_repository(repo: str) -> Format | None:
+    """The format of a repository's model, if it is known."""
+    name = OF_REPOSITORIES.get(repo.lower())
+    return None if name is None else formats.FORMATS[name]
