@@ -49,6 +49,7 @@ eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judge
 
 docs: $(VENV)/bin/python      ## the site, in build/site; a warning or a dead link is an error
 	$(VENV)/bin/pip install --quiet -e '.[docs]'
+	$(VENV)/bin/proselint check --config .proselint.json *.md docs
 	$(VENV)/bin/sphinx-build -q -W --keep-going docs build/site
 
 KERNELS = llmsuggestd/engine/kernels/*.h llmsuggestd/engine/kernels/*.cpp

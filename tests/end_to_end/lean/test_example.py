@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Home
+from tests.end_to_end.lean.offers import offers
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.lean import PACKAGE
 
@@ -40,3 +42,20 @@ def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
         said = [said["message"] for said in worker.diagnostics()]
         assert [message for message in said if not message.startswith("Try th")] == []
         assert len(said) == text.count("sorry\n")
+
+
+@pytest.mark.lean
+@pytest.mark.timeout(600)
+def test_the_tutorial_shows_what_is_offered(lean: Lean, served: Home, tmp_path: Path) -> None:
+    """The steps; how their marks are worded is told by docs/lean.md."""
+    page = (PACKAGE.parent / "docs/tutorial/first-proof.md").read_text(encoding="utf-8")
+    call, shown = re.findall(r"```lean\n(.*?)```.*?```\n(Try these:.*?)```", page, re.DOTALL)[0]
+    file = tmp_path / "Tutorial.lean"
+    file.write_text(f"import LlmSuggest\n\n{call}", encoding="utf-8")
+    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    in_build = "-Dweak.llmsuggest.inBuild=true"
+    result = lean.run(file, env=env, options=["--json", in_build])
+    offered = [offer.text for offer in offers(result.output)]
+    steps = re.findall(r"\[apply\] (.*?)  -- ", shown)
+    assert len(steps) > 1
+    assert [step for step in steps if step not in offered] == []
