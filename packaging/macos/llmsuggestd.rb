@@ -21,6 +21,7 @@ class Llmsuggestd < Formula
     system python, "-m", "venv", libexec
     system libexec/"bin/python", "-m", "pip", "install", "--no-cache-dir", buildpath
     bin.install_symlink libexec/"bin/llmsuggestd"
+    generate_completions_from_executable(bin/"llmsuggestd", shell_parameter_format: :click)
   end
 
   def caveats
