@@ -118,7 +118,7 @@ def command(
         raise ModelError(
             f"{target}: llama.cpp tokenises {len(report.tokenisation.different)} of"
             f" {report.tokenisation.texts} goals differently from the checkpoint's tokenizer",
-            "Please report this, with the checkpoint's name.",
+            "please report this, with the checkpoint's name",
         )
 
 

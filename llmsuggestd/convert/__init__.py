@@ -1,7 +1,7 @@
-"""A GPT-NeoX checkpoint in Hugging Face layout to a quantised GGUF file.
+"""Converts a GPT-NeoX checkpoint in Hugging Face layout to a quantised GGUF file.
 
-Needs neither torch nor transformers. On the command line: `llmsuggestd convert CHECKPOINT`; from
-Python: `llmsuggestd.convert.convert`.
+This needs neither torch nor transformers. The command is `llmsuggestd convert CHECKPOINT`, and the
+Python function `llmsuggestd.convert.convert`.
 """
 
 from llmsuggestd.convert.conversion import Summary, convert

@@ -1,8 +1,8 @@
-"""`--check`: what the bits saved cost, measured on sample goals.
+"""Measures the loss by quantisation on sample goals, for `--check`.
 
-The converted file is held against the checkpoint twice: its tokens against Hugging Face's
-`tokenizers`, and its next-token distributions against the same checkpoint's F16 file, which is
-written beside it for the purpose and removed again.
+The converted file's tokens are compared with Hugging Face's `tokenizers`, and its next-token
+distributions with the same checkpoint's F16 file. The F16 file is written beside it, and removed
+afterwards.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far the file is from F16 over `positions` positions.
+    """The difference between the file and F16, over `positions` positions.
 
-    `top1_agreement` is the share of positions where both find the same token likeliest;
+    `top1_agreement` is the share of positions where both have the same most likely token.
     `mean_kl` and `max_kl` are Kullback-Leibler divergences from F16, in nats.
     """
 
@@ -43,7 +43,7 @@ class Distance:
 
 @dataclass(frozen=True, slots=True)
 class Tokenisation:
-    """How many texts were tokenised as `tokenizers` does, and those that were not."""
+    """The number of texts, the number tokenised as by `tokenizers`, and the other texts."""
 
     texts: int
     equal: int
@@ -52,11 +52,11 @@ class Tokenisation:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What `--check` found.
+    """The result of `--check`.
 
-    `tokenisation` is None when `tokenizers` is not installed. `everywhere` covers every position
-    of the goals and tactics, `tactics` those where a tactic is written; both are None for an F16
-    file, which is the reference itself. `tactics` is None, too, where goals fill the whole context.
+    `tokenisation` is None if `tokenizers` is not installed. `everywhere` covers every position of
+    the goals and tactics, and `tactics` the positions in tactics. Both are None for an F16 file,
+    which is the reference itself. `tactics` is also None if goals fill the whole context.
     """
 
     goals: int
@@ -80,10 +80,10 @@ def check(
 ) -> CheckReport:
     """Compare a converted file with its checkpoint.
 
-    Takes room for the F16 file beside `model` while it runs, unless `is_f16` says that `model`
-    is one, and memory for one model at a time. `progress` is told of the F16 conversion.
+    Needs disk space for the F16 file beside `model`, unless `model` is one (`is_f16`), and memory
+    for one model. `progress` reports the F16 conversion.
 
-    Raises `ModelError` when llama.cpp cannot load or run a file, and what `convert` raises.
+    Raises `ModelError` if llama.cpp cannot load or run a file, and the errors of `convert`.
     """
     texts = [nfc(LLMSTEP.text(sample.goal, sample.tactic)) for sample in samples]
     threads = threads or default_threads()
@@ -125,7 +125,7 @@ def _distance(agree: Any, divergence: Any) -> Distance | None:
     return Distance(
         positions=len(agree),
         top1_agreement=float(agree.mean()),
-        # Rounding can take a divergence of nothing a hair below zero.
+        # Rounding can make a divergence of zero slightly negative.
         mean_kl=max(0.0, float(divergence.mean())),
         max_kl=max(0.0, float(divergence.max())),
     )
@@ -141,13 +141,13 @@ def _tokenisation(
     path = checkpoint / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # it raises nothing more precise
+    except Exception as error:  # tokenizers raises plain Exceptions
         raise InputError(f"{path}: tokenizers cannot read it: {error}") from None
-    # As in a prompt: what a user writes is never a special token.
+    # As in a prompt, a user's text is never a special token.
     tokenizer.encode_special_tokens = True
     different = []
     for sample, found in zip(samples, tokens, strict=True):
-        # Not in NFC: the normalisation is part of what is checked.
+        # Not in NFC, since the normalisation is also checked.
         text = LLMSTEP.text(sample.goal, sample.tactic)
         if tokenizer.encode(text, add_special_tokens=False).ids != list(found):
             different.append(text)
@@ -155,11 +155,11 @@ def _tokenisation(
 
 
 def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function of `evaluate` in a process of its own, which llama.cpp may take down."""
+    """Call a function of `evaluate` in a separate process, since llama.cpp may crash it."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
-    # From its first moment on: Ctrl-C is for the process that waits.
+    # Only the waiting process handles Ctrl-C, from the start of the other process on.
     heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.start()
@@ -172,10 +172,10 @@ def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
         process.join()
         raise ModelError(
             f"llama.cpp crashed while it ran the converted model (exit {process.exitcode})",
-            "The file is kept; `llmsuggestd doctor` says whether llama.cpp works here.",
+            "the file is kept; `llmsuggestd doctor` says whether llama.cpp works here",
         ) from None
     finally:
-        process.kill()  # it has answered, or is not to
+        process.kill()  # it has answered, or its answer is not wanted
         process.join()
     if failure is not None:
         raise ModelError(failure)
@@ -184,8 +184,8 @@ def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def _answer(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """In the other process: do the work, send its result or what went wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which not every system inherits
+    """Run in the other process: do the work, and send its result or its error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system inherits this
     try:
         pipe.send((work(*arguments), None))
     except RuntimeError as error:

@@ -1,8 +1,8 @@
-"""A checkpoint folder in Hugging Face layout: which files hold its tensors, and where.
+"""Opens a checkpoint folder in Hugging Face layout, and finds its tensors.
 
-Everything in the folder may come from a stranger. Names in an index are held to plain file names
-of this folder, byte ranges to their files, and pickles are read by `unpickle`, which can make
-tensors and nothing else.
+Everything in the folder may come from a stranger. Names in an index must be plain names of files in
+this folder, byte ranges must be inside their files, and pickles are read by `unpickle`, which can
+make only tensors.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ READERS: dict[str, Reader] = dict(zip(WEIGHTS, (read_safetensors, read_pickle), 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration (parsed, and as it stands) and its tensors.
+    """An opened checkpoint: its configuration, parsed and as in the file, and its tensors.
 
-    Tensors have the names that transformers gives them; `warnings` are a line each.
+    Tensors have transformers' names. Each of the `warnings` is one line.
     """
 
     folder: Path
@@ -50,16 +50,16 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Open a checkpoint folder: read its configuration and find its tensors.
+    """Open a checkpoint folder: read its configuration, and find its tensors.
 
-    Raises `InputError` when it is no GPT-NeoX checkpoint, an adapter or quantised, when a file is
-    missing, cut short, something else, or names a file outside the folder, or when a pickle holds
-    anything but tensors.
+    Raises `InputError` if it is not a GPT-NeoX checkpoint, or an adapter, or quantised; if a file
+    is missing, truncated, of another kind, or names a file outside the folder; or if a pickle has
+    anything except tensors.
     """
-    if not os.path.isdir(folder):  # noqa: PTH112 - which says no of what cannot be looked at
+    if not os.path.isdir(folder):  # noqa: PTH112 - false also without permission
         if os.path.exists(folder):  # noqa: PTH110
             raise filekind.refusal(folder, "a folder with a config.json")
-        raise InputError(f"{folder}: no such folder", "Give the folder that has config.json.")
+        raise InputError(f"{folder}: no such folder", "give the folder that has config.json")
     names = _names(folder)
     if "adapter_config.json" in names and not weights_of(names):
         raise _adapter(folder)
@@ -72,7 +72,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _names(folder: Path) -> list[str]:
-    """The names of what is in a folder, and of the config.json files one level below."""
+    """The names in a folder, and those of the config.json files one level below."""
     try:
         below = [f"{path.parent.name}/{path.name}" for path in sorted(folder.glob("*/config.json"))]
         return [*sorted(path.name for path in folder.iterdir()), *below]
@@ -81,7 +81,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _adapter(folder: Path) -> InputError:
-    """The error about an adapter, with what its own file says of it."""
+    """The error about an adapter, with the details in its own file."""
     settings = read_json_object(folder / "adapter_config.json")
     kind, base = settings.get("peft_type"), settings.get("base_model_name_or_path")
     return adapter_refusal(
@@ -114,7 +114,7 @@ def _read_shards(index: Path, read: Reader) -> dict[str, StoredTensor]:
 
 
 def _read_all(folder: Path, shards: Sequence[str], read: Reader) -> dict[str, StoredTensor]:
-    """Read shards without an index, which says nothing but what they say themselves."""
+    """Read shards without an index, since their headers have the same information."""
     tensors: dict[str, StoredTensor] = {}
     for shard in shards:
         held = read(folder / shard)
@@ -126,7 +126,7 @@ def _read_all(folder: Path, shards: Sequence[str], read: Reader) -> dict[str, St
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    """Read an index: tensor -> the file of this folder that holds it."""
+    """Read an index: for each tensor, the file in this folder that has it."""
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise InputError(f"{index}: no weight_map")
@@ -143,6 +143,6 @@ def _weight_map(index: Path) -> dict[str, str]:
             )
         if not (index.parent / shard).is_file():
             raise InputError(
-                f"{index.parent / shard}: the shard is missing", "Download the whole checkpoint."
+                f"{index.parent / shard}: the shard is missing", "download the whole checkpoint"
             )
     return weight_map

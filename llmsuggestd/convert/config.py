@@ -1,8 +1,8 @@
-"""A GPT-NeoX `config.json`, in either of the layouts transformers has written.
+"""Reads a GPT-NeoX `config.json`, in both layouts of transformers.
 
-transformers 4 writes `rotary_pct` and `rotary_emb_base`; transformers 5 writes the same two
-numbers into `rope_parameters` as `partial_rotary_factor` and `rope_theta`, and checkpoints saved
-in between hold both. Field names and defaults are those of transformers' `GPTNeoXConfig`.
+transformers 4 writes `rotary_pct` and `rotary_emb_base`. transformers 5 writes the same two numbers
+into `rope_parameters`, as `partial_rotary_factor` and `rope_theta`. Checkpoints saved in between
+have both. The field names and defaults are those of transformers' `GPTNeoXConfig`.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ OTHER_HEADS = {
     "RewardModel": "it rates texts and writes none",
     "GPTNeoXModel": "it has no output matrix",
 }
-"""Ends of architectures' names, and what such a model does instead of writing."""
+"""Suffixes of architectures that write no text, and the reason."""
 
 BIT_KEYS = ("bits", "w_bit", "num_bits", "nbits", "weight_bits")
 LOAD_KEYS = {"load_in_4bit": 4, "load_in_8bit": 8}
-"""What quantising tools call the number of bits, and bitsandbytes' own way to say it."""
+"""Keys for the number of bits, of quantising tools in general and of bitsandbytes."""
 
-# llama.cpp computes every GPT-NeoX model with the tanh form of GELU. Pythia was trained with the
-# erf form; the difference is below what float16 rounds away (docs/notes/conversion.md).
+# llama.cpp computes every GPT-NeoX model with GELU's tanh form. Pythia was trained with the erf
+# form. The difference is smaller than float16's rounding (docs/notes/conversion.md).
 GELU_NAMES = frozenset(
     {"gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_accurate"}
 )
 
 MOST_LAYERS = 512  # llama.cpp's limit
-MOST_TOKENS = 2**24  # no real vocabulary has a hundredth of it; each token takes memory here
-MOST = 2**31 - 1  # what the GGUF keys (uint32) and llama.cpp's int32 counters hold
-LARGEST_FLOAT = 3.4028234e38  # of float32, which GGUF has such numbers in
+MOST_TOKENS = 2**24  # far above any real vocabulary; each token needs memory here
+MOST = 2**31 - 1  # the maximum of llama.cpp's int32 counters
+LARGEST_FLOAT = 3.4028234e38  # the maximum of float32, the type in GGUF
 
 
 @dataclass(frozen=True, slots=True)
 class NeoXConfig:
     """The shape of a GPT-NeoX model, in tokens, channels and layers.
 
-    `rotary_dims` is how many channels of each head rotate; `rope_base` the rotary base;
-    `rope_linear` the factor positions are divided by (1.0: not at all).
+    `rotary_dims` is the number of rotary channels per head, `rope_base` the rotary base, and
+    `rope_linear` the factor by which positions are divided (1.0: unscaled).
     """
 
     layers: int
@@ -72,10 +72,10 @@ class NeoXConfig:
 
 
 def read_config(folder: Path) -> tuple[NeoXConfig, Mapping[str, Any]]:
-    """Read `config.json` of a checkpoint; return the model's shape and the raw object.
+    """Read `config.json` of a checkpoint. Returns the model's shape and the raw object.
 
-    Raises `InputError` when the file is missing or broken, when it is another architecture, or
-    when it asks for something llama.cpp's GPT-NeoX does not compute.
+    Raises `InputError` if the file is missing or broken, if the architecture is another one, or if
+    llama.cpp's GPT-NeoX does not support the configuration.
     """
     path = folder / "config.json"
     raw = read_json_object(path, "a checkpoint in Hugging Face layout has one")
@@ -94,12 +94,12 @@ def parse_config(raw: Mapping[str, Any], where: str) -> NeoXConfig:
     if str(activation) not in GELU_NAMES:
         raise InputError(
             f"{where}: hidden_act {activation!r} is not one llama.cpp computes for GPT-NeoX",
-            "Only GELU models can be converted.",
+            "only GELU models can be converted",
         )
     share, base, linear = _rotary(raw, where)
     rotary_dims = int(hidden // heads * share)
     if rotary_dims < 2 or rotary_dims % 2:
-        raise InputError(f"{where}: {rotary_dims} rotary channels a head; llama.cpp needs pairs")
+        raise InputError(f"{where}: {rotary_dims} rotary channels per head; llama.cpp needs pairs")
     return NeoXConfig(
         layers=_positive_int(raw, "num_hidden_layers", where, limit=MOST_LAYERS),
         hidden=hidden,
@@ -128,12 +128,12 @@ def _check_architecture(raw: Mapping[str, Any], where: str) -> None:
         why = next((words for end, words in OTHER_HEADS.items() if what.endswith(end)), "")
         raise InputError(
             f"{where}: this is {what}, not a GPT-NeoX language model{why and f': {why}'}",
-            f"Only {ARCHITECTURE} checkpoints (Pythia and its fine-tunes) can be converted.",
+            f"only {ARCHITECTURE} checkpoints (Pythia and its fine-tunes) can be converted",
         )
 
 
 def _check_not_quantised(raw: Mapping[str, Any], where: str) -> None:
-    """Refuse weights that are quantised, as transformers, older tools and MLX say it."""
+    """Refuse quantised weights, by the keys of transformers, older tools and MLX."""
     for key in ("quantization_config", "compression_config", "quantization"):
         found = raw.get(key)
         if not isinstance(found, dict) or not found:
@@ -141,7 +141,7 @@ def _check_not_quantised(raw: Mapping[str, Any], where: str) -> None:
         loads = {name: found[name] for name in LOAD_KEYS if name in found}
         method = found.get("quant_method") or ("bitsandbytes" if loads else "MLX")
         if method == "bitsandbytes" and not any(loads.values()):
-            continue  # it says that nothing is quantised
+            continue  # nothing is quantised
         bits = next((found[name] for name in BIT_KEYS if isinstance(found.get(name), int)), None)
         bits = bits or next((LOAD_KEYS[name] for name, yes in loads.items() if yes), None)
         made_from = raw.get("_name_or_path")
@@ -153,12 +153,12 @@ def _check_not_quantised(raw: Mapping[str, Any], where: str) -> None:
 
 
 def _rotary(raw: Mapping[str, Any], where: str) -> tuple[float, float, float]:
-    """Return the share of channels that rotate, the rotary base and the linear scaling factor."""
+    """The share of rotary channels, the rotary base, and the linear scaling factor."""
     parameters = raw.get("rope_parameters") or {}
     scaling = raw.get("rope_scaling") or {}
     if not isinstance(parameters, dict) or not isinstance(scaling, dict):
         raise InputError(f"{where}: rope_parameters and rope_scaling must be objects")
-    # The newer layout wins where a file holds both: it is what transformers 5 itself reads.
+    # If a file has both layouts, the newer one counts, as in transformers 5.
     share = _first(
         parameters.get("partial_rotary_factor"),
         raw.get("partial_rotary_factor"),
@@ -176,7 +176,7 @@ def _rotary(raw: Mapping[str, Any], where: str) -> tuple[float, float, float]:
     elif kind != "default":
         raise InputError(
             f"{where}: rotary scaling {kind!r} is not supported",
-            "Only unscaled and linearly scaled positions can be converted.",
+            "only unscaled and linearly scaled positions can be converted",
         )
     share = _positive_float(share, "rotary_pct", where)
     if share > 1:
@@ -206,7 +206,7 @@ def _positive_int(
 def _positive_float(value: Any, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{where}: {key} is {value!r}, not a number")
-    if not 0 < value <= LARGEST_FLOAT:  # nor NaN
+    if not 0 < value <= LARGEST_FLOAT:  # also excludes NaN
         raise InputError(f"{where}: {key} is {value!r}, not a positive 32-bit number")
     return float(value)
 

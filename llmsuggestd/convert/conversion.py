@@ -1,8 +1,8 @@
-"""From a checkpoint to a GGUF file in one pass, without a file in between.
+"""Converts a checkpoint to a GGUF file in one pass, without an intermediate file.
 
-Each tensor is cut into runs of rows. A few threads read a run, make it float32, check it, quantise
-it; this thread writes the results in order. What is in memory is a few runs, whatever the model's
-size.
+Each tensor is divided into runs of rows. Threads read a run, convert it to float32, check it and
+quantise it. The main thread writes the results in order. Only a few runs are in memory, whatever
+the model's size.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from llmsuggestd.files import replacing
 from llmsuggestd.quants import DEFAULT_QUANT
 from llmsuggestd.units import size_text
 
-# Elements of one run: large enough that starting it costs nothing next to quantising it, small
-# enough that a few of them (4 bytes each, and copies) stay far below a hundred megabytes.
+# Elements of one run: enough that starting it costs little compared with quantising it, and few
+# enough that the runs in memory (4 bytes per element, and copies) stay far below 100 MB.
 RUN_ELEMENTS = 2**20
 
-# Kept free on the target's disk beyond the file itself, in bytes.
+# Bytes that stay free on the target's disk beyond the file itself.
 SPARE_BYTES = 16 * 2**20
 
 Progress = Callable[[int, int], None]
-"""Called with the number of weights done and the number of all weights."""
+"""Called with the number of converted weights, and the number of all weights."""
 
 Run = tuple[ModelTensor, GGMLQuantizationType, int, int]
-"""A tensor, the type it gets, and the rows to encode: the first, and the one after the last."""
+"""A tensor, its new type, and the rows to encode: the first, and the one after the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a conversion made.
+    """The result of a conversion.
 
-    `bytes` is the file's size; `tensor_types` how many tensors have each type; `warnings` one
-    line each.
+    `bytes` is the file's size, `tensor_types` the number of tensors of each type. Each of the
+    `warnings` is one line.
     """
 
     output: Path
@@ -85,21 +85,21 @@ def convert(
 ) -> Summary:
     """Convert a GPT-NeoX checkpoint folder to the GGUF file `output`.
 
-    `quant` is one of `RECIPES`; `name` the model's name in the metadata (the folder's by
-    default); `source` its repository and commit; `threads` how many quantise (all cores by
-    default). An existing `output` is replaced when the new file is whole, and untouched if
-    anything fails or the conversion is interrupted.
+    `quant` is one of `RECIPES`, `name` the model's name in the metadata (by default the folder's),
+    `source` its repository and commit, and `threads` the number of quantising threads (by default
+    all cores). An existing `output` is replaced once the new file is complete. It stays unchanged
+    if anything fails or the conversion is interrupted.
 
     Raises `InputError` for a checkpoint that cannot be converted, `UsageError` for an unknown
-    `quant` and `LlmsuggestdError` when the output cannot be written. An interrupt
-    (`KeyboardInterrupt`, `SystemExit`) passes through.
+    `quant`, and `LlmsuggestdError` if the output cannot be written. Does not catch
+    `KeyboardInterrupt` and `SystemExit`.
     """
     started = time.monotonic()
     recipe = _recipe(quant)
     opened = open_checkpoint(checkpoint)
     tensors = model_tensors(opened.config, opened.tensors, str(checkpoint))
     tokenizer = read_tokenizer(checkpoint, opened.raw_config, opened.config.vocab)
-    library()  # its absence should show before any work
+    library()  # raises an error before any work if it is missing
     infos = [
         TensorInfo(t.name, t.shape, tensor_type(recipe, t.name, t.shape, opened.config.layers))
         for t in tensors
@@ -129,10 +129,10 @@ def convert(
 
 
 def expected_bytes(checkpoint: Path, quant: str = DEFAULT_QUANT) -> int:
-    """The size of the file that a checkpoint makes, or a megabyte or two more.
+    """The size of the converted file, or a megabyte or two more.
 
-    Its config.json and tokenizer.json are enough: the weights need not be there yet. Raises
-    `InputError` if one of the two cannot be used, `UsageError` for an unknown `quant`.
+    This needs only config.json and tokenizer.json, not the weights. Raises `InputError` if one of
+    the two cannot be used, `UsageError` for an unknown `quant`.
     """
     recipe = _recipe(quant)
     config, raw = read_config(checkpoint)
@@ -155,7 +155,7 @@ def _write_tensors(
     runs = [_runs(tensor, info.kind) for tensor, info in zip(tensors, infos, strict=True)]
     done, total = 0, sum(prod(tensor.shape) for tensor in tensors)
     with _Workers(threads) as workers:
-        # One stream over all tensors: no thread waits for the end of one to begin the next.
+        # One stream over all tensors, so that no thread waits for the end of a tensor.
         encoded = workers.encode(chain.from_iterable(runs))
         for info, parts in zip(infos, runs, strict=True):
             columns = prod(info.shape[1:])
@@ -167,48 +167,48 @@ def _write_tensors(
 
 
 def default_threads() -> int:
-    """Return the number of processors this process may use, by its control group too."""
+    """The number of processors that this process may use, limited by its control group."""
     return max(1, granted_processors())
 
 
 def _recipe(quant: str) -> Recipe:
     recipe = RECIPES.get(quant.upper())
     if recipe is None:
-        raise UsageError(f"unknown quantisation {quant!r}", f"Known: {', '.join(RECIPES)}.")
+        raise UsageError(f"unknown quantisation {quant!r}", f"give one of {', '.join(RECIPES)}")
     return recipe
 
 
 def _metadata_bytes(tokenizer: Tokenizer) -> int:
-    """An upper bound of the metadata's size: its tables are the tokenizer's."""
+    """An upper bound of the metadata's size, most of which is the tokenizer's tables."""
     texts = sum(len(text.encode()) + 16 for text in (*tokenizer.tokens, *tokenizer.merges))
     return texts + 2**20
 
 
 def _check_output(output: Path, checkpoint: Checkpoint, needed: int) -> None:
-    """Check, before any work, that the file can be put there and that there is room for it."""
-    # os.path's tests say no of what cannot be looked at: opening it then says why.
+    """Check, before any work, that the file can be written there and fits on the disk."""
+    # os.path's tests are also false without permission. Opening the file then explains that.
     if os.path.isdir(output):  # noqa: PTH112
-        raise LlmsuggestdError(f"{output}: is a folder", "Give the name of a file.")
+        raise LlmsuggestdError(f"{output}: is a folder", "give the name of a file")
     if not os.path.isdir(output.parent):  # noqa: PTH112
-        raise LlmsuggestdError(f"{output.parent}: no such folder", "Make it first.")
+        raise LlmsuggestdError(f"{output.parent}: no such folder", "make it first")
     if os.path.exists(output):  # noqa: PTH110
-        if not output.is_file():  # a device, say, whose place a file would take
-            raise LlmsuggestdError(f"{output}: is no ordinary file", "Give the name of a file.")
+        if not output.is_file():  # for example a device, which a file would replace
+            raise LlmsuggestdError(f"{output}: is not a regular file", "give the name of a file")
         files = [path for path in checkpoint.folder.iterdir() if path.suffix != ".gguf"]
         if any(path.exists() and output.samefile(path) for path in files):
             raise LlmsuggestdError(f"{output}: is a file of the checkpoint itself")
     free = shutil.disk_usage(output.parent).free
     if free < needed + SPARE_BYTES:
         raise LlmsuggestdError(
-            f"{output.parent}: not enough room: the file takes {size_text(needed)},"
+            f"{output.parent}: not enough room: the file needs {size_text(needed)},"
             f" {size_text(free)} are free",
-            "Make room, or choose another place.",
+            "make room, or choose another place",
         )
 
 
 @contextmanager
 def _closing(writer: GGUFWriter) -> Iterator[None]:
-    """Close the writer's file whatever happens; Windows cannot rename or remove an open one."""
+    """Close the writer's file in any case, since Windows cannot rename or remove an open file."""
     try:
         yield
     finally:
@@ -217,7 +217,7 @@ def _closing(writer: GGUFWriter) -> Iterator[None]:
 
 
 class _Workers:
-    """Threads that encode runs of rows; results come in order, a bounded number ahead."""
+    """Threads that encode runs of rows. Results come in order, and a limited number ahead."""
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="quantise")
@@ -227,7 +227,7 @@ class _Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Runs that have begun take a fraction of a second; the others need not begin.
+        # Runs in progress take a fraction of a second. The others are cancelled.
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def encode(self, runs: Iterable[Run]) -> Iterator[npt.NDArray[np.uint8]]:
@@ -242,7 +242,7 @@ class _Workers:
 
 
 def _runs(tensor: ModelTensor, kind: GGMLQuantizationType) -> list[Run]:
-    """Cut a tensor into runs of rows."""
+    """Divide a tensor into runs of rows."""
     rows = max(1, RUN_ELEMENTS // prod(tensor.shape[1:]))
     return [
         (tensor, kind, start, min(start + rows, tensor.shape[0]))
@@ -253,10 +253,10 @@ def _runs(tensor: ModelTensor, kind: GGMLQuantizationType) -> list[Run]:
 def encode_rows(
     tensor: ModelTensor, kind: GGMLQuantizationType, start: int, stop: int
 ) -> npt.NDArray[np.uint8]:
-    """Return rows `start` to `stop` of a tensor as ggml data: (rows, bytes a row).
+    """Encode rows `start` to `stop` of a tensor as ggml data, of shape (rows, bytes per row).
 
-    Matrices pass through float16 on their way to any type, so that the result is bit for bit
-    what quantising the F16 file gives, whatever the checkpoint's own type. Vectors stay float32.
+    Matrices of any type are converted to float16 first, so the result has the same bits as
+    quantising the F16 file. Vectors stay float32.
 
     Raises `InputError` for NaN or infinity, and for values that float16 cannot hold.
     """
@@ -294,8 +294,8 @@ def _to_half(values: npt.NDArray[np.float32], tensor: ModelTensor) -> npt.NDArra
         source = tensor.source
         assert source is not None
         raise InputError(
-            f"{source.path}: {source.name} holds values beyond float16's 65504",
-            "No weights of a working GPT-NeoX are that large; is the checkpoint damaged?",
+            f"{source.path}: {source.name} has values beyond float16's 65504",
+            "no weights of a working GPT-NeoX are that large: download the checkpoint again",
         )
     return half
 
@@ -304,6 +304,6 @@ def _not_finite(tensor: ModelTensor) -> InputError:
     source = tensor.source
     assert source is not None
     return InputError(
-        f"{source.path}: {source.name} holds NaN or infinity",
-        "The checkpoint is damaged, or its training diverged.",
+        f"{source.path}: {source.name} has NaN or infinity",
+        "the checkpoint is damaged, or its training diverged",
     )

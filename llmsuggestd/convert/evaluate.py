@@ -1,7 +1,6 @@
-"""Two GGUF models on the same texts: how far their next-token distributions are apart.
+"""Compares the next-token distributions of two GGUF models on the same texts.
 
-Runs in a process of its own (see `check`), since llama.cpp ends the process it runs in when it
-meets something it cannot handle.
+This runs in a separate process (see `check`), since llama.cpp ends its process on some errors.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 CHUNK = 128
-"""Tokens decoded at once."""
+"""Tokens per decode."""
 
 BATCH_POSITIONS = 1024
-"""Positions whose distributions are kept at once: 4 bytes for each token of the vocabulary each,
-some 200 MB for GPT-NeoX."""
+"""Number of positions whose distributions are in memory at the same time. Each needs 4 bytes per
+token of the vocabulary: in all, about 200 MB for GPT-NeoX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on some texts.
+    """The comparison of two models on some texts.
 
     `tokens` are the tested model's tokens of each text. For each text, `agree` and `divergence`
-    hold a value a position: whether both models find the same token likeliest next, and the
+    have a value per position: whether both models have the same most likely next token, and the
     Kullback-Leibler divergence of the tested model's distribution from the reference's, in nats.
     """
 
@@ -42,13 +41,13 @@ class Comparison:
 
 
 def tokenize_all(model: Path, texts: Sequence[str]) -> list[list[int]]:
-    """Return each text's tokens; special tokens in it are plain text."""
+    """The tokens of each text, in which special tokens count as plain text."""
     with _model(model, vocab_only=True) as handle:
         return [_tokenize(handle, text) for text in texts]
 
 
 def compare(reference: Path, model: Path, texts: Sequence[str], threads: int) -> Comparison:
-    """Compare two models; only one of them is in memory at a time."""
+    """Compare two models, of which only one is in memory at a time."""
     tokens = tokenize_all(model, texts)
     agree: list[npt.NDArray[np.bool_]] = []
     divergence: list[Floats] = []
@@ -66,7 +65,7 @@ def compare(reference: Path, model: Path, texts: Sequence[str], threads: int) ->
 def all_log_probabilities(
     model: Path, tokens: Sequence[Sequence[int]], threads: int
 ) -> list[Floats]:
-    """Return `log_probabilities` of each list of tokens."""
+    """The `log_probabilities` of each list of tokens."""
     with _context(model, threads) as context:
         return [log_probabilities(context, text) for text in tokens]
 
@@ -82,9 +81,9 @@ def _batches(texts: Sequence[list[int]]) -> Iterator[list[list[int]]]:
 
 
 def log_probabilities(context: Any, tokens: Sequence[int]) -> Floats:
-    """Return the log probabilities of the next token after each token: (tokens, vocabulary).
+    """The log probabilities of the next token after each token, of shape (tokens, vocabulary).
 
-    A text longer than the context is cut. Raises `RuntimeError` when llama.cpp cannot decode.
+    A text longer than the context is truncated. Raises `RuntimeError` if llama.cpp cannot decode.
     """
     import llama_cpp as c
 
@@ -145,7 +144,7 @@ def _context(path: Path, threads: int) -> Iterator[Any]:
 
 @contextmanager
 def _model(path: Path, *, vocab_only: bool = False) -> Iterator[Any]:
-    # Before libgomp is loaded: spinning threads starve each other on a busy machine.
+    # Must be set before libgomp is loaded. Spinning threads starve each other on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import llama_cpp as c
 
@@ -154,7 +153,7 @@ def _model(path: Path, *, vocab_only: bool = False) -> Iterator[Any]:
     c.llama_backend_init()
     params = c.llama_model_default_params()
     params.vocab_only = vocab_only
-    params.n_gpu_layers = 0  # the same arithmetic everywhere
+    params.n_gpu_layers = 0  # for the same arithmetic everywhere
     # On CPUs with AMX, the extra buffer types make the first decode of a quantised model crash.
     params.use_extra_bufts = False
     model = c.llama_model_load_from_file(os.fsencode(path), params)
@@ -171,7 +170,7 @@ _log_lines: list[str] = []
 
 @functools.cache
 def _log_callback() -> Any:
-    """The callback that keeps llama.cpp's errors, as long-lived as its pointer to it."""
+    """The callback that records llama.cpp's errors. Cached: llama.cpp keeps a pointer to it."""
     import llama_cpp as c
 
     def keep(level: int, text: bytes, _: Any) -> None:

@@ -1,7 +1,7 @@
-"""Which files of a folder or repository are a checkpoint, judged by their names.
+"""Recognises the files of a checkpoint in a folder or repository, by their names.
 
-What is no checkpoint, or no whole one, is refused here by what it is instead: before anything is
-downloaded, and before anything is read.
+An incomplete checkpoint, or another kind of folder, is refused before anything is downloaded or
+read. The error says what it is instead.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from llmsuggestd.errors import InputError
 
 SMALL_FILES: Final = (
     "config.json",
-    "generation_config.json",  # which tokens end a text
+    "generation_config.json",  # the tokens that end a text
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "README.md",  # the licence and the base model stand there
+    "README.md",  # the licence and the base model
 )
 
 WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
-"""The weights' names, each possibly in shards, in the order that transformers prefers them."""
+"""The names of the weights, perhaps in shards, in the order in which transformers prefers them."""
 
 _SHARD: Final = r"-(\d{5})-of-(\d{5})"
 
@@ -33,11 +33,11 @@ _QUANTISED: Final = {
     "quant_config.json": "AWQ",
     "hf_quant_config.json": "ModelOpt",
 }
-"""Files beside weights that were quantised by tools which leave config.json as it was."""
+"""Files beside quantised weights, by tools that do not change config.json."""
 
 _INSTEAD: Final = (
     (r"layer_\d+-model_\d+-model_states\.pt", "weights as the GPT-NeoX library saves them",
-     "its tools/ckpts/convert_neox_to_hf.py makes a checkpoint in Hugging Face layout of them"),
+     "its tools/ckpts/convert_neox_to_hf.py converts them to Hugging Face layout"),
     (r"zero_to_fp32\.py|(.*/)?\w*mp_rank_\d+\w*\.pt|global_step\d+/.*",
      "weights as DeepSpeed saves them", "`python zero_to_fp32.py . .` there joins them"),
     (r"(.*/)?\w+\.distcp|pytorch_model_fsdp.*", "weights as FSDP saves them",
@@ -47,23 +47,23 @@ _INSTEAD: Final = (
     (r"flax_model.*\.msgpack", "weights for Flax",
      "save them as safetensors: from_pretrained(…, from_flax=True) in transformers 4"),
     (r".*\.gguf", "a GGUF file", "`llmsuggestd models import`, or `models pull` of a repository,"
-     " takes that as it is"),
+     " accepts it as it is"),
     (r".*\.safetensors|.*\.(bin|pt|pth|ckpt)", "weights under another name",
      "save the model with save_pretrained(), or give the file one of those names"),
 )  # fmt: skip
-"""Pattern of names, what such a file is, what to do; of what a folder has instead of weights."""
+"""Files in place of weights: a pattern of their names, what they are, and the remedy."""
 
 
 def wanted_files(files: Sequence[str]) -> list[str]:
-    """Choose the files of a repository that a conversion reads; safetensors before pickles.
+    """The files of a repository that a conversion reads, safetensors in preference to pickles.
 
-    Only files at its top: what is called `model/../../x.safetensors` is no file to take.
+    Only files at the top are chosen, never names such as `model/../../x.safetensors`.
     """
     return [f for f in files if f in SMALL_FILES] + weights_of(files)
 
 
 def weights_of(files: Iterable[str]) -> list[str]:
-    """Choose the files that hold the weights, with their index; none if there are no weights."""
+    """The files with the weights, and their index; none if there are no weights."""
     names = list(files)
     for whole in WEIGHTS:
         stem, _, suffix = whole.partition(".")
@@ -77,8 +77,8 @@ def weights_of(files: Iterable[str]) -> list[str]:
 def check_names(where: str, files: Iterable[str]) -> None:
     """Check that files with these names, of a folder or repository `where`, can be a checkpoint.
 
-    Names are relative to `where`, those of files in its folders among them. Raises `InputError`
-    saying what is missing, or what is there instead.
+    Names are relative to `where`, and include files in its folders. Raises `InputError`, which says
+    what is missing, or what is there instead.
     """
     names = list(files)
     weights = weights_of(names)
@@ -86,7 +86,7 @@ def check_names(where: str, files: Iterable[str]) -> None:
         raise adapter_refusal(where)
     if "config.json" not in names and (folders := _checkpoints_below(names)):
         raise InputError(
-            f"{where}: no config.json, but checkpoints in {', '.join(folders)}", "Give one of them."
+            f"{where}: no config.json, but checkpoints in {', '.join(folders)}", "give one of them"
         )
     for name, tool in _QUANTISED.items():
         if name in names:
@@ -100,40 +100,40 @@ def check_names(where: str, files: Iterable[str]) -> None:
 
 
 def adapter_refusal(where: str, kind: str = "LoRA", base: str = "") -> InputError:
-    """The error about an adapter without its model, of which `base` is the name."""
+    """The error about an adapter without its model, whose name is `base`."""
     return InputError(
         f"{where}: an adapter ({kind}){base and f' of {base}'}, not a whole model",
-        "Merge it into its model first: in Python, peft's AutoPeftModelForCausalLM"
-        ".from_pretrained(FOLDER).merge_and_unload().save_pretrained(RESULT); then convert RESULT.",
+        "merge it into its model first: in Python, peft's AutoPeftModelForCausalLM"
+        ".from_pretrained(FOLDER).merge_and_unload().save_pretrained(RESULT); then convert RESULT",
     )
 
 
 def quantised_refusal(where: str, how: str, made_from: str = "") -> InputError:
-    """The error about weights that are quantised; `made_from` is the name of the original."""
+    """The error about quantised weights; `made_from` is the name of the original."""
     return InputError(
         f"{where}: the weights are quantised already ({how})",
-        "Only weights as they were trained can be converted:"
-        f" give the checkpoint that this one was made from{made_from and f', {made_from}'}.",
+        "only unquantised weights can be converted:"
+        f" give the checkpoint that this one was made from{made_from and f', {made_from}'}",
     )
 
 
 def unindexed_shards(where: str, names: Iterable[str], whole: str) -> list[str]:
-    """List the shards of weights called `whole` for which there is no index, in order.
+    """The shards of the weights `whole`, in order, if they have no index.
 
-    Raises `InputError` if one is missing, or if there are those of several saves.
+    Raises `InputError` if the shards are from several saves.
     """
     stem, _, suffix = whole.partition(".")
     shards = _shards(name for name in names if re.fullmatch(rf"{stem}{_SHARD}\.{suffix}", name))
     if len(shards) > 1:
         raise InputError(
             f"{where}: shards of several saves, and no {whole}.index.json to tell them apart",
-            "Download the index too, or remove the older ones.",
+            "download the index too, or remove the older ones",
         )
     return sorted(name for numbers in shards.values() for name in numbers.values())
 
 
 def _check_shards(where: str, weights: Sequence[str]) -> None:
-    """Check that no shard is missing; where there are several saves, their index says more."""
+    """Check that no shard is missing. Shards of several saves need their index for that."""
     shards = _shards(weights)
     if len(shards) != 1:
         return
@@ -143,12 +143,12 @@ def _check_shards(where: str, weights: Sequence[str]) -> None:
         name = re.sub(_SHARD, f"-{missing[0]:05}-of-{count:05}", next(iter(present.values())))
         others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{where}: the shard {name} is missing{others}", "Download the whole checkpoint."
+            f"{where}: the shard {name} is missing{others}", "download the whole checkpoint"
         )
 
 
 def _shards(names: Iterable[str]) -> dict[int, dict[int, str]]:
-    """Sort shards by how many there are of the whole, and by their number."""
+    """The shards by the total number in their names, and by their own number."""
     result: dict[int, dict[int, str]] = defaultdict(dict)
     for name in names:
         if match := re.search(_SHARD, name):
@@ -157,7 +157,7 @@ def _shards(names: Iterable[str]) -> dict[int, dict[int, str]]:
 
 
 def _checkpoints_below(names: Sequence[str]) -> list[str]:
-    """Folders with a config.json of their own: a training's output has checkpoint-500 and so on."""
+    """The folders with a config.json, such as checkpoint-500 in a training's output."""
     return [name.removesuffix("/config.json") for name in names if name.endswith("/config.json")][
         :8
     ]
@@ -166,5 +166,5 @@ def _checkpoints_below(names: Sequence[str]) -> list[str]:
 def _instead(names: Sequence[str]) -> tuple[str, str]:
     for pattern, what, remedy in _INSTEAD:
         if found := next((name for name in names if re.fullmatch(pattern, name)), None):
-            return f", but {found}: {what}", remedy[:1].upper() + remedy[1:] + "."
-    return "", "Is it the right place, and is everything there?"
+            return f", but {found}: {what}", remedy
+    return "", "check that this is the right place, and complete"

@@ -1,8 +1,8 @@
-"""GPT-NeoX's tensors: their names in a checkpoint, their names in GGUF, and how rows move.
+"""GPT-NeoX's tensors: their names in a checkpoint and in GGUF, and the order of their rows.
 
-The GGUF names are those of `gguf.MODEL_ARCH.GPTNEOX`. One tensor is not copied row by row:
-Hugging Face keeps query, key and value of one head together, (head, 3, channel), and llama.cpp
-wants all queries, then all keys, then all values, (3, head, channel).
+The GGUF names are those of `gguf.MODEL_ARCH.GPTNEOX`. Rows keep their order, except in one tensor:
+Hugging Face stores query, key and value of each head together, as (head, 3, channel). llama.cpp
+expects all queries, then all keys, then all values, as (3, head, channel).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from llmsuggestd.convert.config import NeoXConfig
 from llmsuggestd.convert.stored import FLOAT_TYPES, StoredTensor
 from llmsuggestd.errors import InputError
 
-# Buffers that old checkpoints carry along and that are computed anew.
+# Buffers in old checkpoints, which are not needed.
 BUFFERS = (".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTensor:
-    """A tensor of the GGUF file and where its values come from.
+    """A tensor of the GGUF file, and the source of its values.
 
-    `source` is None for a bias that the checkpoint leaves out and llama.cpp insists on: zeros.
-    `regroup` is 0, or the channels a head has where query, key and value rows must move.
+    `source` is None for zeros: a bias that the checkpoint lacks and llama.cpp requires. `regroup`
+    is the number of channels per head if query, key and value rows must be reordered, else 0.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ModelTensor:
     regroup: int = 0
 
     def source_rows(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield the row ranges of the source that make up rows `start` to `stop`, in order."""
+        """Yield the ranges of source rows that form rows `start` to `stop`, in order."""
         if not self.regroup:
             yield start, stop
             return
@@ -49,9 +49,9 @@ class ModelTensor:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A tensor that the GGUF file must have, and the checkpoint's name of it.
+    """A tensor that the GGUF file must have, and its name in the checkpoint.
 
-    `optional`: where the checkpoint lacks it, zeros take its place. For `regroup` see
+    If it is `optional` and the checkpoint lacks it, zeros are written. For `regroup` see
     `ModelTensor`.
     """
 
@@ -63,7 +63,7 @@ class Slot:
 
 
 def slots(config: NeoXConfig) -> list[Slot]:
-    """List the tensors of the GGUF file, in the order they are written."""
+    """The tensors of the GGUF file, in their order."""
     hidden, wide = config.hidden, config.feed_forward
     no_bias = not config.attention_bias
     result = [Slot("token_embd.weight", "gpt_neox.embed_in.weight", (config.vocab, hidden))]
@@ -88,8 +88,8 @@ def slots(config: NeoXConfig) -> list[Slot]:
             Slot(f"{ours}.ffn_down.weight", f"{down}.weight", (hidden, wide)),
             Slot(f"{ours}.ffn_down.bias", f"{down}.bias", (hidden,)),
         ]
-    # llama.cpp's GPT-NeoX has no notion of tied embeddings: the matrix is written twice. Where
-    # the configuration ties them, transformers overwrites a stored output matrix, so do we.
+    # llama.cpp's GPT-NeoX does not support tied embeddings, so the matrix is written twice. If the
+    # configuration ties them, a stored output matrix is ignored, as in transformers.
     output = "gpt_neox.embed_in.weight" if config.tied else "embed_out.weight"
     result += [
         Slot("output_norm.weight", "gpt_neox.final_layer_norm.weight", (hidden,)),
@@ -102,10 +102,10 @@ def slots(config: NeoXConfig) -> list[Slot]:
 def model_tensors(
     config: NeoXConfig, stored: Mapping[str, StoredTensor], where: str
 ) -> list[ModelTensor]:
-    """List the tensors of the GGUF file, in the order they are written, with their sources.
+    """The tensors of the GGUF file, in their order, with their sources.
 
-    Raises `InputError` when the checkpoint lacks one, has one of another shape or of a type that
-    is no float, or has one that GPT-NeoX does not know. `where` names the checkpoint in errors.
+    Raises `InputError` if a tensor is missing, has another shape, is not of a float type, or is not
+    part of GPT-NeoX. `where` names the checkpoint in errors.
     """
     wanted = slots(config)
     known = {slot.source for slot in wanted} | {"embed_out.weight"}
@@ -120,7 +120,7 @@ def model_tensors(
         if name not in known and not name.endswith(BUFFERS):
             raise InputError(
                 f"{where}: {name} is not a tensor of a {config.layers}-layer GPT-NeoX",
-                "Is config.json that of this model?",
+                "check that config.json belongs to this model",
             )
     return result
 
@@ -132,7 +132,7 @@ def _checked(
     if tensor is None:
         raise InputError(
             f"{where}: the tensor {name} is missing",
-            "Is a file of the checkpoint missing, or is it only a part of a model?",
+            "check that the checkpoint is complete, and not only a part of a model",
         )
     if tensor.shape != shape:
         raise InputError(

@@ -1,6 +1,6 @@
-"""The metadata of the GGUF file: what llama.cpp needs, where the model is from, and our own keys.
+"""Makes the metadata of the GGUF file: llama.cpp's keys, the model's origin, and our own keys.
 
-Keys of ours begin with `llmsuggestd.`; the daemon and the engine read them.
+Our own keys begin with `llmsuggestd.`. The daemon and the engine read them.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ KEY_SOURCE_REVISION = "llmsuggestd.source_revision"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a checkpoint is from: a Hugging Face repository and its commit, if known."""
+    """The origin of a checkpoint: a Hugging Face repository and a commit, if known."""
 
     repo: str | None = None
     revision: str | None = None
 
 
 def find_source(folder: Path) -> Source:
-    """Tell the repository and commit of a folder in the Hugging Face cache from its path."""
+    """The repository and commit of a folder in the Hugging Face cache, from its path."""
     match = re.search(r"models--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})$", str(folder.resolve()))
     return Source(match[1].replace("--", "/"), match[2]) if match else Source()
 
@@ -55,11 +55,11 @@ def make_writer(
     source: Source,
     parameters: int,
 ) -> GGUFWriter:
-    """Return a writer that holds the file's whole metadata, and no file yet.
+    """Make a writer with the file's whole metadata, without a file yet.
 
     `parameters` is the number of weights, for the size label ("2.8B").
     """
-    logging.getLogger("gguf").setLevel(logging.WARNING)  # it announces every file it opens
+    logging.getLogger("gguf").setLevel(logging.WARNING)  # it logs every file that it opens
     writer = GGUFWriter(path=None, arch=MODEL_ARCH_NAMES[MODEL_ARCH.GPTNEOX])
     writer.add_type("model")
     _add_origin(writer, checkpoint.folder, name, source, parameters)
@@ -76,10 +76,10 @@ def make_writer(
 def _add_origin(
     writer: GGUFWriter, folder: Path, name: str, source: Source, parameters: int
 ) -> None:
-    """Name, licence, authors, base models, data sets: from the model card, as gguf reads it."""
+    """Add name, licence, authors, base models and data sets from the model card, as gguf does."""
     try:
         metadata = Metadata.load(None, folder, name, parameters)
-    except Exception:  # a model card is prose by strangers; a broken one costs only its facts
+    except Exception:  # a broken model card, written by strangers, must not prevent a conversion
         metadata = Metadata(name=name)
     for fact, value in vars(metadata).items():
         setattr(metadata, fact, _as_writer_needs(fact, value))
@@ -91,11 +91,11 @@ def _add_origin(
 
 
 def _as_writer_needs(fact: str, value: Any) -> Any:
-    """A fact of a model card in the type that the writer takes; None if it is of no use.
+    """A value of a model card in the type that the writer accepts; None if it is unusable.
 
-    YAML makes a number of `version: 1.0` and a date of `license: 2020-01-01`.
+    YAML reads `version: 1.0` as a number and `license: 2020-01-01` as a date.
     """
-    if value is None or fact.startswith("sampling_"):  # the latter are numbers, of another file
+    if value is None or fact.startswith("sampling_"):  # numbers of another file
         return value
     if fact in ("base_models", "datasets"):
         return [{k: _text(v) for k, v in entry.items() if _text(v)} for entry in value]

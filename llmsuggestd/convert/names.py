@@ -1,8 +1,8 @@
-"""Names of tensors as GPT-NeoX has them, whatever wrapped the model when it was saved.
+"""Restores GPT-NeoX's names of tensors, if a wrapper has changed them.
 
-torch.compile, DistributedDataParallel, FSDP and trainers put parts of their own into the names.
-These are taken off where what is left is one whole model; what is no plain model (quantised
-weights, adapters, other heads) is refused by what it is.
+torch.compile, DistributedDataParallel, FSDP and trainers add parts to the names. These are removed
+if the rest is one complete model. Other kinds of models (quantised weights, adapters, other heads)
+are refused with an error that names the kind.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _WRAPPERS: Final = {
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
 }
-"""Parts that no GPT-NeoX name has, wherever they stand, and what puts them there."""
+"""Parts that no GPT-NeoX name has, and the wrappers that add them."""
 
 _EMBEDDING: Final = "embed_in.weight"
-"""The tensor by which a model is found among others."""
+"""The tensor that identifies a model among others."""
 
 _BARE: Final = ("embed_in.", "layers.", "final_layer_norm.")
-"""How names begin where the model was saved without its head, and so without `gpt_neox.`."""
+"""The prefixes of names in a model saved without its head, which lack `gpt_neox.`."""
 
 _QUANTISED: Final = {
     "qweight": "GPTQ or AWQ", "qzeros": "GPTQ or AWQ", "g_idx": "GPTQ",
@@ -37,10 +37,10 @@ _QUANTISED: Final = {
     "weight_scale_inv": "FP8",
     "weight_scales": "EETQ", "scales": "MLX, GPTQ or AWQ",
 }  # fmt: skip
-"""Last parts of the names of what quantisation stores beside the weights, and which one does."""
+"""Last parts of the names of quantisation's own tensors, and the methods."""
 
 _VALUE_HEAD: Final = "v_head."
-"""What reinforcement learning adds to a language model, which itself stays whole."""
+"""The prefix of tensors that reinforcement learning adds to a complete language model."""
 
 _HEADS: Final = re.compile(
     r"(score|classifier|classification_head|qa_outputs|reward_head|value_head|regression_head)\b"
@@ -50,10 +50,10 @@ _HEADS: Final = re.compile(
 def plain_names(
     stored: Mapping[str, StoredTensor], where: str
 ) -> tuple[dict[str, StoredTensor], list[str]]:
-    """Return the tensors under the names that transformers gives them, and warnings.
+    """The tensors under transformers' names, and warnings.
 
-    Raises `InputError`, naming `where`, when they are quantised, hold an adapter that is not
-    merged, hold several models, or have a head that does not write text.
+    Raises `InputError`, naming `where`, if they are quantised, contain several models or an adapter
+    that is not merged, or have a head that does not write text.
     """
     _check_kind(stored, where)
     names, warnings = _unwrapped(stored, where)
@@ -69,7 +69,7 @@ def plain_names(
     if head := next(filter(_HEADS.match, result), None):
         raise InputError(
             f"{where}: {head} is the head of a classifier or reward model, which writes no text",
-            "Only language models can be converted.",
+            "only language models can be converted",
         )
     return result, warnings
 
@@ -82,12 +82,12 @@ def _check_kind(names: Iterable[str], where: str) -> None:
         if any(part.startswith("lora_") or part == "base_layer" for part in parts):
             raise InputError(
                 f"{where}: {name} belongs to an adapter (LoRA) that is not merged",
-                "Merge it first: merge_and_unload() of peft, then save_pretrained().",
+                "merge it first: merge_and_unload() of peft, then save_pretrained()",
             )
 
 
 def _unwrapped(stored: Iterable[str], where: str) -> tuple[dict[str, str], list[str]]:
-    """Map each name to the one it has without wrappers, and say which these were."""
+    """Map each name to the name without wrappers. Returns the map, and a warning per wrapper."""
     parts = {name: [p for p in name.split(".") if p not in _WRAPPERS] for name in stored}
     names = {name: ".".join(rest) for name, rest in parts.items()}
     removed = {p for name in names for p in name.split(".") if p in _WRAPPERS}
@@ -97,7 +97,7 @@ def _unwrapped(stored: Iterable[str], where: str) -> tuple[dict[str, str], list[
         found = ", ".join(sorted(root or "(none)" for root in roots))
         raise InputError(
             f"{where}: several models in one checkpoint, under {found}",
-            "Save the one you want by itself, with save_pretrained().",
+            "save the one that you want separately, with save_pretrained()",
         )
     if roots:
         outer = roots.pop().removesuffix("gpt_neox.")

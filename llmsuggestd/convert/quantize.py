@@ -1,8 +1,7 @@
-"""ggml's own quantiser, from the libggml-base that comes inside llama-cpp-python.
+"""Calls ggml's own quantiser, in the libggml-base of llama-cpp-python.
 
-Calling `ggml_quantize_chunk` makes each block bit for bit what llama.cpp would have made, on any
-number of threads: rows are independent of each other, and ctypes lets other Python threads run
-meanwhile.
+`ggml_quantize_chunk` makes the same bits as llama.cpp. It can run on several threads, since rows
+are independent of each other and ctypes releases the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ FLOAT_PTR = ctypes.POINTER(ctypes.c_float)
 
 
 def row_bytes(kind: GGMLQuantizationType, columns: int) -> int:
-    """Return the size in bytes of a row of `columns` elements; the type's block divides them."""
+    """The size in bytes of a row of `columns` elements, a multiple of the type's block size."""
     block, size = GGML_QUANT_SIZES[kind]
     if columns % block:
         raise ValueError(f"a row of {columns} does not divide into {kind.name}'s blocks of {block}")
@@ -34,10 +33,10 @@ def row_bytes(kind: GGMLQuantizationType, columns: int) -> int:
 def quantize_rows(
     values: npt.NDArray[np.float32], kind: GGMLQuantizationType
 ) -> npt.NDArray[np.uint8]:
-    """Quantise a (rows, columns) float32 array; return (rows, bytes a row) of ggml's blocks.
+    """Quantise float32 values of shape (rows, columns) to ggml's blocks, (rows, bytes per row).
 
-    The values must be finite. Raises `ValueError` when a block's scale does not fit the float16
-    that ggml stores it in, which only absurdly large weights cause.
+    The values must be finite. Raises `ValueError` if a block's scale exceeds float16, the type in
+    which ggml stores it. Only extremely large weights cause that.
     """
     rows, columns = values.shape
     values = np.ascontiguousarray(values)
@@ -55,7 +54,7 @@ def quantize_rows(
 def library() -> ctypes.CDLL:
     """Load libggml-base, without the rest of llama.cpp.
 
-    Raises `LlmsuggestdError` when llama-cpp-python is missing or is not one we know.
+    Raises `LlmsuggestdError` if llama-cpp-python is missing or has another interface.
     """
     hint = "`llmsuggestd install --accelerator cpu` builds llama-cpp-python again"
     for path in _candidates():
@@ -81,9 +80,9 @@ def library() -> ctypes.CDLL:
 
 def _candidates() -> list[Path]:
     folders = []
-    if override := os.environ.get("LLAMA_CPP_LIB_PATH"):  # as llama-cpp-python itself reads it
+    if override := os.environ.get("LLAMA_CPP_LIB_PATH"):  # like llama-cpp-python itself
         folders.append(Path(override))
-    # find_spec does not import the package, which would load all of llama.cpp.
+    # find_spec does not import the package. An import would load all of llama.cpp.
     spec = importlib.util.find_spec("llama_cpp")
     if spec is not None and spec.origin is not None:
         folders.append(Path(spec.origin).parent / "lib")

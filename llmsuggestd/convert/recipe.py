@@ -1,9 +1,8 @@
-"""Which type each tensor gets: llama.cpp's choice for a GPT-NeoX model, without an imatrix.
+"""Chooses the type of each tensor, as llama.cpp does for a GPT-NeoX model without an imatrix.
 
-Follows `llama_tensor_get_type_impl` and `tensor_type_fallback` of llama.cpp's
-`src/llama-quant.cpp` (as in llama-cpp-python 0.3.36), reduced to what can happen for this
-architecture; the benchmark `tests/benchmarks/convert_exact.py` compares the outcome with
-llama.cpp's own.
+This follows `llama_tensor_get_type_impl` and `tensor_type_fallback` in llama.cpp's
+`src/llama-quant.cpp` (as in llama-cpp-python 0.3.36), reduced to this architecture. The benchmark
+`tests/benchmarks/convert_exact.py` compares the result with llama.cpp's.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from gguf import GGMLQuantizationType as Type
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A `--quant`: its number in the file's metadata and the type most tensors get."""
+    """A value of `--quant`: its number in the file's metadata, and the type of most tensors."""
 
     name: str
     file_type: LlamaFileType
@@ -37,13 +36,12 @@ RECIPES = {
     )
 }
 
-# Where a row is not a whole number of 256-element blocks, the type with 32-element blocks that
-# takes its place.
+# Replacements with blocks of 32 elements, for rows that do not consist of whole blocks of 256.
 SMALL_BLOCK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 
 
 def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], layers: int) -> Type:
-    """Return the ggml type of a tensor.
+    """The ggml type of a tensor.
 
     `name` is the tensor's GGUF name, `shape` its shape with the row length last, `layers` the
     model's number of layers. Vectors (norms and biases) stay float32, as llama.cpp needs them.
@@ -57,7 +55,7 @@ def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], layers: int) 
 
 def _wanted(recipe: Recipe, name: str, columns: int, layers: int) -> Type:
     if name == "output.weight":
-        # The output matrix decides the distribution directly and gets more bits.
+        # The output matrix affects the distribution directly, and gets more bits.
         if columns % GGML_QUANT_SIZES[recipe.base][0] or recipe.base is Type.Q8_0:
             return Type.Q8_0
         return Type.Q6_K
@@ -72,8 +70,8 @@ def _wanted(recipe: Recipe, name: str, columns: int, layers: int) -> Type:
 
 
 def _attention(recipe: Recipe, layer: int, layers: int) -> Type:
-    # llama.cpp counts the joint query/key/value matrix among the value matrices, the ones that
-    # suffer most from few bits.
+    # llama.cpp treats the joint query/key/value matrix as a value matrix. Those lose most with few
+    # bits.
     if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, layers):
         return Type.Q6_K
     if recipe.name == "Q4_K_S" and layer < 4:
@@ -96,7 +94,7 @@ def _more_bits(layer: int, layers: int) -> bool:
 
 
 def _fitting(kind: Type, columns: int) -> Type:
-    """The type itself, or the one that stands in for it when its blocks do not fit the row."""
+    """The type itself, or its replacement if its blocks do not fit the row."""
     if columns % GGML_QUANT_SIZES[kind][0] == 0:
         return kind
     kind = SMALL_BLOCK.get(kind, kind)

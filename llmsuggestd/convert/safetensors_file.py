@@ -1,9 +1,9 @@
-"""The header of a safetensors file, checked against the file.
+"""Reads the header of a safetensors file, and checks it against the file.
 
-The format is eight bytes of header length, a JSON header with each tensor's type, shape and byte
-range, and the data (https://huggingface.co/docs/safetensors#format). The safetensors library maps
-the whole file into memory and does not tell where a tensor lies, so the header is read here; the
-tests hold this reader against that library's writer.
+The format has eight bytes for the header's length, a JSON header with each tensor's type, shape and
+byte range, and the data (https://huggingface.co/docs/safetensors#format). The safetensors library
+maps the whole file into memory and does not report positions, so the header is read here. The tests
+read files of that library's writer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llmsuggestd.convert.stored import StoredTensor, contiguous_strides
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
-# Bits of every type that safetensors names and a checkpoint may hold beside the weights.
+# Bits of each safetensors type that a checkpoint may contain, also beside the weights.
 TYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8,
     "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
@@ -29,10 +29,9 @@ LARGEST_HEADER = 100_000_000  # the library's own limit, in bytes
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """List the tensors of a safetensors file.
+    """The tensors of a safetensors file.
 
-    Raises `InputError` when the file is missing, is cut short, or has a header that does not fit
-    it.
+    Raises `InputError` if the file is missing or truncated, or does not match its header.
     """
     try:
         size = path.stat().st_size
@@ -43,7 +42,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                 raise filekind.refusal(path, filekind.SAFETENSORS, problem)
             header = json.loads(file.read(length))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
+        raise InputError(f"{path}: no such file", "download the checkpoint again") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError):
@@ -64,13 +63,13 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int, size: int) -> St
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path}: the header's entry for {name} cannot be read") from None
     if not isinstance(dtype, str) or dtype not in TYPE_BITS:
-        raise InputError(f"{path}: {name} is of a type that is not known: {dtype!r}")
+        raise InputError(f"{path}: {name} has an unknown type: {dtype!r}")
     if not isinstance(shape, list) or not all(_is_count(n) for n in [*shape, begin, end]):
         raise InputError(f"{path}: the header's entry for {name} cannot be read")
     if begin > end or data_start + end > size:
         raise InputError(
             f"{path}: cut short: {name} ends at byte {data_start + end} of a file of {size}",
-            "Download it again.",
+            "download it again",
         )
     if end - begin != prod(shape) * TYPE_BITS[dtype] // 8:
         raise InputError(

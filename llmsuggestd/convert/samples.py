@@ -1,4 +1,4 @@
-"""Goals to compare models on: a built-in set, or a user's file."""
+"""Goals for comparing models: a built-in set, or a user's file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from llmsuggestd.file_errors import unreadable
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A goal as Lean prints it, and a tactic (or the beginning of one, or nothing)."""
+    """A goal as Lean prints it, and a tactic, which may be incomplete or empty."""
 
     goal: str
     tactic: str = ""
 
 
-# Lean 4 and Mathlib as users meet them: hypotheses, binders, subscripts, every arrow and bracket.
+# Typical goals of Lean 4 and Mathlib: hypotheses, binders, subscripts, all arrows and brackets.
 BUILT_IN = (
     Sample("⊢ 2 = 2", "rfl"),
     Sample("p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q", "exact ⟨hp, hq⟩"),
@@ -59,9 +59,9 @@ BUILT_IN = (
 def read_samples(path: Path) -> list[Sample]:
     """Read goals from a file.
 
-    A `.jsonl` file has an object a line, with `goal` (or `tactic_state`) and optionally `tactic`
-    (or `prefix`); any other is text, with a blank line between goals. Raises `InputError` when
-    the file cannot be read or holds no goal.
+    A `.jsonl` file has an object per line, with `goal` (or `tactic_state`) and perhaps `tactic` (or
+    `prefix`). Any other file is text with blank lines between goals. Raises `InputError` if the
+    file cannot be read or has no goal.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -96,7 +96,5 @@ def _sample(path: Path, number: int, line: str) -> Sample:
     try:
         (goal + tactic).encode()
     except UnicodeEncodeError:
-        raise InputError(
-            f"{path}: line {number} holds half a character (a lone surrogate)"
-        ) from None
+        raise InputError(f"{path}: line {number} has half a character (a lone surrogate)") from None
     return Sample(goal, tactic)

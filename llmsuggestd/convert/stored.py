@@ -1,8 +1,8 @@
-"""A tensor as it lies in a file of the checkpoint: where, of what type, in what shape.
+"""A tensor in a file of the checkpoint: its position, type and shape.
 
-Tensors are read some rows at a time, with ordinary reads. A memory map would be simpler, but
-every page it touches counts as this process's memory, and a 5.5 GB checkpoint would look like
-(and, on a small machine, be) a 5.5 GB process.
+Tensors are read some rows at a time, with ordinary reads. A memory map would be simpler, but each
+page that is read counts as this process's memory. For a 5.5 GB checkpoint, the process would appear
+to use 5.5 GB, and on a small machine it would.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
-# The types a GPT-NeoX checkpoint holds weights in, and how numpy reads their bits.
-# numpy has no bfloat16: its 16 bits are read as an integer, the upper half of a float32.
+# The types of weights in GPT-NeoX checkpoints, and numpy's types for their bits. numpy has no
+# bfloat16, so its 16 bits are read as an integer, the upper half of a float32.
 FLOAT_TYPES: dict[str, np.dtype[np.generic]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -28,11 +28,11 @@ FLOAT_TYPES: dict[str, np.dtype[np.generic]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """One tensor of a checkpoint.
+    """A tensor of a checkpoint.
 
-    `offset` is in bytes from the start of `path`; `strides` in elements, one for each dimension.
-    `dtype` is a safetensors type name; tensors of a type outside `FLOAT_TYPES` are listed (a
-    checkpoint has mask buffers) but cannot be read. Whoever makes one has checked that it lies
+    `offset` is in bytes from the start of `path`, and `strides` in elements, one per dimension.
+    `dtype` is the name of a safetensors type. Tensors of types outside `FLOAT_TYPES`, such as mask
+    buffers, are listed but cannot be read. The constructor's caller must check that the tensor is
     inside the file.
     """
 
@@ -44,18 +44,18 @@ class StoredTensor:
     strides: tuple[int, ...]
 
     def rows(self, start: int, stop: int) -> npt.NDArray[np.generic]:
-        """Read rows `start` to `stop` (of the first dimension), as a (rows, columns) array.
+        """Read rows `start` to `stop` of the first dimension, as an array of shape (rows, columns).
 
-        The elements keep their stored bits: float32, float16, or bfloat16 as uint16. A tensor of
-        one dimension has rows of one element. Raises `InputError` when the file has become
-        shorter or cannot be read.
+        The elements keep their stored bits: float32, float16, or bfloat16 as uint16. A tensor with
+        one dimension has rows of one element. Raises `InputError` if the file cannot be read or has
+        become shorter.
         """
         kind = FLOAT_TYPES[self.dtype]
         columns = prod(self.shape[1:])
         first_stride = self.strides[0]
         last_stride = self.strides[1] if len(self.shape) > 1 else 1
-        # A contiguous tensor's span is its rows and nothing else; a transposed one's (a pickle
-        # may hold views) also holds the elements in between.
+        # The span of a contiguous tensor has only its rows. That of a transposed one (pickles may
+        # have views) also has the elements in between.
         span = (stop - start - 1) * first_stride + (columns - 1) * last_stride + 1
         offset = self.offset + start * first_stride * kind.itemsize
         try:
@@ -69,5 +69,5 @@ class StoredTensor:
 
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides, in elements, of a row-major tensor."""
+    """The strides, in elements, of a row-major tensor."""
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))

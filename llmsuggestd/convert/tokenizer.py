@@ -1,9 +1,8 @@
-"""The tokenizer of a checkpoint, as the tables GGUF holds.
+"""Converts the tokenizer of a checkpoint to GGUF's tables.
 
-Only what llama.cpp computes exactly as Hugging Face's `tokenizers` does is accepted: byte-level
-BPE split by GPT-2's regular expression, normalised to NFC or not at all. llama.cpp itself never
-normalises, so the file says under a key of ours whether the text must be in NFC, and
-the engine sees to it before it tokenises a prompt.
+Only tokenizers that llama.cpp reproduces exactly are accepted: byte-level BPE with GPT-2's
+splitting, and with NFC or no normalisation. llama.cpp itself never normalises. So one of our own
+keys in the file says whether text must be in NFC, and the engine normalises prompts.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from gguf import TokenType
 from llmsuggestd.convert.jsonfile import read_json_object, read_optional_json_object
 from llmsuggestd.errors import InputError
 
-# What ByteLevel splits by; some tokenizer.json files spell it out.
+# The regular expression of ByteLevel's splitting, which some tokenizer.json files contain.
 GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-# llama.cpp knows this regular expression as "gpt-2", "mpt" and "olmo". Its own converter arrives
-# at the last one for the GPT-NeoX vocabulary, and an equal file is easier to compare.
+# llama.cpp's names for this regular expression are "gpt-2", "mpt" and "olmo". Its own converter
+# chooses the last one for the GPT-NeoX vocabulary, and equal files are easier to compare.
 PRE_TYPE = "olmo"
 
-END_ROLES = ("eot", "eom")  # what else ends a text, for llama.cpp: end of turn, end of message
+END_ROLES = ("eot", "eom")  # llama.cpp's other end tokens: end of turn, end of message
 SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "mask")  # GGUF has no key for cls
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """Token i is `tokens[i]` of type `types[i]`; there is one for each row of the embedding.
+    """A tokenizer, with one token per row of the embedding.
 
-    `merges` are pairs joined by a space, best first. `special` maps a role (bos, eos, ...) to a
-    token. `warnings` are things a person should know that do not prevent the conversion.
+    Token i is `tokens[i]` of type `types[i]`. `merges` are pairs joined by a space, best first.
+    `special` maps a role (bos, eos, ...) to a token. `warnings` do not prevent the conversion.
     """
 
     tokens: list[str]
@@ -49,11 +48,11 @@ class Tokenizer:
 def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokenizer:
     """Read the tokenizer of a checkpoint whose embedding has `rows` rows.
 
-    `config` is config.json's object; it names the special tokens where nothing else does. Rows
-    without a token (padding) get unused placeholders; added tokens without a row are left out,
-    since the model cannot read or write them.
+    `config` is config.json's object, the last source for special tokens. Rows without a token
+    (padding) get unused placeholders. Added tokens without a row are left out, since the model
+    cannot read or write them.
 
-    Raises `InputError` when there is no tokenizer, or one that llama.cpp would not reproduce.
+    Raises `InputError` if there is no tokenizer, or one that llama.cpp cannot reproduce.
     """
     path = folder / "tokenizer.json"
     data = read_json_object(
@@ -71,7 +70,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     try:
         "".join(ids).encode()
     except UnicodeEncodeError:
-        raise InputError(f"{where}: a token holds half a character (a lone surrogate)") from None
+        raise InputError(f"{where}: a token has half a character (a lone surrogate)") from None
     by_id: dict[int, str] = {}
     for token, number in ids.items():
         if by_id.setdefault(number, token) != token:
@@ -80,7 +79,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     if base_rows > rows:
         raise InputError(
             f"{where}: {base_rows} tokens, but the model's embedding has {rows} rows",
-            "Tokenizer and model do not belong together.",
+            "use the tokenizer of this model",
         )
     dropped = sorted(number for number in by_id if number >= rows)
     if dropped:
@@ -110,7 +109,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     if "eos" not in special:
         raise InputError(
             f"{folder}: nothing names the end-of-text token",
-            "config.json should have eos_token_id, or tokenizer_config.json eos_token.",
+            "config.json should have eos_token_id, or tokenizer_config.json eos_token",
         )
     first = _template_first(data.get("post_processor"))
     return Tokenizer(
@@ -125,7 +124,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
 
 
 def _model(data: Mapping[str, Any], where: str) -> tuple[dict[str, int], list[str]]:
-    """Return the vocabulary and the merges of the BPE model."""
+    """The vocabulary and the merges of the BPE model."""
     model = data.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE":
         kind = model.get("type") if isinstance(model, dict) else None
@@ -157,7 +156,7 @@ def _merge(entry: Any, vocab: Mapping[str, int], where: str) -> str:
     ):
         raise InputError(f"{where}: the merge {entry!r} is not a pair of byte-level tokens")
     if pair[0] + pair[1] not in vocab:
-        raise InputError(f"{where}: the merge {entry!r} makes a token that is not there")
+        raise InputError(f"{where}: the merge {entry!r} makes a token that does not exist")
     return f"{pair[0]} {pair[1]}"
 
 
@@ -169,12 +168,12 @@ def _normalizer(value: Any, where: str) -> Literal["NFC", "none"]:
         return "NFC"
     raise InputError(
         f"{where}: the tokenizer normalises text by {', '.join(kinds)}",
-        "Only NFC, or no normalisation, can be reproduced.",
+        "only NFC, or no normalisation, can be reproduced",
     )
 
 
 def _check_pre_tokenizer(value: Any, where: str) -> None:
-    """Accept ByteLevel, or a split by the same expression followed by ByteLevel without one."""
+    """Check that the pre-tokenizer is ByteLevel, or its split followed by ByteLevel without one."""
     steps = _steps(value, "pretokenizers")
     names = [step.get("type") for step in steps]
     byte_level = steps[-1] if names[-1:] == ["ByteLevel"] else {}
@@ -192,12 +191,12 @@ def _check_pre_tokenizer(value: Any, where: str) -> None:
             return
     raise InputError(
         f"{where}: the tokenizer splits text by {', '.join(map(str, names)) or 'nothing'}",
-        "Only byte-level BPE with GPT-2's splitting can be reproduced.",
+        "only byte-level BPE with GPT-2's splitting can be reproduced",
     )
 
 
 def _steps(value: Any, key: str) -> list[dict[str, Any]]:
-    """Flatten a normaliser or pre-tokenizer, which may be a Sequence, into its steps."""
+    """The steps of a normaliser or pre-tokenizer, which may be a nested Sequence."""
     if not isinstance(value, dict):
         return []
     if value.get("type") != "Sequence":
@@ -211,10 +210,10 @@ def _steps(value: Any, key: str) -> list[dict[str, Any]]:
 def _added_tokens(
     data: Mapping[str, Any], settings: Mapping[str, Any], folder: Path, where: str
 ) -> dict[str, tuple[int, bool]]:
-    """Return the tokens added to the BPE vocabulary: text -> (number, is special).
+    """The tokens added to the BPE vocabulary: for each text, its number and whether it is special.
 
-    They are listed in tokenizer.json; transformers also adds those that only
-    tokenizer_config.json (`added_tokens_decoder`) or the older added_tokens.json list.
+    tokenizer.json lists them. Like transformers, this also adds tokens that only
+    tokenizer_config.json (`added_tokens_decoder`) or the older added_tokens.json lists.
     """
     decoder = settings.get("added_tokens_decoder")
     old = read_optional_json_object(folder / "added_tokens.json")
@@ -268,7 +267,7 @@ def _special_tokens(
     config: Mapping[str, Any],
     rows: int,
 ) -> dict[str, int]:
-    """Return role -> token, from the first file that names the role's token."""
+    """The token of each role, from the first file that names it."""
     named = read_optional_json_object(folder / "special_tokens_map.json")
     result = {}
     for role in SPECIAL_ROLES:
@@ -289,10 +288,10 @@ def _more_ends(
     types: Sequence[TokenType],
     warnings: list[str],
 ) -> None:
-    """Add the other tokens that end a text, under the roles that llama.cpp knows for them.
+    """Add the other tokens that end a text, under llama.cpp's roles for them.
 
-    transformers ends a text at each that generation_config.json names, or else config.json. One
-    that is nothing else is `eos`, if there is one.
+    transformers ends a text at each token that generation_config.json, or else config.json, names.
+    A control token among them is preferred as `eos`.
     """
     generation = read_optional_json_object(folder / "generation_config.json")
     named = generation.get("eos_token_id", config.get("eos_token_id"))
@@ -308,7 +307,7 @@ def _more_ends(
 
 
 def _numbers(value: Any) -> list[int]:
-    """The token numbers in a configuration's value: one, a list of them, or nothing."""
+    """The token numbers in a configuration's value, which may be a number, a list or null."""
     values = value if isinstance(value, list) else [value]
     return [n for n in values if isinstance(n, int) and not isinstance(n, bool)]
 
@@ -321,7 +320,7 @@ def _content(token: Any) -> str:
 
 
 def _template_first(value: Any) -> str | None:
-    """The special token a post-processor puts before a text, if it does so."""
+    """The special token that a post-processor adds before a text, if any."""
     for step in _steps(value, "processors"):
         single = step.get("single")
         if step.get("type") == "TemplateProcessing" and isinstance(single, list) and single:
@@ -331,7 +330,7 @@ def _template_first(value: Any) -> str | None:
 
 
 def _placeholder(number: int, taken: Mapping[str, int]) -> str:
-    """A name for a row without a token; llama.cpp aborts on two tokens with one name."""
+    """A unique name for a row without a token, since llama.cpp aborts on equal names."""
     name = f"[PAD{number}]"
     while name in taken:
         name = f"[{name}]"
@@ -341,7 +340,7 @@ def _placeholder(number: int, taken: Mapping[str, int]) -> str:
 def _byte_letters() -> Iterator[str]:
     """The letters that stand for bytes in a byte-level vocabulary (GPT-2's mapping).
 
-    Left out are the thirteen bytes that UTF-8 never has; the GPT-NeoX vocabulary lacks them too.
+    The thirteen bytes that UTF-8 never has are left out, since the GPT-NeoX vocabulary lacks them.
     """
     extra = 256
     for byte in range(256):

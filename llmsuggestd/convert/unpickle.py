@@ -1,10 +1,10 @@
-"""The tensors of a `pytorch_model.bin`, without torch and without running what it says.
+"""Finds the tensors in a `pytorch_model.bin`, without torch and without running its code.
 
-A file that `torch.save` wrote (since torch 1.6) is a zip archive: `NAME/data.pkl` is a pickle of
-the state dict, in which each tensor refers to a storage, and `NAME/data/KEY` holds a storage's
-bytes, uncompressed. Loading a pickle calls whatever functions it names, so the unpickler here
-knows the few names that describe tensors and refuses every other one before calling it. The bytes
-themselves are not read here: the result says where they lie.
+Since torch 1.6, `torch.save` writes a zip archive. `NAME/data.pkl` is a pickle of the state dict,
+in which each tensor refers to a storage, and `NAME/data/KEY` has a storage's bytes, uncompressed.
+Loading a pickle calls any function that it names. So this unpickler allows only the names that
+describe tensors, and refuses all others before they are called. It returns the positions of the
+bytes, and does not read them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
-# torch's storage classes: safetensors' name for the type, bytes an element.
+# torch's storage classes, with safetensors' name of the type and the bytes per element.
 STORAGES = {
     "FloatStorage": ("F32", 4),
     "HalfStorage": ("F16", 2),
@@ -38,15 +38,15 @@ STORAGES = {
     "ByteStorage": ("U8", 1),
     "BoolStorage": ("BOOL", 1),
 }
-# Where trainers put the weights in a pickle that also holds their own state.
+# The keys of the weights in a trainer's pickle, which also has the trainer's state.
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")
-# The pickle lists tensors, some 150 bytes each; a hundred thousand of them fit.
+# Enough for more than a hundred thousand tensors, each of which takes about 150 bytes.
 LARGEST_PICKLE = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class _StorageType:
-    """Stands for a class such as torch.FloatStorage."""
+    """Replaces a class such as torch.FloatStorage."""
 
     dtype: str
     itemsize: int
@@ -54,7 +54,7 @@ class _StorageType:
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """A storage of the archive: its bytes' place in the file, and their number."""
+    """A storage in the archive: the position of its bytes in the file, and its element count."""
 
     dtype: str
     itemsize: int
@@ -64,7 +64,7 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A tensor: a window on a storage; `first` and `strides` in elements."""
+    """A tensor, as a view of a storage; `first` and `strides` are in elements."""
 
     storage: _Storage
     first: int
@@ -73,14 +73,14 @@ class _View:
 
 
 class _RefusedError(Exception):
-    """The pickle holds something other than tensors."""
+    """The pickle has something other than tensors."""
 
 
 def read_pickle(path: Path) -> dict[str, StoredTensor]:
-    """List the tensors of a file that `torch.save` wrote.
+    """The tensors of a file that `torch.save` wrote.
 
-    Raises `InputError` when the file is missing, cut short, compressed, of the format before
-    torch 1.6, or when it holds or would run anything but tensors; nothing of it is run.
+    Raises `InputError` if the file is missing, truncated, compressed or of the format before torch
+    1.6, or if it contains or calls anything except tensors. No code in it is run.
     """
     try:
         with path.open("rb") as file:
@@ -89,16 +89,16 @@ def read_pickle(path: Path) -> dict[str, StoredTensor]:
             archive = zipfile.ZipFile(file)
             return _read_archive(path, archive)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file", "Download the checkpoint again.") from None
+        raise InputError(f"{path}: no such file", "download the checkpoint again") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-        # A zip archive's directory is at its end, so this is how a short file shows.
-        raise InputError(f"{path}: cut short or damaged", "Download it again.") from None
+        # A truncated zip archive lacks its directory, which is at the end.
+        raise InputError(f"{path}: cut short or damaged", "download it again") from None
     except _RefusedError as error:
         raise InputError(
             f"{path}: refused: {error}",
-            "Only a pickle of plain tensors is read; safetensors files have no such risk.",
+            "only a pickle of plain tensors is read; safetensors files have no such risk",
         ) from None
 
 
@@ -108,8 +108,8 @@ def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTenso
         raise InputError(f"{path}: not written by torch.save (no data.pkl, or more than one)")
     root = pickles[0].removesuffix("data.pkl")
     if archive.getinfo(pickles[0]).file_size > LARGEST_PICKLE:
-        raise _RefusedError("its list of tensors is far too long")
-    # torch before 2.0 did not write the byte order, and ran on little-endian machines.
+        raise _RefusedError("its list of tensors is too long")
+    # torch before 2.0 did not write the byte order, which was little-endian.
     order = root + "byteorder"
     if order in archive.namelist() and (
         archive.getinfo(order).file_size != len("little") or archive.read(order) != b"little"
@@ -124,7 +124,7 @@ def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTenso
             state = inner
             break
     result = {}
-    # Not state.items(): a pickle may set attributes of an OrderedDict, as torch's own do.
+    # Not state.items(), since a pickle may set attributes of an OrderedDict, as torch's do.
     for name, value in dict.items(state):
         if not isinstance(name, str) or not isinstance(value, _View):
             raise _RefusedError(f"{name!r} is not a tensor")
@@ -141,10 +141,10 @@ def _read_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredTenso
 
 
 class _TensorUnpickler(pickle._Unpickler):
-    """An unpickler that can name storage types and the makers of tensors, and nothing else.
+    """An unpickler that knows only storage types and the constructors of tensors.
 
-    Made from the unpickler written in Python: the one in C keeps its memo in an array as long as
-    the largest index in the pickle, so that ten bytes can ask for gigabytes.
+    It extends the unpickler written in Python. The one in C has a memo as long as the largest index
+    in the pickle, so ten bytes can make it allocate gigabytes.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, root: str, data: bytes) -> None:
@@ -155,13 +155,13 @@ class _TensorUnpickler(pickle._Unpickler):
         self._size = path.stat().st_size
 
     def read(self) -> Any:
-        """Unpickle; raise `_RefusedError` for whatever is wrong with it."""
+        """Unpickle. Raises `_RefusedError` for anything that is not allowed or damaged."""
         try:
             return self.load()
         except (_RefusedError, InputError, OSError, MemoryError):
             raise
         except Exception as error:
-            # Opcodes applied to what they do not fit raise almost anything.
+            # Opcodes with wrong operands can raise almost any exception.
             raise _RefusedError(f"its pickle is damaged ({type(error).__name__})") from None
 
     def find_class(self, module: str, name: str) -> Any:
@@ -198,7 +198,7 @@ class _TensorUnpickler(pickle._Unpickler):
         return _Storage(kind.dtype, kind.itemsize, offset, count)
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
-        """Where an entry's bytes begin: after its local header, whose length only it tells."""
+        """The position of an entry's bytes: after its local header, which has its own length."""
         with self._path.open("rb") as file:
             file.seek(info.header_offset)
             header = file.read(30)
@@ -213,9 +213,9 @@ def _rebuild_tensor(
     first: Any,
     shape: Any,
     strides: Any,
-    *_: Any,  # requires_grad, backward_hooks, metadata: nothing a weight needs
+    *_: Any,  # requires_grad, backward_hooks, metadata: not needed for weights
 ) -> _View:
-    """Stands for torch._utils._rebuild_tensor_v2; checks that the view is inside its storage."""
+    """Replaces torch._utils._rebuild_tensor_v2. Checks that the view is inside its storage."""
     if not (
         isinstance(storage, _Storage)
         and isinstance(shape, tuple)
@@ -231,7 +231,7 @@ def _rebuild_tensor(
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> _View:
-    """Stands for torch._utils._rebuild_parameter: a tensor that is trained."""
+    """Replaces torch._utils._rebuild_parameter, which makes a trainable tensor."""
     if not isinstance(data, _View):
         raise _RefusedError("a parameter in it is not a tensor")
     return data

@@ -38,7 +38,7 @@ def find_checkpoint(
     if not REPO.fullmatch(name):
         raise InputError(
             f"{name}: no such folder",
-            "Give a checkpoint's folder, or a repository such as EleutherAI/pythia-2.8b.",
+            "give a checkpoint's folder, or a repository such as EleutherAI/pythia-2.8b",
         )
     folder = _download(name, revision, quiet=quiet)
     return folder, Source(name, find_source(folder).revision), name.rpartition("/")[2]
@@ -68,9 +68,9 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise LlmsuggestdError(
             f"{constants.HF_HUB_CACHE}: the download cannot be written: {error.strerror or error}",
-            "Make room there, or set HF_HOME to a folder on a larger disk."
+            "make room there, or set HF_HOME to a folder on a larger disk"
             if full
-            else "Set HF_HOME to a folder that you may write to.",
+            else "set HF_HOME to a folder that you may write to",
         ) from None
 
 

@@ -233,13 +233,13 @@ BAD = {
     "a tensor of the wrong shape": (wrong_shape, f"{MATRIX} has shape [256, 512], config.json"),
     "a missing tensor": (missing_tensor, f"the tensor {MATRIX} is missing"),
     "another vocabulary": (rows_and_vocabulary_differ, f"{EMBEDDING} has shape [320, 256]"),
-    "NaN in float16": (value(MATRIX, np.nan, "F16"), f"{MATRIX} holds NaN or infinity"),
-    "NaN in float32": (value(MATRIX, np.nan, "F32"), f"{MATRIX} holds NaN or infinity"),
-    "NaN in bfloat16": (value(MATRIX, np.nan, "BF16"), f"{MATRIX} holds NaN or infinity"),
-    "infinity in a matrix": (value(EMBEDDING, np.inf, "F16"), f"{EMBEDDING} holds NaN or"),
-    "NaN in a vector": (value(VECTOR, np.nan, "F16"), f"{VECTOR} holds NaN or infinity"),
-    "infinity in a vector": (value(VECTOR, -np.inf, "F32"), f"{VECTOR} holds NaN or infinity"),
-    "more than float16 holds": (value(MATRIX, 1e6, "BF16"), f"{MATRIX} holds values beyond"),
+    "NaN in float16": (value(MATRIX, np.nan, "F16"), f"{MATRIX} has NaN or infinity"),
+    "NaN in float32": (value(MATRIX, np.nan, "F32"), f"{MATRIX} has NaN or infinity"),
+    "NaN in bfloat16": (value(MATRIX, np.nan, "BF16"), f"{MATRIX} has NaN or infinity"),
+    "infinity in a matrix": (value(EMBEDDING, np.inf, "F16"), f"{EMBEDDING} has NaN or"),
+    "NaN in a vector": (value(VECTOR, np.nan, "F16"), f"{VECTOR} has NaN or infinity"),
+    "infinity in a vector": (value(VECTOR, -np.inf, "F32"), f"{VECTOR} has NaN or infinity"),
+    "more than float16 holds": (value(MATRIX, 1e6, "BF16"), f"{MATRIX} has values beyond"),
     "an index that points up": (points_to("../outside.safetensors"), "not a file of this folder"),
     "an absolute index": (points_to("{outside}"), "not a file of this folder"),
     "an index with a backslash": (points_to("..\\outside.safetensors"), "not a file of this"),
@@ -324,7 +324,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     monkeypatch.setattr("llmsuggestd.convert.conversion.replacing", None)  # would fail if used
-    with pytest.raises(LlmsuggestdError, match=r"not enough room: the file takes .* 10\.5 MB are"):
+    with pytest.raises(LlmsuggestdError, match=r"not enough room: the file needs .* 10\.5 MB are"):
         convert(checkpoint, tmp_path / "m.gguf", "F16")
 
 
@@ -374,7 +374,7 @@ def test_a_folder_that_cannot_be_written(checkpoint: Path, tmp_path: Path) -> No
         ("/proc/m.gguf", "/proc: "),
         ("checkpoint/model.safetensors", "a file of the checkpoint itself"),
         ("checkpoint/tokenizer.json", "a file of the checkpoint itself"),
-        (os.devnull, "no ordinary file"),
+        (os.devnull, "not a regular file"),
     ],
 )
 def test_an_output_that_cannot_be_written(

@@ -123,7 +123,7 @@ def test_quantised_weights_are_refused(changes: dict[str, Any], how: str) -> Non
     with pytest.raises(InputError) as caught:
         parse_config(config(**changes, _name_or_path="me/original"), "c")
     assert f"the weights are quantised already ({how})" in caught.value.message
-    assert caught.value.hint.endswith("made from, me/original.")
+    assert caught.value.hint.endswith("made from, me/original")
 
 
 @pytest.mark.parametrize(

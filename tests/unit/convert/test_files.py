@@ -42,7 +42,7 @@ def test_a_complete_checkpoint_passes(weights: list[str]) -> None:
 @pytest.mark.parametrize(
     ("names", "words", "hint"),
     [
-        (["adapter_config.json", "adapter_model.safetensors"], "an adapter (LoRA)", "Merge it"),
+        (["adapter_config.json", "adapter_model.safetensors"], "an adapter (LoRA)", "merge it"),
         ([*SMALL, "adapter_config.json"], "here: an adapter (LoRA)", "merge_and_unload"),
         (["a/config.json", "b/config.json"], "but checkpoints in a, b", "one of them"),
         ([*SMALL, "model.safetensors", "quantize_config.json"], "already (GPTQ)", "made from"),

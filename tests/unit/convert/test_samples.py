@@ -43,7 +43,7 @@ def test_json_lines_name_goals_in_either_way(tmp_path: Path) -> None:
         ('{"goal": ""}', "line 1 has no goal"),
         ('{"goal": "⊢ p", "tactic": 3}', "line 1 has no goal"),
         ("{", "line 1 is not"),
-        ('{"goal": "\\ud800"}', "line 1 holds half a character"),
+        ('{"goal": "\\ud800"}', "line 1 has half a character"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

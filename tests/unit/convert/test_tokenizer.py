@@ -229,7 +229,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False}
         ({"model": model(merges=["a"])}, "the merge 'a'"),
         ({"model": model(merges=["a b c"])}, "the merge 'a b c'"),
         ({"model": model(merges=[["a", " "]])}, "the merge"),
-        ({"model": model(merges=["q q"])}, "makes a token that is not there"),
+        ({"model": model(merges=["q q"])}, "makes a token that does not exist"),
         ({"model": model(vocab={"a": -1})}, "token 'a' has number -1"),
         ({"model": model(vocab={"a": 1, "b": 1}, merges=[])}, "token 1 is both 'a' and 'b'"),
         ({"added_tokens": [added("x", 7), added("x", 8)]}, "both 7 and 8"),
@@ -249,7 +249,7 @@ def test_tokenizers_that_llama_cpp_cannot_reproduce_are_refused(
 def test_half_a_character_is_no_token(tmp_path: Path) -> None:
     data = byte_level_tokenizer(added_tokens=[added("<|endoftext|>", 0), added("\ud800", 297)])
     (tmp_path / "tokenizer.json").write_text(json.dumps(data))
-    with pytest.raises(InputError, match="holds half a character"):
+    with pytest.raises(InputError, match="has half a character"):
         read_tokenizer(tmp_path, EOS, 320)
 
 
