@@ -67,11 +67,11 @@ class _Computed(NamedTuple):
     timings: Timings
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     """One computation, and the number of callers that wait for it.
 
-    It is of the questions that one request was the first to ask. They are decoded together.
+    It answers the questions that one request was the first to ask. They are decoded together.
     """
 
     keys: list[object]
@@ -198,7 +198,7 @@ class Suggester:
     ) -> None:
         """Have a caller wait for the jobs that answer its questions, and begin one for the rest."""
         running = {key: self._jobs[key] for key in missing if key in self._jobs}
-        for job in {id(job): job for job in running.values()}.values():
+        for job in dict.fromkeys(running.values()):
             self._enter(wait, job)
         self._metrics.answers.labels("shared").inc(len(running))
         # only now, or the jobs that both wait for would be cancelled
