@@ -1,15 +1,17 @@
 """The calls that other projects' clients make, answered as those clients expect.
 
 llmstep and the tutorial's llmsuggest post a state to `/`; LeanCopilot's external generator posts to
-`/generate`; LLMLean speaks Ollama's and OpenAI's APIs, where the state is inside a prompt written
-for another kind of model: it is taken out again, and our model asked in its own format. Two of
-them expect the prefix in the answer, LLMLean does not. docs/clients/ says how to point each here.
+`/generate`; LLMLean and LeanCopilot's runners speak Ollama's and OpenAI's APIs, where the state is
+inside a prompt written for another kind of model: it is taken out again, and our model asked in its
+own format. llmstep and LeanCopilot expect the prefix in the answer, LLMLean does not. docs/clients/
+says how to point each here.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal, NamedTuple
 from uuid import uuid4
 
@@ -17,9 +19,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct, field
 
+from llmsuggestd import formats
 from llmsuggestd.daemon.calls import Calls, invalid
 from llmsuggestd.daemon.daemon import DAEMON
 from llmsuggestd.daemon.schema import (
+    MAX_CONTEXT,
     MAX_COUNT,
     MAX_TOKENS,
     Goal,
@@ -59,7 +63,7 @@ class StateRequest(Struct, frozen=True):
 
     tactic_state: Goal
     prefix: Prefix | None = None
-    context: Annotated[str, Meta(description="The file above the tactic; not used.")] = ""
+    context: Annotated[str, Meta(description="The file above the tactic.")] = ""
 
 
 class StateAnswer(Struct):
@@ -77,7 +81,12 @@ async def llmstep(request: web.Request, body: StateRequest) -> StateAnswer:
     """
     count, length = (5, 50) if body.prefix is None else (10, 128)
     answer = await ask(
-        request, goal=body.tactic_state, prefix=body.prefix or "", n=count, max_tokens=length
+        request,
+        goal=body.tactic_state,
+        prefix=body.prefix or "",
+        n=count,
+        max_tokens=length,
+        context=bounded(body.context),
     )
     texts = [suggestion.text for suggestion in answer.suggestions]
     return StateAnswer([text for text in texts if SEPARATOR not in text])
@@ -131,20 +140,42 @@ class Question(NamedTuple):
     prefix: str
     markdown: bool = False
     """Whether the answer is looked for in a code block, whole and not only its continuation."""
+    context: str = ""
+    """The file above the tactic."""
 
 
 # What stands before the state in each prompt, and between the state and the prefix.
 PROMPTS: Final = (
-    ("[GOAL]", "[PROOFSTEP]"),  # our model's own format
+    formats.LLMSTEP.marks(),
     ("[STATE]\n", "\n[/STATE]\n[TAC]\n"),  # LLMLEAN_PROMPT=instruction
     ("[STATE]\n", "\n[/STATE]\n[THOUGHTS]\n"),  # reasoning
     ("Tactic state:\n---\n", "\n---\nNext tactic:\n---\n"),  # fewshot
 )
+# The same of the prompts whose answer is looked for in a code block, and what stands before the
+# prefix there.
 MARKDOWN: Final = (
-    "The current proof state is as follows:\n",
-    "\n\nYour task is to generate the next tactic",
-    "The tactic you generate should start with ",
+    (
+        "The current proof state is as follows:\n",
+        "\n\nYour task is to generate the next tactic",
+        "The tactic you generate should start with ",
+    ),
+    (  # LeanCopilot's runners of InternLM2 and of chat models; the misspelling is theirs
+        "My LEAN 4 state is:\n```lean\n",
+        "```\nPlease predict a possible tactic to help me prove the theorem.",
+        None,
+    ),
+    (
+        "Here is a theorom you need to prove in Lean:\n",
+        "\nNow you should suggest one line tactic in lean code:",
+        None,
+    ),
 )
+
+# What stands before and behind the file above the tactic, directly before the state's own mark.
+CONTEXTS: Final = (("[CTX]\n", "\n[/CTX]\n"), ("```lean4\n", "\n```\n\n"))
+
+STATE_ALONE: Final = formats.FORMATS["bfs-prover"].marks()[1]
+"""What follows the state in LLMLEAN_PROMPT=tacticstate, which has nothing else."""
 
 
 def recover(prompt: str) -> Question | None:
@@ -156,29 +187,50 @@ def recover(prompt: str) -> Question | None:
     prompt = plain(prompt)
     found: list[tuple[int, Question]] = []
     for opening, closing in PROMPTS:
-        end = prompt.rfind(closing)
-        start = prompt.rfind(opening, 0, end) if end >= 0 else -1
-        if start >= 0:
-            question = Question(
-                prompt[start + len(opening) : end], prompt[end + len(closing) :].rstrip("\n")
-            )
-            found.append((end, question))
-    opening, closing, before_prefix = MARKDOWN
-    end = prompt.rfind(closing)
-    start = prompt.rfind(opening, 0, end) if end >= 0 else -1
-    if start >= 0:
-        _, _, prefix = prompt[end:].partition(before_prefix)
-        found.append((end, Question(prompt[start + len(opening) : end], prefix, markdown=True)))
+        for before, state, rest in _between(prompt, opening, closing):
+            question = Question(state, rest.rstrip("\n"), context=_context(before))
+            found.append((len(prompt) - len(rest), question))
+    for opening, closing, before_prefix in MARKDOWN:
+        for before, state, rest in _between(prompt, opening, closing):
+            prefix = rest.partition(before_prefix)[2] if before_prefix else ""
+            question = Question(state, prefix, markdown=True, context=_context(before))
+            found.append((len(prompt) - len(rest), question))
     if found:
         return max(found)[1]
+    state, _, prefix = prompt.rpartition(STATE_ALONE)
+    if _has_target(state) and "\n" not in prefix.rstrip("\n"):
+        return Question(state, prefix.rstrip("\n"))
     if "[PROOF]" in prompt or "Your task is to generate the proof" in prompt:
         raise UsageError(
             "the prompt asks for a whole proof, and this model suggests one tactic",
             "use LLMLean's `llmstep` instead of `llmqed`",
         )
-    if any(line.lstrip().startswith(TARGET) for line in prompt.split("\n")):
-        return Question(prompt, "")
-    return None
+    return Question(prompt, "") if _has_target(prompt) else None
+
+
+def _between(prompt: str, opening: str, closing: str) -> Iterator[tuple[str, str, str]]:
+    """What stands before, between and behind two marks, the last ones; nothing without them."""
+    end = prompt.rfind(closing)
+    start = prompt.rfind(opening, 0, end) if end >= 0 else -1
+    if start >= 0:
+        yield prompt[:start], prompt[start + len(opening) : end], prompt[end + len(closing) :]
+
+
+def _context(before: str) -> str:
+    """The file above the tactic, if a prompt shows it directly before the state."""
+    for opening, closing in CONTEXTS:
+        if before.endswith(closing):
+            return before.removesuffix(closing).partition(opening)[2]
+    return ""
+
+
+def _has_target(text: str) -> bool:
+    return any(line.lstrip().startswith(TARGET) for line in text.split("\n"))
+
+
+def bounded(context: str) -> str:
+    """As much of a file's end as our own calls take."""
+    return context.replace("\0", "")[-MAX_CONTEXT:]
 
 
 async def continuations(
@@ -197,6 +249,7 @@ async def continuations(
         prefix=question.prefix,
         n=count,
         max_tokens=min(tokens, MAX_TOKENS) if tokens > 0 else 128,
+        context=bounded(question.context),
         **({"mode": "sample", "temperature": temperature} if temperature else {}),
     )
     texts = [

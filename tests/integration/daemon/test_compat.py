@@ -118,6 +118,8 @@ def test_llmlean_through_ollama(served: Home) -> None:
         assert prefix + ask(prompt, 0.0).strip() == best.strip()
         assert isinstance(ask(prompt, 0.7), str)
     assert ask("theorem t : p := by\n  simp at h ⊢\n", 0.7) == ""
+    # LLMLEAN_PROMPT=tacticstate
+    assert ask(f"{STATE}:::", 0.0) == own(served, "", n=1, max_tokens=128)[0]["text"]
 
 
 @pytest.mark.parametrize("count", [1, 16])
@@ -133,6 +135,19 @@ def test_llmlean_through_openai(served: Home, count: int) -> None:
     assert 1 <= len(contents) <= count
     assert len(set(contents)) == len(contents)
     assert {choice["message"]["role"] for choice in answer["choices"]} == {"assistant"}
+
+
+def test_leancopilots_chat_models(served: Home) -> None:
+    prompt = (
+        "Here is a theorom you need to prove in Lean:\n"
+        f"{STATE}\nNow you should suggest one line tactic in lean code:"
+    )
+    body = {"messages": [{"role": "user", "content": prompt}], "n": 3, "temperature": 0}
+    answer = curl(served, "llmlean", "/v1/chat/completions", body)
+    outputs = [choice["message"]["content"] for choice in answer["choices"]]
+    # read as LeanCopilot's post_process_output does
+    tactics = [text.split("lean")[-1].split("```")[0].split("\n")[1] for text in outputs]
+    assert tactics == [s["text"] for s in own(served, "", n=3, max_tokens=128)]
 
 
 def test_completions(served: Home) -> None:

@@ -30,7 +30,50 @@ INSTRUCTION = "/- ... inside [STATE]...[/STATE] ... [TAC]...[/TAC].\n-/\n[CTX]\n
 )
 def test_prompts_that_end_with_the_prefix(prompt: str, context: str, prefix: str) -> None:
     text = prompt.format(c=context, s=STATE, p=prefix)
-    assert recover(text) == Question(STATE, prefix)
+    question = recover(text)
+    assert question is not None
+    assert question[:3] == (STATE, prefix, False)
+
+
+@pytest.mark.parametrize("context", ["import Mathlib\ntheorem t : p := by\n  ", CONTEXT, ""])
+def test_the_file_above_is_taken_out_too(context: str) -> None:
+    instruction = INSTRUCTION + "[STATE]\n{s}\n[/STATE]\n[TAC]\nsimp"
+    markdown = (
+        "The file contents up to the current tactic are as follows:\n\n```lean4\n{c}\n```\n\n"
+        "The current proof state is as follows:\n{s}\n\nYour task is to generate the next tactic in"
+    )
+    for prompt in (instruction, markdown):
+        question = recover(prompt.format(c=context, s=STATE))
+        assert question is not None
+        assert question.context == context
+
+
+@pytest.mark.parametrize("prefix", ["", "exact "])
+@pytest.mark.parametrize("state", [STATE, "f : a ::: b\n⊢ p"])
+def test_the_prompt_that_is_the_state(state: str, prefix: str) -> None:
+    """LLMLean's `tacticstate`, as BFS-Prover is asked."""
+    assert recover(f"{state}:::{prefix}") == Question(state, prefix)
+
+
+@pytest.mark.parametrize("text", ["x ::: y", "⊢ p ::: q\n  r", "no goal:::"])
+def test_other_texts_with_those_marks_are_no_such_prompt(text: str) -> None:
+    question = recover(text)
+    assert question is None or question == Question(text, "")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "My LEAN 4 state is:\n```lean\n{s}```\nPlease predict a possible tactic to help me prove"
+        " the theorem.",
+        "<|im_start|>user\nMy LEAN 4 state is:\n```lean\n{s}```\nPlease predict a possible tactic"
+        " to help me prove the theorem.<|im_end|>\n<|im_start|>assistant\n",
+        "Here is a theorom you need to prove in Lean:\n{s}\nNow you should suggest one line tactic"
+        " in lean code:",
+    ],
+)
+def test_leancopilots_chat_prompts(prompt: str) -> None:
+    assert recover(prompt.format(s=STATE)) == Question(STATE, "", markdown=True)
 
 
 @pytest.mark.parametrize("prefix", ["", "exact "])
@@ -41,7 +84,9 @@ def test_the_markdown_prompt(prefix: str) -> None:
     )
     if prefix:
         prompt += f"The tactic you generate should start with {prefix}"
-    assert recover(prompt) == Question(STATE, prefix, markdown=True)
+    question = recover(prompt)
+    assert question is not None
+    assert question[:3] == (STATE, prefix, True)
 
 
 def test_the_second_prompt_of_few_shot_has_no_state() -> None:
