@@ -161,10 +161,10 @@ def invalid(error: msgspec.ValidationError) -> UsageError:
     text = str(error)
     for pattern, words in PATTERNS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
-    text = re.sub(r"`str` of length <= (\d+)", r"text of at most \1 characters", text)
+    text, too_long = re.subn(r"`str` of length <= (\d+)", r"text of at most \1 characters", text)
     text = re.sub(r"`array` of length >= 1", "a list that is not empty", text)
     text = re.sub(r"`array` of length <= (\d+)", r"a list of at most \1", text)
-    return UsageError(f"invalid request: {text}", API_HINT)
+    return UsageError(f"invalid request: {text}", "shorten it" if too_long else API_HINT)
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
