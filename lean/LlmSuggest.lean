@@ -5,7 +5,7 @@ Authors: the llmsuggestd authors
 -/
 module
 
-public meta import LlmSuggest.Tactic
+public meta import LlmSuggest.Server
 
 /-!
 # llmsuggest

@@ -6,57 +6,106 @@ Authors: the llmsuggestd authors
 module
 
 public meta import Lean.Elab.Tactic.Basic
+public meta import Lean.Linter.Deprecated
 public meta import LlmSuggest.Options
 public meta import LlmSuggest.Step
 
 public meta section
 
 /-!
-# Running a suggestion to see what it does
+# Running a step to see what it does
 
-Each step is run on the main goal, and then everything is as it was: goals, messages, info trees
-and declarations. A step counts as closing the goal only if the proof that it leaves behind is one.
+A step is run on the main goal, and then everything is as it was: goals, messages, info trees and
+declarations. It counts as closing the goal only if the proof that it leaves behind is one.
+
+`withGuard` starts what stops checks from beside, and `Guard.check` runs a step under limits.
+`Guard.checkOn` does so in a saved state, as a search for a proof needs it.
 -/
 
 namespace LlmSuggest
 
 open Lean Elab Tactic
 
-/-- What a step does to the goal. -/
-inductive Outcome where
-  /-- It proves the goal; the state is the one after it. -/
-  | closes (after : SavedState)
-  /-- It leaves this number of goals. -/
-  | leaves (goals : Nat)
-  /-- A limit was reached before it was done. -/
-  | stopped
-  /-- It does not work, for this reason. -/
-  | fails (reason : String)
+/-! ### What a step does -/
 
-/-- The order in which outcomes are shown. -/
+/-- What a step that works does to the main goal. -/
+structure Effect where
+  /-- The state after the step. -/
+  after : SavedState
+  /-- The goals that are left of the main goal, in the state after the step. -/
+  goals : List MVarId
+  /-- What the step decides for other goals: values of metavariables that they share with the main
+  goal, as `?m := a`. -/
+  settled : Array String := #[]
+  /-- The deprecated declarations of which Lean complains. -/
+  deprecated : Array String := #[]
+  /-- Whether the step prints what could be written in its place, as `simp?` does. -/
+  prints : Bool := false
+  /-- What the step uses although it is being proved or defined. -/
+  recursive? : Option Name := none
+
+/-- What can stop the check of a step. -/
+inductive Limit where
+  /-- The heartbeats of one check. -/
+  | heartbeats
+  /-- The time of all checks. -/
+  | time
+  /-- The memory of one check. -/
+  | memory
+  deriving BEq
+
+/-- The option that sets the limit. -/
+def Limit.option : Limit → Name
+  | .heartbeats => `llmsuggest.heartbeats
+  | .time => `llmsuggest.checkTime
+  | .memory => `llmsuggest.memory
+
+/-- What comes of the check of a step. -/
+inductive Outcome where
+  /-- It runs without an error. -/
+  | works (effect : Effect)
+  /-- A limit was reached before it was done. -/
+  | stopped (limit : Limit)
+  /-- It does not work. -/
+  | fails (fault : Fault)
+  deriving Inhabited
+
+/-- Whether the step closes the main goal, for good. -/
+def Outcome.closes : Outcome → Bool
+  | .works effect => effect.goals.isEmpty && effect.recursive?.isNone
+  | _ => false
+
+/-- The state after a step that closes the main goal. -/
+def Outcome.closed? : Outcome → Option SavedState
+  | .works effect => if effect.goals.isEmpty && effect.recursive?.isNone then effect.after else none
+  | _ => none
+
+/-- The order in which steps are shown: those that close the goal, then those that leave goals, then
+those that were stopped, then those of which only the whole proof can show that they work. -/
 def Outcome.rank : Outcome → Nat
-  | .closes _ => 0
-  | .leaves n => n
-  | .stopped => 1000000
-  | .fails _ => 1000001
+  | .works { goals, settled, deprecated, recursive? := none, .. } =>
+    2 * goals.length + if settled.isEmpty && deprecated.isEmpty then 0 else 1
+  | .stopped _ => 1000000
+  | .works _ => 1000001
+  | .fails _ => 1000002
 
 /-- What is shown behind the step: a comment, so that the line can be copied as a whole. -/
 def Outcome.mark : Outcome → String
-  | .closes _ => "-- closes the goal"
-  | .leaves 1 => "-- leaves 1 goal"
-  | .leaves n => s!"-- leaves {n} goals"
-  | .stopped => "-- not checked to the end: it reached a limit"
-  | .fails reason => s!"-- does not work: {reason}"
+  | .works { goals, settled, deprecated, recursive?, .. } =>
+    let what := match goals.length with
+      | 0 => "closes the goal"
+      | 1 => "leaves 1 goal"
+      | n => s!"leaves {n} goals"
+    let notes := [
+      recursive?.map fun name => s!"recursive: it uses `{name}`",
+      if settled.isEmpty then none else s!"sets {", ".intercalate settled.toList}",
+      if deprecated.isEmpty then none else
+        s!"deprecated: {", ".intercalate (deprecated.map fun name => s!"`{name}`").toList}"]
+    "-- " ++ "; ".intercalate (what :: notes.reduceOption)
+  | .stopped limit => s!"-- not checked to the end: `{limit.option}` was reached"
+  | .fails fault => s!"-- does not work: {fault.reason}"
 
-/-- Runs `x` and gives every exception as a value, and keeps the state, unlike
-`Lean.Elab.Term.observing`. Unlike `try`, this includes the exceptions of limits, and unlike
-`tryCatchRuntimeEx` those of interruptions. -/
-def observing {α : Type} (x : TacticM α) : TacticM (Except Exception α) :=
-  controlAt CoreM fun runInCore => fun context state => do
-    try
-      runInCore (.ok <$> x) context state
-    catch error =>
-      runInCore (pure (.error error)) context state
+/-! ### Whether a proof is one -/
 
 /-- The proof and the values of the declarations that it uses and that `before` does not have, and
 the names of all constants in them. -/
@@ -94,21 +143,64 @@ def flawOf? (before : Environment) (name : Name) : CoreM (Option String) := do
     return "it uses what is unsafe"
   return none
 
+/-- The `sorry`s in an expression. Lean labels each `sorry` of a file, and two with the same label
+are the same. -/
+def sorriesIn (e : Expr) : CoreM (Std.HashSet Expr) := do
+  let found ← IO.mkRef {}
+  e.forEach' fun part => do
+    unless part.hasSorry do
+      return false
+    if part.isAppOf ``sorryAx && part.getAppNumArgs ≥ 2 then
+      found.modify (·.insert (part.getAppArgs[2]?.getD part))
+      return false
+    return true
+  found.get
+
+/-- The `sorry`s that a goal brings along: in what it shows, and in the definitions of what it and
+the proof mention, which a step may unfold. -/
+def knownSorries (goal : MVarId) (before : Environment) (names : NameSet) :
+    MetaM (Std.HashSet Expr) := do
+  let decl ← goal.getDecl
+  let mut shown := #[decl.type]
+  for hypothesis in decl.lctx do
+    shown := shown.push hypothesis.type ++ hypothesis.value?.toArray
+  let mut known : Std.HashSet Expr := {}
+  let mut names := names
+  for e in shown do
+    let e ← instantiateMVars e
+    known := known.insertMany (← sorriesIn e)
+    names := e.getUsedConstants.foldl .insert names
+  for name in names do
+    if let some info := before.find? name then
+      for e in info.value?.toArray.push info.type do
+        known := known.insertMany (← sorriesIn e)
+  return known
+
 /-- Why what `goal` was assigned to is no proof, if it is none. `before` is the state in which the
 goal was open. -/
-def flaw? (goal : MVarId) (before : SavedState) : TacticM (Option String) := goal.withContext do
+def flaw? (goal : MVarId) (before : SavedState) : TacticM (Option String) := do
   let proof ← instantiateMVars (.mvar goal)
   let env := before.term.meta.core.env
   let (parts, names) ← proofParts env proof
-  if parts.any (·.hasSorry) then
-    return "it leaves a `sorry`"
+  let mut sorries : Std.HashSet Expr := {}
+  for part in parts do
+    sorries := sorries.insertMany (← sorriesIn part)
+  unless sorries.isEmpty do
+    let known ← knownSorries goal env names
+    unless sorries.all known.contains do
+      return "it leaves a `sorry`"
   for name in names do
     if let some reason ← flawOf? env name then
       return reason
-  let lctx ← getLCtx
-  if proof.hasAnyFVar fun fvar => (lctx.find? fvar).any (·.isAuxDecl) then
-    return "it uses the theorem that is being proved"
   return none
+
+/-- What is being proved or defined just now and occurs in what `goal` was assigned to. -/
+def recursive? (goal : MVarId) : MetaM (Option Name) := goal.withContext do
+  let proof ← instantiateMVars (.mvar goal)
+  let lctx ← getLCtx
+  let isAux := fun fvar => (lctx.find? fvar).any (·.isAuxDecl)
+  let some use := proof.find? fun e => e.isFVar && isAux e.fvarId! | return none
+  return (lctx.find? use.fvarId!).map (·.userName)
 
 /-- Whether something is left open in the value of `goal` that was not open in the state `before`:
 neither Lean nor the user would come back to it. -/
@@ -118,6 +210,8 @@ def isOpen (goal : MVarId) (before : SavedState) : MetaM Bool := do
     return true
   let levels := (collectLevelMVars {} (← instantiateMVars (.mvar goal))).result
   return levels.any fun level => (mctx.findLevelDepth? level).isNone
+
+/-! ### What is left -/
 
 /-- Whether two goals ask for the same, with the same hypotheses. -/
 def sameGoal (goal other : MVarId) : MetaM Bool := do
@@ -132,16 +226,6 @@ where
         ← instantiateMVars hypothesis.type, hypothesis.value?)
     return (← instantiateMVars decl.type, hypotheses.toList)
 
-/-- The first line of a message. -/
-def firstLine (message : MessageData) : BaseIO String := do
-  return ((← message.toString).takeWhile (· != '\n')).copy
-
-/-- The first error in the message log. -/
-def loggedError? : CoreM (Option String) := do
-  match (← Core.getMessageLog).toList.find? (·.severity == .error) with
-  | some error => return some (← firstLine error.data)
-  | none => return none
-
 /-- What is left of the main `goal` after a step was run on all goals: what stands before `others`,
 the goals that stood behind it. `none` if the step has done something to these. Only one of
 `shared`, on which `goal` depends, may be settled, as the `n` of `∃ n, p n` is by a proof of `p n`.
@@ -155,28 +239,109 @@ def goalsLeft? (others : List MVarId) (shared : MVarId → Bool) :
   else
     return none
 
+/-- A text on one line of a limited length. -/
+def shortened (text : String) (length : Nat) : String :=
+  let words := (text.splitOn "\n").map (·.trimAscii.copy) |>.filter (!·.isEmpty)
+  let line := " ".intercalate words
+  if line.length ≤ length then line else (line.take (length - 1)).copy ++ "…"
+
+/-- The values that metavariables which were open before a step have got, as `?m := a`. -/
+def settledValues (shared : Array MVarId) : MetaM (Array String) := do
+  let settled ← shared.filterM (·.isAssigned)
+  settled.mapM fun mvar => do
+    let name := (← mvar.getDecl).userName
+    let name := if name.isAnonymous || name.hasMacroScopes then "?_" else s!"?{name}"
+    let value ← mvar.withContext do Meta.ppExpr (← instantiateMVars (.mvar mvar))
+    return s!"{name} := {shortened value.pretty 40}"
+
+/-! ### What Lean says -/
+
+/-- Whether a line of a message goes on in the next one: in front of what is set apart by
+indentation, and behind it. -/
+def goesOn (line next : String) : Bool :=
+  !next.trimAscii.isEmpty && (line.startsWith " " || next.startsWith " ")
+
+/-- The sentence that a message starts with, on one line. What Lean shows set apart belongs to it; a
+list of goals or of reasons does not. -/
+def firstSentence (text : String) : String := Id.run do
+  let lines := text.splitOn "\n"
+  let mut sentence := lines.headD ""
+  for (line, next) in lines.zip lines.tail do
+    unless goesOn line next do break
+    sentence := sentence ++ "\n" ++ next
+  let line := (shortened sentence 200).trimAsciiEnd.copy
+  unless line.endsWith ":" do
+    return line
+  -- What follows is left out, so its announcement is, too.
+  match (line.splitOn ". ").dropLast with
+  | [] => return (line.dropEnd 1).copy
+  | sentences => return ". ".intercalate sentences ++ "."
+
+/-- The first sentence of a message. -/
+def sentenceOf (message : MessageData) : BaseIO String := do
+  return firstSentence (← message.toString)
+
+/-- The first error in the message log. -/
+def loggedError? : CoreM (Option String) := do
+  match (← Core.getMessageLog).toList.find? (·.severity == .error) with
+  | some error => return some (← sentenceOf error.data)
+  | none => return none
+
+/-- Whether Lean's words for something to try are in the message log. -/
+def hasPrinted : CoreM Bool := do
+  (← Core.getMessageLog).toList.anyM fun message =>
+    return message.severity == .information && (← message.data.toString).startsWith "Try th"
+
+/-- The deprecated declarations that the warnings in the message log are about. -/
+def loggedDeprecations : CoreM (Array String) := do
+  let mut names := #[]
+  for message in (← Core.getMessageLog).toList do
+    if message.data.hasTag (· == ``Linter.deprecatedAttr) then
+      -- "`old` has been deprecated: …"
+      if let _ :: name :: _ := (← message.data.toString).splitOn "`" then
+        unless names.contains name do
+          names := names.push name
+  return names
+
+/-! ### Running a step -/
+
 /-- Runs a step on the main goal, without restoring anything. The other goals are there as well,
 since they will be where the step is written. -/
 def runStep (step : Step) : TacticM Outcome := do
   let before ← saveState
   let goal :: others ← getUnsolvedGoals | throwError "there is no goal"
-  let shared ← goal.getMVarDependencies
+  let shared := (← goal.getMVarDependencies).toArray
+  let shared ← shared.filterM fun mvar => return !(← mvar.isAssigned)
   Core.resetMessageLog
   withoutRecover <| evalTactic step.stx
   Term.synthesizeSyntheticMVarsNoPostponing
   if let some error ← loggedError? then
     return .fails error
   let some goals ← goalsLeft? others shared.contains | return .fails "it changes other goals"
+  let settled ← settledValues shared
   if let [left] := goals then
-    if ← sameGoal left goal then
+    if settled.isEmpty && (← sameGoal left goal) then
       return .fails "it changes nothing"
   if let some reason ← flaw? goal before then
     return .fails reason
-  unless goals.isEmpty do
-    return .leaves goals.length
-  if ← isOpen goal before then
+  if goals.isEmpty && (← isOpen goal before) then
     return .fails "it leaves something undetermined"
-  return .closes (← saveState)
+  return .works {
+    after := ← saveState
+    goals, settled
+    deprecated := ← loggedDeprecations
+    prints := ← hasPrinted
+    recursive? := ← recursive? goal }
+
+/-- Runs `x` and gives every exception as a value, and keeps the state, unlike
+`Lean.Elab.Term.observing`. Unlike `try`, this includes the exceptions of limits, and unlike
+`tryCatchRuntimeEx` those of interruptions. -/
+def observing {α : Type} (x : TacticM α) : TacticM (Except Exception α) :=
+  controlAt CoreM fun runInCore => fun context state => do
+    try
+      runInCore (.ok <$> x) context state
+    catch error =>
+      runInCore (pure (.error error)) context state
 
 /-- The heartbeats that are left of the user's own limit, if there is one. -/
 def heartbeatsLeft? : CoreM (Option Nat) := do
@@ -186,21 +351,35 @@ def heartbeatsLeft? : CoreM (Option Nat) := do
   -- None at all would stand for no limit.
   return some <| max 1 (context.maxHeartbeats + context.initHeartbeats - (← IO.getNumHeartbeats))
 
-/-- Runs a step on the main goal within a limit of heartbeats, and restores everything. The step
-also has to do with what is left of the user's own limit, as it will where it is written. -/
-def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
+/-- What the exception of a check stands for. `isOwn` says whether the heartbeats were those of one
+check, and not what is left of the user's own, which the step also needs where it is written. -/
+def outcomeOfError (error : Exception) (isOwn : Bool) (logged? : Option String) : CoreM Outcome := do
+  if error.isMaxHeartbeat then
+    return if isOwn then .stopped .heartbeats else
+      .fails "it takes more than what is left of `maxHeartbeats` here"
+  if error.isMaxRecDepth then
+    return .fails "it reaches Lean's limit of recursion, `maxRecDepth`"
+  -- Some tactics log their error and then abort with an exception that says nothing.
+  return .fails (logged?.getD (← sentenceOf error.toMessageData))
+
+/-- Runs `x`, which runs a step, with a limit of heartbeats and as in a file that holds nothing but
+the step, and restores everything. An exception is given as the outcome that it stands for. -/
+def tentatively {α : Type} (step : Step) (heartbeats : Nat) (x : TacticM α) :
+    TacticM (Except Outcome α) := do
   let before ← saveState
   let traces ← getTraceState
   let names ← getDeclNGen
   let tasks := (← getThe Core.State).snapshotTasks
   let spent ← IO.getNumHeartbeats
   let limit := heartbeats * 1000
-  let maxHeartbeats := min limit ((← heartbeatsLeft?).getD limit)
-  let result ← observing <| withEnableInfoTree false <|
+  let left ← heartbeatsLeft?
+  let maxHeartbeats := min limit (left.getD limit)
+  let fileMap := FileMap.ofString step.source
+  let result ← observing <|
     -- What the kernel says of a lemma that the step adds has to come now, not in a later message.
     withOptions (Elab.async.set · false) <|
-    withTheReader Core.Context ({ · with maxHeartbeats }) <|
-    withCurrHeartbeats <| runStep step
+    withTheReader Core.Context ({ · with maxHeartbeats, fileMap }) <|
+    withCurrHeartbeats x
   let logged? ← loggedError?
   -- What the check took does not count for the user's own proof.
   IO.setNumHeartbeats spent
@@ -209,12 +388,13 @@ def checkStep (step : Step) (heartbeats : Nat) : TacticM Outcome := do
   setDeclNGen names
   modifyThe Core.State ({ · with snapshotTasks := tasks })
   match result with
-  | .ok outcome => return outcome
+  | .ok value => return .ok value
   | .error error =>
-    if error.isInterrupt || error.isRuntime then
-      return .stopped
-    -- Some tactics log their error and then abort with an exception that says nothing.
-    return .fails (logged?.getD (← firstLine error.toMessageData))
+    if error.isInterrupt then
+      throw error
+    .error <$> outcomeOfError error (maxHeartbeats == limit) logged?
+
+/-! ### Limits of time and memory -/
 
 /-- How many megabytes of memory this process has for itself, without the files that it maps, as
 those of the imports, on Linux. -/
@@ -223,53 +403,139 @@ def ownMegabytes? : BaseIO (Option Nat) := do
   let some line := (status.splitOn "\n").find? (·.startsWith "RssAnon:") | return none
   return (((line.splitOn " ").filterMap String.toNat?).head?).map (· / 1024)
 
-/-- What the running check may take. -/
+/-- What one check may take. -/
 structure Limits where
-  /-- Is set when a limit is reached. -/
+  /-- Heartbeats, in the unit of `maxHeartbeats`. -/
+  heartbeats : Nat
+  /-- When it has to be done, in milliseconds of the monotonic clock. -/
+  deadline : Nat
+  /-- By how many megabytes this process may grow meanwhile, where that is known. -/
+  megabytes : Nat
+
+/-- The limits that the options set, with a deadline. -/
+def Limits.fromOptions (deadline : Nat) : CoreM Limits := do
+  let options ← getOptions
+  return {
+    heartbeats := llmsuggest.heartbeats.get options
+    megabytes := llmsuggest.memory.get options
+    deadline }
+
+/-- A check that is under way. -/
+structure Watched where
+  /-- Is set to stop it. -/
   token : IO.CancelToken
+  /-- Why it was stopped. -/
+  reason : IO.Ref (Option Limit)
+  /-- Its deadline. -/
+  deadline : Nat
   /-- How many megabytes this process may come to have, where that is known. -/
   megabytes? : Option Nat
 
-/-- Sets the cancel token of the current limits when the editor cancels, the deadline is reached, in
-milliseconds of the monotonic clock, or Lean takes too much memory. It runs beside the checks until
-there are no limits. -/
-partial def watch (current : IO.Ref (Option Limits)) (outer? : Option IO.CancelToken)
-    (deadline : Nat) : BaseIO Unit := do
-  let some limits ← current.get | return
-  let isCanceled ← match outer? with
-    | some outer => outer.isSet
-    | none => pure false
-  if isCanceled || (← IO.monoMsNow) ≥ deadline || (← isTooLarge limits.megabytes?) then
-    limits.token.set
-  IO.sleep 10
-  watch current outer? deadline
-where
-  /-- Whether this process has more than a number of megabytes. -/
-  isTooLarge (megabytes? : Option Nat) : BaseIO Bool := do
-    let some megabytes := megabytes? | return false
-    return (← ownMegabytes?).any (· > megabytes)
+/-- The limit that a check has come to. -/
+def Watched.limit? (check : Watched) : BaseIO (Option Limit) := do
+  if (← IO.monoMsNow) ≥ check.deadline then
+    return some .time
+  let some megabytes := check.megabytes? | return none
+  return if (← ownMegabytes?).any (· > megabytes) then some .memory else none
 
-/-- What each step does to the main goal, within the limits that the options set. -/
-def checkSteps (steps : Array Step) : TacticM (Array (Step × Outcome)) := do
-  let options ← getOptions
-  let deadline := (← IO.monoMsNow) + llmsuggest.checkTime.get options
-  let outer? := (← readThe Core.Context).cancelTk?
-  let newLimits : BaseIO Limits := do return {
-    token := ← IO.CancelToken.new
-    megabytes? := (← ownMegabytes?).map (· + llmsuggest.memory.get options) }
-  let current ← IO.mkRef (some (← newLimits))
-  discard <| BaseIO.asTask (watch current outer? deadline) (prio := .dedicated)
+/-- What a guard looks after. -/
+inductive Watch where
+  /-- No check is under way. -/
+  | idle
+  /-- A check is. -/
+  | on (check : Watched)
+  /-- There will be none any more. -/
+  | over
+
+/-- Runs beside checks and stops them at their limits, and when the editor cancels. -/
+structure Guard where
+  /-- What it looks after. -/
+  watch : IO.Ref Watch
+
+/-- Looks once after what is under way; whether there may be more. -/
+def Guard.look (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Bool := do
+  match ← guard.watch.get with
+  | .over => return false
+  | .idle => return true
+  | .on check =>
+    let isCanceled ← match outer? with
+      | some outer => outer.isSet
+      | none => pure false
+    let limit? ← check.limit?
+    if isCanceled || limit?.isSome then
+      check.reason.set limit?
+      check.token.set
+    return true
+
+/-- Looks again and again. -/
+partial def Guard.patrol (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Unit := do
+  if ← guard.look outer? then
+    IO.sleep 10
+    guard.patrol outer?
+
+/-- Runs `x` with a guard. -/
+def withGuard {α : Type} (x : Guard → TacticM α) : TacticM α := do
+  let guard := { watch := ← IO.mkRef .idle }
+  discard <| BaseIO.asTask (guard.patrol (← readThe Core.Context).cancelTk?) (prio := .dedicated)
   try
-    steps.mapM fun step => do
-      Core.checkInterrupted
-      if (← IO.monoMsNow) ≥ deadline then
-        return (step, .stopped)
-      let limits ← newLimits
-      current.set (some limits)
-      let outcome ← withTheReader Core.Context ({ · with cancelTk? := some limits.token }) <|
-        checkStep step (llmsuggest.heartbeats.get options)
-      return (step, outcome)
+    x guard
   finally
-    current.set none
+    guard.watch.set .over
+
+/-- Runs `x` under a guard's eyes; the limit of time or memory that it came to, if it came to one. -/
+def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α) :
+    TacticM (Except Limit α) := do
+  Core.checkInterrupted
+  if (← IO.monoMsNow) ≥ limits.deadline then
+    return .error .time
+  let check := {
+    token := ← IO.CancelToken.new
+    reason := ← IO.mkRef none
+    deadline := limits.deadline
+    megabytes? := (← ownMegabytes?).map (· + limits.megabytes) }
+  guard.watch.set (.on check)
+  let result ← observing <| withTheReader Core.Context ({ · with cancelTk? := some check.token }) x
+  guard.watch.set .idle
+  Core.checkInterrupted
+  match result, (← check.reason.get) with
+  | .ok value, _ => return .ok value
+  | .error error, some limit => if error.isInterrupt then return .error limit else throw error
+  | .error error, none => throw error
+
+/-- What a step does to the main goal, within limits. Everything is as before afterwards. -/
+def Guard.check (guard : Guard) (limits : Limits) (step : Step) : TacticM Outcome := do
+  let run := withEnableInfoTree false <| runStep step
+  match ← guard.limiting limits <| tentatively step limits.heartbeats run with
+  | .ok (.ok outcome) | .ok (.error outcome) => return outcome
+  | .error limit => return .stopped limit
+
+/-- `Guard.check` in a saved state instead of the present one. -/
+def Guard.checkOn (guard : Guard) (limits : Limits) (state : SavedState) (step : Step) :
+    TacticM Outcome := do
+  let present ← saveState
+  state.restore (restoreInfo := true)
+  try
+    withMainContext <| guard.check limits step
+  finally
+    present.restore (restoreInfo := true)
+
+/-- What each step does to the main goal, within the limits that the options set. Each has a slice of
+the time at first, so that one slow step does not use up the time of all; what is left of the time
+is for those that need longer. -/
+def Guard.checkAll (guard : Guard) (steps : Array Step) (deadline : Nat) :
+    TacticM (Array Outcome) := do
+  let limits ← Limits.fromOptions deadline
+  let time := deadline - (← IO.monoMsNow)
+  let slice := if steps.size ≤ 1 then time else time / (2 * steps.size)
+  let mut outcomes := #[]
+  for step in steps do
+    let deadline := (← IO.monoMsNow) + slice
+    outcomes := outcomes.push (← guard.check { limits with deadline } step)
+  let slow := (Array.range steps.size).filter fun i => outcomes[i]! matches .stopped .time
+  for i in slow, turn in [:slow.size] do
+    let now ← IO.monoMsNow
+    let slice := (deadline - now) / (slow.size - turn)
+    outcomes := outcomes.set! i (← guard.check { limits with deadline := now + slice } steps[i]!)
+  return outcomes
 
 end LlmSuggest

@@ -41,33 +41,48 @@ structure Answer where
   score : Float
   deriving FromJson
 
-/-- The arguments and the standard input for the `curl` that posts `body` to the daemon. -/
-def Daemon.curl (daemon : Daemon) (path body : String) (timeout : Nat) :
+/-- How long a request may take. -/
+structure Patience where
+  /-- Seconds for the answer of a model that is loaded. -/
+  timeout : Nat
+  /-- Seconds for all, where the model has to be loaded first. -/
+  loadTimeout : Nat
+
+/-- The arguments and the standard input for the `curl` that calls the daemon, with a body if it
+posts one. -/
+def Daemon.curl (daemon : Daemon) (path : String) (body? : Option String) (timeout : Nat) :
     IO (Array String × String) := do
   let args := #["-q", "--silent", "--show-error", "--noproxy", "*", "--connect-timeout", "2",
     "--max-time", toString timeout, "--max-filesize", "1048576", "--write-out", "\n%{http_code}",
     "--header", "Content-Type: application/json"]
   match daemon with
   | .socket file =>
-    return (args ++ #["--unix-socket", file, "--data-binary", "@-", s!"http://localhost{path}"],
-      body)
+    let data := if body?.isSome then #["--data-binary", "@-"] else #[]
+    return (args ++ #["--unix-socket", file] ++ data ++ #[s!"http://localhost{path}"],
+      body?.getD "")
   | .port url tokenFile =>
     let token ← try IO.FS.readFile tokenFile catch _ =>
-      throw <| IO.userError s!"llmsuggest: {tokenFile} cannot be read. {startHint}"
-    let config := s!"header = {quote s!"Authorization: Bearer {token.trimAscii}"}\n\
-      data-binary = {quote body}\n"
-    return (args ++ #["--config", "-", url ++ path], config)
+      throw <| IO.userError s!"{tokenFile} cannot be read. {startHint}"
+    let header := s!"header = {quote s!"Authorization: Bearer {token.trimAscii}"}\n"
+    let data := match body? with
+      | some body => s!"data-binary = {quote body}\n"
+      | none => ""
+    return (args ++ #["--config", "-", url ++ path], header ++ data)
 where
   /-- A text as a value in curl's configuration. -/
   quote (text : String) : String :=
     "\"" ++ (text.replace "\\" "\\\\").replace "\"" "\\\"" ++ "\""
 
+/-- What to tell the user when the daemon does not answer in time. -/
+def lateMessage (timeout : Nat) : String :=
+  s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
+    `set_option llmsuggest.timeout` sets the limit."
+
 /-- What to tell the user when `curl` ends with an exit code other than 0. -/
 def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
   match exitCode with
   | 255 => "the program `curl` cannot be run. Install it, or put it on the PATH of the editor."
-  | 28 => s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
-      `set_option llmsuggest.timeout` sets the limit."
+  | 28 => lateMessage timeout
   | _ => s!"the daemon could not be asked ({stderr.trimAscii}). `llmsuggestd doctor` looks for the \
       cause."
 
@@ -79,15 +94,22 @@ def errorMessage (json : Json) : Option String := do
   | .ok hint => return s!"{message}\n{hint}"
   | .error _ => return message
 
+/-- What the daemon answers. -/
+structure Answers where
+  /-- The suggestions, the best first. -/
+  suggestions : Array Answer
+  /-- The model that made them. -/
+  model? : Option String
+
 /-- The answers in what `curl` printed: a body, and the status on a line of its own. -/
-def decode (output : String) : Except String (Array Answer) := do
+def decode (output : String) : Except String Answers := do
   let lines := output.splitOn "\n"
   let status := lines.getLastD ""
   let body := "\n".intercalate lines.dropLast
   let json := (Json.parse body).toOption.getD .null
   if status == "200" then
-    if let .ok answers := json.getObjValAs? (Array Answer) "suggestions" then
-      return answers
+    if let .ok suggestions := json.getObjValAs? (Array Answer) "suggestions" then
+      return { suggestions, model? := (json.getObjValAs? String "model").toOption }
   else if let some message := errorMessage json then
     throw message
   throw s!"what answers with status {status} is no llmsuggestd of this version. \
@@ -110,15 +132,15 @@ end of the handle's life is what closes it. -/
     pure ()
   return child
 
-/-- Runs `curl`; `none` if the editor cancels, which ends `curl`, too, so that the daemon sees that
+/-- Runs `curl`; `none` if it is no longer wanted, which ends `curl`, too, so that the daemon sees that
 nobody waits for its answer. -/
-def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
+def runCurl (args : Array String) (input : String) (isUnwanted : IO Bool) :
     IO (Option IO.Process.Output) := do
   let child ← IO.Process.spawn { piped with cmd := "curl", args }
   let child ← feed child input
   let stdout ← IO.asTask child.stdout.readToEnd .dedicated
   while !(← IO.hasFinished stdout) do
-    if ← isCanceled then
+    if ← isUnwanted then
       child.kill
       discard child.wait
       return none
@@ -131,39 +153,67 @@ def runCurl (args : Array String) (input : String) (isCanceled : BaseIO Bool) :
     stdout := stdout.get.toOption.getD "\nunknown"
     stderr }
 
+/-- Whether the daemon is loading a model, as far as it says so. -/
+def Daemon.isLoading (daemon : Daemon) : IO Bool := do
+  try
+    let (args, input) ← daemon.curl "/ready" none 2
+    let output ← runCurl args input (return false)
+    return output.any fun output => output.exitCode == 0 && output.stdout.endsWith "\n503"
+  catch _ =>
+    return false
+
 /-- What a request comes to. -/
 inductive Reply where
   /-- The daemon's suggestions. -/
-  | answers (answers : Array Answer)
-  /-- There are none to be had: what to tell the user, with a remedy. -/
-  | failure (message : String)
+  | answers (answers : Answers)
+  /-- There are none to be had: what to tell the user, with a remedy. `isAbsent` says that there is
+  no daemon. -/
+  | failure (message : String) (isAbsent : Bool)
   /-- The editor no longer wants them. -/
   | canceled
 
 /-- Asks one daemon for suggestions; `none` if nothing answers there. -/
-def Daemon.ask? (daemon : Daemon) (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) :
-    IO (Option Reply) := do
-  let (args, input) ← daemon.curl "/v1/suggest" (toJson request).compress timeout
-  let result ← try runCurl args input isCanceled catch error =>
+def Daemon.ask? (daemon : Daemon) (request : Request) (patience : Patience)
+    (isCanceled : BaseIO Bool) : IO (Option Reply) := do
+  let limit := max patience.timeout patience.loadTimeout
+  let (args, input) ← daemon.curl "/v1/suggest" (some (toJson request).compress) limit
+  let start ← IO.monoMsNow
+  let seconds ← IO.mkRef patience.timeout
+  -- Where a model is being loaded, there is more time.
+  let isLate : IO Bool := do
+    let passed := ((← IO.monoMsNow) - start) / 1000
+    if passed < (← seconds.get) then
+      return false
+    if passed < limit && (← daemon.isLoading) then
+      seconds.set (min limit (passed + patience.timeout))
+      return false
+    return true
+  let isUnwanted : IO Bool := do return (← isCanceled) || (← isLate)
+  let result ← try runCurl args input isUnwanted catch error =>
     pure <| some { exitCode := 255, stdout := "", stderr := toString error }
   let some output := result
-    | return some .canceled
+    | if ← isCanceled then
+        return some .canceled
+      return some <| .failure (lateMessage (← seconds.get)) false
   if output.exitCode == 7 then
     return none
   unless output.exitCode == 0 do
-    return some <| .failure <| curlFailure output.exitCode output.stderr timeout
+    return some <| .failure (curlFailure output.exitCode output.stderr limit) false
   match decode output.stdout with
   | .ok answers => return some <| .answers answers
-  | .error message => return some <| .failure message
+  | .error message => return some <| .failure message false
 
 /-- Asks the daemon for suggestions. `isCanceled` is looked at while waiting. -/
-def ask (request : Request) (timeout : Nat) (isCanceled : BaseIO Bool) : IO Reply := do
-  let named? ← namedDaemon?
-  for daemon? in [pure named?, usualDaemon?] do
-    if let some daemon ← daemon? then
-      if let some reply ← daemon.ask? request timeout isCanceled then
-        return reply
-  let problem := if named?.isSome then "no daemon answers" else "no daemon is running"
-  return .failure s!"{problem}. {startHint}"
+def ask (request : Request) (patience : Patience) (isCanceled : BaseIO Bool) : IO Reply := do
+  try
+    let named? ← namedDaemon?
+    for daemon? in [pure named?, usualDaemon?] do
+      if let some daemon ← daemon? then
+        if let some reply ← daemon.ask? request patience isCanceled then
+          return reply
+    let problem := if named?.isSome then "no daemon answers" else "no daemon is running"
+    return .failure s!"{problem}. {startHint}" true
+  catch error =>
+    return .failure (toString error) true
 
 end LlmSuggest

@@ -21,11 +21,16 @@ register_option llmsuggest.n : Nat := {
   descr := "how many suggestions `llmsuggest` asks the model for (1 to 32)"
 }
 
-/-- How long `llmsuggest` waits for the daemon, in seconds. A model that is not loaded yet is
-loaded within this time, so it should not be too short. -/
+/-- How long `llmsuggest` waits for the daemon's answer, in seconds. -/
 register_option llmsuggest.timeout : Nat := {
-  defValue := 60
+  defValue := 20
   descr := "how many seconds `llmsuggest` waits for the daemon's answer (at least 1)"
+}
+
+/-- How long `llmsuggest` waits, in seconds, where the daemon has to load the model first. -/
+register_option llmsuggest.loadTimeout : Nat := {
+  defValue := 60
+  descr := "how many seconds `llmsuggest` waits while the daemon loads the model"
 }
 
 /-- How much work one suggestion may take to check, in the unit of `maxHeartbeats`. -/
@@ -48,6 +53,13 @@ register_option llmsuggest.memory : Nat := {
   defValue := 1000
   descr := "by how many megabytes all of Lean may grow while one suggestion of `llmsuggest` is \
     checked (Linux)"
+}
+
+/-- Lean's own tactics that are tried on the goals which a suggestion leaves, where none closes the
+goal: their names, with commas between. Without any, none is tried. -/
+register_option llmsuggest.finishers : String := {
+  defValue := "rfl, assumption, omega, simp, simp_all"
+  descr := "tactics that `llmsuggest` tries on what suggestions leave, where none closes the goal"
 }
 
 /-- Whether suggestions that do not work are listed as well, with the reason. -/

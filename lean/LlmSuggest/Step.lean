@@ -6,17 +6,16 @@ Authors: the llmsuggestd authors
 module
 
 public meta import Lean.Elab.Tactic.Basic
-public meta import Lean.Meta.Tactic.TryThis
 public meta import Lean.Parser.Tactic
 
 public meta section
 
 /-!
-# From a suggestion's text to a step that can be run and inserted
+# From a suggestion's text to a step that can be run
 
-The model may answer anything. What is run is syntax, and what is inserted is the text of that
-syntax and nothing around it, so that a comment or a bracket of the model's cannot swallow what
-stands behind the call.
+The model may answer anything. What is run is syntax: a text that Lean reads as a sequence of
+tactics and that holds nothing that must not be run. Habits of models that keep a good step from
+being read, such as a code fence or a leading `by`, are mended first.
 -/
 
 namespace LlmSuggest
@@ -25,10 +24,30 @@ open Lean Elab Tactic
 
 /-- A suggestion that is one or more tactics. -/
 structure Step where
-  /-- The text that the model gave. -/
+  /-- What the model said. -/
+  said : String
+  /-- The text that is read: what the model said, mended where Lean could not read that. -/
   source : String
   /-- The `tacticSeq` that it is. -/
   stx : Syntax
+  /-- The first word of a text that is no tactic and was read as a term. -/
+  head? : Option String := none
+  deriving Inhabited
+
+/-- Why a suggestion is not shown. -/
+inductive Fault where
+  /-- It starts with a word that is no tactic here. -/
+  | unknown (word : String)
+  /-- Another reason, in a sentence. -/
+  | other (reason : String)
+  deriving Inhabited
+
+/-- The reason in words. -/
+def Fault.reason : Fault → String
+  | .unknown word => s!"`{word}` is unknown here: is an import missing?"
+  | .other reason => reason
+
+instance : Coe String Fault := ⟨.other⟩
 
 /-- The longest text that is looked at. Lean's parser recurses on nested syntax without a limit of
 its own, so this also bounds the stack that it needs. -/
@@ -39,6 +58,8 @@ those that change the direction of writing could make it look like other code. -
 def isPlain (c : Char) : Bool :=
   c == '\n' || (c.val ≥ 0x20 && !(0x7f ≤ c.val && c.val ≤ 0x9f) &&
     !(0x202a ≤ c.val && c.val ≤ 0x202e) && !(0x2066 ≤ c.val && c.val ≤ 0x2069))
+
+/-! ### What is not run -/
 
 /-- The words of syntax that is not run for a check: it runs code that is part of the text, reads
 files, starts other programs, trusts the compiler, cannot be stopped, or asks the model again. -/
@@ -52,16 +73,37 @@ def isHarmlessOption (name : Name) : Bool :=
   name == `maxHeartbeats || name == `synthInstance.maxHeartbeats || name.getRoot == `pp ||
     name.getRoot == `linter
 
+/-- Whether this names one of the options of `decide` that have something else than the elaborator
+compute: compiled code, or the kernel, which sets no bounds to numbers. -/
+def isComputing (option : Syntax) : Bool :=
+  option.getId == `native || option.getId == `kernel
+
+/-- Whether a configuration item of a tactic could switch on an option that `isComputing`. -/
+def isComputingItem (item : Syntax) : Bool :=
+  if item.isOfKind ``Parser.Tactic.posConfigItem then
+    isComputing item[1]
+  else if item.isOfKind ``Parser.Tactic.valConfigItem then
+    isComputing item[1] || item[1].getId == `config &&
+      (item[3].find? fun part => part.isOfKind ``Parser.Term.structInstLVal && isComputing part[0]).isSome
+  else
+    false
+
+/-- Whether a value for all the configuration of a tactic has fields without names. -/
+def hasUnnamedFields (item : Syntax) : Bool :=
+  item.isOfKind ``Parser.Tactic.valConfigItem && item[1].getId == `config &&
+    !item[3].isOfKind ``Parser.Term.structInst && !item[3].isOfKind choiceKind
+
 /-- Whether a part of a step keeps it from being run: it could do anything, or nothing could stop
 it, or it could end Lean with an overflow of the stack. -/
 def isForbidden (part : Syntax) : Bool :=
   match part with
   | .atom _ word => word ∈ forbiddenWords
-  -- `decide +native`, and `decide +kernel`, since the kernel sets no bounds to numbers
-  | .ident _ _ name _ => name == `native || name == `kernel
-  | .node _ _ args =>
-    (args[0]?.any fun first => first.isAtom && first.getAtomVal == "set_option") &&
-      !(args[1]?.any fun name => isHarmlessOption name.getId)
+  | .ident .. => false
+  | .node _ kind args =>
+    isComputingItem part ||
+      (kind == ``Parser.Tactic.decide && (part.find? hasUnnamedFields).isSome) ||
+      (args[0]?.any fun first => first.isAtom && first.getAtomVal == "set_option") &&
+        !(args[1]?.any fun name => isHarmlessOption name.getId)
   | .missing => true
 
 /-- The largest size of a number that a step may make Lean compute, in bits. -/
@@ -98,36 +140,153 @@ where
     | "+" | "add" => return some (a + b)
     | _ => return none
 
-/-- Lean's parser on a text that starts with a tactic sequence. -/
-def parserState (text : String) : CoreM Parser.ParserState := do
+/-! ### Reading -/
+
+/-- Lean's parser on a text, from a position on. -/
+def parseFrom (parser : Parser.ParserFn) (text : String) (start : String.Pos.Raw := 0) :
+    CoreM Parser.ParserState := do
   let env ← getEnv
-  let parser := Parser.andthenFn Parser.whitespace Parser.Tactic.tacticSeq.fn
   return parser.run (Parser.mkInputContext text "<suggestion>")
     { env, options := ← getOptions, currNamespace := ← getCurrNamespace,
       openDecls := ← getOpenDecls }
-    (Parser.getTokenTable env) (Parser.mkParserState text)
+    (Parser.getTokenTable env) { Parser.mkParserState text with pos := start }
+
+/-- Lean's parser on a text that starts with a tactic sequence. -/
+def parseSequence (text : String) : CoreM Parser.ParserState :=
+  parseFrom (Parser.andthenFn Parser.whitespace Parser.Tactic.tacticSeq.fn) text
 
 /-- The tactic sequence that a text consists of, with whitespace and comments around it. -/
 def parseTactics? (text : String) : CoreM (Option Syntax) := do
-  let state ← parserState text
+  let state ← parseSequence text
   if state.allErrors.isEmpty && state.pos.byteIdx ≥ text.utf8ByteSize then
     return some state.stxStack.back
   else
     return none
 
-/-- The step that a text describes, or why it describes none. -/
-def Step.parse (text : String) : CoreM (Except String Step) := do
-  let source := text.replace "\r\n" "\n"
-  if source.length > maxLength then
+/-- The tactic sequence that a text consists of, if it has no characters but those of Lean code. -/
+def parsePlain? (text : String) : CoreM (Option Syntax) :=
+  if text.all isPlain then parseTactics? text else return none
+
+/-- The number of spaces that a line starts with. -/
+def indentation (line : String) : Nat :=
+  (line.takeWhile (· == ' ')).copy.length
+
+/-- The text inside of the first code fence, or inside of quotes of code. -/
+def withoutFence (text : String) : String :=
+  match text.splitOn "```" with
+  | _ :: inside :: _ =>
+    -- The first line may name the language.
+    match inside.splitOn "\n" with
+    | first :: second :: rest =>
+      if first.any Char.isWhitespace then inside else "\n".intercalate (second :: rest)
+    | _ => inside
+  | _ => if text.startsWith "`" && text.endsWith "`" then text.replace "`" "" else text
+
+/-- The text without a `:=` or a `by` in front. -/
+def withoutOpening (text : String) : String :=
+  withoutWord "by" <| withoutWord ":=" text
+where
+  /-- The text without a word that it starts with. -/
+  withoutWord (word text : String) : String :=
+    let rest := (text.drop word.length).copy
+    if text.startsWith word && (rest.isEmpty || rest.front.isWhitespace) then
+      rest.trimAsciiStart.copy
+    else
+      text
+
+/-- The text with the lines behind the first as far to the left as they can be together. -/
+def withoutMargin (text : String) : String :=
+  match text.splitOn "\n" with
+  | first :: rest =>
+    let margins := (rest.filter fun line => !line.trimAscii.isEmpty).map indentation
+    let margin := margins.min?.getD 0
+    "\n".intercalate (first :: rest.map fun line => (line.drop (min margin (indentation line))).copy)
+  | [] => text
+
+/-- The text without commas at its end. -/
+def withoutComma (text : String) : String :=
+  (text.trimAsciiEnd.copy.dropEndWhile (· == ',')).copy
+
+/-- A text without what some models put around tactics. -/
+def mended (text : String) : String :=
+  let plain := ((withoutFence text.trimAscii.copy).replace "\t" "  ").trimAscii.copy
+  withoutComma (withoutMargin (withoutOpening plain))
+
+/-- What the author of a mended text may have meant by it, in the order in which it is tried: the text;
+with its lines in one column; without the commas that end lines in Lean 3. -/
+def meanings (mended : String) : List String :=
+  let lines := mended.splitOn "\n"
+  [mended, "\n".intercalate (lines.map (·.trimAsciiStart.copy)),
+    "\n".intercalate (lines.map withoutComma)].eraseDups
+
+/-- The word that a text starts with, if it could be a name. -/
+def firstWord? (text : String) : Option String :=
+  let word := (text.takeWhile fun c => isIdRest c || c == '.').copy
+  if word.isEmpty || !isIdFirst word.front then none else some word
+
+/-- Whether a tactic starts with a word. -/
+def startsTactic (word : String) : CoreM Bool := do
+  let categories := (Parser.parserExtension.getState (← getEnv)).categories
+  return (Parser.getCategory categories `tactic).any fun category =>
+    category.tables.leadingTable.contains word.toName
+
+/-- Whether a tactic is expected behind a text: at the beginning of a line, or behind a separator. -/
+def expectsTactic (before : String) : Bool :=
+  let before := (before.dropEndWhile ' ').copy
+  before.isEmpty || ["\n", ";", "<;>", "·", "{", "by", "=>"].any (before.endsWith ·)
+
+/-- The word at which Lean stopped to read a text as tactics, if it stands where a tactic is expected
+and is none of Lean's own. -/
+def strangeWord? (text : String) : CoreM (Option String) := do
+  let stop := (← parseSequence text).pos
+  -- Lean can stop inside of a word.
+  let before := String.Pos.Raw.extract text 0 stop
+  let isPart (c : Char) : Bool := isIdRest c || c == '.'
+  let inside := (before.takeEndWhile isPart).copy
+  unless expectsTactic (before.dropEndWhile isPart).copy do
+    return none
+  let some word := firstWord? (inside ++ String.Pos.Raw.extract text stop text.rawEndPos) | return none
+  let isToken := ((Parser.getTokenTable (← getEnv)).find? word).isSome
+  return if isToken || (← startsTactic word) then none else some word
+
+/-- The step, unless it must not be run. -/
+def Step.vet (step : Step) : Except Fault Step := do
+  if (step.stx.find? isForbidden).isSome then
+    throw <| .other "it has parts that are not run for a check"
+  if valueOf step.stx matches .error _ then
+    throw <| .other "it has a number that is too large to compute"
+  return step
+
+/-- The steps that a text may stand for, or why it stands for none: the one that it is, or else those
+that its author may have meant. -/
+def Step.read (said : String) : CoreM (Except Fault (Array Step)) := do
+  if said.length > maxLength then
     return .error "it is too long"
-  if !source.all isPlain then
+  let mended := mended said
+  let text := said.replace "\r\n" "\n"
+  let readings := if (← parsePlain? text).isSome then [text] else meanings mended
+  let steps ← readings.toArray.filterMapM fun source => do
+    return (← parsePlain? source).map fun stx => { said, source, stx : Step }
+  unless steps.isEmpty do
+    return steps.mapM Step.vet
+  unless mended.all isPlain do
     return .error "it has characters that do not belong into Lean code"
-  let some stx ← parseTactics? source | return .error "it is not a tactic"
-  if (stx.find? isForbidden).isSome then
-    return .error "it has parts that are not run for a check"
-  if valueOf stx matches .error _ then
-    return .error "it has a number that is too large to compute"
-  return .ok { source, stx }
+  let word? ← strangeWord? mended
+  let fault := match word? with
+    | some word => .unknown word
+    | none => .other "it is not a tactic"
+  if ← (firstWord? mended).toArray.anyM startsTactic then
+    return .error fault
+  -- What could be a term may also be a tactic of a package that is not imported.
+  let source := "exact " ++ mended.replace "\n" "\n  "
+  if let some stx ← parseTactics? source then
+    return (#[·]) <$> Step.vet { said, source, stx, head? := word? }
+  return .error fault
+
+/-- The step that a text is. -/
+def Step.ofText? (source : String) : CoreM (Option Step) := do
+  let some stx ← parseTactics? source | return none
+  return (Step.vet { said := source, source, stx }).toOption
 
 /-- The tactics of a sequence, without what is between them. -/
 def tacticsOf (sequence : Syntax) : Array Syntax :=
@@ -136,56 +295,38 @@ def tacticsOf (sequence : Syntax) : Array Syntax :=
   else
     #[sequence[0]]
 
-/-- Whether the step has to be put in brackets between what stands before and behind the call:
-behind a `;` if it is several tactics, since they would not be in one column with those of the
-block, and beside a `<;>` also if it is one that would take part of the chain for itself. -/
-def Step.needsBrackets (step : Step) (before after : String) : Bool :=
-  let inChain := before.trimAsciiEnd.endsWith "<;>" || after.trimAsciiStart.startsWith "<;>"
-  match tacticsOf step.stx with
-  | #[tactic] => inChain && !tactic.isOfKind ``Parser.Tactic.paren &&
-    (tactic.find? fun part => part.isOfKind ``Parser.Tactic.tacticSeq ||
-      part.isOfKind ``Parser.Tactic.«tactic_<;>_»).isSome
-  | _ => inChain || before.trimAsciiEnd.endsWith ";"
+/-- The tactics of a step. -/
+def Step.tactics (step : Step) : Array Syntax :=
+  tacticsOf step.stx
 
-/-- The step's text with its lines moved such that it starts in a column. -/
+/-- The tokens of a piece of syntax that go over more than one line, as strings can. -/
+def longTokens (stx : Syntax) (source : String) : Array Lean.Syntax.Range := Id.run do
+  let mut found := #[]
+  for part in stx.topDown do
+    if part.isAtom || part.isIdent then
+      if let some range := part.getRange? then
+        if (String.Pos.Raw.extract source range.start range.stop).contains '\n' then
+          found := found.push range
+  return found
+
+/-- The step's text with its lines moved such that it starts in a column. What is around its tactics
+is left out, so that a comment or a bracket of the model's cannot swallow what stands behind the
+step. Lines that start inside of a string stay as they are. -/
 def Step.textAt (step : Step) (column : Nat) : String := Id.run do
-  let some own := step.stx.getRange? | return ""
-  let ownColumn := ((FileMap.ofString step.source).toPosition own.start).column
-  let text := String.Pos.Raw.extract step.source own.start own.stop
-  let lines := text.splitOn "\n" |>.mapIdx fun i line =>
-    if i == 0 then line
-    else if line.trimAscii.isEmpty then ""
-    else "".pushn ' ' column ++ (line.drop (min ownColumn (indentation line))).copy
-  return "\n".intercalate lines
-where
-  /-- The number of spaces that a line starts with. -/
-  indentation (line : String) : Nat :=
-    (line.takeWhile (· == ' ')).copy.length
-
-/-- The text to put in the place of the call at `range`, such that Lean reads there the step that
-was checked, whatever follows; `none` if there is no such text. -/
-def Step.insertion? (step : Step) (map : FileMap) (range : Lean.Syntax.Range) :
-    CoreM (Option String) := do
-  let column := (map.toPosition range.start).column
-  let before := String.Pos.Raw.extract map.source 0 range.start
-  let after := String.Pos.Raw.extract map.source range.stop map.source.rawEndPos
-  let margin := "".pushn ' ' column
-  -- Moving the lines of a text changes it if a string literal goes over several of them.
-  let plain := step.textAt column
-  let some again ← parseTactics? (margin ++ plain) | return none
-  unless again.structEq step.stx do return none
-  unless step.needsBrackets before after do
-    -- What follows in the file must not become part of the step, as in `by exists a, b`.
-    let inChain := after.trimAsciiStart.startsWith "<;>"
-    let read := tacticsOf (← parserState (margin ++ plain ++ after)).stxStack.back
-    let own := tacticsOf step.stx
-    if inChain || (own.size ≤ read.size &&
-        own.size.all fun i _ => own[i]!.structEq read[i]!) then
-      return plain
-  let bracketed := s!"({step.textAt (column + 1)})"
-  let some again ← parseTactics? (margin ++ bracketed) | return none
-  let #[inner] := tacticsOf again | return none
-  unless inner[1].structEq step.stx do return none
-  return bracketed
+  let tactics := step.tactics
+  let some start := tactics[0]? >>= (·.getPos?) | return ""
+  let some stop := tactics.back? >>= (·.getTailPos?) | return ""
+  let ownColumn := ((FileMap.ofString step.source).toPosition start).column
+  let tokens := longTokens step.stx step.source
+  let mut position := start
+  let mut lines := #[]
+  for line in (String.Pos.Raw.extract step.source start stop).splitOn "\n" do
+    let isInside := tokens.any fun token => token.start < position && position < token.stop
+    lines := lines.push <|
+      if lines.isEmpty || isInside then line
+      else if line.trimAscii.isEmpty then ""
+      else "".pushn ' ' column ++ (line.drop (min ownColumn (indentation line))).copy
+    position := position + line + '\n'
+  return "\n".intercalate lines.toList
 
 end LlmSuggest

@@ -5,9 +5,8 @@ Authors: the llmsuggestd authors
 -/
 module
 
-public meta import LlmSuggest.Check
-public meta import LlmSuggest.Client
-public meta import LlmSuggest.Options
+public meta import LlmSuggest.Ask
+public meta import LlmSuggest.Show
 
 public meta section
 
@@ -19,7 +18,7 @@ A suggestion is shown only after it was run on the goal, and marked with what it
 
 namespace LlmSuggest
 
-open Lean Elab Tactic Meta.Tactic
+open Lean Elab Tactic
 
 /--
 `llmsuggest` asks the language model behind the `llmsuggestd` daemon of this machine for the next
@@ -42,98 +41,175 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
-/-- Whether the model may be asked here: in an editor, or where the option says so. -/
-def mayAsk : CoreM Bool := do
-  let options ← getOptions
-  return Elab.inServer.get options || llmsuggest.inBuild.get options
+/-! ### A call that is run more than once -/
 
-/-- Who asks, for the daemon: this place in this file, as long as the file is open. -/
-def clientName (call : Syntax) : CoreM String := do
-  let position := (← getFileMap).toPosition (call.getPos?.getD 0)
-  return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
+/-- A run of a call on a goal. -/
+structure Visit where
+  /-- Where the call stands. -/
+  place : Lean.Syntax.Range
+  /-- The goal. -/
+  goal : MVarId
+  /-- The goal as the model was told it. -/
+  text : String
+  /-- The state in which the call was run. -/
+  before : SavedState
+  /-- What works on this goal and on those of the earlier runs. -/
+  suggestions : Array Suggestion
 
-/-- What the model answers when `client` asks for steps on the goal that start with `prefix`. -/
-def askFor (goal : MVarId) («prefix» client : String) : MetaM Reply := do
-  let options ← getOptions
-  let goal := (← Meta.ppGoal goal).pretty
-  -- The daemon refuses other numbers, and to `curl` a timeout of 0 is none.
-  let n := max 1 (min 32 (llmsuggest.n.get options))
-  let timeout := max 1 (llmsuggest.timeout.get options)
-  let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
-    | some token => token.isSet
-    | none => pure false
-  let reply ← ask { goal, «prefix», n, client } timeout isCanceled
-  if reply matches .canceled then
-    throwInterruptException
-  return reply
+/-- The last runs of calls in a command. They are no part of what a file exports: a part of the
+environment because they are forgotten together with a run that is taken back. -/
+initialize visits : EnvExtension (Array Visit) ← registerEnvExtension (pure #[]) (asyncMode := .local)
 
-/-- The answers that are tactics, each once, and a report on the others. -/
-def parseAnswers (answers : Array Answer) : CoreM (Array Step × Array (String × String)) := do
-  let mut steps := #[]
-  let mut others := #[]
-  for answer in answers do
-    match ← Step.parse answer.text with
-    | .ok step =>
-      unless steps.any fun earlier : Step => earlier.stx.structEq step.stx do
-        steps := steps.push step
-    | .error reason => others := others.push (answer.text, reason)
-  return (steps, others)
+/-- How many runs are remembered. -/
+def maxVisits : Nat := 16
 
-/-- The suggestion to show for a checked step at the place of `call`; `none` if the step cannot
-stand there. -/
-def suggestion? (call : Syntax) (step : Step) (outcome : Outcome) :
-    CoreM (Option TryThis.Suggestion) := do
+/-- The earlier runs of the call at a place. -/
+def visitsAt (place : Lean.Syntax.Range) : CoreM (Array Visit) := do
+  return (visits.getState (← getEnv)).filter (·.place == place)
+
+/-- Remembers a run. -/
+def addVisit (visit : Visit) : CoreM Unit :=
+  modifyEnv fun env => visits.modifyState env fun all =>
+    (all.push visit).extract (all.size + 1 - maxVisits) (all.size + 1)
+
+/-- Whether the call has been run before on the goal that `goal` has come from, and that reads the
+same: what was suggested then has not been used, and would not be now. -/
+def isRepeated (earlier : Array Visit) (goal : MVarId) (text : String) : MetaM Bool :=
+  earlier.anyM fun visit => do
+    return visit.text == text &&
+      (visit.goal == goal || (← Meta.getMVars (.mvar visit.goal)).contains goal)
+
+/-- What two checks of a step on two goals come to, for a text that serves both. -/
+def Outcome.and : Outcome → Outcome → Outcome
+  | .fails fault, _ | _, .fails fault => .fails fault
+  | .stopped limit, _ | _, .stopped limit => .stopped limit
+  | .works a, .works b => .works { b with
+      goals := a.goals ++ b.goals
+      settled := a.settled ++ b.settled
+      deprecated := a.deprecated ++ b.deprecated
+      recursive? := a.recursive? <|> b.recursive? }
+
+/-- What works on the goals of earlier runs and on the present one. -/
+def forAll (earlier : Array Visit) (suggestions : Array Suggestion) :
+    TacticM (Array Suggestion) := do
+  let some last := earlier.back? | return suggestions
+  let limits ← Limits.fromOptions ((← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions))
+  let find? := fun (step : Step) (among : Array Suggestion) =>
+    among.find? (·.step.stx.structEq step.stx)
+  let all ← withGuard fun guard => do
+    let old ← last.suggestions.mapM fun { step, outcome } => do
+      let here ← match find? step suggestions with
+        | some suggestion => pure suggestion.outcome
+        | none => guard.check limits step
+      return { step, outcome := outcome.and here : Suggestion }
+    let new := suggestions.filter fun { step, .. } => (find? step last.suggestions).isNone
+    let new ← new.mapM fun { step, outcome } => do
+      let outcome ← earlier.foldlM (init := outcome) fun outcome visit =>
+        return (← guard.checkOn limits visit.before step).and outcome
+      return { step, outcome : Suggestion }
+    return old ++ new
+  return sorted <| all.filter fun suggestion => !suggestion.outcome matches .fails _
+
+/-- Removes the lists of earlier runs of the call from the messages. -/
+def removeLists (call : Syntax) : CoreM Unit := do
+  let some start := call.getPos? | return
+  let position := (← getFileMap).toPosition start
+  let isEarlier := fun message : Message =>
+    message.pos == position && message.data.hasTag (· == messageTag)
+  modifyThe Core.State fun state =>
+    let kept := state.messages.unreported.toList.filter (!isEarlier ·)
+    { state with messages.unreported := kept.toPArray' }
+
+/-! ### The call -/
+
+/-- The site of a call in its file, if what stands there is this call. -/
+def siteOf? (call : Syntax) : TermElabM (Option Site) := do
   let some range := call.getRange? | return none
-  let some text ← step.insertion? (← getFileMap) range | return none
-  return some {
-    suggestion := text
-    postInfo? := s!"  {outcome.mark}"
-    toCodeActionTitle? := some fun text => s!"Try this: {text}  {outcome.mark}" }
+  Site.of? ``llmsuggest (← getFileMap) range
 
-/-- Lists what does not work, in a message without links. -/
-def logInvalid (call : Syntax) (invalid : Array (String × String)) : CoreM Unit := do
-  let line := fun (text, reason) => s!"\n  {quoted text}: {reason}"
-  logInfoAt call m!"Suggestions that do not work:{String.join (invalid.map line).toList}"
-where
-  /-- The text on one line of a limited length, without characters that could hide something. -/
-  quoted (text : String) : String :=
-    let visible := (text.take 80).copy.map fun c => if isPlain c then c else '\ufffd'
-    visible.quote ++ if visible.length < text.length then "…" else ""
+/-- The suggestions with the entries that write them at the site of a call, if it has one; and those
+that cannot be written there. -/
+def withEntries (site? : Option Site) (suggestions : Array Suggestion) :
+    TacticM (Array (Suggestion × Option Entry) × Array (String × Fault)) := do
+  let some site := site? | return (suggestions.map (·, none), #[])
+  let mut entries := #[]
+  let mut faults := #[]
+  for suggestion in suggestions do
+    match ← site.entry? suggestion with
+    | some entry => entries := entries.push (suggestion, some entry)
+    | none => faults := faults.push (suggestion.step.said,
+        .other "it works, but Lean would read it as something else here")
+  return (entries, faults)
+
+/-- Why there is no suggestion. `hint` says where one sees what is wrong with the answers. -/
+def noneMessage (goal : MVarId) (answers : Answers) (faults : Array (String × Fault))
+    (hint := "") : MetaM String := do
+  if answers.suggestions.isEmpty then
+    return "the model has no suggestion for this goal."
+  let advice ← modelAdvice goal answers.model?
+  let unknown := faults.filterMap fun (_, fault) => match fault with
+    | .unknown word => some s!"`{word}`"
+    | .other _ => none
+  if unknown.size < faults.size then
+    return s!"none of the model's suggestions works here.{hint}{advice}"
+  match unknown.toList.eraseDups with
+  | [word] => return s!"{word} is unknown here: is an import missing?{advice}"
+  | words => return s!"{", ".intercalate words} are unknown here: is an import missing?{advice}"
+
+/-- Goes on as after a step. The messages stay as they are. -/
+def goOnFrom (after : SavedState) : TacticM Unit := do
+  let messages ← Core.getMessageLog
+  after.restore
+  Core.setMessageLog messages
+
+/-- Lists the suggestions for a call. `others` are those for the last goal alone, if the call is run
+on this number of goals. -/
+def report (call : Syntax) (shown : Array (Suggestion × Option Entry)) (goals : Nat)
+    (others : Array Suggestion) : CoreM Unit := do
+  removeLists call
+  let entries := shown.filterMap (·.2)
+  if !entries.isEmpty then
+    logEntries call entries
+  else if !shown.isEmpty then
+    logWithoutLinks call "`llmsuggest` is called by what stands here. Its suggestions:"
+      (shown.map (·.1))
+  else
+    logWithoutLinks call s!"No suggestion works on all {goals} goals that this call is run on. On the \
+      last one:" others
 
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
-  let options ← getOptions
   unless ← mayAsk do
     throwError "llmsuggest: the model is asked in an editor only. Put one of its suggestions in \
       the place of this call, or set the option `llmsuggest.inBuild`."
+  let before ← saveState
+  let goal ← getMainGoal
+  let text ← goalText goal
+  let place := call.getRange?.getD ⟨0, 0⟩
+  let earlier ← visitsAt place
+  if ← isRepeated earlier goal text then
+    throwError "llmsuggest: the same goal again, for which nothing more is suggested."
   let «prefix» := (call[1][0].isStrLit?).getD ""
-  let answers ← match ← askFor (← getMainGoal) «prefix» (← clientName call) with
+  let answers ← match ← askFor text «prefix» (← clientName call) with
     | .answers answers => pure answers
-    | .failure message => throwError "llmsuggest: {message}"
+    | .failure message _ => throwNoSuggestion call message
     | .canceled => throwInterruptException
-  let (steps, unread) ← parseAnswers answers
-  let checked ← checkSteps steps
-  let mut suggestions := #[]
-  let mut closing? := none
-  let mut invalid := unread
-  for (step, outcome) in checked.toList.mergeSort fun a b => a.2.rank ≤ b.2.rank do
-    if let .fails reason := outcome then
-      invalid := invalid.push (step.source, reason)
-    else if let some suggestion ← suggestion? call step outcome then
-      suggestions := suggestions.push suggestion
-      if let .closes after := outcome then
-        closing? := closing? <|> some after
-  if llmsuggest.showInvalid.get options && !invalid.isEmpty then
-    logInvalid call invalid
-  if suggestions.isEmpty then
-    throwError if answers.isEmpty then "llmsuggest: the model has no suggestion for this goal."
-      else "llmsuggest: none of the model's suggestions works here. \
-        `set_option llmsuggest.showInvalid true` shows them."
-  if let some after := closing? then
-    let messages ← Core.getMessageLog
-    after.restore
-    Core.setMessageLog messages
-  let header := if suggestions.size == 1 then "Try this:" else "Try these:"
-  TryThis.addSuggestions call suggestions (header := header)
+  let (suggestions, faults) ← suggestionsFrom answers.suggestions
+  let site? ← siteOf? call
+  -- A call that other code makes may stand for several in that code.
+  let earlier := if site?.isSome then earlier else #[]
+  let forAll ← forAll earlier suggestions
+  let (shown, unwritten) ← withEntries site? forAll
+  let faults := faults ++ unwritten
+  if llmsuggest.showInvalid.get (← getOptions) && !faults.isEmpty then
+    logInvalid call faults
+  if shown.isEmpty && (earlier.isEmpty || suggestions.isEmpty) then
+    throwNoSuggestion call <| ← noneMessage goal answers faults
+      " `set_option llmsuggest.showInvalid true` shows them."
+  let alone := if earlier.isEmpty then #[] else suggestions
+  if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
+    goOnFrom after
+  addVisit { place, goal, text, before, suggestions := forAll }
+  report call shown (earlier.size + 1) suggestions
 
 end LlmSuggest

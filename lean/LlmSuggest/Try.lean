@@ -38,16 +38,14 @@ daemon, `try?` goes on without them and says nothing. -/
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
     return #[]
-  let reply ← try askFor goal "" (← clientName (← getRef)) catch _ => return #[]
+  let reply ← try askFor (← goalText goal) "" (← clientName (← getRef)) catch _ => return #[]
   let .answers answers := reply | return #[]
-  let (steps, _) ← parseAnswers answers
   let found ← IO.mkRef #[]
   discard <| Term.TermElabM.run' <| Tactic.run goal do
-    for (step, outcome) in ← checkSteps steps do
-      if outcome matches .closes _ then
-        found.modify (·.push step)
+    let (suggestions, _) ← suggestionsFrom answers.suggestions
+    found.set <| suggestions.filter (·.outcome.closes) |>.map (·.step)
   (← found.get).mapM fun step => do
-    match tacticsOf step.stx with
+    match step.tactics with
     | #[tactic] => return ⟨tactic⟩
     | _ => `(tactic| ($(⟨step.stx⟩):tacticSeq))
 

@@ -19,7 +19,7 @@ open LlmSuggest Lean
 /-- info: (true, "{\"goal\": \"@secret\"}") -/
 #guard_msgs in
 #eval show IO _ from do
-  let (args, input) ← (Daemon.socket "/s").curl "/v1/suggest" "{\"goal\": \"@secret\"}" 5
+  let (args, input) ← (Daemon.socket "/s").curl "/v1/suggest" (some "{\"goal\": \"@secret\"}") 5
   return (args.all fun arg => (arg.splitOn "secret").length == 1, input)
 
 /-! Answers. -/
@@ -28,7 +28,7 @@ open LlmSuggest Lean
 #guard_msgs in
 #eval match decode "{\"suggestions\": [{\"text\": \"exact h\", \"score\": -1, \"finished\": true},
     {\"text\": \"simp\", \"score\": -2.5, \"finished\": false}], \"more\": 1}\n200" with
-  | .ok answers => IO.println s!"{answers.map Answer.text}"
+  | .ok answers => IO.println s!"{answers.suggestions.map Answer.text}"
   | .error message => IO.println message
 
 /-- info: no model

@@ -61,17 +61,29 @@ class Page:
                 raise AssertionError(f"{script} is not so; {self.console}\n{text}")
             await asyncio.sleep(0.05)
 
-    async def click(self, script: str) -> None:
+    async def click(self, script: str, times: int = 1) -> None:
         """Click on an expression's element, once it exists and no longer moves."""
+        place = await self._place(script)
+        for count in range(1, times + 1):
+            for event in ("mousePressed", "mouseReleased"):
+                await self._mouse(event, place, button="left", clickCount=count)
+
+    async def hover(self, script: str) -> None:
+        """Move the mouse over an expression's element."""
+        await self._mouse("mouseMoved", await self._place(script))
+
+    async def _place(self, script: str) -> tuple[float, float]:
+        """The centre of an expression's element, once it exists and no longer moves."""
         await self.wait_for(script)
         centre = f"(r => [r.x + r.width / 2, r.y + r.height / 2])({script}.getBoundingClientRect())"
         place, before = await self.evaluate(centre), None
         while place != before:
             await asyncio.sleep(0.1)
             place, before = await self.evaluate(centre), place
-        mouse = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
-        for event in ("mousePressed", "mouseReleased"):
-            await self.send("Input.dispatchMouseEvent", type=event, **mouse)
+        return place[0], place[1]
+
+    async def _mouse(self, event: str, place: tuple[float, float], **more: Any) -> None:
+        await self.send("Input.dispatchMouseEvent", type=event, x=place[0], y=place[1], **more)
 
     async def type(self, text: str) -> None:
         """Type text into the focused element."""

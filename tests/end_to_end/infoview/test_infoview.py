@@ -21,6 +21,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 # The message's lines, and the links in it.
 MESSAGE = "document.querySelector('#infoview pre')"
 LINKS = f"{MESSAGE}.querySelectorAll('[title=\"Apply suggestion\"]')"
+MARKS = f"{MESSAGE}.querySelectorAll('.information, .o-60')"
 
 
 async def test_a_click_changes_the_document(
@@ -44,12 +45,22 @@ async def test_a_click_changes_the_document(
             "  [apply] constructor  -- leaves 2 goals",
         ]
 
-        # A click puts one in the place of the call, and Lean finds nothing wrong.
-        await page.click(f"{LINKS}[0]")
+        # Over a mark, there are the goals that the step leaves.
+        await page.hover(f"{MARKS}[1]")
+        await page.wait_for("document.querySelector('.tooltip')")
+        goals = await page.evaluate("document.querySelector('.tooltip').innerText")
+        hypotheses = "p q : Prop\nhp : p\nhq : q\n"
+        assert goals == f"case left\n{hypotheses}⊢ p\n\ncase right\n{hypotheses}⊢ q"
+        await page.hover("document.querySelector('#numbers')")
+        await page.wait_for("!document.querySelector('.tooltip')")
+
+        # A double click, too, puts one in the place of the call, and Lean finds nothing wrong.
+        await page.click(f"{LINKS}[0]", times=2)
         await page.wait_for("!editor.text().includes('llmsuggest\\n')")
         inserted = "constructor\n  · exact hp\n  · exact hq"
         assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", inserted + "\n")
         assert await page.evaluate("editor.diagnostics()") == []
+        assert await page.evaluate("editor.cursor()") == {"line": 5, "character": 12}
         await page.wait_for(f"!{MESSAGE}")
 
         # The goals of one that leaves some are shown next, as they are after any tactic.
@@ -58,4 +69,36 @@ async def test_a_click_changes_the_document(
         await page.click(f"{MESSAGE} && {LINKS}[1]")
         await page.wait_for("document.querySelector('#infoview').innerText.includes('2 goals')")
         assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", "constructor\n")
+        assert page.console == []
+
+
+async def test_ask_again(
+    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
+) -> None:
+    fake.answer("exact ⟨hp, hq⟩", "constructor")
+    socket, gone = fake.directory / "socket", fake.directory / "gone"
+    socket.rename(gone)
+    again = "document.querySelector('[title=\"Ask the model again\"]')"
+    async with (
+        serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
+        open_page(browser, url) as page,
+    ):
+        # Without a daemon, the message has a link.
+        await page.wait_for("globalThis.editor")
+        await page.evaluate("editor.moveTo(3, 5)")
+        await page.wait_for(again, 120)
+        await page.click(again)
+        await page.wait_for(f"{MESSAGE}.innerText.split('no daemon answers').length === 3")
+
+        # With one, it lists the suggestions, without a change of the document.
+        gone.rename(socket)
+        await page.click(again)
+        await page.wait_for(f"{LINKS}.length === 2")
+        assert await page.evaluate("editor.text()") == FILE
+        await page.click(f"{LINKS}[0]")
+        await page.wait_for(f"editor.text() !== {FILE!r}")
+        assert await page.evaluate("editor.text()") == FILE.replace(
+            "llmsuggest\n", "exact ⟨hp, hq⟩\n"
+        )
+        assert await page.evaluate("editor.diagnostics()") == []
         assert page.console == []

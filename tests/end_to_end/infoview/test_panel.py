@@ -44,18 +44,17 @@ async def test_panel(
         await page.evaluate("editor.moveTo(6, 2)")
         await page.wait_for(f"{PANEL} && {LINKS}.length === 2", 120)
         assert (await page.evaluate(f"{PANEL}.innerText")).splitlines() == [
-            "[apply]",
-            "constructor",
-            "· exact hp",
-            "· exact hq  -- closes the goal",
-            "[apply]",
-            "constructor  -- leaves 2 goals",
+            "Try these:",
+            "  [apply] constructor",
+            "  · exact hp",
+            "  · exact hq  -- closes the goal",
+            "  [apply] constructor  -- leaves 2 goals",
         ]
         assert fake.requests[-1]["goal"] == "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
         assert fake.requests[-1]["client"].startswith("panel ")
 
-        # A click writes it there, indented as the block is.
-        await page.click(f"{LINKS}[0]")
+        # A click, or a double one, writes it there, indented as the block is.
+        await page.click(f"{LINKS}[0]", times=2)
         done = FILE.replace("  \n", "  constructor\n  · exact hp\n  · exact hq\n", 1)
         await page.wait_for(f"editor.text() !== {FILE!r}")
         assert await page.evaluate("editor.text()") == done
@@ -63,7 +62,8 @@ async def test_panel(
         (warning,) = diagnostics
         assert warning["message"].startswith("declaration uses")
 
-        # Where there is no goal, there is no panel, and nothing is asked.
+        # The cursor is behind it; where there is no goal, there is no panel, and nothing is asked.
+        assert await page.evaluate("editor.cursor()") == {"line": 8, "character": 12}
         await page.wait_for(f"!{PANEL}")
         asked = len(fake.requests)
 
@@ -96,6 +96,10 @@ async def test_panel(
         await page.wait_for(f"{PANEL} && {PANEL}.innerText.startsWith('no daemon answers.')")
         assert "llmsuggestd start" in await page.evaluate(f"{PANEL}.innerText")
         assert await page.evaluate(f"{LINKS}.length") == 0
+
+        # One that is started is found by itself.
+        (fake.directory / "gone").rename(fake.directory / "socket")
+        await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
         assert page.console == []
 
 

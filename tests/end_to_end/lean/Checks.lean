@@ -9,6 +9,7 @@ Hostile answers are between the harmless ones: nothing of them may be marked as 
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
 set_option linter.unusedVariables false
 
 /-! Closing ones first, then fewer goals, then the model's order; the same once only. -/
@@ -41,7 +42,7 @@ example (p q : Prop) (hp : p) (hq : q) : p := by
 /--
 info: Suggestions that do not work:
   "exact": it is not a tactic
-  "exact hq": Type mismatch
+  "exact hq": Type mismatch hq has type q but is expected to have type p
   "skip": it changes nothing
 ---
 info: Try this:
@@ -119,14 +120,15 @@ example (p : Prop) : p := by
   llmsuggest
 
 /--
-info: Suggestions that do not work:
-  "exact itself": it uses the theorem that is being proved
-  "exact @itself": it uses the theorem that is being proved
-  "apply itself": it uses the theorem that is being proved
-  "as_aux_lemma => exact itself": it uses the theorem that is being proved
-  "simp [itself]": it uses the theorem that is being proved
+info: Try these:
+  [apply] exact itself  -- closes the goal; recursive: it uses `itself`
+  [apply] exact @itself  -- closes the goal; recursive: it uses `itself`
+  [apply] apply itself  -- closes the goal; recursive: it uses `itself`
+  [apply] as_aux_lemma => exact itself  -- closes the goal; recursive: it uses `itself`
+  [apply] simp [itself]  -- closes the goal; recursive: it uses `itself`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: unsolved goals
+⊢ ∀ (n : Nat), n * n + 1 = n ^ 2 + 1
 -/
 #guard_msgs in
 answering "exact itself", "exact @itself", "apply itself", "as_aux_lemma => exact itself",
@@ -138,9 +140,9 @@ theorem itself : ∀ n : Nat, n * n + 1 = n ^ 2 + 1 := by
 /--
 info: Suggestions that do not work:
   "first | exact hq | exact foo": Unknown identifier `foo`
-  "all_goals exact hq": Type mismatch
+  "all_goals exact hq": Type mismatch hq has type q but is expected to have type p
   "· skip": unsolved goals
-  "exact absurd rfl (by decide)": Expected type must not contain metavariables
+  "exact absurd rfl (by decide)": Expected type must not contain metavariables ¬?_ = ?_
   "exact h": Unknown identifier `h`
   "refine ⟨?a, ?a⟩.1": Invalid `⟨...⟩` notation: The expected type of this term could not be determined
   "constructor\n": Tactic `constructor` failed: target is not an inductive datatype
@@ -151,6 +153,7 @@ error: llmsuggest: none of the model's suggestions works here. `set_option llmsu
 #guard_msgs in
 answering "first | exact hq | exact foo", "all_goals exact hq", "· skip",
   "exact absurd rfl (by decide)", "exact h", "refine ⟨?a, ?a⟩.1", "constructor\n", "done" in
+set_option pp.mvars.anonymous false in
 set_option llmsuggest.showInvalid true in
 example (p q : Prop) (hq : q) : p := by
   llmsuggest
@@ -170,11 +173,11 @@ info: Suggestions that do not work:
   "exact hp\n\ntheorem foo : False := by exact foo": it is not a tactic
   "�": it has characters that do not belong into Lean code
   "exact hp �[31m": it has characters that do not belong into Lean code
-  "�exact hp": it has characters that do not belong into Lean code
   "exact hp -- �": it has characters that do not belong into Lean code
   "exact id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id"…: it is too long
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+info: Try this:
+  [apply] exact hp  -- closes the goal
 -/
 #guard_msgs in
 answering "", "   \n", "-- exact hp", "exact (hp", "exact hp)",
@@ -236,17 +239,20 @@ example (p : Prop) (hp : p) : p := by
 /-! Limits. -/
 
 /--
-info: Try these:
+info: Suggestions that do not work:
+  "repeat skip": it reaches Lean's limit of recursion, `maxRecDepth`
+  "iterate 100000000 skip": it reaches Lean's limit of recursion, `maxRecDepth`
+  "have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, deci"…: it reaches Lean's limit of recursion, `maxRecDepth`
+  "set_option maxHeartbeats 0 in repeat skip": it reaches Lean's limit of recursion, `maxRecDepth`
+---
+info: Try this:
   [apply] exact hp  -- closes the goal
-  [apply] repeat skip  -- not checked to the end: it reached a limit
-  [apply] iterate 100000000 skip  -- not checked to the end: it reached a limit
-  [apply] have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, decide := true }) [List.range, List.range.loop]  -- not checked to the end: it reached a limit
-  [apply] set_option maxHeartbeats 0 in repeat skip  -- not checked to the end: it reached a limit
 -/
 #guard_msgs in
 answering "repeat skip", "iterate 100000000 skip",
   "have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, decide := true }) [List.range, List.range.loop]",
   "set_option maxHeartbeats 0 in repeat skip", "exact hp" in
+set_option llmsuggest.showInvalid true in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
@@ -254,7 +260,7 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Try this:
-  [apply] exact hp  -- not checked to the end: it reached a limit
+  [apply] exact hp  -- not checked to the end: `llmsuggest.checkTime` was reached
 ---
 error: unsolved goals
 p : Prop
@@ -281,7 +287,7 @@ example (p q : Prop) (hp : p ∧ q) : p ∧ q := by
 
 /--
 info: Try this:
-  [apply] simp?  -- closes the goal
+  [apply] simp only [Nat.add_zero]  -- closes the goal
 -/
 #guard_msgs in
 answering "simp?" in
@@ -307,3 +313,225 @@ example (p q : Prop) (hp : p) : q ∧ p := by
   constructor
   · exact hp
   · llmsuggest
+
+/-! What Lean's depth of recursion stops does not work where it is written, either. -/
+
+/--
+info: Suggestions that do not work:
+  "simp [h1, h2]": it reaches Lean's limit of recursion, `maxRecDepth`
+  "simp only [h1, h2]": it reaches Lean's limit of recursion, `maxRecDepth`
+---
+info: Try this:
+  [apply] rw [h1]  -- leaves 1 goal
+---
+error: unsolved goals
+a b c : Nat
+h1 : a = b
+h2 : b = a
+⊢ a + c = c + b
+-/
+#guard_msgs in
+answering "simp [h1, h2]", "simp only [h1, h2]", "rw [h1]" in
+set_option llmsuggest.showInvalid true in
+example (a b c : Nat) (h1 : a = b) (h2 : b = a) : a + c = c + b := by
+  llmsuggest
+
+/--
+info: Suggestions that do not work:
+  "decide": it reaches Lean's limit of recursion, `maxRecDepth`
+  "rfl": it reaches Lean's limit of recursion, `maxRecDepth`
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "decide", "rfl" in
+set_option llmsuggest.showInvalid true in
+example : (List.range 3000).length = 3000 := by
+  llmsuggest
+
+/-! Each has its time: one that is slow does not use up that of those behind it. -/
+
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] trivial  -- closes the goal
+  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: `llmsuggest.checkTime` was reached
+-/
+#guard_msgs in
+answering "iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))", "exact hp", "trivial" in
+set_option llmsuggest.heartbeats 100000000 in
+set_option llmsuggest.checkTime 3000 in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
+/-! A `sorry` of the user's own is none of the step's. -/
+
+/--
+info: Suggestions that do not work:
+  "exact fun n => sorry": it leaves a `sorry`
+  "intro n\nsorry": it leaves a `sorry`
+---
+info: Try these:
+  [apply] intro n
+    rfl  -- closes the goal
+  [apply] exact fun n => rfl  -- closes the goal
+---
+warning: declaration uses `sorry`
+-/
+#guard_msgs in
+answering "intro n\nrfl", "exact fun n => rfl", "exact fun n => sorry", "intro n\nsorry" in
+set_option llmsuggest.showInvalid true in
+example : ∃ f : Nat → Nat, ∀ n, f n = f n := by
+  refine ⟨sorry, ?_⟩
+  llmsuggest
+
+/-- warning: declaration uses `sorry` -/
+#guard_msgs in
+def unknown : Nat := sorry
+
+/--
+info: Suggestions that do not work:
+  "exact (sorry : unknown = unknown)": it leaves a `sorry`
+  "sorry": it leaves a `sorry`
+---
+info: Try these:
+  [apply] rfl  -- closes the goal
+  [apply] unfold unknown; rfl  -- closes the goal
+  [apply] simp [unknown]  -- closes the goal
+-/
+#guard_msgs in
+answering "rfl", "unfold unknown; rfl", "simp [unknown]", "exact (sorry : unknown = unknown)", "sorry" in
+set_option llmsuggest.showInvalid true in
+example : id unknown = unknown := by
+  llmsuggest
+
+/--
+info: Suggestions that do not work:
+  "exact sorry": it leaves a `sorry`
+  "admit": it leaves a `sorry`
+---
+info: Try these:
+  [apply] exact h 3  -- closes the goal
+  [apply] exact (fun _ : x = x => h 3) rfl  -- closes the goal
+---
+warning: declaration uses `sorry`
+-/
+#guard_msgs in
+answering "exact h 3", "exact (fun _ : x = x => h 3) rfl", "exact sorry", "admit" in
+set_option llmsuggest.showInvalid true in
+example (p : Nat → Prop) (h : ∀ n, p n) : p 3 := by
+  let x : Nat := sorry
+  have y : p 4 := sorry
+  llmsuggest
+
+/-! What a step decides for other goals is said, and one that decides nothing is better. -/
+
+/--
+info: Try these:
+  [apply] exact Nat.le_refl _  -- closes the goal; sets ?m := a
+  [apply] exact h1  -- closes the goal; sets ?m := b
+---
+error: Type mismatch
+  h2
+has type
+  b ≤ c
+but is expected to have type
+  a ≤ c
+-/
+#guard_msgs in
+answering "exact Nat.le_refl _", "exact h1" in
+example (a b c : Nat) (h1 : a ≤ b) (h2 : b ≤ c) : a ≤ c := by
+  apply Nat.le_trans
+  · llmsuggest
+  · exact h2
+
+/--
+info: Try this:
+  [apply] exact hy  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hx 4", "exact hy" in
+example (x : Nat → Prop) (y : Prop) (hx : ∀ n, x n) (hy : y) (f : ∀ n, x n ∨ y → x n) : x 4 := by
+  apply f _ (Or.inr ?_)
+  llmsuggest
+
+/--
+info: Try these:
+  [apply] rfl  -- closes the goal; sets ?a := ?b
+  [apply] constructor  -- closes the goal; sets ?a := ?b
+---
+error: unsolved goals
+case b
+f : ∀ {α : Type} (a b : α), a = b → ∀ (a : α), 0 = 0
+⊢ Nat
+-/
+#guard_msgs in
+answering "exact rfl", "rfl", "constructor" in
+example (f : ∀ {α : Type} (a b : α), a = b → α → 0 = 0) : 0 = 0 := by
+  apply f
+  · llmsuggest
+  · exact 3
+
+/-! A name is no option. -/
+
+/--
+info: Suggestions that do not work:
+  "exact (by decide +kernel)": it has parts that are not run for a check
+  "decide (kernel := true)": it has parts that are not run for a check
+  "decide (config := ⟨true, false, true, false⟩)": it has parts that are not run for a check
+  "decide -kernel": Expected type must not contain free variables p
+---
+info: Try these:
+  [apply] exact kernel  -- closes the goal
+  [apply] exact native kernel  -- closes the goal
+  [apply] simp (config := {}) [kernel]  -- closes the goal
+-/
+#guard_msgs in
+answering "exact kernel", "exact native kernel", "exact (by decide +kernel)", "simp (config := {}) [kernel]",
+  "decide (kernel := true)", "decide (config := ⟨true, false, true, false⟩)", "decide -kernel" in
+set_option llmsuggest.showInvalid true in
+set_option llmsuggest.n 9 in
+example (p : Prop) (kernel : p) (native : p → p) : p := by
+  llmsuggest
+
+/-! The model is told what Lean prints by default. -/
+
+/--
+info: Try this:
+  [apply] exact h  -- closes the goal
+-/
+#guard_msgs in
+answering "exact h" in
+set_option pp.notation false in
+set_option pp.explicit true in
+set_option pp.all true in
+example (a b : Nat) (h : a = b ∧ a < b) : a = b ∧ a < b := by
+  llmsuggest
+
+/--
+info: goal = a b : Nat
+h : a = b ∧ a < b
+⊢ a = b ∧ a < b
+---
+info: prefix = ⏎
+---
+info: n = 5
+-/
+#guard_msgs in
+#last_request
+
+/-! The theorem itself comes last: only Lean's look at the whole can tell whether that is right. -/
+
+/--
+info: Try these:
+  [apply] omega  -- closes the goal
+  [apply] have h := double n
+      omega  -- closes the goal; recursive: it uses `double`
+-/
+#guard_msgs in
+answering "exact double n", "have h := double n\nomega", "omega" in
+theorem double : (n : Nat) → n + n = 2 * n
+  | 0 => rfl
+  | n + 1 => by
+    have := double n
+    llmsuggest

@@ -24,12 +24,17 @@ def file (name : String) : IO System.FilePath := do
 def script (fields : List (String × Json)) : IO Unit := do
   IO.FS.writeFile (← file "script.json") (Json.mkObj fields).compress
 
-/-- `answering "simp", "rfl" in cmd` elaborates `cmd` while the model gives these suggestions. -/
-elab "answering " texts:str,* " in " cmd:command : command => do
+/-- The model that answers. -/
+syntax asModel := " as " str
+
+/-- `answering "simp", "rfl" in cmd` elaborates `cmd` while the model gives these suggestions, and
+`answering "simp" as "starter" in cmd` while this model does. -/
+elab "answering " texts:str,* model:(asModel)? " in " cmd:command : command => do
   let suggestion (text : StrLit) := Json.mkObj
     [("text", text.getString), ("score", toJson (-0.5 : Float)), ("finished", true)]
+  let model? := model.bind (·.raw[1].isStrLit?)
   let body := Json.mkObj
-    [("suggestions", .arr (texts.getElems.map suggestion)), ("model", "fake"), ("cached", false)]
+    [("suggestions", .arr (texts.getElems.map suggestion)), ("model", model?.getD "fake"), ("cached", false)]
   script [("body", body.compress)]
   elabCommand cmd
 

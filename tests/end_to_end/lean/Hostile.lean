@@ -9,6 +9,7 @@ Each of these was marked wrongly, or ended Lean, where one of the protections is
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
 set_option llmsuggest.showInvalid true
 set_option linter.unusedVariables false
 -- A theorem with a `where` that is proved beside the file makes this Lean complain of itself.
@@ -41,7 +42,7 @@ info: Suggestions that do not work:
   "decide +kernel": it has parts that are not run for a check
   "decide (config := { native := true })": it has parts that are not run for a check
   "exact (by native_decide)": it has parts that are not run for a check
-  "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)": Application type mismatch: The argument
+  "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)": Application type mismatch: The argument rfl has type ?_ = ?_ but is expected to have type Lean.reduceBool (decide (5 < 10)) = true in the application Lean.ofReduceBool (decide (5 < 10)) true rfl
   "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler": it trusts the compiler
 ---
 error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
@@ -50,6 +51,7 @@ error: llmsuggest: none of the model's suggestions works here. `set_option llmsu
 answering "decide +native", "decide +kernel", "decide (config := { native := true })", "exact (by native_decide)",
   "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)",
   "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler" in
+set_option pp.mvars.anonymous false in
 example : 5 < 10 := by
   llmsuggest
 
@@ -74,11 +76,14 @@ example : True := by
 
 /--
 info: Suggestions that do not work:
-  "exact noInstance": it uses the theorem that is being proved
-  "exact inferInstance": failed to synthesize instance of type class
-  "infer_instance": failed to synthesize instance of type class
+  "exact inferInstance": failed to synthesize instance of type class Inhabited Empty
+  "infer_instance": failed to synthesize instance of type class Inhabited Empty
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+info: Try this:
+  [apply] exact noInstance  -- closes the goal; recursive: it uses `noInstance`
+---
+error: unsolved goals
+⊢ Inhabited Empty
 -/
 #guard_msgs in
 answering "exact noInstance", "exact inferInstance", "infer_instance" in
@@ -86,13 +91,15 @@ instance noInstance : Inhabited Empty := by
   llmsuggest
 
 /--
-info: Suggestions that do not work:
-  "exact second n": it uses the theorem that is being proved
-  "exact first n": it uses the theorem that is being proved
-  "apply second": it uses the theorem that is being proved
-  "simp [second n]": it uses the theorem that is being proved
+info: Try these:
+  [apply] exact second n  -- closes the goal; recursive: it uses `second`
+  [apply] exact first n  -- closes the goal; recursive: it uses `first`
+  [apply] apply second  -- closes the goal; recursive: it uses `second`
+  [apply] simp [second n]  -- closes the goal; recursive: it uses `second`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: unsolved goals
+n : Nat
+⊢ n * n ∣ n * n * 3
 -/
 #guard_msgs in
 answering "exact second n", "exact first n", "apply second", "simp [second n]" in
@@ -103,12 +110,14 @@ theorem second (n : Nat) : n * n ∣ n * n * 3 := first n
 end
 
 /--
-info: Suggestions that do not work:
-  "exact helper n": it uses the theorem that is being proved
-  "exact outer n": it uses the theorem that is being proved
-  "exact outer.helper n": it uses the theorem that is being proved
+info: Try these:
+  [apply] exact helper n  -- closes the goal; recursive: it uses `helper`
+  [apply] exact outer n  -- closes the goal; recursive: it uses `outer`
+  [apply] exact outer.helper n  -- closes the goal; recursive: it uses `helper`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: unsolved goals
+n : Nat
+⊢ n * n ∣ n * n * 3
 -/
 #guard_msgs in
 answering "exact helper n", "exact outer n", "exact outer.helper n" in
@@ -119,11 +128,13 @@ where
   helper (n : Nat) : n * n ∣ n * n * 3 := ⟨3, rfl⟩
 
 /--
-info: Suggestions that do not work:
-  "exact inner n": it uses the theorem that is being proved
-  "exact outermost n": it uses the theorem that is being proved
+info: Try these:
+  [apply] exact inner n  -- closes the goal; recursive: it uses `inner`
+  [apply] exact outermost n  -- closes the goal; recursive: it uses `outermost`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: unsolved goals
+n✝ n : Nat
+⊢ n * n ∣ n * n * 3
 -/
 #guard_msgs in
 answering "exact inner n", "exact outermost n" in
@@ -219,7 +230,7 @@ info: Suggestions that do not work:
   "simp [show 1 <<< (2 ^ 40) ≠ 0 by decide]": it has a number that is too large to compute
   "have := Nat.pow 2 (Nat.pow 2 64)": it has a number that is too large to compute
   "have : ((((2 ^ 256) ^ 256) ^ 256) ^ 256) ^ 256 % 2 = 0 := by decide": it has a number that is too large to compute
-  "norm_num [(2 * 3) ^ (1 + 1000000)]": it is not a tactic
+  "norm_num [(2 * 3) ^ (1 + 1000000)]": it has a number that is too large to compute
   "have : 0 < Nat.shiftLeft 1 1000000000000 := by decide": it has a number that is too large to compute
 ---
 info: Try this:
@@ -241,11 +252,13 @@ example (p : Prop) (hp : p) : p := by
 /-! Memory and time: each has its own limit, and what comes later is checked still. -/
 
 /--
-info: Try these:
+info: Suggestions that do not work:
+  "repeat have := hp": it reaches Lean's limit of recursion, `maxRecDepth`
+  "have : (List.range 100000000).length = 100000000 := by decide": it reaches Lean's limit of recursion, `maxRecDepth`
+  "have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range."…: it reaches Lean's limit of recursion, `maxRecDepth`
+---
+info: Try this:
   [apply] exact hp  -- closes the goal
-  [apply] repeat have := hp  -- not checked to the end: it reached a limit
-  [apply] have : (List.range 100000000).length = 100000000 := by decide  -- not checked to the end: it reached a limit
-  [apply] have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range.loop]  -- not checked to the end: it reached a limit
 -/
 #guard_msgs in
 answering "repeat have := hp", "have : (List.range 100000000).length = 100000000 := by decide",
@@ -260,7 +273,7 @@ example (p : Prop) (hp : p) : p := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] have : (List.range 100).length = 100 := by decide  -- not checked to the end: it reached a limit
+  [apply] have : (List.range 100).length = 100 := by decide  -- not checked to the end: `llmsuggest.heartbeats` was reached
 -/
 #guard_msgs in
 answering "have : (List.range 100).length = 100 := by decide", "exact hp" in
@@ -272,9 +285,11 @@ example (p : Prop) (hp : p) : p := by
 
 -- The user's own limit is one for the check as well.
 /--
-info: Try these:
+info: Suggestions that do not work:
+  "(iterate 40 have : 10 * a < 10 * b := by omega); omega": it takes more than what is left of `maxHeartbeats` here
+---
+info: Try this:
   [apply] exact Nat.le_of_lt h  -- closes the goal
-  [apply] (iterate 40 have : 10 * a < 10 * b := by omega); omega  -- not checked to the end: it reached a limit
 -/
 #guard_msgs in
 answering "(iterate 40 have : 10 * a < 10 * b := by omega); omega", "exact Nat.le_of_lt h" in
@@ -286,7 +301,7 @@ example (a b : Nat) (h : a < b) : a ≤ b := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: it reached a limit
+  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: `llmsuggest.checkTime` was reached
 -/
 #guard_msgs in
 answering "exact hp", "iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))" in
@@ -300,7 +315,7 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "all_goals exact hp": Type mismatch
+  "all_goals exact hp": Type mismatch hp has type p but is expected to have type q
   "any_goals assumption": it changes other goals
   "all_goals simp_all": it changes other goals
   "repeat assumption": it changes other goals
@@ -325,7 +340,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 
 /--
 info: Try this:
-  [apply] exact h  -- closes the goal
+  [apply] exact h  -- closes the goal; sets ?w := 3
 -/
 #guard_msgs in
 answering "exact h" in
@@ -335,7 +350,7 @@ example (f : Nat → Prop) (h : f 3) : ∃ n, f n := by
 
 /--
 info: Try this:
-  [apply] exact h  -- closes the goal
+  [apply] exact h  -- closes the goal; sets ?n := 3
 -/
 #guard_msgs in
 answering "exact h" in
@@ -351,17 +366,19 @@ theorem before (n : Nat) (h : n < 5) : n < 7 := by
 /--
 info: Suggestions that do not work:
   "conv => skip": it changes nothing
-  "exact dbgTrace \"loud\" fun _ => hp": Type mismatch
+  "exact dbgTrace \"loud\" fun _ => hp": Type mismatch hp has type p of sort `Prop` but is expected to have type ?_ of sort `Type _`
 ---
 info: Try these:
-  [apply] show_term exact hp  -- closes the goal
+  [apply] exact hp  -- closes the goal
   [apply] (as_aux_lemma => exact hp)  -- closes the goal
   [apply] (trace "loud"; exact hp)  -- closes the goal
-  [apply] simp? [hp]  -- closes the goal
+  [apply] simp only [hp]  -- closes the goal
 -/
 #guard_msgs in
 answering "show_term exact hp", "(as_aux_lemma => exact hp)",
   "(trace \"loud\"; exact hp)", "simp? [hp]", "conv => skip", "exact dbgTrace \"loud\" fun _ => hp" in
+set_option pp.mvars false in
+set_option pp.mvars.levels false in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 

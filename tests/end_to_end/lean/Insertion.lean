@@ -9,6 +9,7 @@ import FakeDaemon
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
 
 /-! After `·`, and further to the right. -/
 
@@ -41,9 +42,10 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 
 /--
 info: Try this:
-  [apply] constructor
-                          exact hp
-                          exact hq  -- closes the goal
+  [apply] 
+      constructor
+      exact hp
+      exact hq  -- closes the goal
 -/
 #guard_msgs in
 answering "constructor\nexact hp\nexact hq" in
@@ -95,9 +97,159 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 /-! A step that cannot be moved without changing it is not offered. -/
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+info: Try this:
+  [apply] exact (fun _ => trivial) "one
+  two"  -- closes the goal
 -/
 #guard_msgs in
 answering "exact (fun _ => trivial) \"one\ntwo\"" in
 example : True := by
   llmsuggest
+
+/-! Comments around the call, and a `;` of the answer's own. -/
+
+/--
+info: Try these:
+  [apply] (skip
+                             exact hp)  -- closes the goal
+  [apply] (have h := hp
+                             exact h)  -- closes the goal
+-/
+#guard_msgs in
+answering "skip\nexact hp", "have h := hp\nexact h" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor; /- left -/ llmsuggest
+  exact hq
+
+/--
+info: Try these:
+  [apply] first | exact hp | exact hq  -- closes the goal
+  [apply] (skip; assumption)  -- closes the goal
+  [apply] (have h := hp
+       assumption)  -- closes the goal
+---
+warning: unused variable `q`
+
+Note: This linter can be disabled with `set_option linter.unusedVariables false`
+-/
+#guard_msgs in
+answering "first | exact hp | exact hq", "skip; assumption", "have h := hp\nassumption" in
+example (p q : Prop) (hp : p) : p ∧ p := by
+  constructor <;> /- both -/
+    -- of them
+    llmsuggest
+
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] exact (hp)  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp;", "exact (hp);\n" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  (constructor; llmsuggest; exact hq)
+
+/--
+info: Try these:
+  [apply] exact hp  -- closes the goal
+  [apply] (skip;
+                                         exact hp)  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp;", "skip;\nexact hp;" in
+example (p : Prop) (hp : p) : p := by llmsuggest <;> done
+
+/-! No brackets where none are needed. -/
+
+/--
+info: Try these:
+  [apply] exact (by exact hp)  -- closes the goal
+  [apply] · exact hp  -- closes the goal
+  [apply] cases h with | inl h => exact h | inr h => exact h  -- closes the goal
+---
+warning: unused variable `h`
+
+Note: This linter can be disabled with `set_option linter.unusedVariables false`
+-/
+#guard_msgs in
+answering "exact (by exact hp)", "· exact hp", "cases h with | inl h => exact h | inr h => exact h" in
+example (p : Prop) (hp : p) (h : p ∨ p) : p := by
+  skip <;> llmsuggest
+
+/-! Below a `by` or an arrow in the middle of a line. -/
+
+/--
+info: Try this:
+  [apply] 
+    constructor
+    · exact hp
+    · exact hq  -- closes the goal
+-/
+#guard_msgs in
+answering "constructor\n· exact hp\n· exact hq" in
+theorem inOneLine (p q : Prop)
+    (hp : p) (hq : q) : p ∧ q := by llmsuggest
+
+/--
+info: Try this:
+  [apply] 
+      constructor
+      · exact hp
+      · exact hq  -- closes the goal
+---
+info: Try this:
+  [apply] 
+        constructor
+        · exact hp
+        · exact hq  -- closes the goal
+-/
+#guard_msgs in
+answering "constructor\n· exact hp\n· exact hq" in
+example (p q : Prop) (hp : p) (hq : q) (n : Nat) : p ∧ q := by
+  cases n with
+  | zero => llmsuggest
+  | succ n =>
+    have h : p ∧
+        q := by llmsuggest
+    exact h
+
+/--
+info: Try this:
+  [apply] 
+        skip
+        exact hp  -- closes the goal
+-/
+#guard_msgs in
+answering "skip\nexact hp" in
+example (p : Prop) (hp : p) : p ∧ p := by
+  · exact ⟨by llmsuggest, hp⟩
+
+/-! A comment of several lines moves along, a string does not. -/
+
+/--
+info: Try this:
+  [apply] have s := "one
+    two"
+        /- three
+           four -/
+        exact hp  -- closes the goal
+-/
+#guard_msgs in
+answering "have s := \"one\n  two\"\n/- three\n   four -/\nexact hp" in
+example (p : Prop) (hp : p) : p := by
+      llmsuggest
+
+/-! What works and cannot be written is said. -/
+
+/--
+info: Suggestions that do not work:
+  "exact hp": Unknown identifier `hp`
+---
+info: Try this:
+  [apply] (exists 3, 4)  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp", "exists 3, 4" in
+set_option llmsuggest.showInvalid true in
+example : (∃ a b : Nat, a < b) ∧ True :=
+  ⟨by llmsuggest, trivial⟩

@@ -7,6 +7,7 @@ import FakeDaemon
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
 
 /--
 info: Try these:
@@ -204,6 +205,18 @@ error: llmsuggest: no answer within 1 s. `llmsuggestd status` shows what the dae
 #guard_msgs in
 behaving "slow" in
 set_option llmsuggest.timeout 0 in
+example : True := by
+  llmsuggest
+
+/-! A model that is being loaded has more time. -/
+
+/--
+error: llmsuggest: no answer within 3 s. `llmsuggestd status` shows what the daemon is doing; `set_option llmsuggest.timeout` sets the limit.
+-/
+#guard_msgs in
+behaving "loading" in
+set_option llmsuggest.timeout 1 in
+set_option llmsuggest.loadTimeout 3 in
 example : True := by
   llmsuggest
 

@@ -8,7 +8,7 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -29,11 +29,18 @@ BODIES = {
 }
 
 
+def _body(texts: Iterable[str]) -> str:
+    suggestions = [{"text": text, "score": -0.5, "finished": True} for text in texts]
+    return json.dumps({"suggestions": suggestions})
+
+
 @dataclass
 class FakeDaemon:
     """The running servers and what they saw."""
 
     directory: Path
+    #: Suggestions by the target of the goal, where they do not depend on the script.
+    answers: dict[str, list[str]] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     abandoned: int = 0
 
@@ -48,9 +55,7 @@ class FakeDaemon:
 
     def answer(self, *texts: str) -> None:
         """Suggest these texts, as the command `answering` does."""
-        suggestions = [{"text": text, "score": -0.5, "finished": True} for text in texts]
-        body = json.dumps({"suggestions": suggestions})
-        (self.directory / "script.json").write_text(json.dumps({"body": body}))
+        (self.directory / "script.json").write_text(json.dumps({"body": _body(texts)}))
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> None:
         """Wait for something to happen at the daemon."""
@@ -59,8 +64,10 @@ class FakeDaemon:
             assert time.monotonic() < deadline, "it did not happen"
             time.sleep(0.01)
 
-    def script(self) -> dict[str, Any]:
-        """What to do next."""
+    def script(self, goal: str) -> dict[str, Any]:
+        """What to do when asked about a goal."""
+        if self.answers:
+            return {"body": _body(self.answers.get(goal.rpartition("⊢ ")[2], []))}
         return dict(json.loads((self.directory / "script.json").read_text()))
 
 
@@ -88,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         (fake.directory / "request.json").write_bytes(body)
         fake.requests.append({**json.loads(body), "path": self.path})
-        script = fake.script()
+        script = fake.script(json.loads(body)["goal"])
         if self.headers["Content-Type"] != "application/json":
             self.reply(415, b'{"error": {"code": "x", "message": "not sent as JSON"}}')
         elif isinstance(self.server, _TcpServer) and (
@@ -99,10 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(script.get("status", 200), script["body"].encode())
         elif behaviour == "hang up":
             self.connection.close()
-        elif behaviour == "slow":
+        elif behaviour in ("slow", "loading"):
             self.wait_for_hang_up()
         else:
             self.reply(200, BODIES[behaviour])
+
+    def do_GET(self) -> None:
+        """Answer `/ready`."""
+        behaviour = self.server.fake.script("").get("behaviour")
+        self.reply(503 if behaviour == "loading" else 200, b"{}")
 
     def reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

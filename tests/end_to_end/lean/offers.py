@@ -1,14 +1,20 @@
-"""The suggestions in Lean's messages, and the files that one gets by taking them."""
+"""The suggestions in Lean's messages, and whether each does what its mark says once it is taken."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tests.support.leanwasm import Lean
+
+_CALL = re.compile(r"\bllmsuggest\b(?!\.)|^\s*alias$|<;> alias", re.MULTILINE)
+# How many offers are inserted in one file.
+_BATCH = 150
 
 
 @dataclass(frozen=True)
@@ -23,25 +29,30 @@ class Offer:
     @property
     def closes(self) -> bool:
         """Whether it is said to close the goal."""
-        return self.mark == "closes the goal"
+        return self.mark.startswith("closes the goal") and "recursive" not in self.mark
 
     @property
     def goals_left(self) -> int:
         """How many goals it is said to leave."""
-        match = re.fullmatch(r"leaves (\d+) goals?", self.mark)
+        match = re.match(r"leaves (\d+) goals?", self.mark)
         return int(match[1]) if match else 0
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the mark says what it does."""
+        return self.closes or self.goals_left > 0
 
 
 def messages(output: str) -> list[dict[str, Any]]:
     """What `lean --json` printed."""
+    assert "out of memory" not in output, output[-500:]
     return [json.loads(line) for line in output.splitlines()]
 
 
 def offers(output: str) -> list[Offer]:
     """All suggestions in what `lean --json` printed."""
     found = []
-    for line in output.splitlines():
-        message = json.loads(line)
+    for message in messages(output):
         head, *entries = message["data"].split("\n  [apply] ")
         if head not in ("Try this:", "Try these:"):
             continue
@@ -53,26 +64,92 @@ def offers(output: str) -> list[Offer]:
     return found
 
 
-def _taken(source: str, offer: Offer) -> str:
-    """The paragraph of a file in which the call stands, with the offer in the place of the call."""
-    lines = source.splitlines()
-    first, last = offer.start[0] - 1, offer.end[0] - 1
-    before = lines[first][: offer.start[1]]
-    after = lines[last][offer.end[1] :]
-    lines[first : last + 1] = (before + offer.text + after).splitlines()
-    top = max(i for i in range(first) if not lines[i].strip()) + 1
-    end = next((i for i in range(top, len(lines)) if not lines[i].strip()), len(lines))
-    return "\n".join(lines[top:end])
+@dataclass(frozen=True)
+class _Paragraph:
+    """Lines of a file, from the one with this number (from 1) on."""
+
+    first: int
+    lines: list[str]
+
+    def taken(self, offer: Offer) -> str:
+        """The paragraph with an offer in the place of the call."""
+        start, end = offer.start[0] - self.first, offer.end[0] - self.first
+        before, after = self.lines[start][: offer.start[1]], self.lines[end][offer.end[1] :]
+        # What is written below the line of a `by` leaves no space at its end.
+        if offer.text.startswith("\n"):
+            before = before.rstrip()
+        return "\n".join([*self.lines[:start], before + offer.text + after, *self.lines[end + 1 :]])
 
 
-def check_offers(lean: Lean, file: Path, made: list[Offer], folder: Path) -> None:
-    """Put each suggestion in the place of its call: Lean has to find what its mark says."""
-    source = file.read_text()
-    inserted = folder / "Inserted.lean"
-    paragraphs = [_taken(source, offer) for offer in made]
-    inserted.write_text("import LlmSuggest\n\n" + "\n\n".join(paragraphs) + "\n")
-    found = messages(lean.run(inserted, options=["--json"]).output)
-    assert not [message for message in found if "sorry" in message["data"]]
-    errors = [message["data"] for message in found if message["severity"] == "error"]
-    goals = [error.count("⊢") if error.startswith("unsolved goals") else error for error in errors]
-    assert goals == [offer.goals_left for offer in made if not offer.closes], inserted.read_text()
+def _paragraphs(source: str) -> list[_Paragraph]:
+    """What is between blank lines."""
+    numbered = enumerate(source.splitlines(), 1)
+    groups = groupby(numbered, key=lambda line: bool(line[1].strip()))
+    blocks = [list(lines) for filled, lines in groups if filled]
+    return [_Paragraph(block[0][0], [line for _, line in block]) for block in blocks]
+
+
+def sample(source: str, every: int, part: int = 0) -> str:
+    """A file with its paragraphs without a call, and every so many of those with one."""
+    kept, calls = [], 0
+    for paragraph in _paragraphs(source):
+        text = "\n".join(paragraph.lines)
+        if _CALL.search(text) and not text.startswith(("/-", "universe")):
+            calls += 1
+            if calls % every != part:
+                continue
+        kept.append(text)
+    return "\n\n".join(kept) + "\n"
+
+
+def mismatches(lean: Lean, file: Path, made: Sequence[Offer], folder: Path) -> list[str]:
+    """The offers that do something else than their marks say, each with what Lean says.
+
+    Each offer is put in the place of its call, in the paragraph of the file around it, and
+    elaborated again behind the paragraphs in front of the first call.
+    """
+    paragraphs = _paragraphs(file.read_text())
+    head = [p for p in paragraphs if p.first < min(offer.start[0] for offer in made)]
+    around = {offer: [p for p in paragraphs if p.first <= offer.start[0]][-1] for offer in made}
+    preamble = "\n\n".join("\n".join(p.lines) for p in head[:-1])
+    wrong = []
+    for i in range(0, len(made), _BATCH):
+        batch = [(offer, around[offer].taken(offer)) for offer in made[i : i + _BATCH]]
+        wrong += _check(lean, preamble, batch, folder / f"Inserted{i}.lean")
+    return wrong
+
+
+def _check(lean: Lean, preamble: str, batch: Iterable[tuple[Offer, str]], file: Path) -> list[str]:
+    text, ends = preamble + "\n", []
+    for i, (_, paragraph) in enumerate(batch):
+        text += f"\nnamespace Offer{i}\n{paragraph}\nend Offer{i}\n"
+        ends.append(text.count("\n"))
+    file.write_text(text)
+    result = lean.run(file, options=["--json"], timeout=600)
+    said: list[list[str]] = [[] for _ in ends]
+    for message in messages(result.output):
+        index = next(i for i, end in enumerate(ends) if message["pos"]["line"] <= end)
+        if message["severity"] == "error" or "declaration uses" in message["data"]:
+            said[index].append(message["data"])
+    return [
+        f"{offer.text!r} is said to be: {offer.mark}\n{paragraph}\n{errors}"
+        for (offer, paragraph), errors in zip(batch, said, strict=True)
+        if not _is_so(offer, errors)
+    ]
+
+
+def _is_so(offer: Offer, errors: list[str]) -> bool:
+    """Whether Lean says of an inserted offer what its mark does."""
+    if offer.closes:
+        return errors == []
+    if "recursive" in offer.mark:
+        return not errors or "termination" in errors[0] or "recursi" in errors[0]
+    if not offer.goals_left:
+        return True
+    # What follows the call may have to do with the goals that are left.
+    counts = [error.count("⊢") for error in errors if error.startswith("unsolved goals")]
+    return (
+        bool(errors)
+        and "expected" not in errors[0].partition("\n")[0]
+        and (counts in ([], [offer.goals_left]) or sum(counts) == offer.goals_left)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,17 +35,13 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
         # The code actions arrive, marked, and applying one gives a file without errors.
         actions = worker.code_actions(*CALL)
         assert [action["title"] for action in actions] == [
-            "Try this: constructor\n  · exact hp\n  · exact hq  -- closes the goal",
-            "Try this: simp? [hp, hq]  -- closes the goal",
+            "Try this: constructor ⏎ · exact hp ⏎ · exact hq  -- closes the goal",
+            "Try this: simp only [hp, hq, and_self]  -- closes the goal",
             "Try this: constructor  -- leaves 2 goals",
         ]
-        (change,) = actions[0]["edit"]["documentChanges"]
-        (inserted,) = change["edits"]
-        assert inserted["range"] == {
-            "start": {"line": 4, "character": 2},
-            "end": {"line": 4, "character": 12},
-        }
-        worker.change(FILE.replace("  llmsuggest", "  " + inserted["newText"]))
+        taken = edited(FILE, actions[0])
+        assert taken == FILE.replace("llmsuggest\n", "constructor\n  · exact hp\n  · exact hq\n")
+        worker.change(taken)
         assert worker.diagnostics() == []
 
         # An edit ends a request that the daemon has not answered, at once. The npm Lean takes a
@@ -53,6 +50,72 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
         (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
         during = [edit_during_request(worker, fake) for _ in range(5)]
         assert sorted(during)[2] < sorted(plain)[2] + 1, "diagnostics do not wait for the daemon"
+
+
+def test_code_action_to_ask_again(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    fake.answer("exact ⟨hp, hq⟩")
+    socket, gone = fake.directory / "socket", fake.directory / "gone"
+    socket.rename(gone)
+    with lean.worker(tmp_path / "Some.lean", FILE, fake.env) as worker:
+        messages = [diagnostic["message"] for diagnostic in worker.diagnostics()]
+        assert messages[0] == "llmsuggest: no daemon answers. Start it with `llmsuggestd start`."
+        gone.rename(socket)
+        text = FILE
+        for _ in range(2):
+            # The call stays as it is; a space behind it has Lean look at it again.
+            (action,) = worker.code_actions(*CALL)
+            assert action["title"] == "Ask the model again"
+            text = edited(text, action)
+            worker.change(text)
+            (suggested,) = worker.diagnostics()
+            assert suggested["message"].startswith("Try this:")
+            assert text in (FILE, FILE.replace("llmsuggest\n", "llmsuggest \n"))
+            # And again, without it.
+            socket.rename(gone)
+            text = text.replace("checkTime 100000", "checkTime 10000")
+            worker.change(text)
+            worker.diagnostics()
+            gone.rename(socket)
+
+
+# Where the call stands in the middle of a line, and what is there once a suggestion is taken.
+BLOCKS = {
+    "theorem some {p q : Prop} (hp : p)\n    (hq : q) : p ∧ q := by llmsuggest\n": (
+        "theorem some {p q : Prop} (hp : p)\n    (hq : q) : p ∧ q := by\n"
+        "  constructor\n  · exact hp\n  · exact hq\n"
+    ),
+    "example {p q : Prop} (hp : p) (hq : q) : True ∧ p ∧ q :=\n  ⟨trivial, by llmsuggest⟩\n": (
+        "example {p q : Prop} (hp : p) (hq : q) : True ∧ p ∧ q :=\n  ⟨trivial, by\n"
+        "    constructor\n    · exact hp\n    · exact hq⟩\n"
+    ),
+}
+
+
+def test_a_block_stands_below_its_by(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    fake.answer("constructor\n· exact hp\n· exact hq")
+    head = "import LlmSuggest\n"
+    with lean.worker(tmp_path / "Some.lean", head, fake.env) as worker:
+        for text, expected in BLOCKS.items():
+            worker.change(head + text)
+            worker.diagnostics()
+            before = (head + text).partition("llmsuggest")[0].splitlines()
+            (action,) = worker.code_actions(len(before) - 1, len(before[-1]))
+            assert edited(head + text, action) == head + expected
+            worker.change(head + expected)
+            assert worker.diagnostics() == []
+
+
+def edited(text: str, action: dict[str, Any]) -> str:
+    """The text after a code action."""
+    (change,) = action["edit"]["documentChanges"]
+    (edit,) = change["edits"]
+    lines = text.split("\n")
+
+    def offset(position: dict[str, int]) -> int:
+        return sum(len(x) + 1 for x in lines[: position["line"]]) + position["character"]
+
+    start, end = (offset(edit["range"][key]) for key in ("start", "end"))
+    return text[:start] + str(edit["newText"]) + text[end:]
 
 
 def edit(worker: Worker, number: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
-from tests.end_to_end.lean.offers import check_offers, messages, offers
+from tests.end_to_end.lean.offers import messages, mismatches, offers
 from tests.support.leanwasm import Lean
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
@@ -25,7 +25,7 @@ def test_core_goals(lean: Lean, served: Home, tmp_path: Path) -> None:
             assert message["data"].startswith(expected)
     made = offers(result.output)
     assert any(offer.closes for offer in made)
-    check_offers(lean, file, made, tmp_path)
+    assert mismatches(lean, file, made, tmp_path) == []
 
 
 CALL = """import LlmSuggest

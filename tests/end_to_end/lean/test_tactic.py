@@ -11,7 +11,6 @@ import pytest
 
 from llmsuggestd.goals import normalise
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
-from tests.end_to_end.lean.offers import check_offers, offers
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.lean import PACKAGE
 
@@ -64,22 +63,16 @@ def test_insertion(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Insertion.lean", fake.env)
 
 
-def test_every_offer_can_be_taken(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
-    texts = [
-        "exact ⟨hp, hq⟩",
-        "constructor\n· exact hp\n· exact hq",
-        "constructor <;> assumption",
-        "refine ⟨?_, hq⟩ -- )\nexact hp -- )",
-        "  constructor\n  all_goals\n    assumption\n",
-        "exact And.intro\n  hp\n   hq",
-    ]
-    fake.answer(*texts)
-    file = HERE / "Places.lean"
-    made = offers(lean.run(file, env=fake.env, options=["--json"]).output)
-    calls = file.read_text().partition("/-!")[2].count("llmsuggest")
-    # What acts on all goals is not offered in the last place, where there is another one.
-    assert len(made) == calls * len(texts) - 1
-    check_offers(lean, file, made, tmp_path)
+def test_nearly_a_step(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Mended.lean", fake.env)
+
+
+def test_a_call_that_is_run_several_times(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Several.lean", fake.env)
+
+
+def test_a_call_that_the_file_does_not_have(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Elsewhere.lean", fake.env)
 
 
 def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:

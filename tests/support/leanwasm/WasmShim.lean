@@ -42,6 +42,32 @@ partial def addAllBoxed (origEnv : Environment) (i : Nat) (env : Environment) : 
     addAllBoxed origEnv (i + 1) (addBoxed origEnv decls 0 env)
   else env
 
+/-- Gives the private implementation of a public declaration a constant of the same type and a
+signature, by which the compiler and the interpreter find its code. -/
+def addImplementation (origEnv : Environment) («public» «private» : Name) (env : Environment) :
+    CoreM Environment := do
+  let info := (origEnv.find? «public»).get!
+  let decl := .axiomDecl {
+    name := «private», levelParams := info.levelParams, type := info.type, isUnsafe := false }
+  let env := (env.addDeclCore 0 decl none false).toOption.getD env
+  let env := Lean.Compiler.LCNF.setDeclPublic env «private»
+  let params := (Array.range info.type.getNumHeadForalls).map fun i =>
+    { x := { idx := i + 1 }, borrow := false, ty := .tobject : Param }
+  let extern := .extern «private» params .tobject { entries := [.opaque] }
+  return addBoxed env #[extern] 0 (declMapExt.addEntry env extern)
+
+/-- Public declarations of Lean's whose implementation is private, and the module that has it. -/
+def implementations : List (Name × Name × Name) := [
+  (``Dynamic.get?, `Init.Dynamic, `Dynamic.get?Impl),
+  (``Dynamic.mk, `Init.Dynamic, `Dynamic.mkImpl),
+  (``EnvExtension.getState, `Lean.Environment, `Lean.EnvExtension.getStateUnsafe)]
+
+/-- `addImplementation` for all of them. -/
+def addImplementations : CoreM Unit := do
+  let origEnv ← getEnv
+  for («public», module, implementation) in implementations do
+    setEnv (← addImplementation origEnv «public» (mkPrivateNameCore module implementation) (← getEnv))
+
 /-- To be run at the end of a module: makes its compiled code findable for those who import it,
 the code of its private declarations too (they are constants already, which Lean complains about on
 standard error, but not of the part of the module that is imported). -/
@@ -53,4 +79,5 @@ def finish : CoreM Unit := do
 end WasmShim
 
 #eval show CoreM Unit from modifyEnv fun env => WasmShim.addAllBoxed env 0 env
+#eval WasmShim.addImplementations
 #eval WasmShim.finish

@@ -1,0 +1,71 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import Lean.Meta.PPGoal
+public meta import LlmSuggest.Client
+public meta import LlmSuggest.Options
+
+public meta section
+
+/-!
+# Asking the model about a goal
+-/
+
+namespace LlmSuggest
+
+open Lean Elab
+
+/-- Whether the model may be asked here: in an editor, or where the option says so. -/
+def mayAsk : CoreM Bool := do
+  let options ← getOptions
+  return Elab.inServer.get options || llmsuggest.inBuild.get options
+
+/-- Who asks, for the daemon: this place in this file, as long as the file is open. -/
+def clientName (call : Syntax) : CoreM String := do
+  let position := (← getFileMap).toPosition (call.getPos?.getD 0)
+  return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
+
+/-- A goal as the model is told it: as Lean prints it by default, since that is what the model has
+seen, whatever the user's options for printing are. -/
+def goalText (goal : MVarId) : MetaM String :=
+  withOptions (fun _ => {}) do
+    return (← Meta.ppGoal goal).pretty
+
+/-- What the model answers when `client` asks for steps on a goal that start with `prefix`. -/
+def askFor (goal «prefix» client : String) : CoreM Reply := do
+  let options ← getOptions
+  -- The daemon refuses other numbers, and to `curl` a timeout of 0 is none.
+  let n := max 1 (min 32 (llmsuggest.n.get options))
+  let patience := {
+    timeout := max 1 (llmsuggest.timeout.get options)
+    loadTimeout := llmsuggest.loadTimeout.get options }
+  let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
+    | some token => token.isSet
+    | none => pure false
+  let reply ← ask { goal, «prefix», n, client } patience isCanceled
+  if reply matches .canceled then
+    throwInterruptException
+  return reply
+
+/-- Whether a goal is about what Mathlib defines. -/
+def isAboutMathlib (goal : MVarId) : MetaM Bool := goal.withContext do
+  let env ← getEnv
+  let isMathlibs := fun name => (env.getModuleIdxFor? name).any fun index =>
+    (env.allImportedModuleNames[index.toNat]?).any (·.getRoot == `Mathlib)
+  let mut shown := #[← goal.getType]
+  for hypothesis in ← getLCtx do
+    shown := shown.push hypothesis.type
+  shown.anyM fun e => return (← instantiateMVars e).getUsedConstants.any isMathlibs
+
+/-- A second line for a message that there is no suggestion, if another model may have some. -/
+def modelAdvice (goal : MVarId) (model? : Option String) : MetaM String := do
+  unless model? == some "starter" && (← isAboutMathlib goal) do
+    return ""
+  return "\nThe model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` gets one \
+    that does, and `llmsuggestd models use llmstep-2.8b` has it asked."
+
+end LlmSuggest

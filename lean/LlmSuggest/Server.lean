@@ -1,0 +1,237 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import Lean.Server.FileWorker.RequestHandling
+public meta import LlmSuggest.Tactic
+
+public meta section
+
+/-!
+# Suggestions at the cursor
+
+What the language server answers to the panel, and to the link that asks again: what `llmsuggest`
+would list for the goal at a position, with changes of the document that write it there.
+-/
+
+namespace LlmSuggest.Panel
+
+open Lean Elab Tactic Server
+
+/-- What the panel asks for. -/
+structure Params where
+  /-- The cursor. -/
+  pos : Lsp.Position
+  /-- Which panel asks: a newer request of the same one supersedes the older one. -/
+  client : String
+  deriving FromJson, ToJson
+
+/-- What the panel shows. -/
+structure Reply where
+  /-- The suggestions that work, the best first. -/
+  entries : Array Entry := #[]
+  /-- Why there are none, with a remedy; empty if there are some. -/
+  message : String := ""
+  /-- Whether there is no daemon. -/
+  isAbsent : Bool := false
+  /-- The version of the document that the changes belong to. -/
+  version : Nat := 0
+  deriving FromJson, ToJson
+
+/-! ### Where a suggestion goes -/
+
+/-- What a suggestion replaces, and what stands around it there. -/
+structure Place where
+  /-- What is replaced. -/
+  range : Lean.Syntax.Range
+  /-- What is written in front of the step. -/
+  before : String := ""
+  /-- What is written behind the step. -/
+  after : String := ""
+
+/-- Whether this is a `·` without its block. -/
+def isDot (stx : Syntax) : Bool :=
+  stx.isOfKind ``cdotTk
+
+/-- Whether this is what stands in front of a block: a `by`, a `·`, or the head of a case up to its
+`=>`. -/
+def isOpener (stx : Syntax) : Bool :=
+  stx.isToken "by" || isDot stx || stx.getArgs.back?.any (·.isToken "=>")
+
+/-- Whether this stands for a step that is still to be found. -/
+def isPlaceholder (stx : Syntax) : Bool :=
+  stx.isOfKind ``Parser.Tactic.tacticSorry || stx.isOfKind ``llmsuggest
+
+/-- Where a step goes that is run on the goals that the infoview shows at `cursor`: in the place of
+a placeholder, in a blank line, or in a line of its own behind or before the tactic there. -/
+def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) :
+    Option Place := do
+  let stx := found.tacticInfo.stx
+  let range ← stx.getRange?
+  -- Of a block, what counts is its first tactic.
+  let first? := if stx[0].isToken "by" then stx[1].getPos?
+    else if isOpener stx then none
+    else some range.start
+  if let some first := first? then
+    unless found.useAfter do
+      return if isPlaceholder stx then { range } else
+        { range := ⟨first, first⟩, after := "\n" ++ margin (map.toPosition first).column }
+  let line := map.lineStart (map.toPosition cursor).line
+  let rest := restOfLine cursor
+  let isBlank := (slice line cursor).all Char.isWhitespace && rest.all Char.isWhitespace
+  let column := match first? with
+    | some first => (map.toPosition first).column
+    | none =>
+      let start := (map.toPosition range.start).line
+      let column := (map.toPosition cursor).column
+      if isBlank && column > indentation start then column else blockColumn start
+  if isBlank && range.stop < line then
+    return { range := ⟨line, cursor + rest⟩, before := margin column }
+  -- A comment stays with the tactic in front of it.
+  let rest := restOfLine range.stop
+  let own := rest.trimAscii
+  let stop := range.stop + rest
+  if own.isEmpty && isDot stx then
+    return { range := ⟨range.stop, stop⟩, before := " " }
+  if own.isEmpty || own.startsWith "--" then
+    let start := if own.isEmpty then range.stop else stop
+    return { range := ⟨start, stop⟩, before := "\n" ++ margin column }
+  -- Behind the opening of a block there is the block.
+  if first?.isNone then
+    let start := range.stop + (rest.takeWhile (· == ' ')).copy
+    let column := (map.toPosition start).column
+    return { range := ⟨start, start⟩, after := "\n" ++ margin column }
+  return { range := ⟨range.stop, range.stop⟩, before := "\n" ++ margin column }
+where
+  /-- A part of the file. -/
+  slice (start stop : String.Pos.Raw) : String :=
+    String.Pos.Raw.extract map.source start stop
+  /-- What stands between a position and the end of its line. -/
+  restOfLine (start : String.Pos.Raw) : String :=
+    ((slice start map.source.rawEndPos).takeWhile (· != '\n')).copy
+  /-- The spaces in front of a column. -/
+  margin (column : Nat) : String :=
+    "".pushn ' ' column
+  /-- The number of spaces that a line of the file starts with. -/
+  indentation (line : Nat) : Nat :=
+    ((restOfLine (map.lineStart line)).takeWhile (· == ' ')).copy.length
+  /-- The column of the block that is opened in a line: that of the line below, if it belongs to
+  the block. -/
+  blockColumn (line : Nat) : Nat :=
+    max (indentation (line + 1)) (indentation line + 2)
+
+/-- A site for a call of `llmsuggest` that is written at a place; `none` if Lean would read it there
+as something else, or what stands there already as something else. -/
+def Place.site? (place : Place) (map : FileMap) : TermElabM (Option Site) := do
+  let call := "llmsuggest"
+  let head := String.Pos.Raw.extract map.source 0 place.range.start ++ place.before
+  let tail := String.Pos.Raw.extract map.source place.range.stop map.source.rawEndPos
+  let withCall := FileMap.ofString (head ++ call ++ place.after ++ tail)
+  let some site ← Site.of? ``llmsuggest withCall ⟨head.rawEndPos, head.rawEndPos + call⟩
+    | return none
+  let (_, rest, errors) ← readCommand map.source site.start
+  return if site.rest ≤ rest && site.errors ≤ errors then some site else none
+
+/-- The change of the file, and the position of the cursor, for a change of the site, which is one of
+the file with a call at the place. -/
+def Place.translate (place : Place) (map : FileMap) (site : Site) (insertion : Insertion) :
+    Lsp.TextEdit × Lsp.Position :=
+  let slice := String.Pos.Raw.extract site.map.source
+  let start := min place.range.start insertion.range.start
+  let stop : String.Pos.Raw := ⟨site.map.source.utf8ByteSize -
+    (map.source.utf8ByteSize - place.range.stop.byteIdx)⟩
+  let text := slice start insertion.range.start ++ insertion.text
+  let range := map.utf8RangeToLspRange ⟨start, place.range.stop⟩
+  ({ range, newText := text ++ slice insertion.range.stop stop }, positionBehind range.start text)
+
+/-- A suggestion as an entry that writes it at a place. -/
+def Place.entry? (place : Place) (map : FileMap) (site : Site) (suggestion : Suggestion) :
+    TacticM (Option Entry) := do
+  let some insertion ← site.insertion? suggestion.step | return none
+  let (edit, cursor) := place.translate map site insertion
+  return some {
+    text := suggestion.step.textAt 0
+    mark := suggestion.outcome.mark
+    closes := suggestion.outcome.closes
+    goals := ← goalsText suggestion.outcome
+    edit, cursor }
+
+/-! ### What is suggested -/
+
+/-- Runs `x` on the goals that the infoview shows. -/
+def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : TacticM α) :
+    IO (Option α) := do
+  let info := found.tacticInfo
+  let (mctx, goals) := if found.useAfter then (info.mctxAfter, info.goalsAfter)
+    else (info.mctxBefore, info.goalsBefore)
+  let goal :: _ := goals | return none
+  let context := { found.ctxInfo with mctx }
+  context.runMetaM {} <| goal.withContext <|
+    withTheReader Core.Context ({ · with cancelTk? := some token }) <| withCurrHeartbeats <|
+    Term.TermElabM.run' (ctx := { declName? := context.parentDecl? }) do
+      -- The lemmas that a step makes, as `grind` does, have to be named after the theorem.
+      let parent? := (← getEnv).asyncPrefix? <|> context.parentDecl?
+      setDeclNGen { namePrefix := parent?.getD .anonymous }
+      some <$> ((x { elaborator := .anonymous, recover := false }).run' { goals })
+
+/-- A token that is set when the infoview no longer wants the answer, or an edit has made it
+pointless. -/
+def cancelToken : RequestM IO.CancelToken := do
+  let token ← IO.CancelToken.new
+  for task in (← readThe RequestContext).cancelTk.cancellationTasks do
+    discard <| ServerTask.BaseIO.mapTaskCheap (fun _ => token.set) task
+  return token
+
+/-- The suggestions that also work on another goal of the same place. -/
+def alsoOn (suggestions : Array Suggestion) : TacticM (Array Suggestion) := do
+  let limits ← Limits.fromOptions ((← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions))
+  withGuard fun guard => do
+    let checked ← suggestions.mapM fun { step, outcome } => do
+      return { step, outcome := outcome.and (← guard.check limits step) : Suggestion }
+    return sorted <| checked.filter fun suggestion => !suggestion.outcome matches .fails _
+
+/-- What is answered for the main goal of the first of several results, which are for one place. -/
+def reply (client : String) (place : Place) (map : FileMap) (found : GoalsAtResult)
+    (others : List GoalsAtResult) (token : IO.CancelToken) : TacticM Reply := do
+  let some site ← place.site? map | return { message := "None of the model's suggestions works here." }
+  let goal ← getMainGoal
+  let call := found.tacticInfo.stx
+  let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""
+  match ← askFor (← goalText goal) «prefix» client with
+  | .canceled => return {}
+  | .failure message isAbsent => return { message, isAbsent }
+  | .answers answers =>
+    let (suggestions, faults) ← suggestionsFrom answers.suggestions
+    let mut suggestions := suggestions
+    for other in others do
+      suggestions := (← runOn other token (alsoOn suggestions)).getD #[]
+    let entries ← suggestions.filterMapM (place.entry? map site)
+    if entries.isEmpty then
+      return { message := (← noneMessage goal answers faults).capitalize }
+    return { entries }
+
+/-- The suggestions for the goal at the cursor. Called by the panel and by the link of a message. -/
+@[server_rpc_method]
+def suggest (params : Params) : RequestM (RequestTask Reply) := do
+  let doc ← RequestM.readDoc
+  let map := doc.meta.text
+  let cursor := map.lspPosToUtf8Pos params.pos
+  let token ← cancelToken
+  let nothing := RequestM.asTask (return {})
+  RequestM.bindWaitFindSnap doc (·.endPos ≥ cursor) nothing fun _ =>
+    RequestM.mapTaskCostly (FileWorker.findGoalsAt? doc cursor) fun goals? => do
+      let found :: others := goals?.getD [] | return {}
+      let some place := Place.of? map found cursor | return {}
+      -- The text of one place can be run on several goals, as behind `| 0 | 1 =>`.
+      let others := others.filter fun other =>
+        other.tacticInfo.stx.getRange? == found.tacticInfo.stx.getRange?
+      try
+        let reply ← runOn found token (reply params.client place map found others token)
+        return { reply.getD {} with version := doc.meta.version }
+      catch error =>
+        return { message := if ← token.isSet then "" else error.message }
+
+end LlmSuggest.Panel

@@ -1,0 +1,218 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import Lean.Meta.TryThis
+public meta import LlmSuggest.Check
+public meta import LlmSuggest.Client
+
+public meta section
+
+/-!
+# From the model's answers to suggestions
+
+The answers are read and run. Those that are tactics which print what they did, such as `simp?`, are
+replaced by what they print. Where nothing closes the goal, Lean's own tactics are tried on what the
+best steps leave.
+-/
+
+namespace LlmSuggest
+
+open Lean Elab Tactic Meta.Tactic
+
+/-- A step and what comes of its check. -/
+structure Suggestion where
+  /-- The step. -/
+  step : Step
+  /-- What it does. -/
+  outcome : Outcome
+
+/-- Suggestions, the best first. -/
+def sorted (suggestions : Array Suggestion) : Array Suggestion :=
+  (suggestions.toList.mergeSort (·.outcome.rank ≤ ·.outcome.rank)).toArray
+
+/-- The steps that the answers stand for, each once, and why the other answers are none. -/
+def readAnswers (answers : Array Answer) : CoreM (Array Step × Array (String × Fault)) := do
+  let mut steps := #[]
+  let mut others := #[]
+  for answer in answers do
+    match ← Step.read answer.text with
+    | .ok readings =>
+      for step in readings do
+        unless steps.any fun earlier : Step => earlier.stx.structEq step.stx do
+          steps := steps.push step
+    | .error fault => others := others.push (answer.text, fault)
+  return (steps, others)
+
+/-- Of the steps that one answer may stand for, the one that does best. -/
+def bestReadings (suggestions : Array Suggestion) : Array Suggestion :=
+  let answers := suggestions.toList.map (·.step.said) |>.eraseDups
+  answers.toArray.filterMap fun said =>
+    (sorted (suggestions.filter (·.step.said == said)))[0]?
+
+/-! ### What steps print -/
+
+/-- The changes of its own text that a step has suggested in its info trees. -/
+partial def printedEdits (tree : InfoTree) : Array Lsp.TextEdit :=
+  match tree with
+  | .context _ child => printedEdits child
+  | .hole _ => #[]
+  | .node info children =>
+    let own := if let .ofCustomInfo { value, .. } := info then
+      ((value.get? TryThis.TryThisInfo).map (·.edit)).toArray else #[]
+    own ++ children.toArray.flatMap printedEdits
+
+/-- The number of texts that one step is replaced by at most; `rw?` prints many. -/
+def maxPrinted : Nat := 3
+
+/-- The texts that one gets by accepting what a step suggests in its own place: of several
+suggestions for the same place the first ones, each in a text of its own. -/
+def acceptPrinted (source : String) (edits : Array Lsp.TextEdit) : List String :=
+  let map := FileMap.ofString source
+  let places := (edits.map (·.range)).toList.eraseDups
+  let choices := places.map fun place =>
+    (place, (edits.filter (·.range == place)).map (·.newText))
+  let count := (choices.map (·.2.size)).max?.getD 0
+  (List.range (min count maxPrinted)).map fun i =>
+    let chosen := choices.map fun (place, texts) =>
+      (map.lspPosToUtf8Pos place.start, map.lspPosToUtf8Pos place.end,
+        texts[i]?.getD (texts.back?.getD ""))
+    -- The last place first, so that the others stay where they are.
+    chosen.mergeSort (fun a b => b.1 ≤ a.1) |>.foldl (init := source)
+      fun text (start, stop, new) => String.Pos.Raw.extract text 0 start ++ new ++
+        String.Pos.Raw.extract text stop text.rawEndPos
+
+/-- What a step prints, as texts to be put in its place. -/
+def Guard.printed (guard : Guard) (limits : Limits) (step : Step) : TacticM (List String) := do
+  let run : TacticM (Array Lsp.TextEdit) := do
+    modifyInfoState ({ · with trees := {} })
+    -- A tactic that prints may end with an error, or with a goal that it leaves as it is.
+    discard <| observing <| evalTactic step.stx
+    let state ← getInfoState
+    return state.trees.toArray.flatMap fun tree => printedEdits (tree.substitute state.assignment)
+  match ← guard.limiting limits <| tentatively step limits.heartbeats run with
+  | .ok (.ok edits) => return acceptPrinted step.source edits
+  | _ => return []
+
+/-- Whether a step prints what could be written in its place. One that fails is known by its words:
+`rw?` prints and then leaves a `sorry`. -/
+def Suggestion.prints (suggestion : Suggestion) : Bool :=
+  match suggestion.outcome with
+  | .works effect => effect.prints
+  | .fails _ => (suggestion.step.stx.find? fun part => part.isAtom &&
+      part.getAtomVal.length > 1 && part.getAtomVal.endsWith "?").isSome
+  | .stopped _ => false
+
+/-- The suggestions with steps that print replaced by what they print, where that works. -/
+def Guard.replacePrinting (guard : Guard) (limits : Limits) (suggestions : Array Suggestion) :
+    TacticM (Array Suggestion) := do
+  let mut all := #[]
+  for suggestion in suggestions do
+    let mut printed := #[]
+    if suggestion.prints then
+      for text in ← guard.printed limits suggestion.step do
+        if let some step ← Step.ofText? text then
+          let outcome ← guard.check limits step
+          if outcome matches .works _ then
+            printed := printed.push { step, outcome }
+    all := all ++ if printed.isEmpty then #[suggestion] else printed
+  return all
+
+/-! ### What is left -/
+
+/-- The tactics that are tried on the goals that a step leaves. -/
+def finishers : CoreM (Array Step) := do
+  let names := (llmsuggest.finishers.get (← getOptions)).splitOn ","
+  names.toArray.filterMapM fun name => Step.ofText? name.trimAscii.copy
+
+/-- Of how many steps the goals are tried to be closed. -/
+def maxFinished : Nat := 3
+
+/-- For each goal that a step leaves, a finisher that closes it. -/
+def Guard.finish? (guard : Guard) (limits : Limits) (finishers : Array Step) (effect : Effect) :
+    TacticM (Option (List String)) := do
+  let mut state := effect.after
+  let mut used := #[]
+  for goal in effect.goals do
+    -- A goal can be settled together with one before it.
+    if state.term.meta.meta.mctx.eAssignment.contains goal then continue
+    let mut found? := none
+    for finisher in finishers do
+      if found?.isNone then
+        let present := { state with tactic := { goals := [goal] } }
+        if let some after := (← guard.checkOn limits present finisher).closed? then
+          found? := some (finisher.source, after)
+    let some (finisher, after) := found? | return none
+    used := used.push finisher
+    state := after
+  return used.toList
+
+/-- A step with the finishers that close the goals which it leaves. -/
+def finishedTexts (step : Step) (finishers : List String) : List String :=
+  let text := step.textAt 0
+  let onEach := match finishers.eraseDups with
+    | [finisher] =>
+      if step.tactics.size == 1 && finishers.length > 1 then [s!"{text} <;> {finisher}"] else []
+    | _ => []
+  let below := match finishers with
+    | [finisher] => [finisher]
+    | _ => finishers.map fun finisher => s!"· {finisher}"
+  "\n".intercalate (text :: below) :: onEach |>.reverse
+
+/-- Steps that close the goal: those that leave goals, and finishers for these. -/
+def Guard.finishAll (guard : Guard) (limits : Limits) (suggestions : Array Suggestion) :
+    TacticM (Array Suggestion) := do
+  let finishers ← finishers
+  let mut finished := #[]
+  for { step, outcome } in (sorted suggestions).take maxFinished do
+    let .works effect := outcome | continue
+    if effect.goals.isEmpty then continue
+    let some used ← guard.finish? limits finishers effect | continue
+    for text in finishedTexts step used do
+      let some step ← Step.ofText? text | continue
+      let outcome ← guard.check limits step
+      if outcome.closes then
+        finished := finished.push { step, outcome }
+        break
+  return finished
+
+/-! ### All together -/
+
+/-- The reason why a step failed. A text that is no tactic, and was therefore read as a term, is
+rather one of a tactic that is not there than one of a term. -/
+def betterFault (step : Step) (fault : Fault) : TacticM Fault := do
+  let some word := step.head? | return fault
+  let name := word.toName
+  if (← getLCtx).findFromUserName? name.getRoot |>.isSome then
+    return fault
+  return if (← resolveGlobalName name).isEmpty then .unknown word else fault
+
+/-- The suggestions that the answers make for the main goal, the best first, and the other answers
+with the reasons. -/
+def suggestionsFrom (answers : Array Answer) :
+    TacticM (Array Suggestion × Array (String × Fault)) := withMainContext do
+  let (steps, unread) ← readAnswers answers
+  let deadline := (← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions)
+  let checked ← withGuard fun guard => do
+    let outcomes ← guard.checkAll steps deadline
+    let limits ← Limits.fromOptions deadline
+    let checked := (steps.zip outcomes).map fun (step, outcome) => { step, outcome : Suggestion }
+    let checked ← guard.replacePrinting limits (bestReadings checked)
+    if checked.any (·.outcome.closes) then
+      return checked
+    return (← guard.finishAll limits checked) ++ checked
+  let mut working := #[]
+  let mut faults := unread
+  for suggestion in sorted checked do
+    if let .fails fault := suggestion.outcome then
+      faults := faults.push (suggestion.step.said, ← betterFault suggestion.step fault)
+    else
+      unless working.any fun earlier : Suggestion =>
+          earlier.step.stx.structEq suggestion.step.stx do
+        working := working.push suggestion
+  return (working, faults)
+
+end LlmSuggest

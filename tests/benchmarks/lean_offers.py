@@ -1,0 +1,44 @@
+"""Insert every offer in every place of `Places.lean`, and count those that break their mark.
+
+    python -m tests.benchmarks.lean_offers [PARTS]
+
+The npm Lean has 2 GB of memory, so the places are taken in PARTS, 4 by default. Prints each
+mismatch, and ends with an error if there is one.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.end_to_end.lean.answers import ANSWERS
+from tests.end_to_end.lean.fake_daemon import fake_daemon
+from tests.end_to_end.lean.offers import mismatches, offers, sample
+from tests.end_to_end.lean.test_offers import PLACES
+from tests.support.leanwasm import find_lean
+
+
+def main() -> None:
+    """Print places, offers and mismatches."""
+    parts = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+    lean = find_lean()
+    places = total = 0
+    wrong: list[str] = []
+    with fake_daemon() as fake, tempfile.TemporaryDirectory() as folder:
+        fake.answers = ANSWERS
+        for part in range(parts):
+            file = Path(folder) / f"Places{part}.lean"
+            file.write_text(sample(PLACES.read_text(), parts, part))
+            result = lean.run(file, env=fake.env, options=["--json"], timeout=3000)
+            made = offers(result.output)
+            places += len({(offer.start, offer.end) for offer in made})
+            total += len(made)
+            wrong += mismatches(lean, file, made, Path(folder))
+    print(*wrong, sep="\n\n")
+    print(f"{places} places, {total} offers inserted, {len(wrong)} mismatches")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

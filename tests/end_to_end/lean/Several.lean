@@ -1,0 +1,126 @@
+import LlmSuggest
+import FakeDaemon
+
+/-!
+# A call that is run more than once
+
+Its text is replaced once, for all goals on which it is run.
+-/
+
+set_option llmsuggest.inBuild true
+set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
+set_option linter.unusedVariables false
+
+/-! What works on all goals is listed, once. -/
+
+/--
+info: Try these:
+  [apply] exact Nat.zero_le _  -- closes the goal
+  [apply] decide  -- closes the goal
+  [apply] apply Nat.zero_le  -- closes the goal
+-/
+#guard_msgs in
+answering "exact Nat.zero_le _", "rfl", "decide", "apply Nat.zero_le" in
+example (n : Nat) : 0 ≤ n := by
+  match n with
+  | 0 | 1 => llmsuggest
+  | n + 2 => exact Nat.zero_le _
+
+/--
+info: Try this:
+  [apply] assumption  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp", "assumption" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor <;> llmsuggest
+
+/--
+info: Try this:
+  [apply] first | exact hp | constructor  -- leaves 2 goals
+---
+error: Tactic `assumption` failed
+
+case right
+p q r : Prop
+hp : p
+hq : q
+hr : r
+⊢ q ∧ r
+-/
+#guard_msgs in
+answering "assumption", "exact hp", "first | exact hp | constructor", "constructor" in
+example (p q r : Prop) (hp : p) (hq : q) (hr : r) : p ∧ (q ∧ r) := by
+  constructor
+  all_goals llmsuggest
+  all_goals assumption
+
+/--
+info: Try this:
+  [apply] simp [h]  -- closes the goal
+-/
+#guard_msgs in
+answering "exact Or.inl h", "exact h.symm", "simp [h]" in
+example (p q : Prop) (h : p ∨ q) : q ∨ p := by
+  cases h with
+  | inl h | inr h => llmsuggest
+
+/-! Nothing works on all. -/
+
+/--
+info: No suggestion works on all 2 goals that this call is run on. On the last one:
+  exact hq  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp", "exact hq" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  all_goals llmsuggest
+
+/-! The same goal again is not asked for. -/
+
+/--
+info: Try this:
+  [apply] constructor  -- leaves 2 goals
+-/
+#guard_msgs in
+answering "exact absurd hp hq", "constructor" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  repeat llmsuggest
+  exact ⟨hp, hq⟩
+
+/--
+info: Try this:
+  [apply] constructor  -- leaves 2 goals
+-/
+#guard_msgs in
+answering "constructor" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  repeat (show p ∧ q; llmsuggest)
+  exact ⟨hp, hq⟩
+
+/--
+info: Try this:
+  [apply] constructor  -- leaves 2 goals
+---
+info: Try this:
+  [apply] constructor  -- leaves 2 goals
+-/
+#guard_msgs in
+answering "constructor" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+  llmsuggest
+  exact ⟨hp, hq⟩
+
+/--
+info: Try this:
+  [apply] constructor  -- leaves 4 goals
+-/
+#guard_msgs in
+answering "constructor" in
+example (p q : Prop) (hp : p) (hq : q) : (p ∧ q) ∧ (p ∧ q) := by
+  constructor
+  all_goals llmsuggest
+  all_goals exact ⟨hp, hq⟩
