@@ -182,11 +182,14 @@ def Entry.title (entry : Entry) : String :=
   let lines := (entry.text.splitOn "\n").map (·.trimAscii.copy) |>.filter (!·.isEmpty)
   s!"Try this: {shortened (" ⏎ ".intercalate lines) 80}  {entry.mark}"
 
-/-- A change that has Lean look at a call again: a space behind it comes or goes. -/
+/-- A change that has Lean look at a call again: a space behind it comes, or goes if nothing needs it
+there. -/
 def againEdit (map : FileMap) (range : Lean.Syntax.Range) : Lsp.TextEdit :=
-  let next := range.stop.get map.source
-  let stop := if next == ' ' then range.stop + ' ' else range.stop
-  { range := map.utf8RangeToLspRange ⟨range.stop, stop⟩, newText := if next == ' ' then "" else " " }
+  let behind := String.Pos.Raw.extract map.source range.stop map.source.rawEndPos
+  let isSpare := behind.startsWith " " && ((behind.drop 1).copy.isEmpty ||
+    (behind.drop 1).copy.front.isWhitespace)
+  let stop := if isSpare then range.stop + ' ' else range.stop
+  { range := map.utf8RangeToLspRange ⟨range.stop, stop⟩, newText := if isSpare then "" else " " }
 
 /-- The code actions of a call: to apply one of its suggestions, or to ask again where it failed. -/
 @[code_action_provider]

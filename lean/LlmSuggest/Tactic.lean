@@ -36,8 +36,8 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   --   [apply] constructor  -- leaves 2 goals
 ```
 
-`set_option llmsuggest.n`, `.timeout`, `.heartbeats`, `.checkTime`, `.memory`, `.showInvalid` and
-`.inBuild` change what it does.
+`set_option llmsuggest.n`, `.timeout`, `.loadTimeout`, `.heartbeats`, `.checkTime`, `.memory`,
+`.finishers`, `.showInvalid` and `.inBuild` change what it does.
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
@@ -144,9 +144,9 @@ def withEntries (site? : Option Site) (suggestions : Array Suggestion) :
 /-- Why there is no suggestion. `hint` says where one sees what is wrong with the answers. -/
 def noneMessage (goal : MVarId) (answers : Answers) (faults : Array (String × Fault))
     (hint := "") : MetaM String := do
-  if answers.suggestions.isEmpty then
-    return "the model has no suggestion for this goal."
   let advice ← modelAdvice goal answers.model?
+  if answers.suggestions.isEmpty then
+    return s!"the model has no suggestion for this goal.{advice}"
   let unknown := faults.filterMap fun (_, fault) => match fault with
     | .unknown word => some s!"`{word}`"
     | .other _ => none

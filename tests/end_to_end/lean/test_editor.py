@@ -105,6 +105,41 @@ def test_a_block_stands_below_its_by(lean: Lean, fake: FakeDaemon, tmp_path: Pat
             assert worker.diagnostics() == []
 
 
+# Declarations with a call, and whether Lean goes on below while the model is being asked.
+KINDS = {
+    "theorem some : True := by\n  llmsuggest\n": True,
+    "theorem some : True :=\n  id (by llmsuggest)\n": True,
+    "example : True := by\n  llmsuggest\n": False,
+    "def some : Fin 3 := by\n  llmsuggest\n": False,
+    "instance some : Nonempty Nat := by\n  llmsuggest\n": False,
+    "mutual\ntheorem some : True := by\n  llmsuggest\nend\n": False,
+}
+
+
+def test_what_waits_for_the_model(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    head = "import LlmSuggest\nset_option llmsuggest.timeout {}\n"
+    (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
+    with lean.worker(tmp_path / "Some.lean", head.format(1), fake.env) as worker:
+        worker.diagnostics()
+        for declaration, goes_on in KINDS.items():
+            asked, abandoned = len(fake.requests), fake.abandoned
+            worker.change(head.format(60 if goes_on else 2) + declaration + "#check Nat\n")
+            fake.wait_until(lambda asked=asked: len(fake.requests) == asked + 1)
+            start = time.monotonic()
+            worker.wait_for("Nat : Type")
+            if goes_on:
+                assert fake.abandoned == abandoned, declaration
+            else:
+                assert time.monotonic() - start > 1.5, declaration
+
+
+def test_completion(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    text = "import LlmSuggest\n\ntheorem some : True := by\n  skip\n  \n"
+    with lean.worker(tmp_path / "Some.lean", text, fake.env) as worker:
+        worker.diagnostics()
+        assert "llmsuggest" in worker.completions(4, 2)
+
+
 def edited(text: str, action: dict[str, Any]) -> str:
     """The text after a code action."""
     (change,) = action["edit"]["documentChanges"]

@@ -67,6 +67,14 @@ def test_nearly_a_step(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Mended.lean", fake.env)
 
 
+def test_what_a_step_leaves_is_finished(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Finished.lean", fake.env)
+
+
+def test_a_model_that_does_not_know_mathlib(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "WithMathlib.lean", fake.env)
+
+
 def test_a_call_that_is_run_several_times(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Several.lean", fake.env)
 

@@ -49,6 +49,24 @@ class Worker:
         with self._news:
             return self._diagnostics.get(version, [])
 
+    def wait_for(self, text: str, timeout: float = 60) -> None:
+        """Wait until Lean says this about the present text, which it may still be going through."""
+        version = self._version
+
+        def said() -> bool | None:
+            found = self._diagnostics.get(version, [])
+            return any(text in diagnostic["message"] for diagnostic in found) or None
+
+        self._wait(said, timeout, text)
+
+    def completions(self, line: int, column: int) -> list[str]:
+        """What Lean would complete at a position, both from 0."""
+        params = {
+            "textDocument": {"uri": self.uri},
+            "position": {"line": line, "character": column},
+        }
+        return [item["label"] for item in self.request("textDocument/completion", params)["items"]]
+
     def code_actions(self, line: int, column: int) -> list[dict[str, Any]]:
         """The code actions at a position, whose numbers start at 0."""
         position = {"line": line, "character": column}

@@ -1,0 +1,50 @@
+"""How much memory Lean has while a file of many calls is elaborated.
+
+`python -m tests.benchmarks.lean_memory [CALLS]` prints the resident memory of Lean's process at the
+first of CALLS (100) calls, and after every tenth. Each gets five answers, of which some are printed
+by `simp?`, add lemmas, or fail. Needs Linux's `/proc`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.end_to_end.lean.fake_daemon import fake_daemon
+from tests.support.leanwasm import find_lean
+
+ANSWERS = ("simp? [hp, hq]", "constructor <;> grind", "constructor", "omega", "exact ⟨hp, hq⟩")
+EXAMPLE = "\ntheorem call{} (p q : Prop) (hp : p) (hq : q) : p ∧ q := by\n  llmsuggest\n"
+HEAD = "import LlmSuggest\nset_option llmsuggest.inBuild true\n"
+
+
+def resident_megabytes(pid: int) -> int:
+    """The memory of a process, the files that it maps included."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"VmRSS:\s*(\d+)", status)
+    return int(match[1]) // 1024 if match else 0
+
+
+def main() -> None:
+    """Run the file and print."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    with fake_daemon() as fake, tempfile.TemporaryDirectory() as folder:
+        fake.answer(*ANSWERS)
+        file = Path(folder) / "Calls.lean"
+        file.write_text(HEAD + "".join(EXAMPLE.format(i) for i in range(calls)))
+        shown = -1
+        with find_lean().process(file, fake.env) as process:
+            while process.poll() is None:
+                done = len(fake.requests)
+                if done and done // 10 > shown:
+                    shown = done // 10
+                    print(f"{done:4} calls: {resident_megabytes(process.pid)} MB", flush=True)
+                time.sleep(0.05)
+            print(f"{len(fake.requests):4} calls: ended with {process.returncode}")
+
+
+if __name__ == "__main__":
+    main()
