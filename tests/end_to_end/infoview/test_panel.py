@@ -109,7 +109,7 @@ CASES = "example (n : Nat) : n = n := by\n  cases n with\n"
 PLACES = {
     "placeholder": (
         "example : 1 = 1 := by ‸sorry\n",
-        "example : 1 = 1 := by first\n                      | rfl\n                      | simp\n",
+        "example : 1 = 1 := by\n  first\n  | rfl\n  | simp\n",
     ),
     "blank line": (
         "example : 1 = 1 := by\n  skip\n‸\n\n-- the end\n",
