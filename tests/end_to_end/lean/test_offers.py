@@ -16,8 +16,8 @@ from tests.support.leanwasm import Lean
 
 PLACES = Path(__file__).with_name("Places.lean")
 
-EVERY = 8
-"""CI takes every eighth place, some 250 offers: two minutes on a slow machine."""
+EVERY = 16
+"""CI takes every sixteenth place, some 120 offers: a minute on an idle machine."""
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(900)]
 
@@ -31,7 +31,7 @@ def test_marks_hold_when_the_offer_is_inserted(
     output = lean.run(file, env=fake.env, options=["--json"], timeout=600).output
     assert [m["data"] for m in messages(output) if m["severity"] == "error"] == []
     made = offers(output)
-    assert len(made) > 100
+    assert len(made) > 60
     assert any(offer.closes for offer in made)
     assert any(offer.goals_left for offer in made)
     assert mismatches(lean, file, made, tmp_path) == []
