@@ -353,7 +353,8 @@ def heartbeatsLeft? : CoreM (Option Nat) := do
 
 /-- What the exception of a check stands for. `isOwn` says whether the heartbeats were those of one
 check, and not what is left of the user's own, which the step also needs where it is written. -/
-def outcomeOfError (error : Exception) (isOwn : Bool) (logged? : Option String) : CoreM Outcome := do
+def outcomeOfError (error : Exception) (isOwn : Bool) (logged? : Option String) :
+    CoreM Outcome := do
   if error.isMaxHeartbeat then
     return if isOwn then .stopped .heartbeats else
       .fails "it takes more than what is left of `maxHeartbeats` here"
@@ -482,7 +483,7 @@ def withGuard {α : Type} (x : Guard → TacticM α) : TacticM α := do
   finally
     guard.watch.set .over
 
-/-- Runs `x` under a guard's eyes; the limit of time or memory that it came to, if it came to one. -/
+/-- Runs `x` under a guard's eyes. The error is the limit of time or memory that it reached. -/
 def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α) :
     TacticM (Except Limit α) := do
   Core.checkInterrupted
@@ -519,9 +520,9 @@ def Guard.checkOn (guard : Guard) (limits : Limits) (state : SavedState) (step :
   finally
     present.restore (restoreInfo := true)
 
-/-- What each step does to the main goal, within the limits that the options set. Each has a slice of
-the time at first, so that one slow step does not use up the time of all; what is left of the time
-is for those that need longer. -/
+/-- What each step does to the main goal, within the limits that the options set. Each step gets a
+slice of the time first, so that a slow one does not use up the time of all. Steps that need longer
+then share the rest. -/
 def Guard.checkAll (guard : Guard) (steps : Array Step) (deadline : Nat) :
     TacticM (Array Outcome) := do
   let limits ← Limits.fromOptions deadline

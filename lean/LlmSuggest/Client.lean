@@ -132,8 +132,8 @@ end of the handle's life is what closes it. -/
     pure ()
   return child
 
-/-- Runs `curl`; `none` if it is no longer wanted, which ends `curl`, too, so that the daemon sees that
-nobody waits for its answer. -/
+/-- Runs `curl`. As soon as its answer is unwanted, `curl` is ended, which lets the daemon stop as
+well, and the result is `none`. -/
 def runCurl (args : Array String) (input : String) (isUnwanted : IO Bool) :
     IO (Option IO.Process.Output) := do
   let child ← IO.Process.spawn { piped with cmd := "curl", args }

@@ -135,8 +135,8 @@ def Place.site? (place : Place) (map : FileMap) : TermElabM (Option Site) := do
   let (_, rest, errors) ← readCommand map.source site.start
   return if site.rest ≤ rest && site.errors ≤ errors then some site else none
 
-/-- The change of the file, and the position of the cursor, for a change of the site, which is one of
-the file with a call at the place. -/
+/-- The site is one of the file with a call at the place. Turns an insertion there into a change of
+the real file and the cursor's position after it. -/
 def Place.translate (place : Place) (map : FileMap) (site : Site) (insertion : Insertion) :
     Lsp.TextEdit × Lsp.Position :=
   let slice := String.Pos.Raw.extract site.map.source
@@ -196,7 +196,8 @@ def alsoOn (suggestions : Array Suggestion) : TacticM (Array Suggestion) := do
 /-- What is answered for the main goal of the first of several results, which are for one place. -/
 def reply (client : String) (place : Place) (map : FileMap) (found : GoalsAtResult)
     (others : List GoalsAtResult) (token : IO.CancelToken) : TacticM Reply := do
-  let some site ← place.site? map | return { message := "None of the model's suggestions works here." }
+  let some site ← place.site? map
+    | return { message := "None of the model's suggestions works here." }
   let goal ← getMainGoal
   let call := found.tacticInfo.stx
   let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""

@@ -182,8 +182,8 @@ def Entry.title (entry : Entry) : String :=
   let lines := (entry.text.splitOn "\n").map (·.trimAscii.copy) |>.filter (!·.isEmpty)
   s!"Try this: {shortened (" ⏎ ".intercalate lines) 80}  {entry.mark}"
 
-/-- A change that has Lean look at a call again: a space behind it comes, or goes if nothing needs it
-there. -/
+/-- A change that makes Lean elaborate a call again: it adds a space behind the call, or removes one
+that nothing needs. -/
 def againEdit (map : FileMap) (range : Lean.Syntax.Range) : Lsp.TextEdit :=
   let behind := String.Pos.Raw.extract map.source range.stop map.source.rawEndPos
   let isSpare := behind.startsWith " " && ((behind.drop 1).copy.isEmpty ||

@@ -68,7 +68,7 @@ def callAt? (call : SyntaxNodeKind) (command : Syntax) (range : Lean.Syntax.Rang
         return some part
   return none
 
-/-- Where the lines up to the one of `position` start, the last one first, without their indentation. -/
+/-- Where the lines up to that of `position` start, behind their indentation; the last line first. -/
 def lineStarts (map : FileMap) (position : String.Pos.Raw) : List String.Pos.Raw :=
   let line := (map.toPosition position).line
   (List.range line).reverse.map fun i =>
@@ -190,9 +190,9 @@ def Site.block? (site : Site) : Option (String.Pos.Raw × Nat) := do
     return (site.map.toPosition start).column
   return (word, owner + 2)
 
-/-- How a step is written in the place of the call; `none` if Lean would read nothing that is written
-there as this step. A step of several lines, or a long one, does not stay behind a `by` in the
-middle of a line, but is a block below. -/
+/-- How to write a step in the place of the call; `none` if Lean would parse no such text as this
+step. A step that is long or has several lines does not stay behind a `by` in the middle of a line:
+it becomes a block below. -/
 def Site.insertion? (site : Site) (step : Step) : CoreM (Option Insertion) := do
   let column := (site.map.toPosition site.range.start).column
   let inPlace := step.textAt column

@@ -84,7 +84,8 @@ def isComputingItem (item : Syntax) : Bool :=
     isComputing item[1]
   else if item.isOfKind ``Parser.Tactic.valConfigItem then
     isComputing item[1] || item[1].getId == `config &&
-      (item[3].find? fun part => part.isOfKind ``Parser.Term.structInstLVal && isComputing part[0]).isSome
+      (item[3].find? fun part =>
+        part.isOfKind ``Parser.Term.structInstLVal && isComputing part[0]).isSome
   else
     false
 
@@ -200,7 +201,8 @@ def withoutMargin (text : String) : String :=
   | first :: rest =>
     let margins := (rest.filter fun line => !line.trimAscii.isEmpty).map indentation
     let margin := margins.min?.getD 0
-    "\n".intercalate (first :: rest.map fun line => (line.drop (min margin (indentation line))).copy)
+    let cut := fun line : String => (line.drop (min margin (indentation line))).copy
+    "\n".intercalate (first :: rest.map cut)
   | [] => text
 
 /-- The text without commas at its end. -/
@@ -212,8 +214,8 @@ def mended (text : String) : String :=
   let plain := ((withoutFence text.trimAscii.copy).replace "\t" "  ").trimAscii.copy
   withoutComma (withoutMargin (withoutOpening plain))
 
-/-- What the author of a mended text may have meant by it, in the order in which it is tried: the text;
-with its lines in one column; without the commas that end lines in Lean 3. -/
+/-- Possible meanings of a mended text, in the order in which they are tried: the text itself; with
+its lines in one column; without the commas that end lines in Lean 3. -/
 def meanings (mended : String) : List String :=
   let lines := mended.splitOn "\n"
   [mended, "\n".intercalate (lines.map (·.trimAsciiStart.copy)),
@@ -230,13 +232,13 @@ def startsTactic (word : String) : CoreM Bool := do
   return (Parser.getCategory categories `tactic).any fun category =>
     category.tables.leadingTable.contains word.toName
 
-/-- Whether a tactic is expected behind a text: at the beginning of a line, or behind a separator. -/
+/-- Whether a tactic is expected behind a text: at the start of a line, or behind a separator. -/
 def expectsTactic (before : String) : Bool :=
   let before := (before.dropEndWhile ' ').copy
   before.isEmpty || ["\n", ";", "<;>", "·", "{", "by", "=>"].any (before.endsWith ·)
 
-/-- The word at which Lean stopped to read a text as tactics, if it stands where a tactic is expected
-and is none of Lean's own. -/
+/-- The word at which Lean stopped parsing a text as tactics, if a tactic is expected there and the
+word is none of Lean's own. -/
 def strangeWord? (text : String) : CoreM (Option String) := do
   let stop := (← parseSequence text).pos
   -- Lean can stop inside of a word.
@@ -245,7 +247,8 @@ def strangeWord? (text : String) : CoreM (Option String) := do
   let inside := (before.takeEndWhile isPart).copy
   unless expectsTactic (before.dropEndWhile isPart).copy do
     return none
-  let some word := firstWord? (inside ++ String.Pos.Raw.extract text stop text.rawEndPos) | return none
+  let rest := String.Pos.Raw.extract text stop text.rawEndPos
+  let some word := firstWord? (inside ++ rest) | return none
   let isToken := ((Parser.getTokenTable (← getEnv)).find? word).isSome
   return if isToken || (← startsTactic word) then none else some word
 
@@ -257,8 +260,8 @@ def Step.vet (step : Step) : Except Fault Step := do
     throw <| .other "it has a number that is too large to compute"
   return step
 
-/-- The steps that a text may stand for, or why it stands for none: the one that it is, or else those
-that its author may have meant. -/
+/-- The steps that a text may stand for, or why it stands for none. A text that Lean can parse
+stands for itself, any other one for its `meanings`. -/
 def Step.read (said : String) : CoreM (Except Fault (Array Step)) := do
   if said.length > maxLength then
     return .error "it is too long"

@@ -58,7 +58,8 @@ structure Visit where
 
 /-- The last runs of calls in a command. They are no part of what a file exports: a part of the
 environment because they are forgotten together with a run that is taken back. -/
-initialize visits : EnvExtension (Array Visit) ← registerEnvExtension (pure #[]) (asyncMode := .local)
+initialize visits : EnvExtension (Array Visit) ←
+  registerEnvExtension (pure #[]) (asyncMode := .local)
 
 /-- How many runs are remembered. -/
 def maxVisits : Nat := 16
@@ -174,8 +175,8 @@ def report (call : Syntax) (shown : Array (Suggestion × Option Entry)) (goals :
     logWithoutLinks call "`llmsuggest` is called by what stands here. Its suggestions:"
       (shown.map (·.1))
   else
-    logWithoutLinks call s!"No suggestion works on all {goals} goals that this call is run on. On the \
-      last one:" others
+    logWithoutLinks call s!"No suggestion works on all {goals} goals that this call is run on. On \
+      the last one:" others
 
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
