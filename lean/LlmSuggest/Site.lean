@@ -68,7 +68,7 @@ def callAt? (call : SyntaxNodeKind) (command : Syntax) (range : Lean.Syntax.Rang
         return some part
   return none
 
-/-- Where the lines up to that of `position` start, behind their indentation; the last line first. -/
+/-- Where the lines up to that of `position` start, behind their indentation; the last one first. -/
 def lineStarts (map : FileMap) (position : String.Pos.Raw) : List String.Pos.Raw :=
   let line := (map.toPosition position).line
   (List.range line).reverse.map fun i =>
