@@ -48,7 +48,10 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("sorry", "Check", "parts.any (·.hasSorry)", "false", TACTIC + "checks"),
+    Mutation(
+        "sorry", "Check", "unless sorries.all known.contains do", "unless true do",
+        TACTIC + "checks",
+    ),
     Mutation("unsafe", "Check", "if info.isUnsafe then", "if false then", HOSTILE),
     Mutation("compiler", "Check", "name ∈ compilerAxioms", "false", HOSTILE),
     Mutation(
@@ -62,7 +65,11 @@ MUTATIONS = [
         HOSTILE,
     ),
     Mutation(
-        "no-change", "Check", "if ← sameGoal left goal then", "if false then", TACTIC + "checks"
+        "no-change",
+        "Check",
+        "if settled.isEmpty && (← sameGoal left goal) then",
+        "if false then",
+        TACTIC + "checks",
     ),
     Mutation(
         "earlier-errors", "Check", "  Core.resetMessageLog\n", "", TACTIC + "checks"
@@ -84,8 +91,8 @@ MUTATIONS = [
     Mutation(
         "own-heartbeats",
         "Check",
-        "(← heartbeatsLeft?).getD limit",
-        "(← heartbeatsLeft?).elim limit fun _ => limit",
+        "min limit (left.getD limit)",
+        "limit",
         HOSTILE,
     ),
     Mutation(
@@ -95,8 +102,8 @@ MUTATIONS = [
     Mutation(
         "deadline",
         "Check",
-        "isCanceled || (← IO.monoMsNow) ≥ deadline ||",
-        "isCanceled || (deadline == 0) ||",
+        "if (← IO.monoMsNow) ≥ check.deadline then",
+        "if check.deadline == 0 then",
         HOSTILE,
     ),
     Mutation(
@@ -112,18 +119,18 @@ MUTATIONS = [
         HOSTILE,
     ),
     Mutation(
-        "numbers", "Step", "valueOf stx matches .error _", "false", HOSTILE
+        "numbers", "Step", "valueOf step.stx matches .error _", "false", HOSTILE
     ),
-    Mutation("characters", "Step", "!source.all isPlain", "false", TACTIC + "checks"),
-    Mutation("length", "Step", "source.length > maxLength", "false", TACTIC + "checks"),
+    Mutation("characters", "Step", "if text.all isPlain then", "if true then", TACTIC + "checks"),
+    Mutation("length", "Step", "said.length > maxLength", "false", TACTIC + "checks"),
     Mutation(
         "what-follows",
-        "Step",
-        "if inChain ||",
-        "if true || inChain ||",
-        HOSTILE,
+        "Site",
+        "site.isReplaced step site.command command",
+        "true",
+        TACTIC + "insertion",
     ),
-    Mutation("canceling", "Client", "    if ← isCanceled then", "    if false then", EDITOR),
+    Mutation("canceling", "Client", "(← isCanceled) || (← isLate)", "(← isLate)", EDITOR),
     Mutation(
         "answer-size", "Client", '"--max-filesize", "1048576", ', "", TACTIC + "suggestions"
     ),
