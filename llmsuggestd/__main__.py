@@ -1,4 +1,4 @@
-"""The command line: what the program `llmsuggestd` and `python -m llmsuggestd` run."""
+"""The entry point of `llmsuggestd` and `python -m llmsuggestd`."""
 
 import signal
 

@@ -51,8 +51,8 @@ class UnixConnection(http.client.HTTPConnection):
 class Client:
     """One daemon, found as every client finds it.
 
-    `$LLMSUGGESTD_SOCKET` if set; else the socket that `client.json` names, or the usual one; else
-    the URL with the token, as where there are no Unix sockets.
+    The address is `$LLMSUGGESTD_SOCKET` if set; else the socket in `client.json`, or in its usual
+    place; else the URL with the token, for systems without Unix sockets.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -61,9 +61,9 @@ class Client:
     def request(
         self, method: str, path: str, body: object | None = None, *, timeout: float = 10.0
     ) -> dict[str, Any]:
-        """Send a request and return the JSON object that comes back.
+        """Send a request. Returns the JSON object of the answer.
 
-        Raises NotRunningError if nobody answers, Refused if the daemon says no.
+        Raises NotRunningError if no daemon answers, Refused if the answer is an error.
         """
         try:
             connection, headers = self._connected(timeout)
@@ -94,8 +94,8 @@ class Client:
     def events(self, *, timeout: float = 30.0) -> Generator[dict[str, Any]]:
         """The daemon's status now and whenever it changes, until the daemon ends.
 
-        `timeout` must be above the daemon's heartbeat of 15 s. Raises NotRunningError if nobody
-        answers, nothing comes any more, or the stream is cut off: the daemon was killed.
+        `timeout` must be above the daemon's heartbeat of 15 s. Raises NotRunningError if no daemon
+        answers, or the stream stalls or is cut off because the daemon was killed.
         """
         try:
             connection, headers = self._connected(timeout)
@@ -141,7 +141,7 @@ class Client:
             yield UnixConnection(self._usual_socket(), timeout), {}
             if other is not None and other.socket:  # through a shared folder, perhaps
                 yield UnixConnection(other.socket, timeout), {}
-        # After a crash another program may have the port, and must not get the token.
+        # After a crash, another program may have the port. It must not get the token.
         if own is not None and not own.socket and (own.runs or not own.started):
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 token = Path(own.token_file).read_text(encoding="ascii")
@@ -157,7 +157,7 @@ class Client:
             return str(self._paths.socket)
 
     def _closed(self) -> NotRunningError:
-        """The error if no address answers. The lock tells whether a daemon runs all the same."""
+        """The error if no address answers. The lock shows whether a daemon runs nevertheless."""
         if path := socket_override():
             return NotRunningError(
                 f"no daemon answers at {path}, which LLMSUGGESTD_SOCKET names", REMEDY
@@ -176,9 +176,9 @@ class Client:
 
 
 def _accepted(status: int, answer: Any) -> dict[str, Any]:
-    """An answer of the daemon's, if it is one and says yes.
+    """The answer of a request, if it is the daemon's and successful.
 
-    Raises Refused with the daemon's error, NotRunningError if somebody else has answered.
+    Raises Refused with the daemon's error, NotRunningError if another program has answered.
     """
     try:
         if (problem := answer.get("error")) is not None:

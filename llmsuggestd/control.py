@@ -66,10 +66,10 @@ class Stopped(NamedTuple):
 
 
 def start(paths: Paths, service: Service | None) -> dict[str, Any]:
-    """Start the daemon and wait until its model is loaded; the status it then has.
+    """Start the daemon, and wait until its model is loaded. Returns its status.
 
-    With a registered service its manager does it, otherwise a background process is made. Both log
-    to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
+    A registered service is started by its manager. Otherwise, a background process is started. Both
+    log to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
     """
     client = Client(paths)
     if status := client.status():
@@ -106,20 +106,20 @@ def stop(paths: Paths, service: Service | None) -> Stopped:
     process = _daemon(paths)
     asked = process is not None and _ask_to_stop(paths, process)
     if service is not None:
-        service.stop()  # also one that is about to be started again
+        service.stop()  # also if the manager is about to restart it
     if process is None or asked:
         return Stopped(process.pid if process else None, forced=False)
     if _runs(paths, process):
         _end(paths, process)
-    discovery.forget(paths, process)  # which it could not do itself
+    discovery.forget(paths, process)  # a killed daemon cannot do that itself
     return Stopped(process.pid, forced=True)
 
 
 def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
-    """Stop the daemon if it runs, and start it; the status it then has.
+    """Stop the daemon if it runs, and start it. Returns its status.
 
-    Raises ConfigError if the settings are wrong, and has then stopped nothing: the daemon that
-    works would be the last to start. Raises what `stop` and `start` raise.
+    If the settings are wrong, raises ConfigError and does not stop the running daemon, which could
+    not be started again. Also raises the errors of `stop` and `start`.
     """
     load_config(paths)
     stop(paths, service)
@@ -132,7 +132,7 @@ def _daemon(paths: Paths) -> Process | None:
     The daemon of a session with another $XDG_RUNTIME_DIR has another lock.
     """
     if is_held(paths.lock_file):
-        return holder(paths.lock_file) or UNKNOWN  # its record was lost, to a full disk say
+        return holder(paths.lock_file) or UNKNOWN  # its record was lost, perhaps on a full disk
     with contextlib.suppress(OSError, msgspec.DecodeError):
         record = discovery.read(paths)
         return record if record.runs else None
@@ -188,7 +188,7 @@ def _gone(paths: Paths, process: Process, timeout: float) -> bool:
 
 
 def _runs(paths: Paths, process: Process) -> bool:
-    """Whether the daemon still holds its lock or, as far as can be seen from here, runs."""
+    """Whether the daemon still holds its lock, or is proven to run."""
     return is_held(paths.lock_file) or process.runs
 
 
@@ -203,7 +203,7 @@ def _spawn(log_file: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=log_file.parent,  # which does not go away while it runs
+            cwd=log_file.parent,  # this folder stays while it runs
             env=environment.for_daemon() | resolved_variables(),
             start_new_session=True,
         )
@@ -233,7 +233,7 @@ class _Log:
     def start_failed(
         self, code: int | None, fallback: LlmsuggestdError | None = None
     ) -> LlmsuggestdError:
-        """The error of a daemon that ended at once with exit code `code`."""
+        """The error of a daemon that ended during its start, with exit code `code`."""
         if (words := self.last_words()) is None and fallback is not None:
             return fallback
         message, hint = words or ("the daemon ended at once", "see `llmsuggestd logs`")
@@ -247,11 +247,11 @@ class _Log:
 
 
 def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log: _Log) -> None:
-    """Wait until the daemon that we have started answers, not one that someone else has started."""
+    """Wait until the daemon that we have started answers, not any other daemon."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         status = client.status()
-        if process is None or sys.platform == "win32":  # there, the pid is that of a launcher
+        if process is None or sys.platform == "win32":  # on Windows, the pid is a launcher's
             if status is not None:
                 return
         elif status is not None and status["pid"] == process.pid:
@@ -259,7 +259,7 @@ def _wait_until_up(client: Client, process: subprocess.Popen[bytes] | None, log:
         if process is not None and (code := process.poll()) is not None:
             raise log.start_failed(code)
         if process is None and log.last_words() is not None:
-            raise log.start_failed(None)  # of a manager that does not wait for the daemon
+            raise log.start_failed(None)  # its manager does not wait for the daemon
         if time.monotonic() > deadline:
             if process is not None:
                 process.terminate()

@@ -1,4 +1,4 @@
-"""The places of our files, on every system.
+"""The locations of our files, on every system.
 
 On Unix they follow the XDG Base Directory specification, with Apple's default folders on macOS; on
 Windows, platformdirs knows them. `$LLMSUGGESTD_HOME` names one root for all files instead (tests,
@@ -54,7 +54,7 @@ class Paths:
     runtime: Path
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a name that is not UTF-8: JSON and Lean could not say it."""
+        """Raise ConfigError for a name that is not UTF-8, since JSON and Lean cannot express it."""
         for folder in (self.config, self.data, self.cache, self.state, self.runtime):
             if not is_text(str(folder)):
                 raise ConfigError(
@@ -124,7 +124,7 @@ class Paths:
 
     @property
     def engine_memory(self) -> Path:
-        """What the daemon learnt about llama.cpp on this machine (see `engine.host`)."""
+        """The kernels that crash on this machine (see `engine.crashes`)."""
         return self.state / "engine.json"
 
     def directories(self) -> list[Path]:

@@ -122,7 +122,7 @@ def _accelerate(target: Accelerator | None, dry_run: bool, *, quiet: bool) -> di
         return result | {"command": f"{program()} install --accelerator {wanted.name}"}
     try:
         accelerators.check_possible(wanted, named=False)
-    except AcceleratorError as error:  # only with auto, which does what is possible
+    except AcceleratorError as error:  # only with `auto`, for which this is no error
         tell(f"· {error.message}\n  → {error.hint}")
         return result
     if dry_run:

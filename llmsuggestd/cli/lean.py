@@ -27,7 +27,7 @@ The path exists only on this machine. If you share the lakefile or lake-manifest
 
 @click.group("lean")
 def command() -> None:
-    """The Lean package: where it is, which projects require it."""
+    """Show the Lean package's folder, and add it to or remove it from projects."""
 
 
 @command.command("path")
@@ -131,7 +131,7 @@ def remove(project: Path, dry_run: bool, as_json: bool) -> None:
 
 
 def _report(did: str, change: lake.Change, dry_run: bool) -> None:
-    """Print what a change does to a file."""
+    """Print the effect of a change on a file."""
     click.echo(f"{'would' if dry_run else '✓'} {did} {change.file}:\n")
     click.echo("".join(f"    {line}\n" for line in change.entry.splitlines()))
 

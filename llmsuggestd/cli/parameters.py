@@ -1,4 +1,4 @@
-"""Kinds of values that several commands take, and what a shell completes them to."""
+"""Types of values that several commands accept, with their completions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from llmsuggestd.paths import expanded, get_paths
 
 
 class UserPath(click.Path):
-    """A path in which a leading `~` is a home: no shell expands it in `--output=~/x`.
+    """A path in which a leading `~` is a home, since no shell expands it in `--output=~/x`.
 
-    A file whose own name begins so is taken as it is.
+    If a file with that literal name exists, it is used.
     """
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**{"path_type": Path} | how)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path as click has it. Raises UsageError for the home of somebody unknown."""
+        """Convert the value as click does. Raises UsageError for the home of an unknown user."""
         if isinstance(value, str) and value.startswith("~") and not os.path.lexists(value):
             try:
                 value = str(expanded(value, param.get_error_hint(ctx) if param else "the path"))
@@ -33,7 +33,7 @@ class UserPath(click.Path):
 
 
 def installed_models(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The ids of installed models that begin so; none where the models cannot be listed."""
+    """The ids of installed models with this prefix; none if the models cannot be listed."""
     from llmsuggestd.models import store
 
     try:
@@ -46,7 +46,7 @@ def installed_models(_: click.Context, __: click.Parameter, incomplete: str) -> 
 def catalogue_models(
     _: click.Context, __: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The ids of the catalogue that begin so, each with its purpose."""
+    """The ids in the catalogue with this prefix, each with its purpose."""
     from llmsuggestd.models.catalogue import CATALOGUE
 
     return [

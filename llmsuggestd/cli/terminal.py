@@ -1,4 +1,4 @@
-"""What a terminal is given beside plain text: colours, and lines that are drawn again."""
+"""Output for terminals beyond plain text: colours, and lines that are redrawn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def colour() -> bool | None:
-    """Whether to print in colour: False where the user or the terminal wants none, else None,
-    which leaves it to whether there is a terminal. See https://no-color.org."""
+    """Whether to print in colour: False if the user or the terminal forbids it, else None, which
+    means only on a terminal. See https://no-color.org."""
     is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in ("dumb", "unknown")
     return False if is_plain else None
 
@@ -25,5 +25,5 @@ def console(*, stderr: bool = True) -> Console:
 
 
 def can_redraw(console: Console) -> bool:
-    """Whether a line can be drawn again in its place, as progress is shown."""
+    """Whether a line can be redrawn in place, to show progress."""
     return console.is_terminal and not console.is_dumb_terminal

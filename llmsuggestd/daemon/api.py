@@ -69,7 +69,7 @@ async def status(request: web.Request, _: None) -> Status:
 
 @CALLS.declare("GET", "/v1/events", media={NDJSON: Status}, errors=(503,))
 async def events(request: web.Request, _: None) -> web.StreamResponse:
-    """The status as it changes, one JSON object a line, until the client or the daemon ends."""
+    """The status at each change, one JSON object per line, until the client or the daemon ends."""
     daemon = request.app[DAEMON]
     if len(daemon.streams) >= MAX_STREAMS:
         raise Busy(f"{MAX_STREAMS} clients listen already", "close one of them")
@@ -156,7 +156,7 @@ async def health(_request: web.Request, _: None) -> Health:
 async def ready(request: web.Request, _: None) -> Answer:
     """Whether a request would be answered: 200, or 503 while the model loads or if it failed.
 
-    A model that was unloaded because nobody asked is loaded by the next request. Wakes nothing.
+    An idle model counts as ready: the next request loads it. This call does not load it.
     """
     state = request.app[DAEMON].suggester.state
     return json_response(Readiness(state), 503 if state in ("loading", "failed") else 200)

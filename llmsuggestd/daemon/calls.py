@@ -114,7 +114,7 @@ class Calls:
 
 
 async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
-    """Decode a request's body. Raises an error that says what is wrong with it."""
+    """Decode a request's body. Raises an error that names the problem with it."""
     if request.content_type != JSON:
         raise WrongType("the body must be JSON", "send Content-Type: application/json")
     try:

@@ -44,7 +44,7 @@ class Switching(LlmsuggestdError):
 
 
 class NotInstalled(LlmsuggestdError):
-    """There is no such model."""
+    """The model is not installed."""
 
     code = "model_not_found"
 
@@ -71,7 +71,7 @@ class Daemon:
         self.url = ""
         self.listeners: dict[str, str] = {}
         self.streams: set[asyncio.Event] = set()
-        """An event per stream of `GET /v1/events`. Setting it has the stream look at the status."""
+        """An event per stream of `GET /v1/events`. Setting it makes the stream check the status."""
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
         self._switch: tuple[str, asyncio.Task[None]] | None = None
@@ -213,7 +213,7 @@ class Daemon:
             await asyncio.gather(switch, return_exceptions=True)
 
     def _served(self, model_id: str, config: Config) -> ServedModel:
-        """A model with these settings; where it is not installed, one whose `failure` says so."""
+        """A model with these settings. If it is not installed, its `failure` says so."""
 
         def find() -> protocol.Load:
             found = store.find(self.paths, model_id)
@@ -243,7 +243,7 @@ class Daemon:
         return old.failure is None and old.identity == new.identity
 
     def _notify_streams(self) -> None:
-        """Have each stream of `GET /v1/events` look at the status."""
+        """Make each stream of `GET /v1/events` check the status."""
         for stream in self.streams:
             stream.set()
 

@@ -38,7 +38,7 @@ def set_up(paths: Paths, *, to_file: bool = False) -> None:
 
 
 def _drop_unwritten() -> None:
-    """Drop what a full disk has no room for: Python would try once more, and exit with 120."""
+    """Discard output that a full disk has refused. Python would retry it, and exit with 120."""
     try:
         sys.stderr.flush()
     except (OSError, ValueError):

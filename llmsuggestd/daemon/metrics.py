@@ -24,7 +24,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
 class Metrics:
-    """Counters, which calls advance as they happen. `_Gauges` holds what is read at a scrape."""
+    """Counters, which each call increments. `_Gauges` has the values that are read at a scrape."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

@@ -161,18 +161,18 @@ def _open_doors(
 
 
 def _own_socket(paths: Paths, config: Config) -> Path | None:
-    """Where our Unix socket goes; None where there can be none, and clients use the port."""
+    """The path of our Unix socket; None if there can be none, and clients use the port."""
     path = config.socket_path(paths)
     if not hasattr(socket, "AF_UNIX"):
         return None
-    if is_too_long(path) and not config.socket:  # below a deep home, which is nobody's mistake
+    if is_too_long(path) and not config.socket:  # a deep home is no mistake in the settings
         log.warning("no socket, since its path is too long: %s; clients use the port", path)
         return None
     return path
 
 
 def own_port(port: int) -> socket.socket:
-    """The daemon's port. If the default port is taken, by another user's daemon say, a free one."""
+    """The daemon's port; a free one if the default port is taken, as by another user's daemon."""
     try:
         return port_listener(port, "--port or `port` in config.toml")
     except PortTaken:

@@ -25,7 +25,7 @@ from llmsuggestd.engine.threads import physical_cores
 
 
 class Requests:
-    """Reads frames in a thread of its own, and stops the request in progress if it is cancelled."""
+    """Reads frames in a separate thread, and stops the request in progress if it is cancelled."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Which llama.cpp an engine runs: the installed one, or a build in a folder of its own.
+"""Chooses the llama.cpp that an engine runs: the installed one, or a build in a separate folder.
 
 A build is the unpacked wheel of llama-cpp-python in `Paths.builds`, named after its accelerator and
 version. Engines find it through PYTHONPATH, so the installation never changes, and deleting the
@@ -27,7 +27,7 @@ def folder(paths: Paths, accelerator: str) -> Path:
 
 
 def chosen(paths: Paths) -> Path | None:
-    """The build that engines run; None where there is none for the installed version.
+    """The build that engines run; None if there is none for the installed version.
 
     There is one at most, since a new build takes the place of every other.
     """

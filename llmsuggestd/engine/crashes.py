@@ -19,7 +19,7 @@ from llmsuggestd.version import __version__
 log = logging.getLogger(__name__)
 
 MAX_RECORDS: Final = 20
-"""Machines and builds that are remembered; each upgrade makes another."""
+"""Maximum number of recorded machines and builds. Each upgrade adds another."""
 
 
 def machine_and_build(paths: Paths) -> str:
@@ -47,9 +47,9 @@ def recall(paths: Paths) -> frozenset[Kernels]:
 
 
 def remember(paths: Paths, crashed: frozenset[Kernels]) -> None:
-    """Note which kernels crash, for later engines and for `doctor`.
+    """Record which kernels crash, for later engines and for `doctor`.
 
-    What is known of other machines that share the file stays, of as many as are likely to.
+    Records of other machines that share the file are kept, up to a maximum number.
     """
     records = _read(paths)
     records.pop(key := machine_and_build(paths), None)
@@ -62,7 +62,7 @@ def remember(paths: Paths, crashed: frozenset[Kernels]) -> None:
 
 
 def _read(paths: Paths) -> dict[str, Any]:
-    """What is known of each machine and build, the latest last."""
+    """The record of each machine and build, the latest last."""
     try:
         records = json.loads(paths.engine_memory.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The devices that llama.cpp can compute on, and what this build of it is."""
+"""The devices of llama.cpp, and a description of its build."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def devices() -> list[Device]:
 
 
 def gpus() -> list[Device]:
-    """The GPUs that llama.cpp will put layers on: integrated ones only where there is no other."""
+    """The GPUs on which llama.cpp will put layers: integrated ones only if there is no other."""
     found = [device for device in devices() if device.is_gpu]
     return [device for device in found if not device.integrated] or found
 

@@ -1,4 +1,4 @@
-"""An engine's process, as its parent sees it: starting it, asking it, and learning why it died."""
+"""The parent's side of an engine's process: starting it, asking it, and explaining its death."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ log = logging.getLogger(__name__)
 COMMAND: Final = (sys.executable, *environment.PYTHON_OPTIONS, "-m", "llmsuggestd.engine")
 
 LOAD_TIMEOUT: Final = 300.0
-"""Seconds a model may take to load, from a slow disk say."""
+"""Timeout for loading a model, in seconds. A disk may be slow."""
 
 CANCEL_TIMEOUT: Final = 30.0
-"""Seconds after which an engine that has not given up a cancelled request hangs, and is killed. It
-takes milliseconds; on a machine that has run out of memory, perhaps seconds."""
+"""Timeout for an engine to give up a cancelled request, in seconds, after which it is killed. It
+usually takes milliseconds, and perhaps seconds on a machine without free memory."""
 
 TAIL: Final = 4096
-"""Bytes of what an engine has written last, for a message in case it dies."""
+"""Bytes of an engine's last output that are kept for the message if it dies."""
 
 
 class EngineError(LlmsuggestdError):
-    """The engine could not answer; asking again may work."""
+    """The engine could not answer. Asking again may work."""
 
     code = "engine_failed"
     passing = False
-    """Of an engine that could not start: whether another try may work."""
+    """Whether another start may work, if the engine could not start."""
 
 
 class EngineDied(EngineError):
@@ -66,11 +66,11 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process, model_bytes: int | None = None) -> None:
         self._process = process
         self._model_bytes = model_bytes
-        self._words = b""  # the end of what it has written since it began what it is at
+        self._words = b""  # the end of its output since its present task began
         self._hung = False
         self._waiting: dict[int, asyncio.Future[protocol.Result]] = {}
         self._unanswered: dict[int, asyncio.TimerHandle | None] = {}
-        """Requests without a reply so far; a cancelled one has the timer that kills the engine."""
+        """Requests without a reply. A cancelled one has the timer that kills the engine."""
         self._closing = False
         self._loaded: asyncio.Future[protocol.Loaded] = asyncio.get_running_loop().create_future()
         self._listener = asyncio.create_task(self._listen())
@@ -94,7 +94,7 @@ class EngineProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=environment.for_engine(build=build),
-                start_new_session=True,  # Ctrl-C is for the daemon, which then ends the engine
+                start_new_session=True,  # only the daemon handles Ctrl-C, and then ends the engine
             )
         except OSError as error:
             raise EngineDied(postmortem.not_started(error)) from error
@@ -127,7 +127,7 @@ class EngineProcess:
         return not self._reader.done()
 
     async def ask(self, request: protocol.Suggest) -> protocol.Result:
-        """Have a request answered; cancelling the caller cancels it in the engine.
+        """Send a request and wait for the reply. Cancelling the caller cancels it in the engine.
 
         Raises EngineDied if the process ends meanwhile, EngineError if llama.cpp fails.
         """
@@ -142,7 +142,7 @@ class EngineProcess:
         try:
             return await future
         except asyncio.CancelledError:
-            # the reply may have come just before or after the caller left: then none is due
+            # if the reply arrives just before or after the cancellation, no other follows
             if request.id in self._unanswered:
                 self._cancel(request.id)
             raise
@@ -150,7 +150,7 @@ class EngineProcess:
             del self._waiting[request.id]
 
     def _cancel(self, request_id: int) -> None:
-        """Have a request given up, or the engine ended: one that hangs would hang for everyone."""
+        """Cancel a request. An engine that does not give it up blocks all others, and is killed."""
         self._send(protocol.Cancel(request_id))
         loop = asyncio.get_running_loop()
         self._unanswered[request_id] = loop.call_later(CANCEL_TIMEOUT, self._kill_hung)
@@ -162,7 +162,7 @@ class EngineProcess:
             self._process.kill()
 
     async def close(self) -> None:
-        """End the process: by closing its standard input, then less politely. Returns when gone."""
+        """End the process, by closing its input and then by signals. Returns when it has ended."""
         self._closing = True
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -177,11 +177,11 @@ class EngineProcess:
 
     def _send(self, message: protocol.Request) -> None:
         assert self._process.stdin is not None
-        # a dead child's pipe swallows this; the reader finds out and fails what waits
+        # a dead child's pipe discards this; the reader notices, and fails the waiting requests
         self._process.stdin.write(protocol.frame(message))
 
     async def _read(self) -> None:
-        """Hand each reply to who waits for it; at the end, fail whoever still waits."""
+        """Give each reply to its request. At the end, fail all requests that still wait."""
         assert self._process.stdout is not None
         try:
             while (reply := await protocol.read_reply(self._process.stdout)) is not None:
@@ -205,7 +205,7 @@ class EngineProcess:
                 future.set_exception(died)
 
     async def _listen(self) -> None:
-        """Pass on what the engine writes to our standard error, the log, and keep the end of it."""
+        """Copy the engine's output to our standard error, the log, and keep its end."""
         assert self._process.stderr is not None
         while piece := await self._process.stderr.read(TAIL):
             self._words = (self._words + piece)[-TAIL:]
@@ -213,7 +213,7 @@ class EngineProcess:
                 os.write(2, piece)
 
     def _death(self) -> Death:
-        """Why the process has ended, and what to do."""
+        """The cause of the process's end, and the remedy."""
         code = self._process.returncode
         if self._hung:
             cause = postmortem.cause_of(code or 0)
@@ -230,7 +230,7 @@ class EngineProcess:
             self._settle(reply.id, reply)
 
     def _settle(self, request_id: int, reply: protocol.Result | protocol.Failed) -> None:
-        """Hand a reply to its request, if somebody still waits for it."""
+        """Give a reply to its request, if the request still waits."""
         if (timer := self._unanswered.pop(request_id, None)) is not None:
             timer.cancel()
         if (future := self._waiting.get(request_id)) and not future.done():
@@ -248,7 +248,7 @@ class EngineProcess:
 
 
 def file_size(path: Path) -> int | None:
-    """The bytes of a file; None if it cannot be looked at."""
+    """The size of a file in bytes; None if it cannot be read."""
     try:
         return path.stat().st_size
     except OSError:

@@ -10,10 +10,7 @@ import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 
 
 class LlamaError(Exception):
-    """llama.cpp could not do it; the message is its own where it gave one.
-
-    `hint` is what to do about it, if that is known.
-    """
+    """llama.cpp failed. The message is its own, if it gave one, and `hint` the remedy, if known."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -30,10 +27,10 @@ _CONTINUED_LEVEL = 5
 
 @C.llama_log_callback  # type: ignore[untyped-decorator]
 def _on_log(level: int, text: bytes, _: object) -> None:
-    """Keep errors for messages, and pass warnings on; llama_cpp's own level map is out of date.
+    """Keep errors for messages, and pass warnings on. (llama_cpp's own map of levels is outdated.)
 
-    That a decode failed which we have stopped is no news, nor that the context has room for more
-    than one candidate as long as the model was trained for.
+    Two kinds are dropped: the failure of a decode that we have stopped, and the warning that the
+    context is larger than the one that the model was trained for.
     """
     if any(stopped() for stopped in stops) or b"> n_ctx_train" in text:
         return
@@ -52,12 +49,12 @@ def _on_quiet_log(level: int, text: bytes, _: object) -> None:
 
 
 def capture_log(*, warnings: bool = True) -> None:
-    """Have llama.cpp write its log here; without `warnings`, nothing of it is passed on."""
+    """Receive llama.cpp's log here. Without `warnings`, none of it is passed on."""
     C.llama_log_set(_on_log if warnings else _on_quiet_log, None)
 
 
 def last_error(otherwise: str) -> str:
-    """llama.cpp's first error since the last call: what came after follows from it."""
+    """llama.cpp's first error since the last call. Later errors are its consequences."""
     message = next((line for line in _log if line), otherwise)
     _log.clear()
     return message

@@ -1,4 +1,4 @@
-"""A model's file as llama.cpp opens it, and what its header says."""
+"""Opens a model's file with llama.cpp, and reads its header."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from llmsuggestd.engine.tokenizer import Corrections
 
 
 class Header(NamedTuple):
-    """What has to be known of a model before it is loaded."""
+    """Facts about a model that are needed before it is loaded."""
 
     size: Size
     file_type: int | None
-    """The mix of types of its weights (llama.h, `enum llama_ftype`), if it says."""
+    """The mix of its weights' types (llama.h, `enum llama_ftype`); None if the file has none."""
     corrections: Corrections
-    """What the file should say of its tokenizer and does not."""
+    """The values that the file should have for its tokenizer, but has not."""
     nfc: bool
     """Whether its tokenizer needs text in Unicode's normal form NFC."""
 
@@ -36,7 +36,7 @@ def read_header(path: Path, context: int) -> Header:
     Raises LlamaError as loading does, if its tokenizer is unknown, and for an architecture whose
     memory cannot be copied.
     """
-    capture_log(warnings=False)  # loading warns again, of what is not corrected
+    capture_log(warnings=False)  # loading repeats the warnings that are not corrected
     params = C.llama_model_default_params()
     params.vocab_only = True
     try:
@@ -62,7 +62,7 @@ def read_header(path: Path, context: int) -> Header:
 
 def _size(model: Any, architecture: str, path: Path, context: int) -> Size:
     def number(key: str, otherwise: int | None = None) -> int:
-        """A number of the header, or the highest where it has one for each layer."""
+        """A number in the header, or the highest one if there is one per layer."""
         value = _metadata(model, f"{architecture}.{key}")
         numbers = [int(found) for found in re.findall(r"\d+", value)]
         if not numbers and otherwise is None:
@@ -136,7 +136,7 @@ def open_model(path: Path, params: Any) -> Any:
 
 
 def overrides(corrections: Corrections) -> Any:
-    """Corrections as llama.cpp takes them: an array that an empty key ends."""
+    """Corrections in llama.cpp's form: an array that ends with an empty key."""
     result = (C.llama_model_kv_override * (len(corrections) + 1))()
     for entry, (key, value) in zip(result, corrections.items(), strict=False):
         entry.key = key.encode()

@@ -16,7 +16,7 @@ class Size(NamedTuple):
 
     weights: int
     layers: int
-    """Layers with the output layer counted, as llama.cpp counts what it offloads."""
+    """Number of layers, including the output layer, as llama.cpp counts them for offloading."""
     cache_per_layer: int
     """Keys and values of one layer, for all of the context."""
 

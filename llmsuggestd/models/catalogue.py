@@ -1,7 +1,7 @@
 """The models that `models pull` knows by a short name.
 
-Sizes are of the published checkpoints and of what the converter makes of them at Q4_K_M; `pull`
-asks the hub and prints exact ones.
+The sizes are those of the published checkpoints, and of the converted files at Q4_K_M. `pull` asks
+the hub, and prints exact sizes.
 """
 
 from __future__ import annotations

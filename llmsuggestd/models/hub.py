@@ -1,7 +1,7 @@
-"""The Hugging Face hub: a repository's list of files, and a file's bytes from any position.
+"""Lists a repository's files on the Hugging Face hub, and reads a file from any position.
 
-All of it goes through huggingface_hub, and so through the variables of `hub_variables`. It is
-imported when it is used: it takes half a second, and reads its variables then.
+All requests use huggingface_hub, and so the variables in `hub_variables`. It is imported when it is
+used, since the import takes half a second and reads the variables.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DownloadError(LlmsuggestdError):
 
 
 class Interrupted(DownloadError):
-    """A transfer broke off or was refused for now; `after` seconds later, another try may work."""
+    """A transfer broke off or was refused temporarily. Another try may work in `after` seconds."""
 
     def __init__(self, message: str, hint: str = "", after: float = 0.0) -> None:
         super().__init__(message, hint)
@@ -45,8 +45,8 @@ class Interrupted(DownloadError):
 class RemoteFile:
     """A file of a repository.
 
-    `digest` is what its content must have: `sha256:…` where the hub keeps it in large storage,
-    else git's `sha1:…`, which is taken over a header with the size and the content.
+    `digest` is the expected digest: `sha256:…` for files in the hub's large storage, else git's
+    `sha1:…`, which covers a header with the size, and the content.
     """
 
     name: str
@@ -55,7 +55,7 @@ class RemoteFile:
 
     @property
     def local_name(self) -> str:
-        """What it is called here: without the folders of the repository."""
+        """The local name, without the repository's folders."""
         return self.name.rpartition("/")[2]
 
 
@@ -70,11 +70,12 @@ class Repository:
 
 
 def look_up(repo: str, revision: str | None) -> Repository:
-    """Ask the hub what a repository holds.
+    """List the files of a repository.
 
-    Files with names that could lead out of a folder are left out. Raises InputError if there is no
-    such repository or it may not be read, Interrupted if the hub cannot be asked, DownloadError if
-    it must not be asked or is not trusted, ConfigError if a variable of its cannot be used.
+    Files with names that could lead out of a folder are left out. Raises InputError if the
+    repository does not exist or may not be read, Interrupted if the hub cannot be reached,
+    DownloadError if the network is forbidden or the hub is not trusted, ConfigError if one of the
+    hub's variables is wrong.
     """
     hub_variables.prepare()
     if variable := hub_variables.offline_variable():
@@ -84,7 +85,7 @@ def look_up(repo: str, revision: str | None) -> Repository:
         from huggingface_hub import constants, errors
 
         huggingface_hub.get_session()
-    except Exception as error:  # of a variable that `hub_variables` does not know
+    except Exception as error:  # caused by a variable that `hub_variables` does not check
         raise ConfigError(
             f"the hub's client cannot be set up: {_line(error)}",
             "look at the variables that begin with HF_, SSL_ or end with _PROXY",
@@ -127,7 +128,7 @@ def _remote_file(repo: str, commit: str, sibling: Any) -> RemoteFile | None:
         size, digest = sibling.lfs.size, sibling.lfs.sha256
     elif sibling.blob_id is not None:
         digest = sibling.blob_id
-    if size is None or digest is None:  # a mirror that leaves this out of its listing
+    if size is None or digest is None:  # some mirrors do not list these
         import huggingface_hub
 
         found = huggingface_hub.get_hf_file_metadata(
@@ -145,19 +146,18 @@ def _remote_file(repo: str, commit: str, sibling: Any) -> RemoteFile | None:
 
 @contextlib.contextmanager
 def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tuple[int, Any]]:
-    """Fetch a file from byte `start` on: the position it really begins at, and an iterator of its
-    bytes.
+    """Read a file from byte `start` on. Yields the actual start, and an iterator of the bytes.
 
-    The position is 0 where a server does not serve parts. Raises as `look_up` does; Interrupted
-    also when the transfer breaks off, and DownloadError when the file is not as long as the hub
-    has said.
+    The actual start is 0 if the server does not support ranges. Raises the errors of `look_up`,
+    also Interrupted if the transfer breaks off, and DownloadError if the file's length differs from
+    the hub's listing.
     """
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     headers = build_hf_headers(library_name="llmsuggestd")
-    headers["Accept-Encoding"] = "identity"  # bytes are counted, and may be asked for in parts
+    headers["Accept-Encoding"] = "identity"  # positions are those in the uncompressed file
     if start:
         headers["Range"] = f"bytes={start}-"
     url = huggingface_hub.hf_hub_url(repo, file.name, revision=commit)
@@ -194,11 +194,11 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
 
 @contextlib.contextmanager
 def hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) -> Iterator[None]:
-    """Turn what the client raises into errors with a remedy: those that `look_up` raises."""
+    """Turn the client's exceptions into errors with a remedy, those of `look_up`."""
     import socksio
     from huggingface_hub import errors
 
-    # of httpx or its successor, whichever this version of the client uses
+    # httpx's or its successor's, depending on the client's version
     transport_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
     try:
         yield
@@ -215,7 +215,7 @@ def _offline(repo: str, variable: str) -> DownloadError:
 
 
 def _unreached(error: BaseException) -> DownloadError:
-    """What a request that got no answer failed of, and what to do about it."""
+    """The reason why a request got no answer, and the remedy."""
     import socksio
     from huggingface_hub import constants
 
@@ -237,7 +237,7 @@ def _unreached(error: BaseException) -> DownloadError:
         return Interrupted(f"{where}: {words}", hint)
     if isinstance(error, socksio.SOCKSError):
         return DownloadError(f"{where}: the proxy does not speak SOCKS 5", "try http:// there")
-    passing = "could not connect" in words and "not allowed" not in words  # a SOCKS proxy's words
+    passing = "could not connect" in words and "not allowed" not in words  # a SOCKS proxy's message
     if any(type(cause).__name__ == "ProxyError" for cause in causes) and not passing:
         return _refused_by(proxy, where, words)
     return Interrupted(
@@ -263,12 +263,12 @@ def _refused_by(proxy: hub_variables.Proxy, where: str, words: str) -> DownloadE
 
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> DownloadError:
-    """What is wrong with a server's certificate; the numbers are OpenSSL's X509_V_ERR_…"""
+    """The problem with a server's certificate. The numbers are OpenSSL's X509_V_ERR_…"""
 
     message = f"the certificate of {_endpoint()} is not trusted: {error.verify_message}"
     if error.verify_code in (9, 10):  # not yet valid, or expired
         return DownloadError(message, "is this machine's clock right?")
-    if error.verify_code in (62, 64):  # of another host, or another address
+    if error.verify_code in (62, 64):  # for another host or address
         return DownloadError(message, "is HF_ENDPOINT right? a network's login page may be between")
     hint = (
         "if a company's proxy signs it, set SSL_CERT_FILE to a file with the company's certificate"
@@ -282,7 +282,7 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> DownloadError:
 def _explained(
     error: Any, repo: str, revision: str | None, file: RemoteFile | None
 ) -> LlmsuggestdError:
-    """What an answer with an error status means, and what to do about it."""
+    """The meaning of an answer with an error status, and the remedy."""
     from huggingface_hub import constants, errors, get_token
 
     status = error.response.status_code
@@ -324,7 +324,7 @@ def _explained(
 
 
 def cached_file(repo: str, commit: str, name: str) -> Path | None:
-    """A file that another program has fetched into the Hugging Face cache, if it is there."""
+    """A file that another program has downloaded into the Hugging Face cache; None if missing."""
     import huggingface_hub
 
     found = huggingface_hub.try_to_load_from_cache(repo, name, revision=commit)
@@ -332,11 +332,11 @@ def cached_file(repo: str, commit: str, name: str) -> Path | None:
 
 
 def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
-    """Return the Hugging Face cache's folder of a repository, if it has all that is needed."""
+    """A repository's folder in the Hugging Face cache, if it has all needed files."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    from llmsuggestd.convert.files import SMALL_FILES  # with numpy, which a lookup does not need
+    from llmsuggestd.convert.files import SMALL_FILES  # imports numpy, which a lookup does not need
 
     for pattern in ("model*.safetensors", "pytorch_model*.bin"):
         try:
@@ -356,9 +356,9 @@ def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
 
 
 def cached_repository(repo: str, revision: str | None) -> Repository | None:
-    """A checkpoint that another program has fetched into the Hugging Face cache, if it has all.
+    """A complete checkpoint that another program has downloaded into the Hugging Face cache.
 
-    Its files count as right: the digests are those that they have.
+    Its files are trusted: their own digests are taken as the expected ones.
     """
     folder = cached_checkpoint(repo, revision)
     if folder is None:

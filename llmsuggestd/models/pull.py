@@ -1,8 +1,7 @@
-"""`models pull`: from a name to a model that can be served.
+"""Downloads a model from the hub and installs it, for `models pull`.
 
-A repository of the hub has either a checkpoint, which is converted here, or a ready-made GGUF
-file. What is fetched lies below `downloads/` until the model is in place; a pull that is
-interrupted, in whatever way, is continued by the next one.
+A repository has either a checkpoint, which is converted here, or a GGUF file. Downloaded files stay
+below `downloads/` until the model is installed. After any interruption, the next pull continues.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ class Options:
     """The quantisation of a converted checkpoint."""
     keep_checkpoint: bool = False
     format: str | None = None
-    """The name of the format that it is asked in; None for the one that is known of it."""
+    """The name of the format in which it is asked; None for its known format."""
     again: bool = False
-    """Even if it is installed from the same commit."""
+    """Install it even if it is already installed from the same commit."""
     dry_run: bool = False
     """Plan without downloading."""
 
@@ -75,10 +74,10 @@ class Plan:
     source: str
     licence: str | None
     quantisation: str | None
-    """What the checkpoint is converted to; None for a GGUF file."""
+    """The type to which the checkpoint is converted; None for a GGUF file."""
     download_bytes: int
     here_bytes: int
-    """The part of it that has been downloaded before."""
+    """Size of the part that has been downloaded before."""
     model_bytes: int
     """Size of the installed model. A converted one can be up to two megabytes smaller."""
     needed_bytes: int
@@ -115,7 +114,7 @@ class Watcher(Protocol):
 
 
 def parse(text: str) -> Target:
-    """Read what the user wants: `ID`, `owner/name` or `owner/name/file.gguf`, with `@revision`.
+    """Parse a name: `ID`, `owner/name` or `owner/name/file.gguf`, perhaps with `@revision`.
 
     Raises UsageError if it is none of these.
     """
@@ -144,11 +143,12 @@ def parse(text: str) -> Target:
 
 
 def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pulled | None:
-    """Have the target installed; None after a dry run.
+    """Download and install the target. Returns None after a dry run.
 
-    Raises UsageError, InputError (no such repository, not permitted, not convertible, no format),
-    DownloadError, AlreadyRunningError (another pull of it), ModelError (it does not work here, or
-    its id is taken), LlmsuggestdError (no room). What has arrived is kept for the next pull.
+    Raises UsageError, InputError (the repository does not exist, is not permitted or not
+    convertible, or has no known format), DownloadError, AlreadyRunningError (another pull of it),
+    ModelError (it does not work here, or its id is taken), LlmsuggestdError (not enough disk
+    space). Received data is kept for the next pull.
     """
     own = load_config(paths).formats
     wanted = formats.find(options.format, own) if options.format else None
@@ -195,7 +195,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
 
 
 def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
-    """An installed model, from now on asked in the format that is wanted."""
+    """Try an installed model in the requested format, and record the format."""
     record = store.read_record(paths, model)
     assert record is not None
     if job.wanted is None or record.format == job.wanted.name:
@@ -212,7 +212,7 @@ def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
 
 
 def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | None:
-    """Put the starter in place, which ships with llmsuggestd; None after a dry run.
+    """Install the starter, which ships with llmsuggestd. Returns None after a dry run.
 
     Raises ModelError if it cannot be written.
     """
@@ -259,7 +259,7 @@ class _Job:
 
     @property
     def quantisation(self) -> str | None:
-        """What it is converted to, if it is."""
+        """The type to which it is converted; None for a GGUF file."""
         return None if self.ready_made else self.options.quant.upper()
 
     def choose_format(self, header: gguf.Header, where: str) -> tuple[Format, list[str]]:
@@ -273,7 +273,7 @@ class _Job:
 
 
 def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
-    """What the hub has, or, if it cannot be asked, what is here if that is whole."""
+    """The repository on the hub, or, if the hub cannot be reached, a complete local copy."""
     try:
         return retrying(lambda: hub.look_up(target.repo, target.revision), watcher.note)
     except DownloadError as error:
@@ -297,9 +297,9 @@ def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
 
 
 def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteFile | None]:
-    """The repository with the files that are needed only; and the GGUF file, if it is one.
+    """The repository with only the needed files, and its GGUF file, if it is no checkpoint.
 
-    Raises InputError if there is nothing to be had, or too much.
+    Raises InputError if the repository has no model, or more than one.
     """
     ready_made = {file.name: file for file in repository.files if file.name.endswith(".gguf")}
     if target.file is not None:
@@ -309,7 +309,7 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
             )
         chosen = ready_made[target.file]
     else:
-        # Here: it takes a while, and one who has mistyped a name need not wait for it.
+        # Imported late: it takes a while, and a mistyped name should fail before.
         from llmsuggestd.convert.files import check_names, wanted_files, weights_of
 
         names = [file.name for file in repository.files]
@@ -352,9 +352,9 @@ def _is_weights(file: RemoteFile) -> bool:
 
 
 def _plan(paths: Paths, job: _Job) -> Plan:
-    """What it will take, of a checkpoint by its small files, which are fetched for that.
+    """The plan. For a checkpoint, its small files are downloaded first, since the plan needs them.
 
-    Raises InputError if they say that it cannot be converted; then they are removed again.
+    Raises InputError, and removes them again, if they show that it cannot be converted.
     """
     files, folder = job.repository.files, job.folder
     if job.ready_made is not None:
@@ -366,7 +366,8 @@ def _plan(paths: Paths, job: _Job) -> Plan:
         except InputError as error:
             if any(_is_fetched(folder, file) for file in files if _is_weights(file)):
                 raise
-            downloads.clear(folder)  # a path into it would help nobody
+            downloads.clear(folder)
+            # the message must not name the removed folder
             where = error.message.replace(str(folder), job.repository.name)
             raise InputError(where, error.hint) from None
     download_bytes = sum(file.bytes for file in files)
@@ -403,7 +404,7 @@ def _default_id(target: Target, ready_made: RemoteFile | None, quant: str) -> st
 
 
 def _installed(paths: Paths, job: _Job) -> store.Model | None:
-    """The model with that id, if it is from that source and converted like that."""
+    """The model with that id, if it has the same source and conversion."""
     wanted = (job.source, job.quantisation)
     for model in store.installed(paths):
         record = store.read_record(paths, model) if model.id == job.id else None
@@ -424,14 +425,14 @@ class _Refused(InputError):
 
 
 class _HeaderCheck:
-    """Looks at a GGUF file's header as it comes, so that nobody waits for gigabytes in vain."""
+    """Checks a GGUF file's header during the download, to stop early if it cannot be used."""
 
     def __init__(self, job: _Job) -> None:
         self._job = job
         self._enough = _ENOUGH_FOR_THE_KIND
 
     def __call__(self) -> None:
-        """Raise _Refused or WrongArchitecture if enough has come to see that it cannot be used."""
+        """Raise _Refused or WrongArchitecture if the received part shows that it is unusable."""
         file, folder = self._job.ready_made, self._job.folder
         if file is None or bytes_here(folder, file) < self._enough:
             return
@@ -450,7 +451,7 @@ class _HeaderCheck:
             self._enough = file.bytes + 1
 
     def _look_at(self, path: Path, file: RemoteFile) -> None:
-        # comes first, long before the header's end
+        # it is at the start of the header
         gguf.check_architecture(file.name, gguf.architecture(path))
         header = replace(gguf.read_header(path, vocabulary=True), file_bytes=file.bytes)
         gguf.check_header(header, file.name)
@@ -468,9 +469,9 @@ def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _HeaderCheck | Non
 
 
 def _checked_file(job: _Job) -> tuple[Path, Format]:
-    """The GGUF file, whole and of the right kind, and its format.
+    """The GGUF file, complete and checked, and its format.
 
-    Raises InputError if it is not to be had.
+    Raises InputError if the file is not valid.
     """
     try:
         file = _own_file(job) if job.ready_made else _converted(job)
@@ -478,7 +479,7 @@ def _checked_file(job: _Job) -> tuple[Path, Format]:
         asked, doubts = job.choose_format(header, job.ready_made.name if job.ready_made else "")
     except (gguf.WrongArchitecture, asking.NoFormat):
         raise
-    except InputError as error:  # its hint may say to fetch it again, which would not help
+    except InputError as error:  # its own hint may be to download it again, which would not help
         raise InputError(
             error.message,
             f"the hub has it like that; `llmsuggestd models remove {job.id}` frees the disk",
@@ -492,7 +493,7 @@ def _own_file(job: _Job) -> Path:
     """The downloaded GGUF file, or a copy of the one in the Hugging Face cache."""
     assert job.ready_made is not None
     file = job.folder / job.ready_made.local_name
-    if job.is_borrowed:  # a model must outlive a cache that is cleared
+    if job.is_borrowed:  # the model must survive a cleared cache
         with replacing(file) as copy:
             shutil.copyfile(file, copy)
     return file

@@ -1,4 +1,4 @@
-"""The user's service manager: systemd, launchd or Windows' Task Scheduler, where there is one.
+"""The user's service manager, if there is one: systemd, launchd or Windows' Task Scheduler.
 
 A `Service` is a file that the manager reads, and the commands that control it. There is none in a
 container without a user manager, on an unsupported system, and in a portable installation
@@ -63,7 +63,7 @@ class Service(Protocol):
         """The content of `file` for this installation."""
 
     def carried(self) -> dict[str, str]:
-        """The variables that what is registered gives to the daemon, as far as they say where."""
+        """The variables for file locations that the registered service gives to the daemon."""
 
     def is_registered(self) -> bool:
         """Whether this or an older installation has called `register`."""
@@ -77,7 +77,7 @@ class Service(Protocol):
     def register(self, before: Collection[Path] = ()) -> None:
         """Make `files`, and let the manager start the service at login.
 
-        `before` are the files that an earlier `register` has made. If the file for the start at
+        `before` are the files that an earlier `register` made. If the file for the start at
         login is among them but no longer exists, the user has disabled it, and it stays disabled.
         Raises ServiceError.
         """
@@ -93,7 +93,7 @@ class Service(Protocol):
 
 
 def detect() -> tuple[Service | None, str]:
-    """The service manager to use, and the reason where there is none."""
+    """The service manager to use, or None, and the reason if there is none."""
     if home_override() is not None:
         return None, "LLMSUGGESTD_HOME is set: a portable installation registers no service"
     if sys.platform == "linux":
@@ -123,10 +123,10 @@ def command_line() -> list[str]:
 
 
 def variables(managers: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """The variables for the service's daemon, so that it finds what this shell's commands find.
+    """The variables that give the service's daemon the same folders as this shell's commands.
 
-    These are the shell's own, with full paths, and every folder of ours that the manager's
-    variables (`managers`) would move. Raises ConfigError.
+    These are the shell's own, with absolute paths, and those of our folders that the manager's
+    variables (`managers`) would change. Raises ConfigError.
     """
     shell = {
         name: value
@@ -138,7 +138,7 @@ def variables(managers: Mapping[str, str] = MappingProxyType({})) -> dict[str, s
 
 
 def other_places(service: Service) -> dict[str, str]:
-    """The variables that give the service's daemon other folders than this shell's commands."""
+    """The variables for which the service's daemon has other folders than this shell's commands."""
     carried = service.carried()
     theirs = {
         name: carried.get(name) or str(home() / default)
@@ -159,9 +159,9 @@ def adopt_places() -> None:
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> str:
-    """Run a service manager's command and return its output.
+    """Run a service manager's command. Returns its output.
 
-    Raises ServiceError with its last words if it fails.
+    Raises ServiceError, with the last line of its output, if it fails.
     """
     try:
         result = subprocess.run(

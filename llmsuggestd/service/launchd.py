@@ -24,7 +24,7 @@ class LaunchdService:
 
     @classmethod
     def detect(cls) -> tuple[Service | None, str]:
-        """The service, unless launchd looks in another home than this process does."""
+        """The service, unless launchd searches another home than this process's."""
         import pwd
 
         account = Path(pwd.getpwuid(os.getuid()).pw_dir)
@@ -48,18 +48,20 @@ class LaunchdService:
         return plistlib.dumps(agent)
 
     def carried(self) -> dict[str, str]:
-        """The variables in the agent that launchd has."""
-        with contextlib.suppress(OSError, ValueError, KeyError):  # none, or none of ours
+        """The variables in the registered agent."""
+        with contextlib.suppress(
+            OSError, ValueError, KeyError
+        ):  # there is no agent, or it is not ours
             given: dict[str, str] = plistlib.loads(self.file.read_bytes())["EnvironmentVariables"]
             return given
         return {}
 
     def is_registered(self) -> bool:
-        """Whether there is an agent."""
+        """Whether the agent exists."""
         return self.file.exists()
 
     def is_current(self) -> bool:
-        """Whether the agent is this installation's."""
+        """Whether the agent belongs to this installation."""
         return self.file.exists() and self.file.read_bytes() == self.content()
 
     def files(self) -> list[Path]:
@@ -67,9 +69,9 @@ class LaunchdService:
         return [self.file]
 
     def register(self, before: Collection[Path] = ()) -> None:  # noqa: ARG002
-        """Write the agent; launchd reads it at login, and `start` loads it now.
+        """Write the agent. launchd reads it at login, and `start` loads it now.
 
-        An agent of before is unloaded first, since launchd keeps what it has read.
+        An older agent is unloaded first, since launchd does not read a loaded agent again.
         """
         self.stop()
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ class LaunchdService:
     def start(self) -> None:
         """Load the agent, which runs at load.
 
-        One that is loaded already, but whose daemon has ended, is loaded again.
+        If it is loaded already, but its daemon has ended, it is loaded again.
         """
         self.stop()
         run("launchctl", "bootstrap", self._domain, str(self.file))

@@ -1,6 +1,6 @@
-"""systemd, the user's own manager: a unit in `~/.config/systemd/user`, or that of a package.
+"""systemd's user manager: a unit in `~/.config/systemd/user`, or a package's unit.
 
-A Debian package brings the unit along; then `install` only has it started at login.
+The Debian package contains the unit. `install` then only enables it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from llmsuggestd.service import Service, ServiceError, run
 
 UNIT: Final = "llmsuggestd.service"
 PACKAGED: Final = Path("/usr/lib/systemd/user") / UNIT
-"""Where a package puts the unit (packaging/linux/build-deb)."""
+"""The packaged unit's path (packaging/linux/build-deb)."""
 NOT_LOADED: Final = 5
-"""How `systemctl stop` ends where systemd has no such unit: there is nothing to stop."""
+"""The exit code of `systemctl stop` for an unknown unit, which needs no stop."""
 
 
 class SystemdService:
@@ -34,9 +34,9 @@ class SystemdService:
     def __init__(
         self, directory: Path | None = None, variables: Mapping[str, str] | None = None
     ) -> None:
-        """The unit in `directory`, where its manager looks, with `variables` for the daemon.
+        """The unit in `directory`, which the manager searches, with `variables` for the daemon.
 
-        By default as for a manager that has the variables of this process.
+        The defaults are those for a manager with this process's variables.
         """
         directory = directory or base_directory("XDG_CONFIG_HOME") / "systemd" / "user"
         self._variables = service.variables() if variables is None else variables
@@ -47,7 +47,7 @@ class SystemdService:
 
     @classmethod
     def detect(cls) -> tuple[Service | None, str]:
-        """The service, if a user manager answers and is this home's; otherwise why not."""
+        """The service, if a user manager answers and is this home's; otherwise the reason."""
         if shutil.which("systemctl") is None:
             return None, "no systemd here"
         try:
@@ -72,7 +72,7 @@ class SystemdService:
         return template.replace("@COMMAND@", command).encode()
 
     def carried(self) -> dict[str, str]:
-        """The variables in the unit that systemd sees."""
+        """The variables in the unit that systemd uses."""
         with contextlib.suppress(OSError, ValueError):
             lines = self.file.read_text(encoding="utf-8").splitlines()
             given = (line.partition("=")[2] for line in lines if line.startswith("Environment="))
@@ -81,21 +81,21 @@ class SystemdService:
         return {}
 
     def is_registered(self) -> bool:
-        """Whether there is a unit, ours or one that the package brought."""
+        """Whether there is a unit, our own or the package's."""
         return self.file.exists()
 
     def is_current(self) -> bool:
-        """Whether the unit that systemd sees is this installation's."""
+        """Whether the unit that systemd uses belongs to this installation."""
         if self._packaged and self._own.exists():
-            return False  # which hides the package's
+            return False  # the user's unit hides the package's
         return self.file.exists() and self.file.read_bytes() == self.content()
 
     def files(self) -> list[Path]:
-        """The unit, unless a package brought it, and the link that has it started at login."""
+        """The unit, unless it is the package's, and the link that enables it."""
         return [self._link] if self._packaged else [self._own, self._link]
 
     def register(self, before: Collection[Path] = ()) -> None:
-        """Write the unit and start it at login from now on, unless the user has disabled it."""
+        """Write the unit, and enable it unless the user has disabled it."""
         if self._packaged:
             self._own.unlink(missing_ok=True)
         else:
@@ -106,15 +106,15 @@ class SystemdService:
             _systemctl("enable", UNIT)
 
     def unregister(self) -> None:
-        """Stop the unit, remove it and start it no more."""
-        with contextlib.suppress(ServiceError):  # somebody has removed its file
+        """Stop the unit, disable it and remove it."""
+        with contextlib.suppress(ServiceError):  # its file was removed
             _systemctl("disable", "--now", UNIT)
         self._own.unlink(missing_ok=True)
         _systemctl("daemon-reload")
         _forget_failures()
 
     def start(self) -> None:
-        """Start the unit, also one that has failed too often to be started by itself."""
+        """Start the unit, even if systemd has given up restarting it."""
         _forget_failures()
         try:
             _systemctl("start", UNIT)
@@ -125,7 +125,7 @@ class SystemdService:
             raise
 
     def stop(self) -> None:
-        """Stop the unit; systemd kills what has not ended after 10 s."""
+        """Stop the unit. After 10 s, systemd kills the remaining processes."""
         try:
             _systemctl("stop", UNIT)
         except ServiceError as error:
@@ -138,34 +138,35 @@ def _systemctl(*arguments: str) -> str:
 
 
 def _forget_failures() -> None:
-    with contextlib.suppress(ServiceError):  # systemd has not even heard of the unit
+    with contextlib.suppress(ServiceError):  # systemd does not know the unit
         _systemctl("reset-failed", UNIT)
 
 
 def _environment() -> dict[str, str]:
-    """What the user's manager is found by, which `su` and `cron` do not set, or leave wrong."""
+    """The variables that locate the user's manager, which `su` and `cron` do not set correctly."""
     directory = session_directory()
     return {} if directory is None else {"XDG_RUNTIME_DIR": str(directory)}
 
 
 def _managers_variables() -> dict[str, str]:
-    """The variables that the manager gives to what it starts. Raises ServiceError."""
+    """The variables that the manager gives to its services. Raises ServiceError."""
     lines = run("systemctl", "--user", "show-environment", env=_environment(), timeout=5)
     assignments = (line.partition("=") for line in lines.splitlines())
     return {name: _unescaped(value) for name, _, value in assignments}
 
 
 def _unescaped(value: str) -> str:
-    """A value that systemd may have written as `$'…'`, as for a shell."""
+    """The value of a variable, which systemd may have quoted as `$'…'`, as for a shell."""
     if not value.startswith("$'"):
         return value
     return value[2:-1].encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
 
 
 def _unit_directory(known: Mapping[str, str]) -> Path:
-    """Where the manager looks for the user's own units: it says so, or its variables do.
+    """The folder in which the manager searches the user's own units.
 
-    Its variables may be others than when it began, by which it still looks.
+    The manager's own answer is preferred to its variables, since these may have changed after its
+    start, and it still uses the old ones.
     """
     with contextlib.suppress(ServiceError, ValueError):
         path = shlex.split(_systemctl("show", "--value", "--property=UnitPath"))
@@ -176,12 +177,12 @@ def _unit_directory(known: Mapping[str, str]) -> Path:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether both are the same folder, perhaps by a link."""
+    """Whether both are the same folder, perhaps through a link."""
     return one == other or one.resolve() == other.resolve()
 
 
 def _quoted(word: str) -> str:
-    """A word as a unit file quotes it."""
+    """A word, quoted for a unit file."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return word if set(word) <= _PLAIN else f'"{escaped}"'
 

@@ -1,6 +1,7 @@
 """Windows' Task Scheduler: a task of this user that starts at logon and needs no administrator.
 
-Written after Microsoft's documents of `schtasks` and of the task schema; not run on Windows yet.
+This follows Microsoft's documentation of `schtasks` and of the task schema. It has not run on
+Windows yet.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ TEMPLATE: Final = "llmsuggestd-task.xml"
 class WindowsService:
     """The daemon as a scheduled task of this user.
 
-    The Task Scheduler keeps a copy of its own; `file`, which it is made from, stays beside the
-    state, so that one can see what is registered and whether it is of this installation.
+    The Task Scheduler keeps its own copy of `file`. The file stays in the state directory, to show
+    the registered task, and whether it belongs to this installation.
     """
 
     manager = "Task Scheduler"
@@ -36,10 +37,10 @@ class WindowsService:
         self.file = get_paths().state / TEMPLATE
 
     def content(self) -> bytes:
-        """The task, from `packaging/windows/llmsuggestd-task.xml`: UTF-16, as schtasks wants it."""
+        """The task, from `packaging/windows/llmsuggestd-task.xml`, in UTF-16 for schtasks."""
         program, *arguments = command_line()
-        for name, value in variables().items():  # of which a task has none
-            if name not in BASE_DIRECTORIES:  # which are for other systems
+        for name, value in variables().items():  # a task cannot set variables
+            if name not in BASE_DIRECTORIES:  # those are for other systems
                 arguments += ["--env", f"{name}={value}"]
         windowless = Path(program).with_name("pythonw.exe")  # opens no console
         template = (resource("packaging") / "windows" / TEMPLATE).read_text(encoding="utf-8")
@@ -53,23 +54,23 @@ class WindowsService:
         return template.encode("utf-16")
 
     def carried(self) -> dict[str, str]:
-        """None: on Windows no variable says where our folders are."""
+        """None, since on Windows no variable sets our folders."""
         return {}
 
     def is_registered(self) -> bool:
-        """Whether there is a task, as far as `file` tells."""
+        """Whether there is a task, judged by `file`."""
         return self.file.exists()
 
     def is_current(self) -> bool:
-        """Whether the task is this installation's."""
+        """Whether the task belongs to this installation."""
         return self.file.exists() and self.file.read_bytes() == self.content()
 
     def files(self) -> list[Path]:
-        """What the task is made from."""
+        """The file from which the task is made."""
         return [self.file]
 
     def register(self, before: Collection[Path] = ()) -> None:  # noqa: ARG002
-        """Make the task, or make it again."""
+        """Make the task, or replace it."""
         make_private(self.file.parent)
         write_atomically(self.file, self.content())
         run("schtasks", "/Create", "/TN", TASK, "/XML", str(self.file), "/F")
@@ -77,7 +78,7 @@ class WindowsService:
     def unregister(self) -> None:
         """End the task and delete it."""
         self.stop()
-        with contextlib.suppress(ServiceError):  # somebody has deleted it
+        with contextlib.suppress(ServiceError):  # it was deleted
             run("schtasks", "/Delete", "/TN", TASK, "/F")
         self.file.unlink(missing_ok=True)
 
@@ -86,8 +87,8 @@ class WindowsService:
         run("schtasks", "/Run", "/TN", TASK)
 
     def stop(self) -> None:
-        """End the task. That is abrupt; whoever stops the daemon asks it to end first."""
-        with contextlib.suppress(ServiceError):  # it is not there
+        """End the task, abruptly. Callers ask the daemon to end first."""
+        with contextlib.suppress(ServiceError):  # there is no task
             run("schtasks", "/End", "/TN", TASK)
 
 

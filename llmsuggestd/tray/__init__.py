@@ -1,7 +1,7 @@
-"""The tray: what the daemon does, as an icon, and a menu of what one does to it.
+"""The tray: an icon that shows the daemon's state, and a menu that controls the daemon.
 
-A process of its own, because GUI main loops have rules, and because it must live while the daemon
-is down. `follow` asks the daemon and acts on it, `view` turns what it says into words, `icon`
-draws it, `backend` is all that knows pystray, `desktop` hands things to other programs, `autostart`
-has the tray start at login, `app` puts them together.
+It is a separate process, since a GUI needs the main thread, and since the tray runs while the
+daemon is down. `follow` asks the daemon and acts on it, `view` turns its status into words, `icon`
+draws the icon, `backend` alone uses pystray, `desktop` passes texts and files to other programs,
+`autostart` starts the tray at login, and `app` combines these.
 """

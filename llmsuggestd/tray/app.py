@@ -38,7 +38,7 @@ LOG_SIZE: Final = 256 * 1024
 
 
 class Brief(logging.Formatter):
-    """What standard error gets of a record: no traceback, which is in the log file."""
+    """Formats a record for standard error, without the traceback, which goes to the log file."""
 
     def format(self, record: logging.LogRecord) -> str:
         short = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
@@ -48,7 +48,7 @@ class Brief(logging.Formatter):
 def run(paths: Paths, wait: float) -> None:
     """Show the tray icon until the user quits. Must be called on the main thread.
 
-    Raises AlreadyRunningError if there is one for this home, TrayError if none can be shown.
+    Raises AlreadyRunningError if a tray runs for this home, TrayError if no icon can be shown.
     """
     make_private(paths.runtime)
     with (
@@ -186,7 +186,7 @@ class Tray:
         self._notify(problem.message, problem.hint)
 
     def _notify(self, title: str, message: str) -> None:
-        """Show a desktop notification, where the desktop supports them."""
+        """Show a desktop notification, if the desktop supports them."""
         if self._icon.HAS_NOTIFICATION:
             message = runnable(message)
             title, message = textwrap.shorten(title, 60), textwrap.shorten(message, 200)  # Windows
@@ -246,11 +246,11 @@ def _logging_to(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _private_tempdir(folder: Path) -> Iterator[None]:
-    """Put this process's temporary files into a folder of ours, and remove that at the end.
+    """Put this process's temporary files into a private folder, and remove it at the end.
 
-    pystray gives the panel each icon as a file in the temporary folder, under a name that is
-    guessable and that nothing removes when the process is killed. Only the tray may call this, and
-    only with its lock held: what is found in the folder is a dead tray's.
+    pystray writes each icon to a file in the temporary folder. The file's name is guessable, and
+    the file remains if the process is killed. Only the tray may call this, with its lock held,
+    since it removes the files that a killed tray left in the folder.
     """
     shutil.rmtree(folder, ignore_errors=True)
     make_private(folder)

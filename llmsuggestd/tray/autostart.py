@@ -1,8 +1,9 @@
-"""Starting the tray at login: one entry in the desktop's autostart, made only on request.
+"""Starts the tray at login, with an entry in the desktop's autostart that is made only on request.
 
-On Linux a file of the XDG Autostart specification, on macOS a launchd agent, on Windows a value
-below the user's Run key. It starts the tray; the daemon is started by its service (`install`). A
-portable installation (`$LLMSUGGESTD_HOME`) has none: it writes nothing outside its root.
+The entry is a file of the XDG Autostart specification on Linux, a launchd agent on macOS, and a
+value of the user's Run key on Windows. It starts only the tray; a service starts the daemon
+(`install`). A portable installation (`$LLMSUGGESTD_HOME`) has no entry, since it writes nothing
+outside its root.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ APPROVED_KEY: Final = (
 RUN_VALUE: Final = "llmsuggestd tray"
 
 WAIT: Final = 60
-"""Seconds that a starting desktop has for its panel."""
+"""Seconds to wait for the panel of a starting desktop."""
 
 
 def supported() -> bool:
@@ -134,10 +135,11 @@ def _exec_line() -> str:
 
 
 def _exec_quoted(word: str) -> str:
-    """A word as the Desktop Entry Specification quotes it in `Exec`.
+    """A word, quoted for `Exec` as the Desktop Entry Specification says.
 
-    In quotes, where a backslash goes before what a shell would take; the whole is then a string as
-    any other of the file, in which a backslash is two. `%` begins a field code, `%%` is one.
+    In quotes, a backslash precedes each character that is special to a shell. The result is a
+    string of the file, in which each backslash is doubled. `%` begins a field code, and `%%` is a
+    percent sign.
     """
     if not word or not set(word) <= _PLAIN:
         for special in '\\"`$':

@@ -1,12 +1,12 @@
-"""pystray, and the desktop it runs on.
+"""Loads pystray, and checks the desktop.
 
-`load` returns pystray where a tray icon with a menu can be shown, and otherwise raises an error
-that says what is missing and how to get it. Left alone, pystray would fall back to an icon without
-a menu, show nothing at all, or fail with an error of some other library.
+`load` returns pystray if a tray icon with a menu can be shown. Otherwise, it raises an error that
+names the missing part and how to get it. Without these checks, pystray would show an icon without a
+menu, show nothing, or fail with another library's error.
 
-Linux is the hard case. A tray icon is there a D-Bus object that the desktop's panel draws. pystray
-makes one through PyGObject (`gi`) and libayatana-appindicator, which come from the distribution
-and not from PyPI, and the panel must be one that looks for such objects.
+Linux is the difficult case. There, a tray icon is a D-Bus object that the desktop's panel draws.
+pystray makes the object with PyGObject (`gi`) and libayatana-appindicator, which come from the
+distribution, not from PyPI. The panel must support these objects.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
 """The D-Bus name that a panel, or another part of the desktop, owns if it shows tray icons."""
 
-# distribution (ID or ID_LIKE of os-release) -> the command that installs what pystray needs
+# distribution (ID or ID_LIKE of os-release) -> the command that installs pystray's requirements
 INSTALL: Final = {
     "debian": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
     "ubuntu": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
@@ -39,7 +39,7 @@ INSTALL: Final = {
 }
 INSTALL_ANYWHERE: Final = "install PyGObject, GTK 3 and libayatana-appindicator with its typelib"
 
-# desktop (a word of XDG_CURRENT_DESKTOP) -> what makes it show tray icons
+# desktop (a word of XDG_CURRENT_DESKTOP) -> how to make it show tray icons
 HOSTS: Final = {
     "gnome": "install the extension AppIndicator (package gnome-shell-extension-appindicator), log"
     " out and in, and turn it on in the app Extensions",
@@ -68,7 +68,7 @@ class TrayError(LlmsuggestdError):
 def load(wait: float) -> Any:
     """Import pystray, ready to show an icon with a menu on this desktop.
 
-    A desktop that is just coming up gets `wait` seconds until its tray is there. Raises TrayError.
+    Waits up to `wait` seconds for the tray of a starting desktop. Raises TrayError.
     """
     if sys.platform == "linux":
         _check_display()
@@ -91,10 +91,10 @@ def load(wait: float) -> Any:
 
 
 def on_main_thread(act: Callable[[], None]) -> None:
-    """Run a function soon on the main thread, which runs the icon's loop.
+    """Schedule a function on the main thread, which runs the icon's loop.
 
-    AppKit ends the process if another thread touches an icon; GTK must not be called by another
-    either. On Windows pystray itself takes calls from any thread.
+    AppKit ends the process if another thread uses an icon, and GTK must not be called from another
+    thread. On Windows, pystray accepts calls from any thread.
     """
 
     def guarded() -> bool:
@@ -114,10 +114,10 @@ def on_main_thread(act: Callable[[], None]) -> None:
 
 
 def update_menu(icon: Any) -> None:
-    """Update the icon's menu to the present items; on the main thread.
+    """Update the icon's menu to the present items. Must run on the main thread.
 
-    pystray makes the menu anew, and panels then close it under the user's hand, which happens all
-    the time while the daemon works. With GTK, only what differs is changed.
+    pystray replaces the whole menu, and panels then close an open menu. While the daemon works,
+    that would happen often. With GTK, only the items that differ are changed.
     """
     shown = getattr(icon, "_menu_handle", None)
     if sys.platform == "linux" and shown is not None:
@@ -189,8 +189,8 @@ def _check_display() -> None:
 def import_gi() -> Any:
     """PyGObject, our own or the system's.
 
-    A virtual environment does not see the system's packages. PyGObject works all the same in any
-    Python that it was compiled for, so it is imported from there, and nothing else is.
+    A virtual environment does not see the system's packages. But the system's PyGObject works in
+    any Python for which it was compiled, so it is imported from there, without other packages.
     """
     try:
         return importlib.import_module("gi")
@@ -223,7 +223,7 @@ def _system_gi(root: Path = Path("/usr")) -> dict[tuple[int, int], Path]:
     """The system's package folders with PyGObject, by the Python that it is compiled for."""
     found = {}
     for pattern in (
-        "lib/python3/dist-packages",  # Debian and its children
+        "lib/python3/dist-packages",  # Debian and its derivatives
         "lib64/python3.*/site-packages",  # Fedora, openSUSE
         "lib/python3.*/site-packages",  # Arch
     ):
@@ -256,7 +256,7 @@ def _check_toolkit(gi: Any) -> None:
 
 
 def _has_indicator(gi: Any) -> bool:
-    for name in ("AppIndicator3", "AyatanaAppIndicator3"):  # either will do for pystray
+    for name in ("AppIndicator3", "AyatanaAppIndicator3"):  # pystray works with either
         try:
             gi.require_version(name, "0.1")
         except ValueError:

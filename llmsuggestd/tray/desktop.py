@@ -18,7 +18,7 @@ from llmsuggestd.tray.backend import TrayError, on_main_thread
 TIMEOUT: Final = 5.0
 """Seconds to wait for a program's failure. One that still runs then has started properly."""
 
-# program -> what goes between its name and the command to run in it
+# program -> the arguments between its name and the command to run in it
 TERMINALS: Final = {
     "xdg-terminal-exec": [],
     "x-terminal-emulator": ["-e"],  # Debian's choice of the user
@@ -38,7 +38,7 @@ TERMINALS: Final = {
 
 
 def copy(text: str) -> None:
-    """Put a text on the clipboard. Raises TrayError, with what to install."""
+    """Put a text on the clipboard. Raises TrayError, which names the missing program."""
     if sys.platform == "darwin":
         _run("pbcopy", text=text.encode())
     elif sys.platform == "win32":
@@ -70,7 +70,7 @@ def open_file(path: Path) -> None:
 def run_in_terminal(command: list[str], folder: Path) -> None:
     """Run a command in a terminal window, and leave its user a shell.
 
-    `folder` is one of ours for a script, where the system wants one. Raises TrayError.
+    `folder` is one of our folders, for a script if the system needs one. Raises TrayError.
     """
     if sys.platform == "win32":
         subprocess.Popen(
@@ -106,7 +106,7 @@ def _copy_with_gtk(text: str) -> None:
 
 
 def _run(*command: str, text: bytes | None = None) -> None:
-    """Run a program, which may stay (a viewer, the clipboard's keeper); give it a text to read.
+    """Run a program with a text as its input. It may keep running, like a viewer.
 
     Raises TrayError if it fails soon.
     """

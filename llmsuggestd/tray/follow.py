@@ -1,8 +1,8 @@
-"""Following the daemon's status, and acting on it: the tray's two kinds of thread.
+"""Follows the daemon's status and acts on the daemon, in the tray's threads.
 
-One listens to the daemon's event stream, and looks now and then whether there is a daemon while
-there is none. Each Start, Stop or switch of the model is another, since they take seconds. What
-goes wrong in either is something to show, never the end of the tray.
+One thread listens to the daemon's event stream, and polls while no daemon runs. Each Start, Stop or
+switch of the model has another thread, since it takes seconds. An error in any thread is shown, and
+never ends the tray.
 """
 
 from __future__ import annotations

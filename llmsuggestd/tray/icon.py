@@ -1,12 +1,12 @@
-"""The icon, in the states of the daemon.
+"""Draws the icon for each state of the daemon.
 
-A turnstile, ⊢, on a rounded plate. Three things tell the states apart, so that colour is never
-the only one: the plate is filled when a model is loaded or should be; the arm of the turnstile
-becomes dots while something is under way, and a cross when it failed.
+The icon is a turnstile, ⊢, on a rounded plate. The states differ in colour and in shape: the plate
+is filled if a model is loaded or should be, and the turnstile's arm becomes dots during a task, and
+a cross after a failure.
 
-The shapes are given once, on a grid of 16 units, so that they fall on whole pixels at 16 px;
+The shapes are defined once, on a grid of 16 units, so that they are aligned to pixels at 16 px.
 Pillow draws the tray's icons from them, and `python -m llmsuggestd.tray.icon packaging/icons`
-writes them as SVG for everything else.
+writes them as SVG for other uses.
 """
 
 from __future__ import annotations
