@@ -32,7 +32,6 @@ from llmsuggestd.engine.tokenizer import nfc
 class _Question(NamedTuple):
     """A goal, ready to be decoded."""
 
-    prompt: list[int]
     truncated: bool
     taken: bytes
     """What is taken back from the prefix, so that the candidates spell it out."""
@@ -107,7 +106,7 @@ class Engine:
         decoding = 0.0
         for numbers in self._batches(request, questions):
             batch = [questions[i] for i in numbers]
-            rows = self.llama.start([question.prompt for question in batch])
+            rows = self.llama.start([question.need.prompt for question in batch])
             reused += self.llama.reused
             started = time.monotonic()
             searches = [
@@ -121,7 +120,7 @@ class Engine:
         return protocol.Result(
             id=request.id,
             found=found,
-            prompt_tokens=sum(len(question.prompt) for question in questions),
+            prompt_tokens=sum(len(question.need.prompt) for question in questions),
             reused_tokens=reused,
             prompt_ms=_ms(time.monotonic() - began - decoding),
             decode_ms=_ms(decoding),
@@ -148,8 +147,8 @@ class Engine:
         )
         tokens, taken = take_back(prompt, spelt.encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
-        need = Need(width, len(tokens), width * max_tokens)
-        return _Question(tokens, truncated, taken, max_tokens, need)
+        need = Need(width, tokens, width * max_tokens)
+        return _Question(truncated, taken, max_tokens, need)
 
     def _batches(
         self, request: protocol.Suggest, questions: Sequence[_Question]

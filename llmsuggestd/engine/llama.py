@@ -18,6 +18,7 @@ import llama_cpp as C  # noqa: N812 - the C API, as in `C.llama_decode`
 import numpy as np
 
 from llmsuggestd.engine import kernels as own_kernels
+from llmsuggestd.engine.batches import in_common
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
 from llmsuggestd.engine.model_file import open_model, overrides
 from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels
@@ -275,7 +276,7 @@ class Llama:
         """
         kept = self._prompts
         # the last token is always decoded, since its output is needed
-        common = {sequence: _shared(tokens, prompt[:-1]) for sequence, tokens in kept.items()}
+        common = {sequence: in_common(tokens, prompt[:-1]) for sequence, tokens in kept.items()}
         source = max(common, key=lambda sequence: common[sequence], default=None)
         shared = 0 if source is None else common[source]
 
@@ -364,12 +365,6 @@ class Llama:
         )
         logits[:, self._never] = -np.inf
         return log_softmax(logits)
-
-
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """The number of tokens that two texts share at the beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _load_model(

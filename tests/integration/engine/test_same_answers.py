@@ -120,12 +120,14 @@ def test_goals_are_answered_together_as_each_is_alone() -> None:
     """Of one proof, of others, longer than the context, more than one batch has room for."""
     engine = Engine(protocol.Load(str(store.SHIPPED), "off", 0, 1024))
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(9))
+    long = "".join(f"u{i} v{i} : Nat\nk{i} : u{i} = v{i}\n" for i in range(30))
     goals = [
         *(f"{context}⊢ {target}" for target in ("a1 = b1", "b1 = a1", "a2 + a3 = b2 + b3")),
         "p q : Prop\nh : p ∧ q\n⊢ q ∧ p",
         "⊢ 2 + 2 = 4",
         "".join(f"x{i} : Nat\nhx{i} : x{i} < {i}\n" for i in range(200)) + "⊢ x1 < 9",
         *(f"n : Nat\n⊢ n + {i} = {i} + n" for i in range(8)),
+        *(f"{long}⊢ {target}" for target in ("u1 = v1", "u1 = v1 ∧ u2 = v2", "v3 + 0 = u3")),
     ]
     chance = random.Random(1)
     for changes in (

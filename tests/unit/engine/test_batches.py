@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
 
 from llmsuggestd.engine.batches import Need, batches
 from llmsuggestd.engine.protocol import MAX_CANDIDATES
+
+fresh = itertools.count()
+
+
+def goal(candidates: int, prompt: int, continuations: int, after: Sequence[int] = ()) -> Need:
+    """A goal with a prompt of this many tokens: those of `after`, then some of its own."""
+    own = [next(fresh) for _ in range(prompt - len(after))]
+    return Need(candidates, [*after, *own], continuations)
 
 
 def sizes(needs: list[Need], context: int = 2048) -> list[int]:
@@ -13,19 +23,32 @@ def sizes(needs: list[Need], context: int = 2048) -> list[int]:
 
 
 def test_four_goals_with_four_candidates_each_are_one_batch() -> None:
-    assert sizes([Need(4, 120, 4 * 64)] * 4) == [4]
+    assert sizes([goal(4, 120, 4 * 64) for _ in range(4)]) == [4]
 
 
 def test_candidates_prompts_and_continuations_bound_a_batch() -> None:
-    assert sizes([Need(8, 10, 8)] * 6) == [4, 2]  # 32 candidates
-    assert sizes([Need(1, 10, 512)] * 3) == [2, 1]  # half of the context for continuations
-    assert sizes([Need(1, 900, 64)] * 4) == [2, 2]  # prompts and continuations together
-    assert sizes([Need(32, 1500, 512), Need(1, 10, 5), Need(1, 10, 5)]) == [1, 2]
+    # 32 candidates; half of the context for continuations; all of it with the prompts
+    assert sizes([goal(8, 10, 8) for _ in range(6)]) == [4, 2]
+    assert sizes([goal(1, 10, 512) for _ in range(3)]) == [2, 1]
+    assert sizes([goal(1, 900, 64) for _ in range(4)]) == [2, 2]
+    assert sizes([goal(32, 1500, 512), goal(1, 10, 5), goal(1, 10, 5)]) == [1, 2]
+
+
+def test_the_beginning_of_a_proof_counts_once() -> None:
+    context = list(range(-900, 0))
+    siblings = [goal(4, 930, 4 * 64, context) for _ in range(4)]
+    assert sizes(siblings) == [4]  # 900 + 4 * 30 + 4 * 256
+    assert sizes([goal(4, 930, 4 * 64) for _ in range(4)]) == [1, 1, 1, 1]
+    assert sizes([goal(4, 940, 4 * 64, context) for _ in range(4)]) == [3, 1]
+    cousins = [goal(1, 600, 10, context[:n]) for n in (0, 500, 500, 0, 500)]
+    assert sizes(cousins) == [4, 1]
+    same = goal(1, 1000, 10)
+    assert sizes([same] * 10) == [10]  # the last token of each is decoded
 
 
 def test_a_goal_that_takes_all_there_is_gets_a_batch_by_itself() -> None:
-    assert sizes([Need(1, 2000, 48), Need(5, 1024, 1024), Need(1, 5, 5)]) == [1, 1, 1]
-    assert sizes([Need(32, 9000, 9000)]) == [1]
+    assert sizes([goal(1, 2000, 48), goal(5, 1024, 1024), goal(1, 5, 5)]) == [1, 1, 1]
+    assert sizes([goal(32, 9000, 9000)]) == [1]
 
 
 def test_every_goal_has_its_turn_in_order() -> None:
@@ -33,7 +56,7 @@ def test_every_goal_has_its_turn_in_order() -> None:
     assert batches([], 2048) == []
     for _ in range(200):
         needs = [
-            Need(chance.randint(1, 32), chance.randint(1, 1024), chance.randint(1, 1024))
+            goal(chance.randint(1, 32), chance.randint(1, 1024), chance.randint(1, 1024))
             for _ in range(chance.randint(1, 16))
         ]
         found = batches(needs, 2048)
@@ -42,4 +65,4 @@ def test_every_goal_has_its_turn_in_order() -> None:
             together = [needs[i] for i in batch]
             if len(together) > 1:
                 assert sum(need.candidates for need in together) <= MAX_CANDIDATES
-                assert sum(need.prompt + need.continuations for need in together) <= 2048
+                assert sum(len(need.prompt) + need.continuations for need in together) <= 2048
