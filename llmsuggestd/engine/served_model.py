@@ -29,10 +29,10 @@ from llmsuggestd.paths import Paths
 log = logging.getLogger(__name__)
 
 STRIKES: Final = 3
-"""Crashes in a row after which the engine is not started again by itself."""
+"""Number of consecutive crashes after which the engine is not restarted automatically."""
 
 PAUSE: Final = 30.0
-"""Seconds until another try where an engine has died STRIKES times for a reason that may pass."""
+"""Seconds until another try if an engine has died STRIKES times for a reason that may pass."""
 
 
 class Answer(NamedTuple):
@@ -48,9 +48,9 @@ class Answer(NamedTuple):
 class ServedModel:
     """A model that answers questions, one at a time.
 
-    Its engine starts when a question needs one, and again after a crash, at most STRIKES times in a
-    row, or where the model's file has changed since. After `idle` seconds without a question it
-    ends, which frees its memory; 0 keeps it.
+    Its engine starts when a question needs one. It starts again after a crash, at most STRIKES
+    times in a row, or if the model's file has changed since. After `idle` seconds without a
+    question the engine ends, which frees its memory; 0 means never.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class ServedModel:
         command: Sequence[str] = COMMAND,
         find: Callable[[], protocol.Load] | None = None,
     ) -> None:
-        """While `load` has no path, `find` makes one that has, or raises why there is no file."""
+        """While `load` has no path, `find` returns one with a path, or raises an error."""
         self.id = model_id
         self.failure: LlmsuggestdError | None = None
-        """Why there is no engine. Unless the reason may pass or has passed, none is started."""
+        """Why there is no engine. None is started unless the reason may pass or has passed."""
         self.crashed = crashes.recall(paths)
         """The kernels that crash on this machine, and are not used."""
         self._load = load
@@ -77,7 +77,7 @@ class ServedModel:
         self._turn = asyncio.Lock()
         self._changing = (
             asyncio.Lock()
-        )  # held while an engine starts or ends: two need twice the memory
+        )  # held while an engine starts or ends, since two need twice the memory
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -96,7 +96,7 @@ class ServedModel:
 
     @property
     def format(self) -> Format:
-        """How it is asked."""
+        """The format in which it is asked."""
         return self._load.format
 
     @property
@@ -130,9 +130,9 @@ class ServedModel:
             return (await self._started()).info
 
     async def ask(self, question: protocol.Suggest) -> Answer:
-        """Have the engine answer, after the questions before this one.
+        """Answer a question, after the earlier ones.
 
-        Raises what `load` raises, EngineDied if the engine ends meanwhile, and EngineError if
+        Raises the errors of `load`, EngineDied if the engine ends meanwhile, and EngineError if
         llama.cpp fails.
         """
         began = time.monotonic()
@@ -200,7 +200,10 @@ class ServedModel:
         return await asyncio.shield(self._loading)
 
     def _look_again(self) -> None:
-        """Forget a failure if the model's file is there by now, or is another. Raises why not."""
+        """Find the model's file if it was missing, and forget a failure if the file has changed.
+
+        Raises the error of `find` if the file is still missing.
+        """
         if not self._load.path and self._find is not None:
             try:
                 self._load = self._find()
@@ -236,7 +239,7 @@ class ServedModel:
         return engine
 
     async def _spawn(self) -> EngineProcess:
-        """Start an engine, with the installed llama.cpp where the chosen build does not work.
+        """Start an engine, with the installed llama.cpp if the chosen build does not work.
 
         A home may be shared with a machine that lacks the build's GPU or libraries.
         """
@@ -245,7 +248,7 @@ class ServedModel:
             try:
                 return await self._spawn_with(build)
             except EngineDied as error:
-                if error.cause in ("SIGKILL", "SIGTERM"):  # no fault of the build's
+                if error.cause in ("SIGKILL", "SIGTERM"):  # the build is not the cause
                     raise
                 log.warning("%s with %s: trying the installed llama.cpp", error.message, build)
         return await self._spawn_with(None)
@@ -303,14 +306,14 @@ class ServedModel:
             )
 
     def _give_up(self, error: EngineError) -> None:
-        """Keep the reason why there is no engine, and until when none is started."""
+        """Record the reason why there is no engine, and the time until which none is started."""
         self.failure = error
         pause = PAUSE if self._strikes >= STRIKES else 0.0
         self._try_at = time.monotonic() + pause if error.passing else math.inf
 
 
 def retrieve_error(task: asyncio.Task[Any]) -> None:
-    """Mark a task's error as retrieved. It is logged and kept; perhaps nobody awaits the task."""
+    """Mark a task's error as retrieved, since the task may not be awaited. The error was logged."""
     if not task.cancelled():
         task.exception()
 

@@ -1,4 +1,4 @@
-"""A checkpoint by name: a local folder, a repository of the Hugging Face hub, or its cache's copy.
+"""Finds a checkpoint by name: a local folder, a repository of the hub, or its cached copy.
 
 A conversion uses the network only here, and only for a repository.
 """
@@ -20,17 +20,17 @@ from llmsuggestd.models.hub import REPO, DownloadError, cached_checkpoint, hub_e
 def find_checkpoint(
     name: str, revision: str | None = None, *, quiet: bool = False
 ) -> tuple[Path, Source, str]:
-    """Return a checkpoint's folder, where it is from, and what to call it.
+    """Find a checkpoint. Returns its folder, its source, and its name.
 
-    `name` is a folder, or a repository such as EleutherAI/pythia-70m, which is downloaded into
-    the Hugging Face cache, without progress bars if `quiet`; `revision` is a branch, tag or commit
-    of it. Without a network, what the cache has is used. Weights are downloaded last, and only if
-    the other files say that they can be converted. Raises `InputError` when there is neither, or
-    the repository has no checkpoint, or none that can be converted; `UsageError` for a revision of
-    a folder, `DownloadError` when the download fails, `LlmsuggestdError` when it cannot be written.
+    `name` is a folder, or a repository such as EleutherAI/pythia-70m. A repository is downloaded
+    into the Hugging Face cache, without progress bars if `quiet`; `revision` is a branch, tag or
+    commit of it. Without a network, a cached copy is used. Weights are downloaded last, and only if
+    the other files show that they can be converted. Raises `InputError` if there is neither, or if
+    the repository has no checkpoint that can be converted; `UsageError` for a revision of a folder,
+    `DownloadError` if the download fails, `LlmsuggestdError` if it cannot be written.
     """
     folder = Path(name)
-    if os.path.exists(name):  # noqa: PTH110 - which says no of what cannot be looked at
+    if os.path.exists(name):  # noqa: PTH110 - false also without permission
         if revision is not None:
             raise UsageError(f"{name}: is a folder; only a repository has revisions")
         source = find_source(folder)
@@ -48,7 +48,7 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
     try:
         names = [file.name for file in look_up(repo, revision).files]
         check_names(repo, names)
-        # Imported here: it takes half a second, and reads its settings from the environment then.
+        # Imported late: the import takes half a second, and reads the environment.
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         if quiet:
@@ -75,11 +75,11 @@ def _download(repo: str, revision: str | None, *, quiet: bool) -> Path:
 
 
 def _fetch(repo: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Download files into the Hugging Face cache; return the folder that has them."""
+    """Download files into the Hugging Face cache. Returns their folder."""
     import huggingface_hub
 
     with hub_errors(repo, revision):
-        # By the branch's name and not its commit: only so the cache knows the name offline.
+        # By the branch's name, not its commit, so that the cache knows the name offline.
         return Path(
             huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(files))
         )

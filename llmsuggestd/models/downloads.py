@@ -75,7 +75,7 @@ def folder_of(paths: Paths, repo: str, file: RemoteFile | None) -> Path:
 def working_in(paths: Paths, folder: Path) -> Iterator[None]:
     """Make the folder and hold its lock while the block runs.
 
-    Raises AlreadyRunningError if another process is at it.
+    Raises AlreadyRunningError if another process uses it.
     """
     for directory in (paths.data, paths.downloads, folder):
         make_private(directory)
@@ -148,7 +148,7 @@ def listed(paths: Paths) -> list[Download]:
 
 
 def check_idle(download: Download) -> None:
-    """Raise AlreadyRunningError if a process is at it."""
+    """Raise AlreadyRunningError if a process uses it."""
     if download.process is not None:
         raise AlreadyRunningError(
             f"{download.id} is being pulled ({download.process})", "end that process first"
@@ -156,15 +156,13 @@ def check_idle(download: Download) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove all that a folder holds (of links, only the links), and the folder if nobody is at it.
+    """Remove a folder's content (of links, only the links), and the folder if no process uses it.
 
-    Raises LlmsuggestdError if that cannot be done.
+    Raises LlmsuggestdError if that fails.
     """
     try:
         for path in folder.iterdir():
-            if (
-                path.name not in _OF_THE_LOCK
-            ):  # which may be held, and then cannot go on every system
+            if path.name not in _OF_THE_LOCK:  # a held lock cannot be removed on every system
                 path.unlink()
     except OSError as error:
         raise failed(LlmsuggestdError, "cannot empty", folder, error) from None
@@ -173,7 +171,7 @@ def clear(folder: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove a folder that has nothing but its lock; also the one around it, if it was the last."""
+    """Remove a folder that has only its lock, and then the one around it if that is empty."""
     with contextlib.suppress(OSError):
         if _OF_THE_LOCK.issuperset(path.name for path in folder.iterdir()):
             for name in _OF_THE_LOCK:
@@ -192,5 +190,5 @@ def _borrow(folder: Path, repository: Repository, file: RemoteFile) -> None:
     if cached is None or cached.stat().st_size != file.bytes:
         return
     if digest_of(cached, file) == file.digest:
-        with contextlib.suppress(OSError):  # Windows lets few make links
+        with contextlib.suppress(OSError):  # on Windows, few users may make links
             target.symlink_to(cached.resolve())

@@ -19,7 +19,7 @@ from llmsuggestd.file_errors import unreadable
 
 MAGIC: Final = b"GGUF"
 GPT_NEOX: Final = "gptneox"
-"""The architecture of llmstep's models, and of those that are converted here."""
+"""The architecture of llmstep's models, and of models that are converted here."""
 ALIGNMENT: Final = 32
 
 FILE_TYPES: Final = {
@@ -91,9 +91,9 @@ class Header:
     data_start: int
     file_bytes: int
     tokens: tuple[bytes, ...] = ()
-    """The vocabulary, if it was asked for."""
+    """The vocabulary, if requested."""
     token_types: tuple[int, ...] = ()
-    """What each token is (llama.h, `enum llama_token_type`), if that was asked for and is there."""
+    """The type of each token (llama.h, `enum llama_token_type`), if requested and present."""
 
     @property
     def quantisation(self) -> str | None:
@@ -107,7 +107,7 @@ class Header:
 
 
 def read_header(path: Path, *, vocabulary: bool = False) -> Header:
-    """Read a file's header, with its `vocabulary` if that is wanted.
+    """Read a file's header, and its `vocabulary` if requested.
 
     Raises InputError if it is no GGUF file, TooShort if it ends before its header does.
     """
@@ -121,10 +121,10 @@ def read_header(path: Path, *, vocabulary: bool = False) -> Header:
 
 
 def architecture(path: Path) -> str | None:
-    """The architecture that the beginning of a file names; None if it does not tell.
+    """The architecture that the beginning of a file names; None if it does not.
 
-    By convention it comes first, so the beginning of a download is enough. Raises InputError if it
-    is no GGUF file.
+    By convention it is the first key, so the beginning of a download is enough. Raises InputError
+    if it is no GGUF file.
     """
     try:
         with path.open("rb") as file:
@@ -141,18 +141,18 @@ def check_architecture(name: str, found: str | None) -> None:
 
 
 def check(path: Path) -> tuple[Header, list[str]]:
-    """Check that a file is a whole model that can be served; its header, and warnings.
+    """Check that a file is a complete model that can be served. Returns its header and warnings.
 
-    Raises WrongArchitecture, and InputError saying what else is wrong.
+    Raises WrongArchitecture, or InputError for any other problem.
     """
     header = read_header(path, vocabulary=True)
     return header, check_header(header, str(path))
 
 
 def check_header(header: Header, where: str) -> list[str]:
-    """Check a header that was read with its vocabulary; return warnings.
+    """Check a header that was read with its vocabulary. Returns warnings.
 
-    `where` names the file in errors, which are those of `check`.
+    `where` names the file in errors. Raises the errors of `check`.
     """
     found = header.text("general.architecture")
     check_architecture(Path(where).name, found)
@@ -189,7 +189,7 @@ def _check_extent(where: str, header: Header) -> None:
 
 
 def _check_tokenizer(where: str, header: Header) -> list[str]:
-    """Check that text becomes tokens as the model was trained; warn of what the file lacks."""
+    """Check that text is tokenised as for the model's training. Warns about missing values."""
     model, tokens = header.text(tokenizer.MODEL_KEY), header.tokens
     if model is None or not tokens:
         raise InputError(f"{where}: has no tokenizer", "it is not a whole model")
@@ -198,7 +198,7 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
             f"{where}: its tokenizer has no merges (tokenizer.ggml.merges)",
             "use another file, or convert its checkpoint again",
         )
-    if len(set(tokens)) != len(tokens):  # which ends llama.cpp's process
+    if len(set(tokens)) != len(tokens):  # these would end llama.cpp's process
         twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
         raise InputError(
             f"{where}: two tokens are {twice.decode(errors='replace')!r}",
@@ -251,7 +251,7 @@ class _Reader:
         self._at = 0
 
     def first_text(self, key: str) -> str | None:
-        """The value of the first key, if it is this one and is text."""
+        """The value of the first key, if the key is `key` and the value text."""
         self._counts()
         if self._text() == key and self._number("<I") == _STRING:
             return self._text()
@@ -278,7 +278,7 @@ class _Reader:
         return Header(metadata, listed, data_start, self._bytes, self._tokens, self._types)
 
     def _counts(self) -> tuple[int, int]:
-        """Read how it begins: how many tensors and how many keys there are."""
+        """Read the beginning: the numbers of tensors and of keys."""
         if self._bytes < len(MAGIC) or self._take(len(MAGIC)) != MAGIC:
             raise filekind.refusal(self._path, filekind.GGUF)
         version: int = self._number("<I")
@@ -287,7 +287,7 @@ class _Reader:
         return self._count(), self._count()
 
     def _read_tokens(self, kind: int) -> int:
-        """Read the vocabulary, an array of texts; return how many there are."""
+        """Read the vocabulary, an array of texts. Returns their number."""
         if (kind, self._number("<I")) != (_ARRAY, _STRING):
             raise InputError(f"{self._path}: is damaged: its tokens are no texts")
         length = self._length()
@@ -295,7 +295,7 @@ class _Reader:
         return length
 
     def _read_token_types(self, kind: int) -> int:
-        """Read the types of the vocabulary's tokens, numbers; return how many there are."""
+        """Read the types of the vocabulary's tokens, an array of numbers. Returns their number."""
         if (kind, self._number("<I")) != (_ARRAY, _INT32):
             raise InputError(f"{self._path}: is damaged: its tokens' types are no numbers")
         length = self._length()

@@ -161,7 +161,7 @@ def format_of(paths: Paths, model: Model, own: Mapping[str, Format]) -> Format:
     try:
         if record is not None and record.format is not None:
             return formats.find(record.format, own)
-        if header is None:  # the engine will say what is wrong with it
+        if header is None:  # the engine will report the problem
             return LLMSTEP
         return asking.choose(header, model.path.name, own)[0]
     except formats.WrongFormat as error:
@@ -319,9 +319,9 @@ def check_removable(paths: Paths, model_id: str) -> None:
 
 
 def remove(paths: Paths, model_id: str) -> int:
-    """Remove a model that `check_removable` allows; the bytes that are free again.
+    """Remove a model that `check_removable` allows. Returns the number of freed bytes.
 
-    Of a linked file only the link goes. Raises ModelError if that fails all the same.
+    Of a linked file, only the link is removed. Raises ModelError if that fails nevertheless.
     """
     target = model_path(paths, model_id)
     try:
@@ -341,13 +341,13 @@ def starter_path(paths: Paths) -> Path:
 def has_starter(paths: Paths) -> bool:
     """Whether the starter model is installed, intact and of this version.
 
-    In a shared folder, none is: the one that ships is served instead, unless the folder has it.
+    In a shared folder, it is not installed. The shipped file is served, unless the folder has it.
     """
     return is_shared(paths.models) or _is_shipped(starter_path(paths))
 
 
 def placed_starter(paths: Paths) -> Path | None:
-    """The starter's file, if we may have put it there: it is this user's, and what ships."""
+    """The starter's file, if we may have placed it: this user's, and equal to the shipped one."""
     target = starter_path(paths)
     own = sys.platform == "win32" or (target.exists() and target.stat().st_uid == os.getuid())
     return target if own and _is_shipped(target) else None
@@ -363,7 +363,7 @@ def _is_shipped(file: Path) -> bool:
 def place_starter(paths: Paths) -> None:
     """Put the starter model in place, over an older or a damaged one; not into a shared folder.
 
-    Raises ModelError if it cannot be written; what was there then stays.
+    Raises ModelError, with the old file unchanged, if it cannot be written.
     """
     if is_shared(paths.models):
         return

@@ -1,6 +1,6 @@
-"""Downloading files so that an interrupted download continues where it stopped.
+"""Downloads files. An interrupted download continues where it stopped.
 
-huggingface_hub starts anew after an interruption (since 1.18 it removes the partial file), so the
+huggingface_hub starts again after an interruption (since 1.18 it removes the partial file), so the
 transfer is done here. Partial files are named after the expected digest, so a leftover always
 belongs to that content. A file gets its own name when it is complete and has that digest.
 """
@@ -145,7 +145,7 @@ class _PartialFile:
 
     def __init__(self, path: Path, file: RemoteFile) -> None:
         self._expected = file
-        self._handle = path.open("ab+", buffering=0)  # what has come outlives this process
+        self._handle = path.open("ab+", buffering=0)  # received data must survive a kill
         self._handle.seek(0)
         self._start_digest()
         while block := self._handle.read(2**20):
@@ -177,7 +177,7 @@ class _PartialFile:
         return True
 
     def discard(self) -> None:
-        """Start anew."""
+        """Discard the content, to start again."""
         self._handle.truncate(0)
         self._start_digest()
 

@@ -1,7 +1,7 @@
-"""What the converter's benchmarks share: random checkpoints, and llama.cpp's own two steps.
+"""Shared code of the converter's benchmarks: random checkpoints, and llama.cpp's own two steps.
 
-llama.cpp's converter is in the llama-cpp-python sdist (`vendor/llama.cpp`) and needs a Python of
-its own with torch and transformers<5; docs/notes/conversion.md has the commands that prepare both.
+llama.cpp's converter is in the llama-cpp-python sdist (`vendor/llama.cpp`), and needs a separate
+Python with torch and transformers<5. docs/notes/conversion.md has the commands that prepare both.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ sys.exit(llama_cpp.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished program: wall and processor seconds, and its largest resident size in MB."""
+    """A finished program: wall-clock and CPU seconds, and its peak resident size in MB."""
 
     wall: float
     cpu: float
@@ -53,7 +53,7 @@ class Run:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with the options every comparison with llama.cpp has."""
+    """A parser with the options of every comparison with llama.cpp."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--llama-cpp", type=Path, required=True, help="vendor/llama.cpp")
     parser.add_argument(
@@ -65,7 +65,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def make_checkpoint(folder: Path, shape: str, dtype: str = "F16", shards: int = 1) -> Path:
-    """Write a checkpoint of random weights, some rows at a time, unless it is there already."""
+    """Write a checkpoint with random weights, some rows at a time, unless it exists."""
     done = folder / "complete"
     if done.exists():
         return folder
@@ -163,7 +163,7 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def run(command: list[str], log: Path) -> Run:
-    """Run a program to its end; its output goes to `log`. Raises if it fails."""
+    """Run a program until it ends, with its output in `log`. Raises if it fails."""
     began = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
@@ -195,7 +195,7 @@ def llama_quantize(options: argparse.Namespace, source: Path, output: Path, quan
 
 
 def our_convert(options: argparse.Namespace, checkpoint: Path, output: Path, quant: str) -> Run:
-    """Our one step."""
+    """Our conversion, which has one step."""
     return run(
         [sys.executable, "-m", "convert", str(checkpoint), "-o", str(output), "-q", quant,
          "--threads", str(options.threads)],

@@ -1,9 +1,9 @@
-"""Our files against llama.cpp's, tensor by tensor, bit for bit.
+"""Compares our files with llama.cpp's, tensor by tensor and bit by bit.
 
     python tests/benchmarks/convert_exact.py --llama-cpp .../vendor/llama.cpp \
         --reference-python .../bin/python --work /tmp/exact
 
-Ends with 1 if any tensor differs, or any metadata beyond what `EXPECTED` explains.
+The exit code is 1 if any tensor differs, or any metadata that is not in `EXPECTED`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CASES = [
     ("14m", "F16", list(FILE_TYPES)),
 ]
 
-# Where the metadata is meant to differ, and why.
+# The intended differences of the metadata, and the reasons.
 EXPECTED = {
     "GGUF.kv_count": "counts the keys below",
     "general.name": "llama.cpp makes a title of the folder's name, we keep it",
@@ -48,7 +48,7 @@ EXPECTED = {
 
 
 def main() -> int:
-    """Run every case; return 0 if all are equal."""
+    """Run every case. Returns 0 if all are equal."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--shape", help="only this one")
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> int:
     return 1 if failures else 0
 
 
-# What torch itself writes: a model's state dict, its parameters, and two shards of the former.
+# Files that torch itself writes: a state dict, its parameters, and two shards of the former.
 PICKLE = """
 import json, sys, torch
 from pathlib import Path
@@ -103,7 +103,7 @@ for kind in ("state", "parameters", "shards"):
 
 
 def compare_pickles(options: argparse.Namespace) -> int:
-    """Return how many of torch's own files convert to another file than safetensors do."""
+    """The number of torch's own files whose conversion differs from that of safetensors."""
     checkpoint = make_checkpoint(options.work / "70m-F16", "70m")
     folder = options.work / "pickles"
     log = options.work / "torch.log"
@@ -122,7 +122,7 @@ def compare_pickles(options: argparse.Namespace) -> int:
 
 
 def compare(ours: Path, theirs: Path) -> tuple[int, str, set[str]]:
-    """Return the number of tensors that differ, a line about the files, keys that differ."""
+    """The number of tensors that differ, a line about the files, and the keys that differ."""
     (our_keys, our_tensors), (their_keys, their_tensors) = read(ours), read(theirs)
     different = [
         name

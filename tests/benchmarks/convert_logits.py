@@ -1,11 +1,11 @@
-"""llama.cpp on our F16 file against transformers in float32: the same next tokens?
+"""Compares the next tokens of llama.cpp, with our F16 file, and of transformers in float32.
 
     python tests/benchmarks/convert_logits.py --torch-python .../bin/python --work /tmp/logits
 
 The models are the shipped starter's checkpoint and a random Pythia 70M; `--checkpoint` adds
-others. The reference computes in float32, with the erf GELU that the checkpoints were made for
-and with the tanh GELU that llama.cpp has, which tells how much of the difference is that. Ends
-with 1 if fewer than 99.5 % of the positions agree on the likeliest token.
+others. The reference computes in float32, once with the erf GELU of the checkpoints and once with
+llama.cpp's tanh GELU, to show its part in the difference. The exit code is 1 if fewer than 99.5 %
+of the positions have the same most likely token.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ for activation in ("gelu", "gelu_pytorch_tanh"):
 
 
 def main() -> int:
-    """Compare every model; return 0 if all agree."""
+    """Compare every model. Returns 0 if all agree."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch-python", type=Path, required=True, help="has torch, transformers")
     parser.add_argument("--work", type=Path, required=True, help="folder for the files made")
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace, checkpoint: Path) -> float:
-    """Print how far both are apart on a checkpoint; return the share of equal top tokens."""
+    """Print the differences on a checkpoint. Returns the share of equal top tokens."""
     model = options.work / "f16.gguf"
     convert(checkpoint, model, "F16")
     texts = [LLMSTEP.text(sample.goal, sample.tactic) for sample in BUILT_IN]
@@ -75,7 +75,7 @@ def compare(options: argparse.Namespace, checkpoint: Path) -> float:
         divergence = (np.exp(other) * (other - one)).sum(axis=1)
         print(f"  {name:22} largest {apart.max():.5f}, mean {apart.mean():.6f} nats,"
               f" mean KL {divergence.mean():.2e}")  # fmt: skip
-    # Where the top token differs, how near the two candidates are in the reference itself.
+    # If the top token differs, the reference's difference between the two candidates.
     for row in np.flatnonzero(~same):
         first, second = np.sort(erf[row])[::-1][:2]
         print(f"  position {row}: the reference's own two best are {first - second:.5f} apart")

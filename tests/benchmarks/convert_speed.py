@@ -1,11 +1,11 @@
-"""Time, memory and disk of our one step against llama.cpp's two, Pythia 2.8B's shape.
+"""Compares time, memory and disk of our one step and llama.cpp's two, for Pythia 2.8B's shape.
 
     python tests/benchmarks/convert_speed.py --llama-cpp .../vendor/llama.cpp \
         --reference-python .../bin/python --work /tmp/speed
 
-Weights are random, which changes nothing about the time. Takes 15 GB of disk and some minutes on
-an otherwise idle machine. Ends with 1 if ours takes more than 0.75 of their time or 1 GB of
-memory, leaves or makes a file beside its output, or differs from theirs.
+The weights are random, which does not affect the time. It takes 15 GB of disk, and some minutes on
+an otherwise idle machine. The exit code is 1 if ours takes more than 0.75 of their time or 1 GB of
+memory, makes another file than its output, or if the result differs from theirs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from convert_exact import compare  # type: ignore[import-not-found]
 
 
 class Watch:
-    """Watches a folder while a program runs: which files appear, and how large they get."""
+    """Watches a folder while a program runs, and records new files and their sizes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.largest, self.bytes = folder, 0, 0
@@ -58,7 +58,7 @@ class Watch:
 
 
 def main() -> int:
-    """Run both; return 0 if ours keeps within the limits."""
+    """Run both. Returns 0 if ours is within the limits."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--shape", default="2.8b")
     parser.add_argument("--quant", default="Q4_K_M")
@@ -69,7 +69,7 @@ def main() -> int:
     for path in folder.iterdir():
         path.unlink()
     checkpoint = make_checkpoint(options.work / options.shape, options.shape, shards=2)
-    for shard in checkpoint.glob("*.safetensors"):  # both begin with the same warm cache
+    for shard in checkpoint.glob("*.safetensors"):  # so that both begin with a warm cache
         with shard.open("rb") as file:
             while file.read(2**24):
                 pass
@@ -89,7 +89,7 @@ def main() -> int:
     print(line)
     ratio = ours.wall / (first.wall + second.wall)
     cpu_ratio = ours.cpu / (first.cpu + second.cpu)
-    # Beside the output there is only its own temporary name, never both at once.
+    # Only the output's temporary file may appear, and not at the same time as the output.
     scratch = our_files.bytes - size
     print(f"wall {ratio:.2f} of theirs, processor {cpu_ratio:.2f},"
           f" scratch {scratch / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")  # fmt: skip

@@ -1,9 +1,9 @@
-"""Each defence of docs/security.md is removed once, in a copy of the checkout: its test must fail.
+"""Removes each defence of docs/security.md once, in a copy of the checkout. Its test must fail.
 
     python tests/benchmarks/daemon_defences.py [WORD ...]
 
-With words, only the defences whose name has one of them. Run it as root with Chromium there, or the
-tests that need those are skipped, and a skipped test proves nothing.
+With words, only defences with one of them in their name. Run it as root, with Chromium installed.
+Otherwise, tests that need these are skipped, and a skipped test proves nothing.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ROBUSTNESS = "tests/integration/daemon/test_robustness.py"
 
 @dataclass(frozen=True)
 class Defence:
-    """A defence, how it is taken away, and the tests that must then fail."""
+    """A defence, the edits that remove it, and the tests that must then fail."""
 
     name: str
     edits: tuple[tuple[str, str, str], ...]
-    """File, text, and what takes its place."""
+    """File, text, and its replacement."""
     tests: tuple[str, ...]
 
 
 def edit(file: str, old: str, new: str) -> tuple[tuple[str, str, str], ...]:
-    """One edit in the daemon, or in the file named."""
+    """An edit in a file of the daemon, or in the given file."""
     return ((file if "/" in file else f"{DAEMON}/{file}", old, new),)
 
 
@@ -164,7 +164,7 @@ DEFENCES = [
 
 
 def run_tests(root: Path, tests: tuple[str, ...]) -> str:
-    """Run tests in a copy; pytest's last line."""
+    """Run tests in a copy. Returns pytest's last line."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
@@ -174,7 +174,7 @@ def run_tests(root: Path, tests: tuple[str, ...]) -> str:
 
 
 def remove(defence: Defence) -> str:
-    """Each test's result without a defence; raises if the defence is not where it should be."""
+    """The result of each test without a defence. Raises if the defence is not found."""
     words = []
     for test in defence.tests:
         with tempfile.TemporaryDirectory(prefix="llms-") as folder:

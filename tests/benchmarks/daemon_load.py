@@ -1,12 +1,12 @@
-"""Many clients at once over both transports, good, bad, slow and dropped: no wrong answer.
+"""Many concurrent clients on both transports, good, bad, slow and dropped, get no wrong answer.
 
     python tests/benchmarks/daemon_load.py [--requests 20000] [--clients 64] [--rounds 3]
 
-An engine of its own answers each question alone. Then the daemon is warmed up, and the clients ask
-it at random. Fails on an answer to another question, on another status than a request deserves, if
-the daemon's memory grows by 5 % or more, if it has more files open at the end than before, or if
-its engine was replaced. With our kernels, also fails on an answer that differs in a digit from the
-one given alone; llama.cpp's kernels round as they like, so there these are only counted.
+A separate engine answers each question alone. Then the daemon is warmed up, and the clients ask it
+at random. The run fails on an answer to another question, on a wrong status, if the daemon's memory
+grows by 5 % or more, if it has more open files at the end, or if its engine was replaced. With our
+kernels, it also fails on an answer that differs in a digit from the one given alone. With
+llama.cpp's kernels, whose rounding varies, these are only counted.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from tests.support import raw
 
 
 def prefix(number: int) -> str:
-    """What each suggestion for a question begins with, and none for another."""
+    """The prefix of each suggestion for a question, different for each question."""
     return f"exact h{10_000_000 + number}"
 
 
 def question(number: int) -> dict[str, object]:
-    """One of the questions. Every fifth draws at random, with a seed."""
+    """One of the questions. Every fifth is sampled, with a seed."""
     sample = {"mode": "sample", "seed": number} if number % 5 == 0 else {}
     return {"goal": f"n : Nat\n⊢ n + {number} = {number} + n", "prefix": prefix(number),
             "n": 2, "max_tokens": 4} | sample  # fmt: skip
 
 
 async def answers_alone(questions: int, context: int) -> list[Any]:
-    """The suggestions of an engine that is asked one question after the other."""
+    """The suggestions of an engine that is asked one question after another."""
     load = protocol.Load(str(store.SHIPPED), "auto", 0, context)
     engine = await EngineProcess.spawn(load)
     common = {"mode": "beam", "temperature": 0.5, "seed": None}
@@ -60,7 +60,7 @@ async def answers_alone(questions: int, context: int) -> list[Any]:
 
 
 class Load:
-    """The clients, what they ask and what they got."""
+    """The clients, their questions and their results."""
 
     def __init__(self, home: Home, expected: list[Any]) -> None:
         """`expected` has the suggestions for each question."""
@@ -73,12 +73,12 @@ class Load:
         self._authorization = f"Authorization: Bearer {raw.token(home)}"
         self.results: Counter[str] = Counter()
         self.wrong: list[str] = []
-        """Answers and statuses that are wrong whatever the kernels."""
+        """Answers and statuses that are wrong with any kernels."""
         self.inexact: list[str] = []
-        """Answers to the right question that are not those given alone."""
+        """Answers to the right question that differ from those given alone."""
 
     def compare(self, number: int, found: Any) -> None:
-        """Take down how an answer differs from the one given alone."""
+        """Record the difference between an answer and the one given alone."""
         expected = self._expected[number]
         if found == expected:
             return
@@ -89,7 +89,7 @@ class Load:
             self.wrong.append(f"another's answer to {number}: {texts}")
 
     async def ask(self, door: str, *pieces: bytes, pause: float = 0.0) -> tuple[int, bytes]:
-        """Send a request, in pieces; the status and the body of the answer."""
+        """Send a request in pieces. Returns the status and the body of the answer."""
         if door == "socket":
             reader, writer = await asyncio.open_unix_connection(self._socket)
         else:
@@ -110,7 +110,7 @@ class Load:
         return raw.post("/v1/suggest", question(number), self._authorization)
 
     async def good(self, door: str, number: int, pause: float = 0.0) -> None:
-        """Ask a question, after a refusal again; compare the answer."""
+        """Ask a question, again after a refusal, and compare the answer."""
         data = self.request(number)
         step = len(data) // 4 + 1 if pause else len(data)
         pieces = [data[at : at + step] for at in range(0, len(data), step)]
@@ -126,7 +126,7 @@ class Load:
             self.wrong.append(f"{number}: {status} {body[:200]!r}")
 
     async def bad(self, door: str, rng: random.Random) -> None:
-        """Send something wrong; it must be refused as it deserves."""
+        """Send a bad request, which must be refused with the right status."""
         allowed = [self._authorization]
         cases = [
             (raw.post("/v1/suggest", b"{", *allowed), 400),
@@ -146,14 +146,14 @@ class Load:
         try:
             status, _ = await self.ask(door, data)
         except ConnectionError:
-            self.results["bad, cut off"] += 1  # it goes on sending what is refused already
+            self.results["bad, cut off"] += 1  # it still sends a request that is already refused
             return
         self.results[f"bad {status}"] += 1
         if status != wanted:
             self.wrong.append(f"{status}, not {wanted}, to {data[:80]!r}")
 
     async def dropped(self, door: str, number: int, rng: random.Random) -> None:
-        """Hang up in the middle, or before the answer."""
+        """Disconnect in the middle of the request, or before the answer."""
         data = (
             self.request(number) if rng.random() < 0.5 else self.request(self._questions + number)
         )
@@ -183,7 +183,7 @@ class Load:
                 await self.dropped(door, number, rng)
 
     async def run(self, clients: int, requests: int, seed: int) -> None:
-        """All clients at once."""
+        """Run all clients concurrently."""
         share = -(-requests // clients)
         await asyncio.gather(*(self.client(seed + n, share) for n in range(clients)))
 
@@ -195,12 +195,12 @@ def memory(pid: int) -> int:
 
 
 def open_files(pid: int) -> int:
-    """How many files and sockets a process has open."""
+    """The number of open files and sockets of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def run(home: Home, requests: int, clients: int, questions: int, growth_limit: float) -> bool:
-    """Run it in a home; whether all is well."""
+    """Run it in a home. Returns whether it succeeded."""
     status = home.client.request("GET", "/v1/status")
     load = Load(home, asyncio.run(answers_alone(questions, status["model"]["context"])))
     files = open_files(load.pid)
@@ -246,7 +246,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for home in make_home():
             home.install_starter()
-            home.run("start")  # which keeps its log in a file; nobody reads a pipe here
+            home.run("start")  # logs to a file, since no process reads a pipe here
             good &= run(home, options.requests, options.clients, options.questions, 0.05)
             if options.log is not None:
                 with options.log.open("a") as log:

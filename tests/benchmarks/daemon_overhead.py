@@ -1,4 +1,4 @@
-"""What the daemon itself costs: a cached answer over the Unix socket, with and without curl.
+"""Measures the daemon's own overhead: a cached answer over the Unix socket, with and without curl.
 
 python tests/benchmarks/daemon_overhead.py [--count 500]
 """
@@ -41,7 +41,7 @@ def measure(home: Home, count: int) -> dict[str, tuple[float, float]]:
         assert status == 200
         assert answer["cached"]
 
-    # as the tactic does
+    # like the tactic
     options = ["-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]
     options += ["--write-out", "\n%{http_code}", "--header", "Content-Type: application/json"]
     options += ["--unix-socket", path, "--data-binary", "@-"]

@@ -1,11 +1,11 @@
-"""Requests made from the OpenAPI document: no undocumented status, no 500, no wrong answer.
+"""Requests generated from the OpenAPI document get no undocumented status, no 500, no wrong answer.
 
     python tests/benchmarks/daemon_schemathesis.py [--examples N]
 
-Starts a daemon of its own (or takes one with --url and --token) and runs schemathesis over each
-group of calls (or over all at once with --together) until it has had about N generated requests;
-prints how many it was and how they were answered. Left out: `POST /v1/shutdown`, after which there
-would be no daemon, and `GET /v1/events`, which does not end; tests/integration/daemon has them.
+It starts a daemon (or uses one with --url and --token), and runs schemathesis on each group of
+calls (or on all together with --together) until it has had about N generated requests. It prints
+their number by status. Left out are `POST /v1/shutdown`, which ends the daemon, and
+`GET /v1/events`, which does not end; tests/integration/daemon tests these.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ expected-statuses = ["2xx", 404, 409, 413, 422, 503]
 """
 
 GROUPS = {"llmsuggestd": 2, "llmstep": 1, "leancopilot": 1, "llmlean": 3}
-"""Each group of calls, with how many of them take a body: the others have few ways to be asked."""
+"""Each group of calls, with its number of calls that have a body. Others allow few requests."""
 
 
 def run(
     url: str, token: str, groups: list[str], examples: int, phases: str
 ) -> tuple[int, str, int]:
-    """Test cases that groups have had, schemathesis' words and its exit code."""
+    """The number of test cases of some groups, schemathesis' output and its exit code."""
     tags = [argument for group in groups for argument in ("--include-tag", group)]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "schemathesis.toml").write_text(SETTINGS)
@@ -60,7 +60,7 @@ def run(
 
 
 def requests_by_status(url: str, token: str) -> dict[str, int]:
-    """How often the daemon has answered with each status."""
+    """The daemon's number of answers by status."""
     request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=10) as response:
         text = response.read().decode()
@@ -71,7 +71,7 @@ def requests_by_status(url: str, token: str) -> dict[str, int]:
 
 
 def check(url: str, token: str, groups: list[str], examples: int, phases: str) -> bool:
-    """Run some groups; whether all is well."""
+    """Run some groups. Returns whether they succeeded."""
     before, began = requests_by_status(url, token), time.monotonic()
     generated, text, code = run(url, token, groups, examples, phases)
     after = requests_by_status(url, token)
@@ -110,7 +110,7 @@ def main() -> None:
     good = False
     for home in make_home():
         home.install_starter()
-        home.run("start")  # which keeps its log in a file; nobody reads a pipe here
+        home.run("start")  # logs to a file, since no process reads a pipe here
         url = home.client.request("GET", "/v1/status")["url"]
         good = check_all(url, home.paths.token_file.read_text())
     sys.exit(not good)

@@ -1,4 +1,4 @@
-"""200 model switches while 8 clients keep asking: no failed request.
+"""Switches models 200 times while 8 clients ask without a pause. No request may fail.
 
 python tests/benchmarks/daemon_switches.py [--switches 200] [--clients 8]
 """
@@ -31,7 +31,7 @@ def main() -> None:
     for home in make_home():
         home.install_starter()
         shutil.copy(store.SHIPPED, home.paths.models / "other.gguf")
-        home.run("start")  # which keeps its log in a file; nobody reads a pipe here
+        home.run("start")  # logs to a file, since no process reads a pipe here
         pid = home.client.request("GET", "/v1/status")["pid"]
         times, refused = [], 0
         before, files = memory(pid), open_files(pid)

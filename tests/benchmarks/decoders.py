@@ -1,12 +1,12 @@
-"""Three ways to get suggestions, each in a process of its own that `engine.py` compares.
+"""Three ways to get suggestions, each in a separate process, for the comparison of `engine.py`.
 
     python -m tests.benchmarks.decoders METHOD CHECKPOINT GGUF
 
-reads requests from standard input, a JSON object a line, and answers each with the seconds that it
-took, the peak memory so far, and what else the method can tell of its time.
+reads requests from standard input, one JSON object per line. It answers each with the seconds that
+it took, the peak memory so far, and the method's other timings.
 
-- `transformers`: the tutorial server's way, `generate(num_beams=n)` in float32.
-- `completions`: llama-cpp-python's `create_completion`, called n times; its own prompt cache is on.
+- `transformers`: the tutorial server's method, `generate(num_beams=n)` in float32.
+- `completions`: llama-cpp-python's `create_completion`, called n times, with its prompt cache.
 - `ours`: a daemon, asked over its Unix socket.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 from llmsuggestd.formats import LLMSTEP
 
 Decoder = Callable[[str, int, int], dict[str, Any]]
-"""Answers a goal with n suggestions of so many tokens; returns what is known of the time."""
+"""Answers a goal with n suggestions of a number of tokens. Returns the timings."""
 
 
 def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, list[int]]:
@@ -53,7 +53,7 @@ def transformers_decoder(checkpoint: str, _: str) -> tuple[Decoder, list[int]]:
 
 
 def completions_decoder(_: str, gguf: str) -> tuple[Decoder, list[int]]:
-    """n completions, one after another."""
+    """n completions in sequence."""
     from llama_cpp import Llama
 
     llama = Llama(gguf, n_ctx=2048, n_threads=os.cpu_count(), verbose=False)
@@ -99,7 +99,7 @@ DECODERS = {
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory that a process has held, in bytes, mapped files included."""
+    """The peak memory of a process in bytes, including mapped files."""
     status = Path(f"/proc/{pid}/status").read_text()
     return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1])
 
@@ -107,7 +107,7 @@ def peak_memory(pid: int) -> int:
 def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print
+    os.dup2(2, 1)  # output of libraries goes to standard error
     decode, pids = DECODERS[sys.argv[1]](*sys.argv[2:4])
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:

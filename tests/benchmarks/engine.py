@@ -1,15 +1,14 @@
-"""`make bench`: how fast suggestions come, beside the two usual ways, in one run on one machine.
+"""`make bench`: compares our speed with that of the two usual methods, in one run on one machine.
 
     python -m tests.benchmarks.engine [--shapes 2.8B 410M] [--only SECTION ...] [--render]
 
 needs `pip install -e '.[bench]'` and, for 2.8B, 16 GB of memory and 8 GB of disk. Each section's
-figures are kept in DIRECTORY/figures.json as soon as they are there, so a run that is cut off can
-be gone on with; `--again` measures what is there already, and `--render` measures nothing. At the
-end the tables are printed and, with `--write`, put into docs/benchmarks.md with plots.
+figures are written to DIRECTORY/figures.json at once, so an interrupted run can be continued.
+`--again` repeats existing measurements, and `--render` measures nothing. At the end the tables are
+printed and, with `--write`, written to docs/benchmarks.md with plots.
 
-The weights are random (`shapes.py`), so no candidate ends before its limit: every answer has all
-its tokens, and what early stopping would save with a real model is left out. Read the figures as
-ratios.
+The weights are random (`shapes.py`), so no candidate ends before its limit. Every answer has all
+its tokens, without the savings of early stopping with a real model. Read the figures as ratios.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 LENGTHS: Final = (32, 64, 128, 256, 512, 1024)
 LOADED_ANSWERS: Final = 20
 LOADED_SECONDS: Final = 120
-"""After which no more answers are asked for, where they take that long."""
+"""Time limit of a measurement in seconds, after which no more answers are requested."""
 
 Figures = dict[str, Any]
 
 
 class Worker:
-    """One way to get suggestions, in its process (`decoders.py`)."""
+    """A method of getting suggestions, in its process (`decoders.py`)."""
 
     def __init__(self, method: str, checkpoint: Path, gguf: Path, python: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the worker
@@ -61,7 +60,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             cwd=ROOT,
-            start_new_session=True,  # as every service and every editor has one
+            start_new_session=True,  # like every service and every editor
         )
         self.gguf = gguf
         self.peak = 0
@@ -77,7 +76,7 @@ class Worker:
         return answer
 
     def ask(self, goal: str, n: int, max_tokens: int = MAX_TOKENS) -> Figures:
-        """An answer's time and what else is known of it."""
+        """The time of an answer, and its other figures."""
         assert self._process.stdin is not None
         request = {"goal": goal, "n": n, "max_tokens": max_tokens}
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -88,7 +87,7 @@ class Worker:
         return answer
 
     def seconds(self, goal: str, n: int) -> float:
-        """How long an answer takes."""
+        """The time of an answer in seconds."""
         return float(self.ask(goal, n)["seconds"])
 
     def close(self) -> None:
@@ -100,7 +99,7 @@ class Worker:
 
 
 def fresh_goals(count: int, seed: int) -> list[str]:
-    """Goals that share nothing, of the usual length (about 55 tokens)."""
+    """Goals without a common beginning, of the usual length (about 55 tokens)."""
     random = np.random.default_rng(seed)
     goals = []
     for _ in range(count):
@@ -113,10 +112,10 @@ def fresh_goals(count: int, seed: int) -> list[str]:
 
 
 def editing_trace() -> list[str]:
-    """Forty calls as they come from an editor.
+    """Forty calls, like those of an editor.
 
-    The goals of five proofs, each sharing its context with the one before; a third of the calls
-    repeat a goal of the same proof, because something above was edited and Lean elaborated it anew.
+    The goals are from five proofs, and each has the context of the previous one. A third of the
+    calls repeat a goal of the same proof, as if an edit above made Lean elaborate it again.
     """
     random = np.random.default_rng(1)
     calls: list[str] = []
@@ -135,11 +134,11 @@ def editing_trace() -> list[str]:
 
 
 def fresh(one: Worker, shape: str, method: str) -> Figures:
-    """Goals that nobody asked before: medians by number of suggestions, and the peak memory."""
+    """New goals: medians by number of suggestions, and the peak memory."""
     counts = (5,) if method == "transformers" else (1, 5, 16)
     rounds = dict.fromkeys(counts, ROUNDS[shape])
     if method == "completions":
-        rounds[16] = (ROUNDS[shape] + 1) // 2  # they take long, and all the same
+        rounds[16] = (ROUNDS[shape] + 1) // 2  # they take long, and about the same time each
     goals = {n: fresh_goals(rounds[n], seed=n) for n in counts}
     medians = {str(n): statistics.median(one.seconds(g, n) for g in goals[n]) for n in counts}
     return {"seconds": medians, "peak": one.peak}
@@ -148,9 +147,9 @@ def fresh(one: Worker, shape: str, method: str) -> Figures:
 def trace(one: Worker, shape: str, method: str) -> Figures:
     """All calls of the editing trace, in seconds.
 
-    The others keep no answers, so each of the five proofs takes them about the same time, and at
-    2.8B, where one takes minutes, two of the five stand for all. transformers keeps nothing at all,
-    so that its repeats take what the first time took.
+    The others cache no answers, so each of the five proofs takes them about the same time. At 2.8B,
+    where a proof takes minutes, two of the five are measured and scaled up. transformers caches
+    nothing at all, so a repeated call counts with the time of the first.
     """
     calls = editing_trace()
     part = calls if method == "ours" or shape != "2.8B" else calls[: 2 * len(calls) // 5]
@@ -188,7 +187,7 @@ def by_length(one: Worker, shape: str, _method: str) -> Figures:
     for length in LENGTHS:
         times = []
         for attempt in range(1 if shape == "2.8B" else 3):
-            # the beginning differs, so that nothing is reused; ` x` is a token
+            # the beginnings differ, so that nothing is reused; ` x` is a token
             goal = f"{attempt}{length} ⊢" + " x" * (length - 9)
             answer = one.ask(goal, 1, 1)
             times.append((answer["prompt_ms"] / 1000, answer["prompt_tokens"]))
@@ -197,12 +196,12 @@ def by_length(one: Worker, shape: str, _method: str) -> Figures:
 
 
 def loaded(one: Worker, _shape: str, method: str) -> Figures:
-    """Idle median, and the 95th percentile beside two busy processes a core.
+    """The idle median, and the 95th percentile beside two busy processes per core.
 
-    They have a session of their own, as an editor and its Lean do; the kernel may give each session
-    an equal share (`sched_autogroup_enabled`). Where that can be turned off, it is measured
-    without as well: then each of their threads has the share of each of ours. Not for completions,
-    which did not end six answers in 20 minutes there.
+    The busy processes have a separate session, as an editor and its Lean do. The kernel may give
+    each session an equal share (`sched_autogroup_enabled`). If that can be turned off, it is also
+    measured without: each of their threads then has the same share as each of ours. This is not
+    done for completions, which did not complete six answers in 20 minutes there.
     """
     goals = fresh_goals(200, seed=7)
     times = [one.seconds(goals.pop(), 5) for _ in range(10)]
@@ -225,11 +224,11 @@ def loaded(one: Worker, _shape: str, method: str) -> Figures:
 
 
 def limit(one: Worker, shape: str, _method: str) -> Figures:
-    """A step of one candidate, and a prompt of 512 tokens, with what they read and multiply."""
+    """A step of one candidate, and a prompt of 512 tokens, with their bytes and multiply-adds."""
     layers, hidden, _ = SHAPES[shape]
     matrices = 12 * hidden * hidden * layers
     goals = fresh_goals(3, seed=11)
-    # two limits apart, so that what is not a step falls out
+    # the difference of two limits, to exclude everything except steps
     long, short = (
         [one.ask(goal, 1, tokens)["decode_ms"] / 1000 for goal in goals] for tokens in (40, 8)
     )
@@ -237,7 +236,7 @@ def limit(one: Worker, shape: str, _method: str) -> Figures:
     best = min(prompt, key=lambda answer: answer["prompt_ms"])
     return {
         "step_seconds": (statistics.median(long) - statistics.median(short)) / 32,
-        # of the embedding, Q4_K, only a row is read
+        # only one row of the embedding (Q4_K) is read
         "weights_bytes": one.gguf.stat().st_size - VOCABULARY * hidden * 4.5 / 8,
         "prompt_seconds": best["prompt_ms"] / 1000,
         "prompt_multiply_adds": best["prompt_tokens"] * matrices,
@@ -249,7 +248,7 @@ AUTOGROUPS: Final = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 @contextmanager
 def autogroups(on: bool) -> Iterator[bool]:
-    """Have the kernel share by sessions or not, if it lets us; whether it is so."""
+    """Make the kernel share by session, or not, if permitted. Returns whether it does."""
     before = AUTOGROUPS.read_text() if AUTOGROUPS.exists() else "0"
     if before.strip() == str(int(on)):
         yield True
@@ -267,7 +266,7 @@ def autogroups(on: bool) -> Iterator[bool]:
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Other programs that compute, in a session of their own."""
+    """Run busy programs in a separate session."""
     process = subprocess.Popen(
         [sys.executable, "-c", BUSY, str(processes)],
         stdin=subprocess.PIPE,
@@ -294,7 +293,7 @@ sys.stdin.read()
 
 
 def hardware() -> Figures:
-    """What the machine can do: bytes read a second, and multiply-adds a second in float32."""
+    """The machine's limits: bytes read per second, and float32 multiply-adds per second."""
     cores = os.cpu_count() or 1
     block = np.ones(2**27, np.float32)
     parts = np.array_split(block, cores)
@@ -336,14 +335,14 @@ SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
     "completions": {"fresh": fresh, "trace": trace, "load": loaded},
     "transformers": {"fresh": fresh, "trace": trace},
 }
-"""What is measured of each method, in the order that matters if a run is cut off."""
+"""The measurements of each method, the most important first in case of an interruption."""
 
 
 WAITS: Final[dict[str, Callable[[Path], Figures]]] = {
     "start": waits.first_suggestion,
     "cancel": waits.cancel,
 }
-"""What has a daemon or an engine of its own, by `waits.py`."""
+"""The measurements of `waits.py`, which start a separate daemon or engine."""
 
 
 def sections(shapes: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -352,7 +351,7 @@ def sections(shapes: list[str]) -> Iterator[tuple[str, str, str]]:
     for shape in shapes:
         for method, measures in SECTIONS.items():
             for measure in measures:
-                if measure != "load" or shape != "2.8B":  # it says the same and takes an hour
+                if measure != "load" or shape != "2.8B":  # it shows the same and takes an hour
                     yield shape, method, measure
         for measure in WAITS:
             yield shape, "waits", measure
@@ -374,7 +373,7 @@ class Run:
 
 
 def measure(run: Run, options: argparse.Namespace) -> None:
-    """Measure what is asked for and not there yet; one contender has the machine at a time."""
+    """Run the requested measurements that are missing. Only one contender runs at a time."""
 
     def wanted(name: str) -> bool:
         chosen = any(fnmatch.fnmatch(name, pattern) for pattern in options.only)
@@ -421,7 +420,7 @@ def main() -> None:
                         help="an interpreter with torch and transformers")  # fmt: skip
     parser.add_argument("--note", help="a sentence on this run, for the page")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was changed is put back
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that changed settings are restored
     run = Run(options.directory)
     if not options.render:
         measure(run, options)

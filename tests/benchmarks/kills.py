@@ -1,10 +1,9 @@
-"""What clients see of an engine that is killed again and again.
+"""Kills the engine repeatedly while clients ask.
 
     python -m tests.benchmarks.kills [--kills 50] [--clients 8]
 
-Every request must get an answer or a clean 503, the daemon must stay the same process with no more
-open files than before, no engine may be left over, and the request after the last kill must
-succeed.
+Every request must get an answer or a clean 503. The daemon must stay the same process, with no more
+open files than before. No engine may remain, and the request after the last kill must succeed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tests.conftest import Home, make_home
 
 
 def ask(home: Home, stop: threading.Event, seed: int, seen: collections.Counter[str]) -> None:
-    """One client: asks without a pause, and counts what comes back."""
+    """One client, which asks without a pause and counts the results."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -34,23 +33,23 @@ def ask(home: Home, stop: threading.Event, seed: int, seen: collections.Counter[
             seen["answered" if answer["suggestions"] else "empty"] += 1
         except Refused as error:
             seen[f"{error.status} {error.code}"] += 1
-        except Exception as error:  # whatever it is, it is not what a client should see
+        except Exception as error:  # a client should see no exception
             seen[f"unexpected {error!r}"] += 1
 
 
 def open_files(pid: int) -> int:
-    """How many files and sockets a process holds open."""
+    """The number of open files and sockets of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def engines(daemon: int) -> list[int]:
-    """Processes of engines whose daemon is `daemon`, zombies included."""
+    """The engine processes of a daemon, including zombies."""
     children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
     return [int(child) for child in children]
 
 
 def run(home: Home, kills: int, clients: int) -> bool:
-    """Kill, count, and print; whether all is as it must be."""
+    """Kill, count, and print. Returns whether all conditions hold."""
     daemon = home.serve().pid
     home.client.request("POST", "/v1/suggest", {"goal": "⊢ True"})
     files = open_files(daemon)
@@ -90,7 +89,7 @@ def run(home: Home, kills: int, clients: int) -> bool:
 
 
 def main() -> None:
-    """Run it in a home of its own."""
+    """Run it in a temporary home."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--clients", type=int, default=8)

@@ -1,11 +1,11 @@
-"""A pull that is killed again and again: how often is each byte transferred, is the file right?
+"""Kills a pull repeatedly, counts the transferred bytes, and checks the file.
 
     python -m tests.benchmarks.pull [--megabytes 850] [--kills 5] [--rate 100] [--seed N]
 
-Makes a sharded checkpoint, serves it as a hub on this machine, and runs `llmsuggestd models pull`,
-which is killed with SIGKILL at random points: of the download, of the conversion, wherever they
-fall. Then the model must be byte for byte what a conversion of the served folder gives, and what
-the server has sent at most 1.15 times the checkpoint.
+It makes a sharded checkpoint, serves it as a hub on this machine, and runs `llmsuggestd models
+pull`, which is killed with SIGKILL at random points of the download or the conversion. In the end,
+the model must equal a conversion of the served folder, and the server must have sent at most 1.15
+times the checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT = 1.15
 
 
 def main() -> None:
-    """Run it and print what was seen."""
+    """Run it and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=850)
     parser.add_argument("--kills", type=int, default=5)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def make_checkpoint(folder: Path, megabytes: int) -> Path:
-    """A sharded checkpoint of about that size."""
+    """Make a sharded checkpoint of about this size."""
     layer = 12 * 1024**2 * 2  # bytes of a layer with these settings, as F16
     settings = checkpoints.config(
         hidden_size=1024,
@@ -63,7 +63,7 @@ def make_checkpoint(folder: Path, megabytes: int) -> Path:
 
 
 def pull(folder: Path, expected: Path, total: int, options: argparse.Namespace) -> None:
-    """Pull it, kill it, pull it again; raise SystemExit if something is not as it should be."""
+    """Pull, kill, and pull again. Raises SystemExit if a condition does not hold."""
     chance = random.Random(options.seed)
     points = sorted(chance.uniform(0.02, 1.02) * total for _ in range(options.kills))
     with serving({REPO: folder}) as hub, contextlib.contextmanager(make_home)() as home:
@@ -74,7 +74,7 @@ def pull(folder: Path, expected: Path, total: int, options: argparse.Namespace) 
             process = subprocess.Popen(command, env=env)
             while hub.sent.total() < min(point, total) and process.poll() is None:
                 time.sleep(0.01)
-            if point > total:  # past the download: somewhere in the conversion
+            if point > total:  # after the download: at some point of the conversion
                 time.sleep(chance.uniform(0, 5))
             process.kill()
             print(
@@ -93,7 +93,7 @@ def pull(folder: Path, expected: Path, total: int, options: argparse.Namespace) 
 
 
 def here(folder: Path) -> int:
-    """Bytes of the files below a folder."""
+    """The size in bytes of the files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
