@@ -2,8 +2,8 @@
 //
 // llama.cpp's own kernels are made for one token (a chat) and for hundreds (a prompt). A beam
 // search decodes five together; theirs then need 1.7 times and more what they need for one,
-// although a step has to read the same weights, and reading them is what takes the time. These need
-// 1.4 times (docs/benchmarks.md).
+// although a step has to read the same weights. Of these kernels' time for one, nearly all is for
+// reading; five are bound by arithmetic (docs/benchmarks.md).
 //
 // Weights are taken as the file has them, mapped and not repacked. A block is 256 weights of a row,
 // of which each is `d * scale * w - min`; scale and min are shared by a group of 32 (Q4_K, Q5_K) or

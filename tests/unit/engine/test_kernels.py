@@ -138,7 +138,17 @@ def multiply(name: str, weights: Any, x: Any, threads: int) -> np.ndarray[Any, A
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
 @pytest.mark.parametrize(
     ("rows", "blocks", "tokens", "threads"),
-    [(7, 1, 1, 1), (16, 2, 3, 1), (33, 10, 8, 2), (50, 40, 9, 3), (48, 7, 55, 2), (1, 97, 1, 4)],
+    [
+        (7, 1, 1, 1),
+        (16, 2, 3, 1),
+        (33, 10, 8, 2),
+        (50, 40, 9, 3),
+        (48, 7, 55, 2),
+        (1, 97, 1, 4),
+        (1, 1, 32, 1),
+        (17, 2, 33, 2),
+        (15, 3, 65, 1),
+    ],
 )
 def test_products_are_those_of_the_dequantised_weights(
     name: str, rows: int, blocks: int, tokens: int, threads: int
