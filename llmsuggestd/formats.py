@@ -176,12 +176,12 @@ FORMATS: Final[Mapping[str, Format]] = {
         ),
         # It was trained with the proof so far; its place is empty, as at a proof's first step.
         Format(
-            name="internlm2.5-step-prover",
+            name="internlm2.5",
             template="---\nNAME: {name}\n\n---\nPROOF_BEFORE: \n\n---\nSTATE_BEFORE: {state}\n\n"
             "---\nTACTIC: {prefix}",
         ),
         Format(
-            name="internlm2-step-prover",
+            name="internlm2",
             template="DECL {name}\nGOAL {state}\nPROOFSTEP {prefix}",
         ),
         # It was trained with theorems that a search had found; their place is empty.

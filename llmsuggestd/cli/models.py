@@ -73,26 +73,56 @@ def list_models(as_json: bool) -> None:
 @command.command("catalogue")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def catalogue(as_json: bool) -> None:
-    """List models that can be pulled by a short name, and the purpose of each."""
+    """List models that can be pulled by a short name, and the purpose of each.
+
+    The last line names the one to try on this machine, by its memory, cores and GPU.
+    """
     from llmsuggestd.models.catalogue import CATALOGUE
 
+    best = _recommended()
     if as_json:
-        print_json({"models": [asdict(entry) for entry in CATALOGUE.values()]})
+        models = [
+            asdict(entry)
+            | {"suggests_tactics": entry.suggests_tactics, "recommended": entry.id == best}
+            for entry in CATALOGUE.values()
+        ]
+        print_json({"models": models})
         return
     _print_table(
-        ("id", "size", "download", "licence", "good for"),
+        ("id", "size", "memory", "format", "licence", "good for"),
         [
             (
                 entry.id,
                 size_text(entry.bytes),
-                size_text(entry.download_bytes) if entry.repo else "",
+                size_text(entry.memory_bytes),
+                entry.format or "",
                 entry.licence,
                 entry.good_for,
             )
             for entry in CATALOGUE.values()
         ],
     )
-    say("\n`llmsuggestd models pull ID` fetches one and converts it to 4 bits (Q4_K_M).")
+    say("\n`llmsuggestd models pull ID` fetches one, and converts checkpoints to 4 bits (Q4_K_M).")
+    click.echo(f"On this machine, try {best}.")
+
+
+def _recommended() -> str:
+    from llmsuggestd import building
+    from llmsuggestd.engine import builds
+    from llmsuggestd.engine.threads import usable_cores
+    from llmsuggestd.models.catalogue import recommended
+
+    devices = building.describe(builds.chosen(our_paths())).devices
+    gpu_memory = sum(device["free"] for device in devices if device["is_gpu"])
+    return recommended(_memory_bytes(), gpu_memory, usable_cores())
+
+
+def _memory_bytes() -> int:
+    """The machine's memory; 0 where it cannot be told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 0
 
 
 @command.command("pull")

@@ -123,7 +123,10 @@ async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
     except TimeoutError:
         raise TooSlow(f"the body did not arrive within {BODY_TIMEOUT:.0f} s", "") from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(f"the body is larger than {MAX_BODY} bytes", "send the goal alone") from None
+        raise TooLarge(
+            f"the body is larger than {MAX_BODY} bytes",
+            "send the goal, and less of the file above it",
+        ) from None
     except web.RequestPayloadError as error:
         raise UsageError(f"the body is broken: {error}", "") from None
     try:

@@ -18,8 +18,8 @@ OF_REPOSITORIES: Final = {
     "quantfactory/bfs-prover-gguf": "bfs-prover",
     "l3lab/ntp-mathlib-st-deepseek-coder-1.3b": "ntp-mathlib-st",
     "l3lab/ntp-mathlib-context-deepseek-coder-1.3b": "ntp-mathlib-context",
-    "internlm/internlm2_5-step-prover": "internlm2.5-step-prover",
-    "tensorblock/internlm2_5-step-prover-gguf": "internlm2.5-step-prover",
+    "internlm/internlm2_5-step-prover": "internlm2.5",
+    "tensorblock/internlm2_5-step-prover-gguf": "internlm2.5",
 }
 """Repositories of the hub, in lower case, whose models have a known format."""
 

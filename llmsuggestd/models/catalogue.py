@@ -21,14 +21,27 @@ class Entry:
     download_bytes: int
     """Approximate size of the checkpoint."""
     bytes: int
-    """Approximate size of the converted file; exact for the starter."""
+    """Approximate size of the model's file at Q4_K_M; exact for the starter."""
+    memory_bytes: int
+    """Approximate memory that it takes while it serves, with 2048 tokens of context."""
+    cores: int
+    """Physical cores, or a GPU, for an answer within a few seconds."""
+    format: str | None
+    """The name of the format that it is asked in; None for one that suggests no tactics."""
     licence: str
-    suggests_tactics: bool
     good_for: str
     """In a few words: `models catalogue` gives each model one line of 80 columns."""
 
+    @property
+    def suggests_tactics(self) -> bool:
+        """Whether it was trained for that."""
+        return self.format is not None
 
-_PLAIN: Final = "no tactics: a base for training"
+
+_PLAIN: Final = "a base for training"
+
+_PROCESS: Final = 200_000_000
+"""Bytes of an engine's process besides its model and cache."""
 
 
 def _pythia(size: str, download: float, converted: float) -> Entry:
@@ -37,8 +50,10 @@ def _pythia(size: str, download: float, converted: float) -> Entry:
         f"EleutherAI/pythia-{size}-deduped",
         int(download * 1e6),
         int(converted * 1e6),
+        int(converted * 1.5e6) + _PROCESS,
+        1,
+        None,
         "apache-2.0",
-        False,
         _PLAIN,
     )
 
@@ -51,18 +66,45 @@ CATALOGUE: Final = {
             "wellecks/llmstep-mathlib4-pythia2.8b",
             5_690_000_000,
             1_790_000_000,
+            2_900_000_000,
+            4,
+            "llmstep",
             "mit",
-            True,
-            "Mathlib; needs 3 GB of memory",
+            "Mathlib",
         ),
         Entry(
             "starter",
             None,
             0,
             Path(__file__).with_name("starter.gguf").stat().st_size,
+            150_000_000,
+            1,
+            "llmstep",
             "apache-2.0",
-            True,
-            "core Lean; ships, answers at once",
+            "core Lean; ships",
+        ),
+        # The 7Bs: 4.7 GB as other 7Bs of their shapes at Q4_K_M.
+        Entry(
+            "bfs-prover-7b",
+            "QuantFactory/BFS-Prover-GGUF",
+            4_680_000_000,
+            4_680_000_000,
+            5_300_000_000,
+            8,
+            "bfs-prover",
+            "apache-2.0",
+            "contest problems",
+        ),
+        Entry(
+            "internlm2.5-7b",
+            "tensorblock/internlm2_5-step-prover-GGUF",
+            4_710_000_000,
+            4_710_000_000,
+            5_500_000_000,
+            8,
+            "internlm2.5",
+            "other",
+            "contest problems",
         ),
         _pythia("70m", 168, 51),
         _pythia("160m", 377, 111),
@@ -73,3 +115,19 @@ CATALOGUE: Final = {
     )
 }
 """By id, the most useful first."""
+
+
+def recommended(memory: int, gpu_memory: int, cores: int) -> str:
+    """The id of the model to try on a machine with this many bytes and physical cores.
+
+    Larger models know more. One is recommended if it takes at most half of the memory and answers
+    within a few seconds, or if it fits into the GPU's free memory.
+    """
+    suggesting = [entry for entry in CATALOGUE.values() if entry.suggests_tactics]
+    for entry in sorted(suggesting, key=lambda entry: -entry.bytes):
+        if entry.licence == "other":  # whose conditions are for the user to read
+            continue
+        on_the_cpu = 2 * entry.memory_bytes <= memory and entry.cores <= cores
+        if on_the_cpu or entry.memory_bytes <= gpu_memory:
+            return entry.id
+    return "starter"

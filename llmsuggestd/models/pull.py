@@ -153,7 +153,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
     own = load_config(paths).formats
     wanted = formats.find(options.format, own) if options.format else None
     repository = _look_up(paths, target, watcher)
-    repository, ready_made = _choose(repository, target)
+    repository, ready_made = _choose(repository, target, options.quant)
     model_id = options.name
     if model_id is None:
         model_id = _default_id(target, ready_made, options.quant)
@@ -296,10 +296,13 @@ def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
         raise
 
 
-def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteFile | None]:
-    """The repository with only the needed files, and its GGUF file, if it is no checkpoint.
+def _choose(
+    repository: Repository, target: Target, quant: str = DEFAULT_QUANT
+) -> tuple[Repository, RemoteFile | None]:
+    """The repository reduced to the files that are needed, and the GGUF file if it is one.
 
-    Raises InputError if the repository has no model, or more than one.
+    Of several GGUF files it is the one whose name has the quantisation. Raises InputError if there
+    is no model in it, or more than one.
     """
     ready_made = {file.name: file for file in repository.files if file.name.endswith(".gguf")}
     if target.file is not None:
@@ -324,12 +327,15 @@ def _choose(repository: Repository, target: Target) -> tuple[Repository, RemoteF
                     )
             files = tuple(file for file in repository.files if file.name in wanted)
             return replace(repository, files=files), None
-        if len(ready_made) != 1:
+        named = re.compile(rf"(?i)[-._]{re.escape(quant)}\.gguf$")
+        fitting = [file for name, file in ready_made.items() if named.search(name)]
+        found = list(ready_made.values()) if len(ready_made) == 1 else fitting
+        if len(found) != 1:
             raise InputError(
                 f"{target.repo} has no checkpoint, but {len(ready_made)} GGUF files",
                 _they_are(target.repo, ready_made),
             )
-        (chosen,) = ready_made.values()
+        (chosen,) = found
     if _PART.search(chosen.name):
         raise InputError(
             f"{chosen.name} is a part of a model",

@@ -28,11 +28,11 @@ PROMPTS = {
         "[CTX]\nimport Mathlib\ntheorem t : p ∨ q := by\n  \n[/CTX]\n"
         f"[STATE]\n{STATE}\n[/STATE]\n[TAC]\nexact"
     ),
-    "internlm2.5-step-prover": (
+    "internlm2.5": (
         f"---\nNAME: Nat.t\n\n---\nPROOF_BEFORE: \n\n---\nSTATE_BEFORE: {STATE}\n\n---\n"
         "TACTIC: exact"
     ),
-    "internlm2-step-prover": f"DECL Nat.t\nGOAL {STATE}\nPROOFSTEP exact",
+    "internlm2": f"DECL Nat.t\nGOAL {STATE}\nPROOFSTEP exact",
     "real-prover": (
         "User: Please generate a tactic in lean4 to solve the state.\nHere're some theorems that"
         f" may be helpful:\n\nSTATE:\n{STATE}\nTACTIC:\n\n\nAssistant:exact"
@@ -72,7 +72,7 @@ def test_what_users_write_is_one_text_with_what_stands_around_it() -> None:
 def test_only_some_formats_show_the_file_and_the_name() -> None:
     shows = {name: [f for f in ("context", "name") if FORMATS[name].uses(f)] for name in FORMATS}
     assert shows.pop("ntp-mathlib-context") == ["context"]
-    assert shows.pop("internlm2.5-step-prover") == shows.pop("internlm2-step-prover") == ["name"]
+    assert shows.pop("internlm2.5") == shows.pop("internlm2") == ["name"]
     assert not any(shows.values())
 
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from llmsuggestd import formats
 from llmsuggestd.cli import models as cli_models
 from llmsuggestd.convert import RECIPES
 from llmsuggestd.errors import InputError, UsageError
-from llmsuggestd.models import hub, store
-from llmsuggestd.models.catalogue import CATALOGUE
+from llmsuggestd.models import asking, hub, store
+from llmsuggestd.models.catalogue import CATALOGUE, recommended
 from llmsuggestd.models.hub import RemoteFile, Repository
 from llmsuggestd.models.pull import Target, _choose, _default_id, parse
 from llmsuggestd.quants import QUANTS
@@ -55,13 +56,20 @@ def test_the_catalogue_has_what_the_documents_promise() -> None:
     for entry in CATALOGUE.values():
         store.check_id(entry.id)
         assert (entry.repo is None) == (entry.id == store.STARTER)
-        assert entry.suggests_tactics != ("no tactics" in entry.good_for)
+        assert entry.suggests_tactics != ("base for training" in entry.good_for)
+        if entry.format is not None:
+            assert formats.find(entry.format)
+            assert entry.repo is None or asking.of_repository(entry.repo) is not None
         if entry.repo:
             assert hub.REPO.fullmatch(entry.repo)
-            assert 0 < entry.bytes < entry.download_bytes
+            assert 0 < entry.bytes <= entry.download_bytes
+            assert entry.bytes < entry.memory_bytes
 
 
-def test_the_catalogue_fits_a_terminal_with_the_most_useful_model_first() -> None:
+def test_the_catalogue_fits_a_terminal_with_the_most_useful_model_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli_models, "_recommended", lambda: "llmstep-2.8b")
     output = CliRunner().invoke(cli_models.command, ["catalogue"]).output
     table, advice = output.split("\n\n")
     lines = table.splitlines()
@@ -69,6 +77,34 @@ def test_the_catalogue_fits_a_terminal_with_the_most_useful_model_first() -> Non
     assert max(map(len, lines)) <= 80
     assert lines[1].startswith("llmstep-2.8b ")
     assert [line.split(" ")[0] for line in lines[1:]] == list(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpu_memory", "cores", "model"),
+    [
+        (4e9, 0, 8, "starter"),
+        (8e9, 0, 2, "starter"),
+        (8e9, 0, 4, "llmstep-2.8b"),
+        (16e9, 0, 4, "llmstep-2.8b"),
+        (16e9, 0, 8, "bfs-prover-7b"),
+        (4e9, 4e9, 2, "llmstep-2.8b"),
+        (8e9, 12e9, 2, "bfs-prover-7b"),
+        (0, 0, 1, "starter"),
+    ],
+)
+def test_the_model_for_a_machine(memory: float, gpu_memory: float, cores: int, model: str) -> None:
+    assert recommended(int(memory), int(gpu_memory), cores) == model
+
+
+def test_of_several_files_the_one_of_the_quantisation_is_pulled() -> None:
+    repository = files(BFS__Q4_K_M__gguf=1, BFS__Q8_0__gguf=2, BFS__Q4_K_S__gguf=3)
+    for quant, name in (("Q4_K_M", "BFS.Q4_K_M.gguf"), ("q8_0", "BFS.Q8_0.gguf")):
+        found, chosen = _choose(repository, Target(repository.name), quant)
+        assert chosen is not None
+        assert chosen.name == name
+        assert [file.name for file in found.files] == [name]
+    with pytest.raises(InputError, match="no checkpoint, but 3 GGUF files"):
+        _choose(repository, Target(repository.name), "Q6_K")
 
 
 def test_the_quantisations_are_the_converters() -> None:
