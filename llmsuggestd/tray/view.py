@@ -119,7 +119,7 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
             waiting = status.get("queue", 1) - 1
             return "busy", f"Busy: {where}" + (f", {waiting} waiting" if waiting > 0 else ""), ()
         case "idle":
-            return "idle", f"Resting: {model} is loaded with the next request", ()
+            return "idle", f"Idle: {model} is loaded with the next request", ()
         case "failed":
             reason = status.get("reason") or "the model cannot be used"
             return "failed", f"Failed: {reason}", tuple(filter(None, [status.get("hint")]))

@@ -1,7 +1,7 @@
-"""A whole account's life with llmsuggestd: a home of its own, no `$LLMSUGGESTD_HOME`.
+"""llmsuggestd in a whole account, without `$LLMSUGGESTD_HOME`.
 
-The home is a temporary directory in which all variables of the XDG specification are unset, as on
-a fresh account; no service manager answers there, so that `start` makes a background process.
+The home is a temporary directory. All variables of the XDG specification are unset, as in a new
+account. No service manager answers, so `start` makes a background process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
 
 
 class Account:
-    """An account: a home with what `adduser` puts there, a runtime directory, a command line."""
+    """An account: a home with the files of `adduser`, a runtime directory, and a command line."""
 
     def __init__(self, root: Path) -> None:
         self.home = root / "home"
@@ -34,7 +34,7 @@ class Account:
             folder.mkdir()
         self.runtime.mkdir(mode=0o700)
         (self.home / ".profile").write_text("# as adduser makes it\n")
-        self.service_manager(answers=False)  # whatever this machine has
+        self.service_manager(answers=False)  # in place of this machine's
         kept = {"LANG", "LD_LIBRARY_PATH", "TMPDIR"}
         self.env = {name: value for name, value in os.environ.items() if name in kept} | {
             "HOME": str(self.home),
@@ -46,9 +46,9 @@ class Account:
     def service_manager(
         self, *, answers: bool, refuses: str = "nothing", config: Path | None = None
     ) -> None:
-        """Have systemctl find the user's manager, which only makes and removes links, or none.
+        """Add a systemctl with a user manager that only makes and removes links, or with none.
 
-        A command that has the word `refuses` in it fails. `config` is the manager's own
+        A command with the word `refuses` fails. `config` is the manager's own
         $XDG_CONFIG_HOME; it does not see the user's.
         """
         (self.bin / "systemctl").write_text(
@@ -66,7 +66,7 @@ exit {0 if answers else 1}
         (self.bin / "systemctl").chmod(0o755)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `llmsuggestd`, as the account's user would."""
+        """Run `llmsuggestd` as the account's user."""
         return subprocess.run(
             [sys.executable, "-P", "-m", "llmsuggestd", *arguments],
             env=self.env, cwd=self.home, capture_output=True, text=True, timeout=60, check=False,
@@ -95,7 +95,7 @@ def test_nothing_is_left_of_an_installation(account: Account) -> None:
     assert said.returncode == 0, said.stderr
     made = [path for path in account.listing() if path not in before and Path(path).is_file()]
     assert made
-    # it prints what it writes; of a copy of the Lean package, its folder
+    # it prints every file that it writes; of a copy of the Lean package, the folder
     lean = f"{account.home}/.local/share/llmsuggestd/lean/"
     assert [p for p in made if p not in said.stdout and not p.startswith(lean)] == []
     assert account.run("start").returncode == 0
@@ -107,11 +107,11 @@ def test_nothing_is_left_of_an_installation(account: Account) -> None:
     assert account.run("status").returncode == 3
 
 
-def test_start_before_install_says_how_to_have_it_at_login(account: Account) -> None:
+def test_start_before_install_names_the_command_for_login(account: Account) -> None:
     advice = "`llmsuggestd install` makes it start when you log in"
     said = account.run("start")
     assert said.returncode == 0, said.stderr
-    assert advice not in said.stdout  # there is no service manager here
+    assert advice not in said.stdout  # without a service manager
     account.run("stop")
     account.service_manager(answers=True)
     said = account.run("start")
@@ -119,7 +119,7 @@ def test_start_before_install_says_how_to_have_it_at_login(account: Account) -> 
     account.run("install")
 
 
-def test_models_stay_and_a_later_purge_takes_all(account: Account) -> None:
+def test_models_stay_and_a_later_purge_removes_everything(account: Account) -> None:
     before = account.listing()
     account.run("install")
     account.run("start")
@@ -131,7 +131,7 @@ def test_models_stay_and_a_later_purge_takes_all(account: Account) -> None:
     assert account.listing() == before
 
 
-def test_what_the_user_has_put_there_stays(account: Account) -> None:
+def test_the_users_own_files_stay(account: Account) -> None:
     account.run("install")
     own = [
         account.home / ".config" / "other-program.conf",
@@ -143,7 +143,7 @@ def test_what_the_user_has_put_there_stays(account: Account) -> None:
     assert all(file.read_text() == "mine" for file in own)
 
 
-def test_the_tray_at_login_goes_too(account: Account) -> None:
+def test_the_trays_autostart_entry_is_removed_too(account: Account) -> None:
     before = account.listing()
     account.run("install")
     enable = "from llmsuggestd.tray import autostart; autostart.enable()"
@@ -163,7 +163,7 @@ def test_the_tray_at_login_follows_an_installation_that_has_moved(account: Accou
     entry.write_text(content.replace(sys.executable, "/moved/away/python"))
     assert str(entry) in account.run("install").stdout
     assert entry.read_text() == content
-    # one that is turned off, and one that a desktop has added something to, are left alone
+    # an entry that is disabled, or that a desktop has extended, is not changed
     for changed in (
         content.replace(sys.executable, "/moved/away/python") + "Hidden=true\n",
         content + "X-GNOME-Autostart-Delay=5\n",
@@ -180,13 +180,13 @@ def test_a_daemon_that_hangs_is_stopped_and_uninstalled(account: Account) -> Non
     account.run("install")
     account.run("start")
     pid = json.loads(account.run("status", "--json").stdout)["pid"]
-    os.kill(pid, signal.SIGSTOP)  # it takes connections, and answers nothing
+    os.kill(pid, signal.SIGSTOP)  # it accepts connections, but does not answer
     said = account.run("stop")
     assert said.returncode == 0, said.stderr
     assert f"(pid {pid}) did not respond, and was ended by force" in said.stdout
     assert account.run("status").returncode == 3
     assert "not running" in account.run("stop").stdout
-    assert account.run("start").returncode == 0  # over the dead one's socket
+    assert account.run("start").returncode == 0  # in place of the dead daemon's socket
     assert account.run("suggest", GOAL).returncode == 0
 
 
@@ -209,14 +209,14 @@ def test_a_daemon_that_the_new_service_should_run_is_restarted(account: Account)
     assert "would restart the running daemon" in planned
 
 
-def test_a_service_goes_although_its_manager_does_not_answer_any_more(account: Account) -> None:
+def test_a_service_is_removed_even_if_its_manager_no_longer_answers(account: Account) -> None:
     before = account.listing()
     account.service_manager(answers=True)
     account.run("install")
     unit = account.home / ".config" / "systemd" / "user" / "llmsuggestd.service"
     assert f"ExecStart={sys.executable} " in unit.read_text()
     account.service_manager(answers=False)
-    account.run("install")  # from cron, say: the service stays
+    account.run("install")  # for example from cron: the service stays
     assert unit.exists()
     assert str(unit) in account.run("uninstall", "--purge").stdout
     assert account.listing() == before
@@ -230,7 +230,7 @@ def test_a_service_that_could_not_be_registered_is_registered_next_time(account:
     message, hint = said.stderr.splitlines()
     assert "enable llmsuggestd.service" in message
     assert "`llmsuggestd install` again" in hint
-    assert "starter.gguf" in said.stdout  # what was done until then
+    assert "starter.gguf" in said.stdout  # the steps before
     account.service_manager(answers=True)
     findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
     assert findings["service"]["level"] == "warning"
@@ -241,7 +241,7 @@ def test_a_service_that_could_not_be_registered_is_registered_next_time(account:
     assert findings["service"]["level"] == "ok"
 
 
-def test_a_service_that_the_user_has_disabled_stays_so(account: Account) -> None:
+def test_a_service_that_the_user_has_disabled_stays_disabled(account: Account) -> None:
     account.service_manager(answers=True)
     account.run("install")
     unit = account.home / ".config/systemd/user/llmsuggestd.service"
@@ -263,12 +263,12 @@ def test_a_service_follows_an_installation_that_has_moved(account: Account) -> N
     assert findings["service"]["level"] == "warning"
     account.run("install")
     assert f"ExecStart={sys.executable} " in unit.read_text()
-    # its manager does not see the shell's folders, and is told of them
+    # the service gets the shell's folders, which its manager does not know
     account.env["XDG_DATA_HOME"] = account.env["XDG_CONFIG_HOME"] = str(account.home / "elsewhere")
     assert account.run("install").returncode == 0
     assert f"XDG_DATA_HOME={account.home / 'elsewhere'}\n" in unit.read_text()
     assert not (account.home / "elsewhere" / "systemd").exists()
-    # and one whose manager looks elsewhere now
+    # and a service whose manager searches another folder now
     account.service_manager(answers=True, config=account.home / "elsewhere")
     said = account.run("install")
     assert f"remove what an earlier version made: {unit}" in said.stdout

@@ -1,4 +1,4 @@
-"""What the tests of the tray share: a desktop, a panel that obeys, and trays to run there."""
+"""Fixtures for the tests of the tray: a desktop, a controllable panel, and trays."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ assert backend._has_indicator(gi)
 
 @cache
 def python() -> tuple[str, dict[str, str]]:
-    """A Python that can show a tray, and the variables it needs for that.
+    """A Python that can show a tray, and the variables that it needs.
 
-    Ours, if it has PyGObject or can use the system's; else the system's, with our packages. Skips
-    the test if neither can.
+    It is ours, if it has PyGObject or can use the system's, else the system's with our packages.
+    Skips the test if neither works.
     """
     with_ours = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
     for command, env in [
@@ -51,7 +51,7 @@ def python() -> tuple[str, dict[str, str]]:
 
 @pytest.fixture
 def desktop(tmp_path: Path) -> Iterator[Desktop]:
-    """A desktop without a panel, and with settings of its own."""
+    """A desktop without a panel, with separate settings."""
     with make_desktop(tmp_path) as desktop:
         yield desktop
 
@@ -66,27 +66,27 @@ class PanelClient:
         assert json.loads(self._from.readline()) == "owned"
 
     def ask(self, command: str) -> Any:
-        """Give a command; its answer."""
+        """Send a command. Returns the answer."""
         self._to.write(f"{command}\n")
         self._to.flush()
         return json.loads(self._from.readline())
 
     def wait_for(self, what: str, condition: Callable[[Any], bool], timeout: float = 30) -> Any:
-        """Ask for `what` until the answer meets a condition; that answer."""
+        """Ask for `what` until the answer meets a condition. Returns that answer."""
         deadline = time.monotonic() + timeout
         while True:
             answer = self.ask(what)
             if not (isinstance(answer, dict) and "error" in answer) and condition(answer):
                 return answer
-            assert time.monotonic() < deadline, f"the tray did not get there: {answer}"
+            assert time.monotonic() < deadline, f"the condition was not met: {answer}"
             time.sleep(0.05)
 
     def click(self, path: str) -> None:
-        """Click an item of the menu, as soon as it is there."""
+        """Click an item of the menu once it exists."""
         self.wait_for(f"click {path}", lambda _: True)
 
     def wait_for_line(self, words: str) -> list[Any]:
-        """Wait until the menu's first line has these words; the menu."""
+        """Wait until the menu's first line has these words. Returns the menu."""
         self.wait_for("item", bool)
         menu: list[Any] = self.wait_for("menu", lambda m: m and words in m[0]["label"])
         return menu
@@ -108,7 +108,7 @@ RunTray = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def run_tray(desktop: Desktop, home: Home) -> RunTray:
-    """Run `llmsuggestd tray` on the desktop, for a home of its own."""
+    """Run `llmsuggestd tray` on the desktop, for a temporary home."""
     command, python_env = python()
 
     def run(*arguments: str, **env: str) -> subprocess.Popen[str]:
@@ -122,7 +122,7 @@ def run_tray(desktop: Desktop, home: Home) -> RunTray:
 
 @pytest.fixture
 def two_models(home: Home) -> Home:
-    """A home with the starter model, and the same as F16 under another name."""
+    """A home with the starter model, and the same model as F16 under another name."""
     home.install_starter()
     made = home.run(
         "convert", str(ROOT / "convert" / "starter" / "checkpoint"), "--quant", "F16",

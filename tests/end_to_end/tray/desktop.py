@@ -1,4 +1,4 @@
-"""A desktop without a screen: an X server, a session bus, and where wanted a real panel, Xfce's."""
+"""A virtual desktop: an X server, a session bus, and optionally Xfce's panel."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ PANEL: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
   </property>
 </channel>
 """
-"""A panel along the upper edge that has nothing but tray icons."""
+"""The settings of a panel at the upper edge with only tray icons."""
 
 
 @dataclass
 class Desktop:
-    """What a program needs to know of the desktop it is on, and programs that run there."""
+    """The variables for programs on a desktop, and the programs that run there."""
 
     env: dict[str, str]
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def spawn(self, *command: str, env: dict[str, str], **pipes: Any) -> subprocess.Popen[str]:
-        """Run a program on this desktop; it is ended with the desktop."""
+        """Run a program on this desktop. It ends with the desktop."""
         process = subprocess.Popen(command, env=env | self.env, cwd=ROOT, text=True, **pipes)
         self.processes.append(process)
         return process
@@ -72,7 +72,7 @@ class Desktop:
                     pipe.close()
 
     def run_panel(self, *, dark: bool = False) -> None:
-        """Run Xfce's panel. Skips the test where it is missing."""
+        """Run Xfce's panel. Skips the test if it is missing."""
         programs.need("xfce4-panel", "xdotool")
         file = Path(self.env["XDG_CONFIG_HOME"], "xfce4/xfconf/xfce-perchannel-xml/xfce4-panel.xml")
         file.parent.mkdir(parents=True)
@@ -84,11 +84,11 @@ class Desktop:
         )  # fmt: skip
 
     def picture(self) -> Image.Image:
-        """What is on the screen."""
+        """A screenshot."""
         return ImageGrab.grab(xdisplay=self.env["DISPLAY"]).convert("RGB")
 
     def find(self, colour: str, timeout: float = 20) -> tuple[int, int]:
-        """Wait until something in the panel has this colour; where."""
+        """Wait until a pixel of the panel has this colour. Returns its position."""
         wanted = bytes(ImageColor.getrgb(colour))
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -105,7 +105,7 @@ class Desktop:
         subprocess.run(["xdotool", *arguments], env=os.environ | self.env, check=True, timeout=20)
 
     def settle(self, since: Image.Image | None = None, timeout: float = 20) -> Image.Image:
-        """Wait until the screen is another than `since` and changes no more; the screen."""
+        """Wait until the screen differs from `since` and is stable. Returns the screenshot."""
         deadline = time.monotonic() + timeout
         while True:
             before = self.picture()
@@ -119,9 +119,9 @@ class Desktop:
 
 @contextlib.contextmanager
 def make_desktop(folder: Path) -> Iterator[Desktop]:
-    """A desktop without a panel, whose settings are in a folder; ended with what runs on it.
+    """A desktop without a panel, with its settings in a folder. At the end, its programs are ended.
 
-    Skips the test where a program is missing.
+    Skips the test if a program is missing.
     """
     if sys.platform != "linux":
         pytest.skip("D-Bus and X are Linux's")

@@ -1,16 +1,16 @@
-"""A panel for tests: takes tray icons over D-Bus as a desktop does, and obeys on stdin.
+"""A panel for tests, which accepts tray icons over D-Bus like a desktop, and commands on stdin.
 
-Run as a process of its own, since it needs PyGObject, which the tests' Python may lack. Each line
-of stdin is a command, each line of stdout its answer in JSON:
+It runs as a separate process, since it needs PyGObject, which the tests' Python may lack. Each line
+of stdin is a command, and each line of stdout its answer in JSON:
 
-    item          {"title", "icon", "status"} of the tray icon, null as long as there is none
+    item          {"title", "icon", "status"} of the tray icon; null if there is none
     menu          [{"id", "label", "enabled", "checked", "menu"}, ...] with null for a separator;
-                  "checked" is null where nothing can be, "menu" where there is no submenu
-    notices       ["title: text", ...] of the notifications since it was asked first; until then,
-                  the desktop shows none
+                  "checked" is null for an item that cannot be checked, "menu" without a submenu
+    notices       ["title: text", ...] of the notifications since the first `notices` command;
+                  before it, the desktop shows none
     click LABEL   clicks that item of the menu, or of a submenu (`Model/starter`), and answers {}
 
-The icon is a StatusNotifierItem, its menu speaks com.canonical.dbusmenu.
+The icon is a StatusNotifierItem, and its menu uses com.canonical.dbusmenu.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ GLib: Any = importlib.import_module("gi.repository.GLib")
 
 
 class Panel:
-    """A StatusNotifierWatcher, and what a panel does with the item that registers there."""
+    """A StatusNotifierWatcher, and a panel's actions on the registered item."""
 
     def __init__(self) -> None:
         self._bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
@@ -151,13 +151,13 @@ class Panel:
 
 
 def _items(node: Any) -> list[dict[str, Any] | None]:
-    """A menu of `GetLayout` as `menu` gives it."""
+    """A menu of `GetLayout`, in the form of `menu`."""
     return [
         None
         if properties.get("type") == "separator"
         else {
             "id": number,
-            "label": properties["label"].replace("__", "_"),  # a single one would mark a shortcut
+            "label": properties["label"].replace("__", "_"),  # a single underscore marks a shortcut
             "enabled": properties.get("enabled", True),
             "checked": properties["toggle-state"] == 1 if "toggle-type" in properties else None,
             "menu": _items((number, properties, children)) if children else None,
@@ -167,7 +167,7 @@ def _items(node: Any) -> list[dict[str, Any] | None]:
 
 
 def say(value: object) -> None:
-    """Answer."""
+    """Print an answer."""
     print(json.dumps(value), flush=True)
 
 
@@ -185,7 +185,7 @@ def main() -> None:
         }[command]
         try:
             say(act(argument) if argument else act())  # type: ignore[operator]
-        except (GLib.Error, StopIteration) as error:  # the tray has just gone, or changed its menu
+        except (GLib.Error, StopIteration) as error:  # the tray has just ended, or changed its menu
             say({"error": str(error)})
 
 

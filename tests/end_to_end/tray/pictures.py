@@ -1,4 +1,4 @@
-"""Make docs/pictures/tray-*.png: the tray in Xfce's panel, as it is.
+"""Makes docs/pictures/tray-*.png: real pictures of the tray in Xfce's panel.
 
 python -m tests.end_to_end.tray.pictures
 """
@@ -96,7 +96,7 @@ def _say(daemon: ScriptedDaemon, state: Mark) -> None:
 
 
 def _on_a_desktop(act: Callable[[Desktop, Path], None], *, dark: bool) -> None:
-    """Do something with a tray in a panel, whose daemon, if there is one, is on a socket."""
+    """Run an action with a tray in a panel, and perhaps a daemon on a socket."""
     with tempfile.TemporaryDirectory(prefix="llms-") as name, make_desktop(Path(name)) as desktop:
         desktop.run_panel(dark=dark)
         socket = Path(name, "s")

@@ -1,4 +1,4 @@
-"""A daemon that is in any state one wants, as the tray sees it."""
+"""A stand-in for the daemon that can be in any state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ScriptedDaemon:
-    """Says on a Unix socket what the test wants: status, events, models."""
+    """Serves the test's status, events and models on a Unix socket."""
 
     def __init__(self, path: Path) -> None:
         self.status: dict[str, Any] = {}

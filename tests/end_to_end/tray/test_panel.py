@@ -21,7 +21,7 @@ def test_a_model_is_switched_with_the_mouse(
     desktop.point("mousemove", str(x), str(y), "click", "1")
     opened = desktop.settle(since=before)
     assert opened.crop((0, PANEL_HEIGHT, *opened.size)).getbbox() is not None
-    # what cannot be chosen is passed over: Stop, Model; in it starter, wide
+    # disabled items are skipped: the keys reach Stop, Model, and in it starter, wide
     desktop.point("key", "--delay", "150", "Down", "Down", "Right", "Down")
     desktop.settle(since=opened)
     desktop.point("key", "Return")

@@ -1,4 +1,4 @@
-"""The tray on a desktop, as the desktop's panel sees it: over D-Bus, with a real icon and menu."""
+"""The tray on a desktop, seen over D-Bus by its panel, with a real icon and menu."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support import programs
 
 
 def labels(menu: list[Any]) -> dict[str, bool]:
-    """The texts of a menu, and whether each can be clicked."""
+    """The labels of a menu's items, and whether each can be clicked."""
     return {item["label"]: item["enabled"] for item in menu if item is not None}
 
 
@@ -35,7 +35,7 @@ def submenu(menu: list[Any], label: str) -> list[Any]:
 
 
 def models(menu: list[Any]) -> dict[str, bool]:
-    """The models that can be chosen, each with whether it is marked."""
+    """The models in the menu, and whether each is checked."""
     return {
         item["label"].split(" (")[0]: item["checked"]
         for item in submenu(menu, "Model")
@@ -44,7 +44,7 @@ def models(menu: list[Any]) -> dict[str, bool]:
 
 
 def words_of(process: subprocess.Popen[str]) -> str:
-    """What a tray that ends by itself says."""
+    """The message of a tray that ends by itself."""
     return process.communicate(timeout=30)[1]
 
 
@@ -76,7 +76,7 @@ def test_starts_and_stops_the_daemon(home: Home, panel: PanelClient, run_tray: R
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_start_that_fails_is_words_in_the_menu(
+def test_a_failed_start_is_shown_in_the_menu(
     home: Home, panel: PanelClient, run_tray: RunTray
 ) -> None:
     home.paths.config.mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_shows_every_state_in_its_icon_and_in_words(
     shown("failed", "Failed: out of memory")
     assert labels(panel.ask("menu"))["close a program"] is False
     show("idle")
-    shown("idle", "Resting: m_1 is loaded with the next request")
+    shown("idle", "Idle: m_1 is loaded with the next request")
     show("something new")  # of a later version
     shown("idle", "something new: m_1 on CPU")
     show("ready", switching_to="n")
@@ -166,7 +166,7 @@ def test_an_open_menu_stays_as_it_is_while_the_daemon_works(
     before = panel.wait_for_line("Ready: a")
     scripted.status = {"state": "busy", "queue": 1, "model": {"id": "a"}}
     during = panel.wait_for_line("Busy: a")
-    assert during[1:] == before[1:]  # with the same ids: nothing was made anew
+    assert during[1:] == before[1:]  # with the same ids: no item was replaced
     scripted.status = {"state": "ready", "model": {"id": "a"}, "switching_to": "b"}
     loading = panel.wait_for_line("Loading b…")
     assert labels(loading)["Until then, a answers"] is False
@@ -209,14 +209,14 @@ def test_a_missing_model_is_replaced(home: Home, panel: PanelClient, run_tray: R
     panel.wait_for_line("Ready: starter")
 
 
-def test_a_daemon_without_work_rests(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
+def test_an_idle_daemon_is_shown_as_idle(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
     home.install_starter()
     home.serve(LLMSUGGESTD_IDLE_UNLOAD="1")
     run_tray()
-    panel.wait_for_line("Resting: starter is loaded with the next request")
+    panel.wait_for_line("Idle: starter is loaded with the next request")
     home.client.request("POST", "/v1/suggest", {"goal": "⊢ 2 = 2"}, timeout=60)
     panel.wait_for_line("Ready: starter")
-    panel.wait_for_line("Resting")
+    panel.wait_for_line("Idle")
 
 
 def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunTray) -> None:
@@ -237,7 +237,7 @@ def test_a_failed_switch_says_why(home: Home, panel: PanelClient, run_tray: RunT
     assert notice.startswith("Could not switch to broken")
 
 
-def test_a_daemon_that_is_killed_and_one_that_comes_back(
+def test_a_killed_daemon_and_its_return_are_shown(
     home: Home, panel: PanelClient, run_tray: RunTray
 ) -> None:
     def icon_is(mark: Any) -> None:
@@ -251,7 +251,7 @@ def test_a_daemon_that_is_killed_and_one_that_comes_back(
     first = home.serve()
     run_tray()
     panel.wait_for_line("Ready: starter")
-    time.sleep(1)  # it listens by now
+    time.sleep(1)  # now it listens
     first.kill()
     first.wait()
     menu = panel.wait_for_line("The daemon ended unexpectedly")
@@ -290,7 +290,7 @@ def test_copies_the_lean_setup(
 
 
 def paste(desktop: Desktop, command: str, env: dict[str, str]) -> str:
-    """The clipboard's text, as another program sees it."""
+    """The clipboard's text, as another program gets it."""
     script = (
         "from llmsuggestd.tray.backend import import_gi; gi = import_gi()\n"
         "gi.require_version('Gtk', '3.0'); from gi.repository import Gdk, Gtk\n"
@@ -301,7 +301,7 @@ def paste(desktop: Desktop, command: str, env: dict[str, str]) -> str:
 
 
 def put_program(folder: Path, name: str, script: str) -> None:
-    """Put a shell script where programs are looked for."""
+    """Add a shell script to a folder on the PATH."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o700)
@@ -381,8 +381,8 @@ def test_leaves_nothing_behind(
     tray = run_tray()
     panel.wait_for_line("Stopped")
     icon_file = Path(panel.ask("item")["icon"])
-    assert icon_file.is_relative_to(home.paths.runtime)  # not in /tmp, where others are
-    while not catches(tray.pid, signal.SIGTERM):  # the handlers are set as the icon appears
+    assert icon_file.is_relative_to(home.paths.runtime)  # not in /tmp, which other users share
+    while not catches(tray.pid, signal.SIGTERM):  # the handlers are set when the icon appears
         time.sleep(0.02)
     tray.send_signal(number)
     assert tray.wait(15) == code
@@ -405,7 +405,7 @@ def test_there_is_one_tray(home: Home, panel: PanelClient, run_tray: RunTray) ->
     assert second.returncode == ExitCode.ALREADY_RUNNING
     first.kill()
     first.wait()
-    run_tray()  # a dead one is in nobody's way
+    run_tray()  # a tray that ended does not prevent another
     panel.wait_for_line("Stopped")
 
 

@@ -35,7 +35,7 @@ Engine(protocol.Load({path!r}, "off", 1, 1024, True))
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     path = str(store.SHIPPED)
-    # where llama.cpp crashes with its extra buffers, this process must not be the one to find out
+    # without llama.cpp's extra buffers, which would crash this process on some machines
     probe = [sys.executable, "-c", LOADS.format(path=path)]
     works = subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode == 0
     return Engine(protocol.Load(path, "off", 1, 1024, KERNELS if works else ("plain",)))
@@ -65,7 +65,7 @@ def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
 
 
 def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
-    """Lean elaborates theorems at the same time, and their calls come mixed."""
+    """Lean elaborates theorems at the same time, so their calls alternate."""
     model = engine.llama
     model.forget()
     proofs = [
@@ -83,7 +83,7 @@ def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
 
 
 def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> None:
-    """However they share, there is room, and what is kept says the same as what is not."""
+    """Whatever they share, there is room for them, and reused cells give the same answers."""
     model = engine.llama
     model.forget()
     random = np.random.default_rng(3)
@@ -114,7 +114,7 @@ def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> Non
 def test_llama_cpp_itself_stops_a_decode(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Our own look at the flag is over when it is raised: what stops is the abort callback."""
+    """The flag is raised after our own check of it, so only the abort callback stops the decode."""
     model = engine.llama
     tokens = model.tokenize(LLMSTEP.text("⊢ 2 = 2"))
     model.forget()
@@ -132,12 +132,12 @@ def test_llama_cpp_itself_stops_a_decode(
         with pytest.raises(Cancelled):
             model.start([tokens])
     model.stop.lower()
-    assert capfd.readouterr().err == ""  # what was asked for is no error
+    assert capfd.readouterr().err == ""  # a requested stop is no error
     np.testing.assert_allclose(model.start([tokens]), before, atol=1e-5)
 
 
 def test_a_seed_draws_the_same_again(engine: Engine) -> None:
-    """To the last bit, whatever was asked before, of which an answer may reuse some."""
+    """Equal to the last bit, whatever was asked before, although an answer may reuse cells."""
 
     def draw(seed: int | None, goal: str = "⊢ 2 + 2 = 4") -> list[tuple[str, float]]:
         request = protocol.Suggest(1, [goal], "", 5, 32, "sample", 1.0, seed)
@@ -150,10 +150,10 @@ def test_a_seed_draws_the_same_again(engine: Engine) -> None:
         assert draw(1) == first
 
 
-def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
+def test_a_model_that_does_not_fit_the_gpu_is_tried_with_fewer_layers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a GPU that is made up: this build ignores how many layers should be on one."""
+    """With a fake GPU, since this build ignores the number of layers on a GPU."""
     big = Device("CUDA0", "a GPU", is_gpu=True, integrated=False, free=2**40, total=2**40)
     monkeypatch.setattr(engine_module, "gpus", lambda: [big])
     tried: list[int] = []
@@ -172,7 +172,7 @@ def test_what_does_not_fit_the_gpu_is_tried_with_fewer_layers_and_at_last_none(
 
 
 def edited(folder: Path, *changes: tuple[bytes, bytes]) -> Path:
-    """The starter with stretches of bytes changed for others of the same length."""
+    """The starter with some bytes replaced by others of the same length."""
     data = store.SHIPPED.read_bytes()
     for old, new in changes:
         assert old in data
@@ -187,7 +187,7 @@ NO_PRE = (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE")
 NO_END = (b"ggml.eos_token_id", b"ggml.eos_tokeN_id")
 
 
-def test_what_a_file_lacks_of_its_tokenizer_is_made_good(engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_part_of_the_tokenizer_is_completed(engine: Engine, tmp_path: Path) -> None:
     text = LLMSTEP.text("a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a + 123 < c")
     path = str(edited(tmp_path, NO_PRE, NO_END))
     found = Engine(protocol.Load(path, "off", 1, 512, ("plain",))).llama
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the next try, with less of it on the GPU, would find the memory taken."""
+    """Otherwise, the next try, with fewer layers on the GPU, would lack memory."""
     freed = []
     free = llama_cpp.llama_model_free
     monkeypatch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The engine process: what the daemon does when it crashes, hangs on, or talks nonsense."""
+"""An engine's process that crashes, hangs or sends invalid output, and the daemon's reaction."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 
-# Stands where the real engine stands, and dies the way llama.cpp does on some CPUs: at the first
-# decode with extra buffers, before it says that it has loaded.
+# A stand-in for the engine that dies as llama.cpp does on some CPUs: at the first decode with extra
+# buffers, before it reports that it has loaded.
 DIES_WITH_KERNELS = """
 import os, signal, sys
 from llmsuggestd.engine import __main__ as engine, protocol
@@ -125,7 +125,7 @@ def served(
 
 
 async def started(model: ServedModel) -> EngineProcess:
-    """The model's engine, which is started if need be."""
+    """The model's engine, started if it does not run."""
     await model.load()
     assert model.engine is not None
     return model.engine
@@ -156,7 +156,7 @@ async def test_a_build_runs_in_place_of_the_installed_llama_cpp(paths: Paths) ->
     await model.close()
 
 
-async def test_a_build_that_does_not_work_here_gives_way_to_the_installed_one(
+async def test_the_installed_llama_cpp_replaces_a_build_that_does_not_work(
     paths: Paths, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = builds.folder(paths, "cuda") / "llama_cpp"
@@ -185,7 +185,7 @@ async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
     assert later.crashed == {kernels}
     await later.close()
 
-    # another build or machine does, and what it finds out is kept beside this
+    # another build or machine tries again, and its result is recorded beside this one
     with monkeypatch.context() as patch:
         patch.setattr(crashes, "machine_and_build", lambda _: "another")
         assert not crashes.recall(paths)
@@ -195,7 +195,7 @@ async def test_a_crash_at_the_first_decode_is_survived_and_remembered(
     assert not crashes.recall(paths)
 
 
-async def test_three_crashes_in_a_row_are_enough(paths: Paths) -> None:
+async def test_after_three_crashes_the_engine_is_not_restarted(paths: Paths) -> None:
     model = served(load(), paths, (sys.executable, "-c", DIES_WHEN_ASKED))
     for id_ in range(STRIKES):
         with pytest.raises(EngineDied, match="SIGABRT"):
@@ -237,7 +237,7 @@ async def test_a_model_that_failed_is_tried_again_when_its_file_is_another(
 async def test_an_engine_that_is_killed_while_loading_is_tried_again(
     paths: Paths, tmp_path: Path
 ) -> None:
-    """By the kernel, say, where memory is short."""
+    """For example, by the kernel for lack of memory."""
     (tmp_path / "short of memory").touch()
     command = (sys.executable, "-c", KILLED_WHILE_LOADING, str(tmp_path / "short of memory"))
     model = served(load(), paths, command)
@@ -248,12 +248,12 @@ async def test_an_engine_that_is_killed_while_loading_is_tried_again(
     (tmp_path / "short of memory").unlink()
     assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert model.failure is None
-    assert not model.crashed  # no fast path was to blame
+    assert not model.crashed  # no fast path was the cause
     await model.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
+async def test_an_engine_that_is_killed_repeatedly_pauses(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served_model, "PAUSE", 2.0)
@@ -272,28 +272,28 @@ async def test_an_engine_that_is_killed_again_and_again_has_a_pause(
     await model.close()
 
 
-async def test_an_engine_that_cannot_be_started_is_one_that_died(tmp_path: Path) -> None:
-    """As after an upgrade, which takes the interpreter of the running daemon away."""
+async def test_an_engine_that_cannot_be_started_counts_as_dead(tmp_path: Path) -> None:
+    """For example, after an upgrade has removed the running daemon's interpreter."""
     with pytest.raises(EngineDied, match="cannot be started") as caught:
         await EngineProcess.spawn(load(), (str(tmp_path / "gone"),))
     assert "`llmsuggestd restart`" in caught.value.hint
 
 
-async def test_an_engines_last_words_reach_the_message(
+async def test_an_engines_last_output_is_in_the_message(
     paths: Paths, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = "import sys; print('x' * 9000, file=sys.stderr); sys.exit('a.c:7: GGML_ASSERT failed')"
     model = served(load(), paths, (sys.executable, "-c", code))
     with pytest.raises(EngineDied, match=r"exit code 1.: a.c:7: GGML_ASSERT failed"):
         await started(model)
-    assert "x" * 9000 in capfd.readouterr().err  # and all of them the log
+    assert "x" * 9000 in capfd.readouterr().err  # the log has all of it
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="LD_LIBRARY_PATH is Linux's")
-async def test_another_library_in_front_is_named(
+async def test_a_foreign_library_is_named(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an activated Conda or MATLAB has it; here it is no library at all."""
+    """For example, from an activated Conda or MATLAB. Here, the file is no library at all."""
     (tmp_path / "libstdc++.so.6").write_text("no library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     model = served(load(), paths)
@@ -304,7 +304,7 @@ async def test_another_library_in_front_is_named(
 
 
 async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its answers nor its threads."""
+    """The shell changes neither its answers nor its threads."""
     engine = await EngineProcess.spawn(load())
     usual = await engine.ask(suggest(1, n=5))
     await engine.close()
@@ -339,8 +339,8 @@ async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
     await model.close()
 
 
-async def test_a_start_outlives_those_who_wait_for_it(paths: Paths) -> None:
-    """While somebody types, each request gives way to the next, sooner than a model is loaded."""
+async def test_a_start_continues_without_its_callers(paths: Paths) -> None:
+    """While a user types, each request is cancelled for the next, before a model is loaded."""
     slow = (sys.executable, "-c", LOADS_SLOWLY)
     model = served(load(), paths, slow, idle=60)
     for id_ in range(3):
@@ -384,10 +384,10 @@ async def test_an_engine_that_hangs_is_killed(
 
 
 @pytest.mark.parametrize("leaves", ["before", "after"])
-async def test_who_leaves_as_the_answer_comes_does_no_harm(
+async def test_a_cancellation_at_the_moment_of_the_answer_is_harmless(
     leaves: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one turn of the event loop with it; no reply to the cancellation will follow."""
+    """Both happen in one turn of the event loop, and no reply to the cancellation follows."""
     monkeypatch.setattr(module, "CANCEL_TIMEOUT", 0.2)
     engine = await EngineProcess.spawn(load())
     task = asyncio.create_task(engine.ask(suggest(1)))
@@ -408,7 +408,7 @@ async def test_who_leaves_as_the_answer_comes_does_no_harm(
     await engine.close()
 
 
-async def test_an_engine_that_dies_unasked_is_no_engine(
+async def test_an_engine_that_dies_while_idle_is_noticed(
     paths: Paths, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = served(load(), paths)
@@ -429,11 +429,11 @@ async def test_a_long_answer_does_not_count_as_idle(paths: Paths) -> None:
 async def test_a_gpu_that_crashes_is_left_alone(paths: Paths) -> None:
     model = served(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
     assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
-    assert not model.crashed  # they were not to blame
+    assert not model.crashed  # the kernels were not the cause
     await model.close()
 
 
-async def test_a_model_that_cannot_be_loaded_is_said_once_and_not_tried_again(
+async def test_a_model_that_cannot_be_loaded_is_reported_once_and_not_tried_again(
     paths: Paths,
     tmp_path: Path,
 ) -> None:
@@ -455,7 +455,7 @@ async def test_a_file_that_is_no_model_is_named_with_a_remedy(paths: Paths, tmp_
     assert "git lfs pull" in caught.value.hint
 
 
-async def test_an_engine_that_talks_nonsense_is_ended(paths: Paths) -> None:
+async def test_an_engine_with_invalid_output_is_ended(paths: Paths) -> None:
     nonsense = (sys.executable, "-c", "print('hello, I am not an engine at all')")
     model = served(load(), paths, nonsense)
     with pytest.raises(EngineDied):
@@ -480,7 +480,7 @@ async def test_a_cancelled_request_frees_the_engine() -> None:
 
 @pytest.mark.parametrize("kernels", ["own", "plain"])
 async def test_draws_for_several_goals_are_those_for_each(kernels: protocol.Kernels) -> None:
-    """Also with kernels that round a token otherwise beside other tokens."""
+    """Also with kernels whose rounding of a token depends on the other tokens."""
     changed = msgspec.structs.replace(load(), kernels=(kernels, "plain"))
     engine = await EngineProcess.spawn(changed)
     goals = ["⊢ 2 + 2 = 4", "p q : Prop\nh : p ∧ q\n⊢ q ∧ p", "p q : Prop\nh : p\n⊢ p ∨ q"]
@@ -513,7 +513,7 @@ async def test_a_cancelled_request_for_several_goals_frees_the_engine() -> None:
 
 
 async def test_cells_are_given_back(tmp_path: Path) -> None:
-    """Requests that fill the context many times over leave it as it was."""
+    """Requests that fill the context many times leave it unchanged."""
     engine = await EngineProcess.spawn(load())
     try:
         first = await engine.ask(suggest(0))
@@ -537,5 +537,5 @@ async def test_closing_ends_the_process_and_asking_then_fails() -> None:
 
 
 def test_the_engine_is_started_without_the_current_directory_in_its_path() -> None:
-    """A file named llmsuggestd.py where the user happens to stand must not be run."""
+    """A file named llmsuggestd.py in the current folder must not be run."""
     assert "-P" in COMMAND

@@ -44,7 +44,7 @@ def test_the_daemons_state_without_a_task(given: dict[str, Any] | None, shown: V
 def test_a_daemon_without_a_model_in_memory_is_idle() -> None:
     view = describe(status("idle"))
     assert view.mark == "idle"
-    assert view.line == "Resting: starter is loaded with the next request"
+    assert view.line == "Idle: starter is loaded with the next request"
 
 
 def test_a_state_of_a_later_version_is_shown_by_its_name() -> None:
