@@ -1,23 +1,24 @@
 """Kernels side by side: python -m tests.benchmarks.kernels MODEL [--threads N] [--rounds N].
 
-Milliseconds a step by the number of candidates, for a prompt, and for loading, with our own kernels
-and with llama.cpp's, repacked and plain: medians over the rounds, in which they take turns, each in
-a process of its own.
+Milliseconds for a step by number of candidates, for a prompt, and for loading: with our own kernels
+for each instruction set that this processor has, and with llama.cpp's, repacked and plain. Prints
+medians over the rounds, or with `--smallest`, for a busy machine, the smallest values. In a round
+all take turns, each in its own process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import get_args
 
 from llmsuggestd import environment
-from llmsuggestd.engine.kernels import why_not
+from llmsuggestd.engine import kernels as own
 from llmsuggestd.engine.protocol import Kernels
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 16, 32)
@@ -52,6 +53,19 @@ def measure(path: Path, kernels: Kernels, threads: int) -> dict[str, float]:
     return {name: 1000 * seconds for name, seconds in took.items()}
 
 
+def contenders() -> dict[str, tuple[Kernels, str]]:
+    """The kernels that can be used here, by name in the table; each with the limit for ours."""
+    found: dict[str, tuple[Kernels, str]] = {}
+    if reason := own.why_not():
+        print(f"without ours: {reason}", file=sys.stderr)
+    else:
+        for limit in own.INSTRUCTION_SETS:
+            own.library().llmsuggest_choose(limit.encode())
+            if own.instructions() == limit:
+                found[f"own, {limit}"] = ("own", limit)
+    return found | {"repacked": ("repacked", ""), "plain": ("plain", "")}
+
+
 def main() -> None:
     """Measure and print a table."""
     assert __doc__ is not None
@@ -59,27 +73,26 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--smallest", action="store_true", help="for a busy machine")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.model, options.measure, options.threads)))
         return
-    kinds = get_args(Kernels)[bool(why_not()) :]
-    if why_not():
-        print(f"without ours: {why_not()}", file=sys.stderr)
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    kinds = contenders()
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
     for _ in range(options.rounds):
-        for kind in kinds:
+        for name, (kind, limit) in kinds.items():
             command = [sys.executable, "-m", "tests.benchmarks.kernels", str(options.model),
                        "--threads", str(options.threads), "--measure", kind]  # fmt: skip
-            result = subprocess.run(
-                command, check=True, stdout=subprocess.PIPE, env=environment.for_engine()
-            )
-            found[kind].append(json.loads(result.stdout))
+            variables = environment.for_engine(os.environ | {own.LIMIT: limit})
+            result = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=variables)
+            found[name].append(json.loads(result.stdout))
     print("| ms | " + " | ".join(kinds) + " |\n|" + " --- |" * (1 + len(kinds)))
-    for name in found[kinds[0]][0]:
-        medians = [statistics.median(run[name] for run in found[kind]) for kind in kinds]
-        print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in medians) + " |")
+    summary = min if options.smallest else statistics.median
+    for what in found["plain"][0]:
+        values = [summary([run[what] for run in runs]) for runs in found.values()]
+        print(f"| {what} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
 
 
 if __name__ == "__main__":

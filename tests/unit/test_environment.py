@@ -47,6 +47,7 @@ SHELL = {
     "XDG_DATA_HOME": "/scratch/ann",
     "LLMSUGGESTD_HOME": "/portable",
     "LLMSUGGESTD_THREADS": "2",
+    "LLMSUGGESTD_INSTRUCTIONS": "avx2",
 }
 
 
@@ -59,6 +60,7 @@ def test_an_engine_gets_its_devices_and_libraries_and_no_secret() -> None:
         "HOME": "/home/ann",
         "PATH": "/usr/bin",
         "XDG_DATA_HOME": "/scratch/ann",
+        "LLMSUGGESTD_INSTRUCTIONS": "avx2",
     }
 
 

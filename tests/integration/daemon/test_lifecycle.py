@@ -18,6 +18,7 @@ import pytest
 
 from llmsuggestd.cli import start
 from llmsuggestd.daemon import server
+from llmsuggestd.engine import kernels
 from llmsuggestd.errors import ExitCode
 from llmsuggestd.models import store
 from tests.conftest import COMMAND, Home
@@ -74,6 +75,15 @@ def test_install_start_suggest_stop(home: Home) -> None:
     assert not home.paths.socket.exists()
     assert not home.paths.client_file.exists()
     assert "not running" in home.run("stop").stdout
+
+
+@pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
+def test_the_instruction_set_is_limited_by_a_variable_and_shown(home: Home) -> None:
+    started = home.run("start", "--json", LLMSUGGESTD_INSTRUCTIONS="avx2")
+    assert json.loads(started.stdout)["instructions"] == "avx2"
+    assert "kernels  own (avx2)\n" in home.run("status").stdout
+    assert "our own (avx2) for Q4_K" in home.run("doctor", LLMSUGGESTD_INSTRUCTIONS="avx2").stdout
+    assert home.run("stop").returncode == 0
 
 
 def test_without_a_daemon_every_command_prints_the_same_error(home: Home) -> None:
