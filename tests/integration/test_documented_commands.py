@@ -55,6 +55,7 @@ RUN = [page for page in PAGES if any(is_run(block) for block in blocks(page))]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the documents' commands are for a POSIX shell")
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_run_as_they_stand(page: Path, home: Home, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "convert/starter/checkpoint", tmp_path / "my-checkpoint")

@@ -172,6 +172,33 @@ def test_everything_that_doctor_finds_has_a_remedy(rows: list[list[str]]) -> Non
     ] == []
 
 
+def test_every_message_of_the_tactic_has_a_remedy() -> None:
+    """In "Messages" of docs/lean.md, or on the page on troubleshooting."""
+    tables = "".join(
+        line
+        for page in ("lean.md", "troubleshooting.md")
+        for line in (DOCS / page).read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ).replace("`", "")
+    said = {
+        phrase for file in (ROOT / "lean/LlmSuggest").glob("*.lean") for phrase in phrases(file)
+    }
+    assert len(said) > 7
+    assert [phrase for phrase in sorted(said) if phrase not in tables] == []
+
+
+def phrases(file: Path) -> Iterator[str]:
+    """The first words of each message in a Lean file: of each text that is a sentence."""
+    source = re.sub(r"\\\n\s*", "", file.read_text(encoding="utf-8"))
+    for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', source):
+        if re.search(r"\w[.?](\{| |$)", text) and file.name != "Options.lean":
+            said = text.removeprefix("llmsuggest: ").removeprefix("llmprove: ")
+            pieces = re.split(r"\{[^}]*\}|[.,;:(](?= |$)", said)
+            words = next((piece.split() for piece in pieces if len(piece.split()) > 2), [])
+            if words and words[0].isalpha() and words[0].islower():
+                yield " ".join(words[:4]).replace("`", "")
+
+
 def findings() -> Iterator[tuple[str, str]]:
     """The findings of doctor that are not `ok`: the part, and a constant piece of the message."""
     tree = ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))
