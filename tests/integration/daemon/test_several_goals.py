@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -167,7 +168,10 @@ def test_the_queue_has_no_room_for_more_questions(served: Home) -> None:
     code, answer = served.curl("/v1/suggest", body={"goals": GOALS, "max_tokens": 55})
     assert (code, answer["error"]["code"]) == (503, "busy")
     # the newer requests of the same clients end the older ones, and find the room that these had
-    for client in clients:
-        ask(served, GOALS, max_tokens=56, client=client)
+    with ThreadPoolExecutor() as pool:
+        newer = [
+            pool.submit(ask, served, GOALS, max_tokens=56, client=client) for client in clients
+        ]
+    assert all(len(answer.result()["results"]) == 4 for answer in newer)
     for thread in threads:
         thread.join()

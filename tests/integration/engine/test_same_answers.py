@@ -139,7 +139,7 @@ def test_goals_are_answered_together_as_each_is_alone() -> None:
     ):
         alone = [engine.suggest(suggest([goal], changes)).found[0] for goal in goals]
         assert alone[5].truncated
-        for _ in range(3):
+        for _ in range(2):
             order = chance.sample(range(len(goals)), len(goals))
             if chance.random() < 0.5:
                 engine.llama.forget()
