@@ -41,42 +41,42 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The id of the installed model to serve: `ID.gguf` in the models directory."""
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
-    """The port on 127.0.0.1. 0 takes any free one, as the default does where it is taken. Clients
-    find it in `client.json`."""
+    """The port on 127.0.0.1; 0 for any free port. If the default port is taken, a free one is used.
+    Clients find it in `client.json`."""
 
     socket: str = ""
-    """The Unix socket's path; empty: `daemon.sock` in the runtime directory. At most 107 bytes (103
-    on macOS), in a directory of yours with mode 0700. Relative to the folder of `config.toml`; in
-    the variable, which clients read too, to the current folder."""
+    """The Unix socket's path; empty for `daemon.sock` in the runtime directory. At most 107 bytes
+    (103 on macOS), in your own directory with mode 0700. A relative path starts at the folder of
+    `config.toml`; in the variable, which clients read too, at the current folder."""
 
     compat: tuple[
         Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(COMPAT_PORTS)})(:\d{{1,5}})?\Z")], ...
     ] = ()
     """Listeners for other projects' clients, which need no token there: `"llmstep"` (port 6000),
-    `"tutorial"` (5000), `"leancopilot"` (23337), `"llmlean"` (11434), each with another port as
-    `"llmstep:6001"`. In the variable with commas between."""
+    `"tutorial"` (5000), `"leancopilot"` (23337), `"llmlean"` (11434), each perhaps with another
+    port, as in `"llmstep:6001"`. In the variable, commas separate them."""
 
     gpu: Literal["auto", "off"] | Annotated[int, msgspec.Meta(ge=0)] = "auto"
-    """Layers to offload: `"auto"` as many as fit if llama.cpp was built for a GPU that is there,
-    `"off"` none, or that many."""
+    """Number of layers to offload; `"auto"` for as many as fit, if llama.cpp was built for this
+    machine's GPU; `"off"` for none."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
-    """Threads for decoding. 0: one per physical core, no more than a container's or service's CPU
-    quota grants (0.5 and 1.5 CPUs count as one thread), fewer for a model of a few million
-    parameters, and while others want the cores."""
+    """Number of threads for decoding. 0: one per physical core, limited by a container's or
+    service's CPU quota (0.5 and 1.5 CPUs count as one thread), and fewer for a model of a few
+    million parameters, or while other programs use the cores."""
 
     context: Annotated[int, msgspec.Meta(ge=256, le=131072)] = 2048
-    """Tokens of context in memory, for one prompt and the tokens that all its candidates add."""
+    """Tokens of context in memory, for a prompt and the tokens that its candidates add."""
 
     idle_unload: Annotated[int, msgspec.Meta(ge=0)] = 900
-    """Seconds without a request after which the model leaves the memory, until the next request;
-    0: never."""
+    """Seconds without a request after which the model is unloaded, until the next request; 0 for
+    never."""
 
     log_goals: bool = False
     """Whether goals and prefixes are written to the log."""
 
     formats: dict[str, Format] = {}
-    """Formats of the user's own for models to be asked in, as tables `[formats.NAME]`."""
+    """The user's own prompt formats, as tables `[formats.NAME]`."""
 
     def socket_path(self, paths: Paths) -> Path:
         """The Unix socket's path with the default filled in."""

@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Done."""
     ERROR = 1
-    """A failure without a code of its own, or a failed check of `doctor`."""
+    """A failure without a separate code, or a failed check of `doctor`."""
     USAGE = 2
     """The command line, or a value given on it, is wrong (click's own code)."""
     NOT_RUNNING = 3
@@ -40,7 +40,7 @@ class ExitCode(IntEnum):
 
 
 class LlmsuggestdError(Exception):
-    """An error with a remedy.
+    """An error with a remedy, and without a separate code.
 
     `message` is one line that says what happened, and `hint` says what to do next (may be empty).
     `code` is a word for programs, in JSON answers. `exit_code` is the command's exit code.

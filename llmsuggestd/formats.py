@@ -1,8 +1,8 @@
-"""How each model wants to be asked: the prompts that models were trained on, as data.
+"""The prompt formats of models, as data.
 
-A model answers well only if its prompt is, to the byte, the one that it was trained on. A `Format`
-says what that prompt is and what ends an answer. This module holds the known ones; `config.toml`
-can add others (`[formats.NAME]`). docs/models.md says where each comes from.
+A model answers well only if its prompt has, to the byte, the form that it was trained on. A
+`Format` describes the prompt, and the end of an answer. This module has the known formats, and
+`config.toml` can add others (`[formats.NAME]`). docs/models.md names the source of each.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """The pattern of a format's name."""
 
 FIELDS: Final = ("state", "prefix", "context", "name")
-"""What a template may name in braces: the tactic state, the beginning of the tactic, the file above
-it, and the theorem's name."""
+"""The fields of a template, in braces: the tactic state, the beginning of the tactic, the file
+above it, and the theorem's name."""
 
 TEMPLATE_KEY: Final = "llmsuggestd.prompt_template"
-"""The key of a GGUF file that holds its template, as `template_text` writes it."""
+"""The GGUF key of the template, in the form of `template_text`."""
 
 _MAX_STOP: Final = 100
-"""Characters of a stop string."""
+"""Maximum number of characters of a stop string."""
 
 
 class WrongFormat(UsageError):
-    """A format is not one, or there is none of that name."""
+    """A format is not valid, or no format has this name."""
 
     code = "wrong_format"
 
 
 class Part(NamedTuple):
-    """A stretch of a prompt: text, or one special token."""
+    """A part of a prompt: text, or one special token."""
 
     text: str
     special: bool = False
 
 
 class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the text around a tactic state is, and what ends a tactic."""
+    """A prompt format: the text around a tactic state, and the texts that end a tactic."""
 
     name: str = ""
-    """Its name; in `config.toml` the table's."""
+    """Its name, in `config.toml` that of the table."""
     template: str
-    """The prompt, with FIELDS in braces. `{prefix}` stands at the end, and may be left out."""
+    """The prompt, with FIELDS in braces. `{prefix}` is at the end, and may be left out."""
     special: tuple[str, ...] = ()
-    """The parts of the template that are special tokens. What users write never is."""
+    """The parts of the template that are special tokens. Users' text never is."""
     bos: bool | None = None
-    """Whether the token that begins texts comes first; None: as the model's file says."""
+    """Whether the begin-of-text token comes first; None for the model file's value."""
     stop: tuple[str, ...] = ()
-    """Texts that end a suggestion and do not belong to it, besides the model's end tokens."""
+    """Texts that end a suggestion, besides the model's end tokens. They are not part of it."""
     goals: Literal["first", "all"] = "first"
-    """Which goals of a tactic state are shown: the one that the tactic runs on, or all."""
+    """The goals of a tactic state in the prompt: the first, on which the tactic runs, or all."""
 
     def uses(self, field: str) -> bool:
         """Whether the prompt depends on one of FIELDS."""
@@ -67,7 +67,7 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def parts(
         self, state: str, prefix: str = "", *, context: str = "", name: str = ""
     ) -> list[Part]:
-        """The prompt. Neighbouring texts are one part, since tokens can span them."""
+        """The parts of the prompt. Adjacent texts are one part, since tokens can span them."""
         values = {"state": state, "prefix": prefix, "context": context, "name": name}
         parts: list[Part] = []
         for literal, field in _pieces(self.template):
@@ -78,17 +78,17 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return parts
 
     def text(self, state: str, prefix: str = "", *, context: str = "", name: str = "") -> str:
-        """The prompt as text, special tokens by their names."""
+        """The prompt as text, with special tokens by their names."""
         parts = self.parts(state, prefix, context=context, name=name)
         return "".join(part.text for part in parts)
 
     def marks(self) -> tuple[str, str]:
-        """The text directly before the state, and directly after it."""
+        """The texts directly before and after the state."""
         before, after = self.text("\0", context="\1", name="\1").split("\0")
         return before.rpartition("\1")[2], after.partition("\1")[0]
 
     def space_before_prefix(self) -> str:
-        """The spaces that the template ends with: a tokenizer joins them to the word behind."""
+        """The spaces at the end of the template, which a tokenizer joins to the next word."""
         text = self.marks()[1]
         return text[len(text.rstrip(" ")) :]
 
@@ -112,7 +112,7 @@ def _append(parts: list[Part], part: Part) -> None:
 
 @lru_cache(maxsize=64)
 def _pieces(template: str) -> tuple[tuple[str, str | None], ...]:
-    """A template as texts, each with the field that follows it. Raises ValueError if it is none."""
+    """A template as texts, each with the field after it. Raises ValueError if it is not valid."""
     pieces = list(_parsed(template))
     if pieces[-1:] and pieces[-1][1] == "prefix":
         return tuple(pieces)
@@ -174,7 +174,7 @@ FORMATS: Final[Mapping[str, Format]] = {
             template=_NTP_HEADER % _NTP_CONTEXT + "[CTX]\n{context}\n[/CTX]\n" + _NTP_STATE,
             stop=("[/TAC]",),
         ),
-        # It was trained with the proof so far; its place is empty, as at a proof's first step.
+        # It was trained with the proof so far, which is left empty, as for a proof's first step.
         Format(
             name="internlm2.5",
             template="---\nNAME: {name}\n\n---\nPROOF_BEFORE: \n\n---\nSTATE_BEFORE: {state}\n\n"
@@ -184,7 +184,7 @@ FORMATS: Final[Mapping[str, Format]] = {
             name="internlm2",
             template="DECL {name}\nGOAL {state}\nPROOFSTEP {prefix}",
         ),
-        # It was trained with theorems that a search had found; their place is empty.
+        # It was trained with theorems that a search had found. They are left empty.
         Format(
             name="real-prover",
             template="User: Please generate a tactic in lean4 to solve the state.\nHere're some"
@@ -197,7 +197,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 
 def find(name: str, own: Mapping[str, Format] | None = None) -> Format:
-    """The format of this name: the user's own, or a known one. Raises WrongFormat."""
+    """The format with this name, the user's own or a known one. Raises WrongFormat."""
     every = {**FORMATS, **(own or {})}
     if name not in every:
         raise WrongFormat(f"there is no format {name!r}", f"formats: {', '.join(every)}")
@@ -205,7 +205,7 @@ def find(name: str, own: Mapping[str, Format] | None = None) -> Format:
 
 
 def parse(name: str, table: object) -> Format:
-    """A format of the user's own from its table in `config.toml`. Raises WrongFormat."""
+    """Parse a user's own format from its table in `config.toml`. Raises WrongFormat."""
     if not re.match(NAME, name):
         raise WrongFormat("a format's name is letters, digits, `.`, `_` and `-`")
     if name in FORMATS:
@@ -222,12 +222,12 @@ def parse(name: str, table: object) -> Format:
 
 
 def check(asked: Format) -> None:
-    """Raise WrongFormat, saying what is wrong, if a format cannot be used."""
+    """Raise WrongFormat, with the problem, if a format cannot be used."""
     try:
         pieces = list(_parsed(asked.template))
     except ValueError as error:
         raise WrongFormat(
-            f"its template cannot be read: {error}", "a brace that stands for itself is doubled"
+            f"its template cannot be read: {error}", "write a literal brace twice"
         ) from None
     fields = [field for _, field in pieces if field is not None]
     for field in fields:
@@ -239,25 +239,25 @@ def check(asked: Format) -> None:
         if fields.count(field) > 1:
             raise WrongFormat(f"its template has {{{field}}} twice")
     if "state" not in fields:
-        raise WrongFormat("its template has no {state}", "the goals stand there")
+        raise WrongFormat("its template has no {state}", "it is the place of the goals")
     if "prefix" in fields and not asked.template.endswith("{prefix}"):
-        raise WrongFormat("text follows {prefix} in its template", "the prefix stands last")
+        raise WrongFormat("text follows {prefix} in its template", "put {prefix} at the end")
     for mark in asked.special:
         if not mark or not any(mark in text for text, _ in pieces):
             raise WrongFormat(f"its template does not contain the special token {mark!r}")
     for text in asked.stop:
         if not text or len(text) > _MAX_STOP:
             what = "is empty" if not text else f"has more than {_MAX_STOP} characters"
-            raise WrongFormat(f"a stop string of it {what}", 'write one as "[/TAC]"')
+            raise WrongFormat(f"one of its stop strings {what}", 'write one as "[/TAC]"')
 
 
 def template_text(asked: Format) -> str:
-    """A format's template as GGUF files hold it: there the state is called `{goal}`."""
+    """A format's template in the form of GGUF files, in which the state is `{goal}`."""
     return asked.template.replace("{state}", "{goal}")
 
 
 def of_template(text: str, own: Mapping[str, Format] | None = None) -> Format | None:
-    """The format whose template a GGUF file holds; None if it is unknown."""
+    """The format with the template of a GGUF file; None if it is unknown."""
     every = (*FORMATS.values(), *(own or {}).values())
     return next((known for known in every if template_text(known) == text), None)
 
@@ -266,7 +266,7 @@ _SETTINGS: Final = tuple(name for name in Format.__struct_fields__ if name != "n
 
 
 def _in_words(error: msgspec.ValidationError) -> str:
-    """What is wrong with a table, without Python's names of types."""
+    """The problem with a table, without Python's names of types."""
     text = str(error)
     if found := re.search(r"unknown field `(.*?)`", text):
         return f"a format has no `{found[1]}`"

@@ -1,4 +1,4 @@
-"""Which goals of a request are decoded together: as many as the context has room for."""
+"""Divides the goals of a request into batches that fit the context."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from llmsuggestd.engine.protocol import MAX_CANDIDATES
 
 
 class Need(NamedTuple):
-    """What a goal takes of the context while it is decoded."""
+    """A goal's share of the context while it is decoded."""
 
     candidates: int
     prompt: Sequence[int]
-    """Its tokens. Each takes a cell, which it shares with prompts of the same beginning."""
+    """The prompt's tokens. Each takes a cell, which prompts with the same beginning share."""
     continuations: int
-    """Cells of its candidates at most."""
+    """Maximum number of cells of its candidates."""
 
 
 def batches(needs: Sequence[Need], context: int) -> list[range]:
-    """The goals that are decoded together, batch by batch, in their order.
+    """The ranges of goals that are decoded together, in their order.
 
-    As with one goal, all continuations take at most half of the context. A goal that does not fit
-    beside others is a batch by itself.
+    As for one goal, all continuations take at most half of the context. A goal that does not fit
+    beside others is a separate batch.
     """
     found: list[range] = []
     begin = prompts = 0
@@ -39,20 +39,20 @@ def batches(needs: Sequence[Need], context: int) -> list[range]:
 
 
 def in_common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The number of tokens that two texts share at the beginning."""
+    """The number of tokens at the beginning that two texts have in common."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _new_cells(need: Need, batch: Sequence[Need]) -> int:
-    """The cells of a prompt that it does not share. Its last token always takes one."""
+    """The number of a prompt's cells that it does not share. Its last token always needs one."""
     return len(need.prompt) - max(
         (in_common(need.prompt[:-1], one.prompt) for one in batch), default=0
     )
 
 
 def _fit(needs: Sequence[Need], prompts: int, context: int) -> bool:
-    """Whether goals fit together; their prompts take `prompts` cells."""
+    """Whether goals fit together, if their prompts take `prompts` cells."""
     continuations = sum(need.continuations for need in needs)
     return (
         sum(need.candidates for need in needs) <= MAX_CANDIDATES

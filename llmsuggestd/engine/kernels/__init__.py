@@ -23,14 +23,14 @@ FILE_TYPES: Final = frozenset({14, 15, 16, 17, 18})
 """The files for which the kernels are used, Q4_K_S to Q6_K (llama.h, `enum llama_ftype`)."""
 
 VERSION: Final = 3
-"""The version of what is called of the compiled kernels, `VERSION` in backend.cpp."""
+"""The version of the compiled kernels' interface, `VERSION` in backend.cpp."""
 
 INSTRUCTION_SETS: Final = ("avx2", "avx-vnni", "avx512-vnni")
 """The instruction sets that the kernels are compiled for, slowest first."""
 
 LIMIT: Final = "LLMSUGGESTD_INSTRUCTIONS"
 """The environment variable that names the last instruction set that may be used, for tests and
-comparisons. All of them compute the same, to the last bit."""
+comparisons. All of them compute the same bits."""
 
 FUNCTIONS: Final = (
     "ggml_backend_cpu_buffer_type",
@@ -46,7 +46,7 @@ FUNCTIONS: Final = (
 
 
 class KernelsUnavailable(Exception):
-    """The kernels cannot be used here; the message says why."""
+    """The kernels cannot be used here. The message is the reason."""
 
 
 @functools.cache
@@ -100,7 +100,7 @@ def register() -> None:
 
 
 def use_threads(count: int) -> None:
-    """Have the kernels use this many threads, instead of llama.cpp's number."""
+    """Make the kernels use this many threads, instead of llama.cpp's number."""
     library().llmsuggest_use_threads(count)
 
 

@@ -122,7 +122,7 @@ def test_without_a_format_the_error_lists_them(
     ("table", "words"),
     [
         ('template = "prove it"', "`formats.mine`: its template has no {state}"),
-        ('template = "{state}"\nstop = [""]', "`formats.mine`: a stop string of it is empty"),
+        ('template = "{state}"\nstop = [""]', "`formats.mine`: one of its stop strings is empty"),
         ('template = "{state}{goal}"', "`formats.mine`: its template has a field {goal}"),
     ],
 )
