@@ -6,6 +6,7 @@ Authors: the llmsuggestd authors
 module
 
 public meta import LlmSuggest.Server
+public meta import LlmSuggest.Tactic
 
 /-!
 # llmsuggest

@@ -21,18 +21,18 @@ elab "measure " n:num call:tactic : tactic => withMainContext do
     let before ← saveState
     let (_, total) ← timed (evalTactic call)
     before.restore (restoreInfo := true)
-    let (reply, asking) ← timed (askFor (← getMainGoal) "" (← clientName call))
+    let text ← goalText (← getMainGoal)
+    let (reply, asking) ← timed do askFor text "" (← clientName call)
     let .answers answers := reply | throwError "no answers"
     let (_, starting) ← timed do
       discard <| runCurl #["--version"] "" (pure false)
-    let ((steps, _), parsing) ← timed (parseAnswers answers)
-    let (checked, checking) ← timed (checkSteps steps)
-    let (shown, inserting) ← timed (checked.filterMapM fun (step, outcome) =>
-      suggestion? call step outcome)
-    let (_, showing) ← timed (Meta.Tactic.TryThis.addSuggestions call shown)
+    let (_, parsing) ← timed (readAnswers answers.suggestions)
+    let ((suggestions, _), checking) ← timed (suggestionsFrom answers.suggestions)
+    let ((shown, _), inserting) ← timed do withEntries (← siteOf? call) suggestions
+    let (_, showing) ← timed (logEntries call (shown.filterMap (·.2)))
     before.restore (restoreInfo := true)
     logInfo <| toString <| Json.compress <| toJson
-      [("total", total), ("checks", checking), ("asking", asking), ("starting curl", starting),
+      [("total", total), ("checks", checking - parsing), ("asking", asking), ("starting curl", starting),
         ("parsing", parsing), ("inserting", inserting), ("showing", showing)]
 
 set_option llmsuggest.inBuild true

@@ -1,9 +1,9 @@
 """Insert every offer in every place of `Places.lean`, and count those that break their mark.
 
-    python -m tests.benchmarks.lean_offers [PARTS]
+    python -m tests.benchmarks.lean_offers [PARTS [FIRST]]
 
-The npm Lean has 2 GB of memory, so the places are taken in PARTS, 4 by default. Prints each
-mismatch, and ends with an error if there is one.
+The npm Lean has 32-bit addresses, so the places are taken in PARTS (16 by default), from the part
+FIRST (0) on. Prints the counts after each part, then each mismatch, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from tests.support.leanwasm import find_lean
 
 def main() -> None:
     """Print places, offers and mismatches."""
-    parts = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+    parts = int(sys.argv[1]) if len(sys.argv) > 1 else 16
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     lean = find_lean()
     places = total = 0
     wrong: list[str] = []
     with fake_daemon() as fake, tempfile.TemporaryDirectory() as folder:
         fake.answers = ANSWERS
-        for part in range(parts):
+        for part in range(first, parts):
             file = Path(folder) / f"Places{part}.lean"
             file.write_text(sample(PLACES.read_text(), parts, part))
             result = lean.run(file, env=fake.env, options=["--json"], timeout=3000)
@@ -35,8 +36,9 @@ def main() -> None:
             places += len({(offer.start, offer.end) for offer in made})
             total += len(made)
             wrong += mismatches(lean, file, made, Path(folder))
+            counts = f"{places} places, {total} offers inserted, {len(wrong)} mismatches"
+            print(f"after part {part} of {parts}: {counts}", flush=True)
     print(*wrong, sep="\n\n")
-    print(f"{places} places, {total} offers inserted, {len(wrong)} mismatches")
     sys.exit(bool(wrong))
 
 

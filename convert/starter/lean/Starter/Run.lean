@@ -101,9 +101,15 @@ structure Attempt where
   /-- The state after it. -/
   after? : Option Tactic.SavedState := none
 
+/-- The step that a text is, as it stands. Texts that only the tactic's repairs would make a step count
+for no model. -/
+def step? (text : String) : CoreM (Option Step) := do
+  if text.length > maxLength || !text.all isPlain then return none
+  Step.ofText? text
+
 /-- Runs a text on the main goal, and leaves everything as it was. -/
 def attempt (text : String) (itself : Name) (heartbeats : Nat) : TacticM Attempt := do
-  let .ok step ← Step.parse text | return { kind := "unparsed" }
+  let some step ← step? text | return { kind := "unparsed" }
   let before ← saveState
   let traces ← getTraceState
   let goal ← getMainGoal
@@ -115,18 +121,16 @@ def attempt (text : String) (itself : Name) (heartbeats : Nat) : TacticM Attempt
       let outcome ← runStep step
       if ← circular goal itself then return .fails "it uses the theorem that is being proved"
       return outcome
-  let after ← saveState
   before.restore (restoreInfo := true)
   setTraceState traces
-  match result with
-  | .ok (.closes state) => return { kind := "closes", after? := some state }
-  | .ok (.leaves n) => return { kind := "leads", left := n, after? := some after }
-  | _ => return { kind := "fails" }
+  let .ok (.works { after, goals, .. }) := result | return { kind := "fails" }
+  let kind := if goals.isEmpty then "closes" else "leads"
+  return { kind, left := goals.length, after? := some after }
 
 /-- Runs the steps that come before a goal. -/
 def follow (path : Array String) : TacticM Unit := do
   for text in path do
-    let .ok step ← Step.parse text | throwError "the path cannot be read"
+    let some step ← step? text | throwError "the path cannot be read"
     withoutRecover <| evalTactic step.stx
     Term.synthesizeSyntheticMVarsNoPostponing
 
