@@ -3,7 +3,7 @@
     python -m tests.benchmarks.lean_offers [PARTS [FIRST]]
 
 The npm Lean has 32-bit addresses, so the places are taken in PARTS (16 by default), from the part
-FIRST (0) on. Prints the counts after each part, then each mismatch, and exits with 1 if there is one.
+FIRST (0) on. Prints the counts after each part, then each mismatch; exits with 1 if there is one.
 """
 
 from __future__ import annotations
