@@ -246,7 +246,7 @@ SIMD void multiply_row(const typename Format::Block *row, size_t ahead, int from
     Eight total[N];
     for (int c = 0; c < N; c++) total[c] = totals[c];
     for (int b = from; b < to; b++) {
-        prefetch<_MM_HINT_T0>((const char *)(row + b) + ahead, sizeof row[b]);
+        prefetch<1>((const char *)(row + b) + ahead, sizeof row[b]);
         Scaled products[N];
         const Unpacked first = Format::unpack(row[b], 0);
         for (int c = 0; c < N; c++) multiply_part<Format, 0>(first, y[b * N + c], products[c]);
@@ -316,7 +316,7 @@ SIMD void multiply_many(const Tile &t) {
     for (int b = 0; b < t.blocks; b++, y += t.columns, scales += t.columns)
         for (int r = 0; r < t.rows; r++) {
             const auto &block = ((const typename Format::Block *)(t.weights + r * t.row_bytes))[b];
-            prefetch<_MM_HINT_T1>((const char *)&block + ROWS * t.row_bytes, sizeof block);
+            prefetch<2>((const char *)&block + ROWS * t.row_bytes, sizeof block);
             Unpacked parts[PARTS];
             for (int part = 0; part < PARTS; part++) parts[part] = Format::unpack(block, part);
             const typename Format::Mins mins(block);

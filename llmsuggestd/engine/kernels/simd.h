@@ -220,9 +220,10 @@ SIMD inline float largest_of(Eight x) {
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
-template <_mm_hint HINT>
-SIMD inline void prefetch(const char *from, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(from + line, HINT);
+// Has memory fetched ahead to the cache of a level, the first or the second.
+template <int LEVEL>
+inline void prefetch(const char *from, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(from + line, 0, 4 - LEVEL);
 }
 
 // The sums over the lanes of each of eight vectors that stand `stride` apart.
