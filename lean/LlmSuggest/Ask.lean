@@ -35,9 +35,28 @@ def goalText (goal : MVarId) : MetaM String :=
   withOptions (fun _ => {}) do
     return (← Meta.ppGoal goal).pretty
 
-/-- What the model answers when `client` asks for steps on a goal that start with `prefix`. -/
-def askFor (goal «prefix» client : String) : CoreM Reply := do
+/-- The last bytes of a file above a call that the daemon is told, at most. -/
+def maxAbove : Nat := 32768
+
+/-- The text above a position. Of a long one the last part, whose beginning moves in steps of half
+of it, so that the daemon still has the same text in memory at the next call. -/
+def textAbove (map : FileMap) (position : String.Pos.Raw) : String :=
+  let step := maxAbove / 2
+  let dropped := (position.byteIdx - maxAbove + step - 1) / step * step
+  let start := (map.positions.find? (·.byteIdx ≥ dropped)).getD position
+  String.Pos.Raw.extract map.source start position
+
+/-- What the model answers when `client` asks for steps on a goal that start with `prefix`, at a
+position of a file, in the proof of a theorem. -/
+def askFor (goal «prefix» client : String) (map : FileMap) (position : String.Pos.Raw)
+    (theorem? : Option Name) : CoreM Reply := do
   let options ← getOptions
+  let sendsContext := llmsuggest.context.get options
+  let context := if sendsContext then textAbove map position else ""
+  -- An `example` has a name of Lean's own.
+  let name := match theorem?.map privateToUserName with
+    | some name => if sendsContext && !name.isInternal then name.toString else ""
+    | none => ""
   -- The daemon refuses other numbers, and to `curl` a timeout of 0 is none.
   let n := max 1 (min 32 (llmsuggest.n.get options))
   let patience := {
@@ -46,7 +65,7 @@ def askFor (goal «prefix» client : String) : CoreM Reply := do
   let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
     | some token => token.isSet
     | none => pure false
-  let reply ← ask { goal, «prefix», n, client } patience isCanceled
+  let reply ← ask { goal, «prefix», n, client, context, name } patience isCanceled
   if reply matches .canceled then
     throwInterruptException
   return reply

@@ -31,6 +31,10 @@ structure Request where
   n : Nat
   /-- Who asks: a newer request of the same client supersedes the older one. -/
   client : String
+  /-- The file above, for models that were trained with it; the daemon ignores it for others. -/
+  context : String := ""
+  /-- The theorem's name, likewise. -/
+  name : String := ""
   deriving ToJson
 
 /-- A suggestion as the model made it. -/

@@ -15,6 +15,14 @@ public meta section
 
 open Lean
 
+/-- Whether the daemon is also told the file above and the theorem's name. They go to models that
+were trained with them, and stay on the machine. -/
+register_option llmsuggest.context : Bool := {
+  defValue := true
+  descr := "whether `llmsuggest` tells the model the file above and the theorem's name, if it was \
+    trained with them"
+}
+
 /-- How many suggestions `llmsuggest` asks the model for, from 1 to 32. -/
 register_option llmsuggest.n : Nat := {
   defValue := 5

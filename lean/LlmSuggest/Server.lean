@@ -201,7 +201,8 @@ def reply (client : String) (place : Place) (map : FileMap) (found : GoalsAtResu
   let goal ← getMainGoal
   let call := found.tacticInfo.stx
   let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""
-  match ← askFor (← goalText goal) «prefix» client with
+  let above := place.range.start
+  match ← askFor (← goalText goal) «prefix» client map above (← Term.getDeclName?) with
   | .canceled => return {}
   | .failure message isAbsent => return { message, isAbsent }
   | .answers answers =>

@@ -191,7 +191,9 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   if ← isRepeated earlier goal text then
     throwError "llmsuggest: the same goal again, for which nothing more is suggested."
   let «prefix» := (call[1][0].isStrLit?).getD ""
-  let answers ← match ← askFor text «prefix» (← clientName call) with
+  let client ← clientName call
+  let answers ← match ←
+      askFor text «prefix» client (← getFileMap) place.start (← Term.getDeclName?) with
     | .answers answers => pure answers
     | .failure message _ => throwNoSuggestion call message
     | .canceled => throwInterruptException

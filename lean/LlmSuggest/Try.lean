@@ -38,7 +38,11 @@ daemon, `try?` goes on without them and says nothing. -/
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
     return #[]
-  let reply ← try askFor (← goalText goal) "" (← clientName (← getRef)) catch _ => return #[]
+  let call ← getRef
+  let position := call.getPos?.getD 0
+  let reply ← try
+    askFor (← goalText goal) "" (← clientName call) (← getFileMap) position none
+  catch _ => return #[]
   let .answers answers := reply | return #[]
   let found ← IO.mkRef #[]
   discard <| Term.TermElabM.run' <| Tactic.run goal do

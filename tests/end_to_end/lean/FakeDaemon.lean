@@ -60,7 +60,16 @@ elab "discovery " text:str " in " cmd:command : command => do
   IO.FS.writeFile (← file "home/config/client.json") text
   elabCommand cmd
 
-/-- Shows the last request that reached the daemon, except for who sent it. -/
+/-- Shows the last lines of the file above, and the theorem's name, in the last request. -/
+elab "#last_context" : command => do
+  let .ok json := Json.parse (← IO.FS.readFile (← file "request.json"))
+    | throwError "the last request is no JSON"
+  let value (key : String) := (json.getObjValAs? String key).toOption.getD "none"
+  let lines := (value "context").splitOn "\n"
+  logInfo m!"name = {value "name"}, {if lines.length < 3 then "no lines" else "lines"} above"
+  logInfo ("\n".intercalate (lines.drop (lines.length - 3)) ++ "|")
+
+/-- Shows the last request that reached the daemon, except for who sent it and from where. -/
 elab "#last_request" : command => do
   let .ok json := Json.parse (← IO.FS.readFile (← file "request.json"))
     | throwError "the last request is no JSON"

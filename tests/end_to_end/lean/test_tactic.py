@@ -42,6 +42,10 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     assert [normalise(goal) for goal in asked] == asked, "Lean's own spelling is the one we keep"
 
 
+def test_the_file_above_and_the_name(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Context.lean", fake.env)
+
+
 def test_checks(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Checks.lean", fake.env)
 
