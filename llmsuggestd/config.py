@@ -34,6 +34,19 @@ MODEL_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """The pattern of a model's id, for Python's `re` and JSON Schema. Every id is a valid file name."""
 
 
+class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[remote]`: models whose engine is a server elsewhere."""
+
+    allow_remote: bool = False
+    """Whether goals may be sent to other machines, by https. Servers on this one need no leave."""
+
+    fallback: Annotated[str, msgspec.Meta(pattern=rf"{MODEL_ID}|^$")] = ""
+    """The id of a local model that answers while the server does not; empty: none."""
+
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=100)] = 30.0
+    """Timeout for an answer, in seconds."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings, with their defaults (docs/reference/config.md)."""
 
@@ -78,6 +91,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     formats: dict[str, Format] = {}
     """The user's own prompt formats, as tables `[formats.NAME]`."""
 
+    remote: RemoteSettings = RemoteSettings()
+    """The table `[remote]`: whether goals may leave this machine, for models whose engine is a
+    server elsewhere."""
+
     def socket_path(self, paths: Paths) -> Path:
         """The Unix socket's path with the default filled in."""
         return Path(self.socket) if self.socket else paths.socket
@@ -99,6 +116,8 @@ _EXPECTED: Final = {
     "idle_unload": "a number of seconds; 0: never",
     "log_goals": "true or false",
     "formats": "tables, each as `[formats.NAME]`",
+    "remote": "a table with `allow_remote` (true or false), `fallback` (a local model's id) and"
+    " `timeout` (seconds, at most 100)",
 }
 """A description of each setting's values, for messages."""
 
@@ -113,7 +132,7 @@ def load_config(paths: Paths, **flags: object) -> Config:
     values = _read_file(paths.config_file)
     for name in _TYPES:
         variable = f"LLMSUGGESTD_{name.upper()}"
-        if name == "formats":  # a variable holds no table
+        if name in ("formats", "remote"):  # a variable holds no table
             continue
         if text := os.environ.get(variable):
             values[name] = _checked(name, _from_text(name, text), f"${variable}")

@@ -23,7 +23,7 @@ from llmsuggestd.engine.postmortem import last_line
 from llmsuggestd.environment import Reach
 from llmsuggestd.errors import ConfigError, LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
-from llmsuggestd.models import gguf, store
+from llmsuggestd.models import gguf, remotes, store
 from llmsuggestd.ownership import check_ours
 from llmsuggestd.paths import Paths, home
 from llmsuggestd.resources import resource
@@ -201,6 +201,8 @@ def _settings(paths: Paths) -> Iterator[Finding]:
 
 def _model(paths: Paths, model_id: str) -> Finding:
     try:
+        if (remote := remotes.find(paths, model_id)) is not None:
+            return _remote(paths, remote)
         model = store.find(paths, model_id)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
@@ -221,6 +223,22 @@ def _model(paths: Paths, model_id: str) -> Finding:
         return Finding("model", "warning", f"{model.path} could not be checked: {words}")
     words = f"{model.id}, {model.bytes / 1e6:.1f} MB, format {asked.name}, {model.path}"
     return Finding("model", "ok", words)
+
+
+def _remote(paths: Paths, remote: remotes.Remote) -> Finding:
+    """The finding for a model whose engine is a server elsewhere. Raises what is wrong with it."""
+    address = remote.address
+    remotes.check(remote, load_config(paths))
+    remotes.key_reader(paths, remote)()
+    words = f"{remote.id}: {remote.model}, format {remote.format}"
+    if address.is_loopback:
+        return Finding("model", "ok", f"{words}; goals are sent to {address} on this machine")
+    return Finding(
+        "model",
+        "warning",
+        f"{words}; goals leave this machine, for {address}",
+        "`llmsuggestd models use starter` keeps them here",
+    )
 
 
 def _curl() -> Finding:

@@ -87,6 +87,11 @@ TABLE: Final = (
         "the last instruction set that our kernels may use: `avx2`, `avx-vnni` or `avx512-vnni`",
         reported=True,
     ),
+    Row(
+        "LLMSUGGESTD_REMOTE_KEY",
+        Reach.DAEMON,
+        "the key for a remote model's server. It is never shown",
+    ),
     Row("LLMSUGGESTD_*", Reach.DAEMON, "settings. A service reads only config.toml", reported=True),
     Row("HOME PATH TMPDIR", _HERE, "the user's; a service manager has its own"),
     Row("TZ", Reach.DAEMON, "the log's time zone"),

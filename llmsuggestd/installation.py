@@ -28,7 +28,7 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.lock import holder, identity_file, is_held
 from llmsuggestd.manifest import Manifest
-from llmsuggestd.models import store
+from llmsuggestd.models import remotes, store
 from llmsuggestd.ownership import is_shared, make_directory
 from llmsuggestd.paths import Paths
 from llmsuggestd.service import Service, ServiceError
@@ -203,7 +203,12 @@ def uninstall(paths: Paths, *, purge: bool) -> tuple[list[Path], list[Path]]:
                 path.unlink(missing_ok=True)
     stuck = [path for path in dict.fromkeys(there) if _is_there(path)]
     removed = [path for path in dict.fromkeys(there) if path not in stuck]
-    ours = [paths.models, *paths.directories(), *map(Path, reversed(known.directories))]
+    ours = [
+        paths.models,
+        paths.remote,
+        *paths.directories(),
+        *map(Path, reversed(known.directories)),
+    ]
     # longest paths first, so that a directory comes after its subdirectories
     for directory in sorted(dict.fromkeys(ours), key=lambda d: len(d.parts), reverse=True):
         with contextlib.suppress(OSError):  # it does not exist, or contains the user's files
@@ -263,6 +268,7 @@ def _files(paths: Paths, known: Manifest, *, purge: bool) -> list[Path]:
         identity_file(paths.tray_lock_file),
         paths.socket,
         *_recorded_socket(paths),
+        *(remotes.files(paths) if purge else []),
     ]
     # partial files of interrupted writes, also beside the settings
     cut_off = [

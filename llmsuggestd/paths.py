@@ -68,6 +68,11 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def remote(self) -> Path:
+        """The records of remote models, and the keys for their servers."""
+        return self.config / "remote"
+
+    @property
     def client_file(self) -> Path:
         """The discovery file: tells clients how to reach the daemon."""
         return self.config / "client.json"

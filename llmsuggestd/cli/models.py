@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from llmsuggestd.models.pull import Plan, Pulled
+    from llmsuggestd.models.remotes import Key
+    from llmsuggestd.models.trial import Trial
 
 
 @click.group("models")
@@ -58,7 +60,7 @@ def list_models(as_json: bool) -> None:
             (
                 "*" if row.served or (status is None and row.chosen) else "",
                 row.id,
-                size_text(row.total_bytes),
+                "remote" if row.remote else size_text(row.total_bytes),
                 row.quantisation or "",
                 row.format or "",
                 _state(row.state, row.bytes, row.total_bytes),
@@ -211,6 +213,55 @@ def import_(
         print_json(_pulled_json(imported))
     else:
         _print_pulled(imported)
+
+
+@command.command("add")
+@click.argument("name", metavar="NAME")
+@click.option("--url", required=True, help="The server's URL, such as http://127.0.0.1:8000/v1.")
+@click.option("--model", required=True, help="The model's name at the server.")
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    required=True,
+    help="The format of its prompt, such as llmstep.",
+)
+@click.option(
+    "--key",
+    type=click.Choice(["ask", "environment"]),
+    help="Type the server's key or pipe it in, or have the daemon read LLMSUGGESTD_REMOTE_KEY.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def add(name: str, url: str, model: str, format_name: str, key: str | None, as_json: bool) -> None:
+    """Add a model that a server elsewhere answers for: vLLM, llama.cpp's server, SGLang.
+
+    The server is tried first, with a goal of ours. `models use NAME` then has goals sent there. A
+    server on another machine needs https, and `allow_remote = true` below `[remote]` in
+    config.toml. A remote model of this name is replaced.
+    """
+    from llmsuggestd.models import add as adding
+    from llmsuggestd.models.remotes import Remote
+
+    where: dict[str | None, Key] = {None: "none", "ask": "file", "environment": "environment"}
+    remote = Remote(id=name, url=url, model=model, format=format_name, key=where[key])
+    with terminating():
+        trial = adding.add(our_paths(), remote, _read_key if key == "ask" else None)
+    if as_json:
+        print_json({"model": name, "url": url, "remote": remote.address.origin}
+                   | {"trial": asdict(trial)})  # fmt: skip
+        return
+    leaves = "" if remote.address.is_loopback else "; goals leave this machine with it"
+    click.echo(f"{name} is added: {model} at {remote.address}{leaves}")
+    _print_trial(trial)
+    say(f"`llmsuggestd models use {name}` serves it")
+
+
+def _read_key() -> str:
+    """The key, typed without being shown, or from standard input."""
+    if sys.stdin.isatty():
+        text: str = click.prompt("Key", hide_input=True, err=True)
+        return text
+    return sys.stdin.readline()
 
 
 @command.command("use")
@@ -396,11 +447,15 @@ def _print_pulled(pulled: Pulled) -> None:
         click.echo(f"{model.id} is installed already, from {_short(pulled.source)}")
         return
     click.echo(f"{model.id} is installed: {model.path}, {size_text(model.bytes)}")
+    _print_trial(trial)
+    say(f"`llmsuggestd models use {model.id}` serves it")
+
+
+def _print_trial(trial: Trial) -> None:
     first = trial.suggestion.splitlines()[0]
     click.echo(
         f"for `p ∧ q` it suggests: {first}  ({trial.answer_ms / 1000:.1f} s on {trial.device})"
     )
-    say(f"`llmsuggestd models use {model.id}` serves it")
 
 
 def _state(state: str, done: int, total: int) -> str:

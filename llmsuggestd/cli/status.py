@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from llmsuggestd.cli import print_json
@@ -37,6 +39,7 @@ def command(context: click.Context, as_json: bool) -> None:
             ("hint", status["hint"]),
             ("model", f"{model['id']}: {model['description'] or 'not loaded'}"),
             ("format", model["format"]),
+            ("goals", _where(status.get("remote"))),
             ("loading", status["switching_to"]),
             ("device", status["device"]),
             ("threads", status["threads"]),
@@ -56,3 +59,13 @@ def command(context: click.Context, as_json: bool) -> None:
                 click.echo(f"{name:<8} {value}")
     if status["state"] == "failed":
         context.exit(ExitCode.MODEL)
+
+
+def _where(remote: dict[str, Any] | None) -> str | None:
+    """Where goals go that leave the daemon."""
+    if remote is None:
+        return None
+    if remote["fallback"] is not None:
+        return f"{remote['fallback']} answers, since {remote['reason']}"
+    machine = "another machine" if remote["leaves"] else "a server on this machine"
+    return f"are sent to {machine}: {remote['url']}"

@@ -28,7 +28,7 @@ from llmsuggestd.daemon.schema import (
     SwitchRequest,
 )
 from llmsuggestd.daemon.suggester import Busy
-from llmsuggestd.models import store
+from llmsuggestd.models import remotes, store
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ async def models(request: web.Request, _: None) -> ModelList:
         ]
     )
     return ModelList(
-        [
+        [_remote_model(remote, status) for remote in remotes.listed(daemon.paths)]
+        + [
             InstalledModel(
                 id=model.id,
                 bytes=model.bytes,
@@ -127,6 +128,20 @@ async def models(request: web.Request, _: None) -> ModelList:
             )
             for model, details in described
         ]
+    )
+
+
+def _remote_model(remote: remotes.Remote, status: Status) -> InstalledModel:
+    return InstalledModel(
+        id=remote.id,
+        bytes=0,
+        current=remote.id == status.model.id,
+        state=store.state_of(remote.id, status.state, status.model.id, status.switching_to),
+        quantisation=None,
+        source=f"{remote.model} at {remote.url}",
+        licence=None,
+        format=remote.format,
+        remote=remote.address.origin,
     )
 
 

@@ -25,7 +25,7 @@ from llmsuggestd.daemon.daemon import DAEMON, Daemon, NotInstalled, Switching
 from llmsuggestd.daemon.schema import MAX_BODY
 from llmsuggestd.daemon.suggester import Busy, Overdue, ShuttingDown, Superseded
 from llmsuggestd.engine.host import EngineError
-from llmsuggestd.errors import LlmsuggestdError, ModelError, UsageError
+from llmsuggestd.errors import ConfigError, LlmsuggestdError, ModelError, UsageError
 from llmsuggestd.goals import NotAGoal
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ STATUS_OF: Final[dict[type[LlmsuggestdError], int]] = {
     WrongType: 415,
     Busy: 503,
     EngineError: 503,
+    ConfigError: 503,
     ModelError: 503,
     ShuttingDown: 503,
     Overdue: 504,

@@ -6,34 +6,36 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from llmsuggestd import environment, goals
+from llmsuggestd import environment, formats, goals
 from llmsuggestd.config import Config, load_config
 from llmsuggestd.daemon.metrics import Metrics
 from llmsuggestd.daemon.schema import (
     ModelStatus,
+    RemoteStatus,
     Status,
     SuggestAnswer,
     SuggestRequest,
     SuggestResults,
 )
-from llmsuggestd.daemon.suggester import ShuttingDown, Suggester
+from llmsuggestd.daemon.suggester import Model, ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel, retrieve_error
 from llmsuggestd.errors import ConfigError, LlmsuggestdError
 from llmsuggestd.formats import Format
-from llmsuggestd.models import store
+from llmsuggestd.models import remotes, store
 from llmsuggestd.paths import Paths
+from llmsuggestd.remote.model import RemoteModel, Target
 from llmsuggestd.version import __version__
 
 log = logging.getLogger(__name__)
 
-ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload", "formats")
+ENGINE_SETTINGS: Final = ("model", "gpu", "threads", "context", "idle_unload", "formats", "remote")
 """Settings that need a new engine to take effect."""
 
 
@@ -95,6 +97,7 @@ class Daemon:
                 bytes=info.bytes if info else None,
                 context=info.context if info else None,
             ),
+            remote=_remote_status(model),
             switching_to=self._switch[0] if self._switch else None,
             device=info.device if info else None,
             threads=info.threads if info else None,
@@ -120,6 +123,7 @@ class Daemon:
         return SuggestAnswer(
             suggestions=result.suggestions,
             model=answer.model,
+            remote=answer.remote,
             cached=result.cached,
             truncated=result.truncated,
             timings=answer.timings,
@@ -152,7 +156,8 @@ class Daemon:
                 )
         else:
             try:
-                store.find(self.paths, model_id)
+                if remotes.find(self.paths, model_id) is None:
+                    store.find(self.paths, model_id)
             except LlmsuggestdError as error:
                 raise NotInstalled(error.message, error.hint) from None
             new = self._served(model_id, self.config)
@@ -182,6 +187,8 @@ class Daemon:
         for name in {"port", "socket", "compat"} & set(changed):
             log.warning("`%s` takes effect with `llmsuggestd restart`", name)
         self.config = _with_engine_settings(config, self.config)
+        if isinstance(served := self.suggester.model, RemoteModel):
+            served.restrict(config.remote)  # at once, even if nothing can take its place
         if not set(ENGINE_SETTINGS) & set(changed):
             return
         if self._switch is not None:
@@ -189,7 +196,11 @@ class Daemon:
             return
         model = config.model if "model" in changed else self.suggester.model.id
         new = self._served(model, config)
-        if set(ENGINE_SETTINGS) & set(changed) <= {"model", "formats"} and self._serves_well(new):
+        if set(ENGINE_SETTINGS) & set(changed) <= {
+            "model",
+            "formats",
+            "remote",
+        } and self._serves_well(new):
             self.config = config
         else:
             self._begin_switch(new, config)
@@ -212,12 +223,35 @@ class Daemon:
         if switch is not None:
             await asyncio.gather(switch, return_exceptions=True)
 
-    def _served(self, model_id: str, config: Config) -> ServedModel:
+    def _served(self, model_id: str, config: Config) -> Model:
         """A model with these settings. If it is not installed, its `failure` says so."""
+        try:
+            if (remote := remotes.find(self.paths, model_id)) is not None:
+                return self._remote(remote, config)
+        except LlmsuggestdError:
+            pass  # its record is damaged, as `_local` will say
+        return self._local(model_id, config)
+
+    def _remote(self, remote: remotes.Remote, config: Config) -> RemoteModel:
+        """A remote model with these settings. Raises WrongFormat if its format is gone."""
+        settings = self._current(config).remote
+        form = formats.find(remote.format, self._current(config).formats)
+        fallback = settings.fallback
+        return RemoteModel(
+            Target(remote.id, remote.address, remote.model, form),
+            settings,
+            key=remotes.key_reader(self.paths, remote),
+            fallback=self._local(fallback, config) if fallback else None,
+        )
+
+    def _local(self, model_id: str, config: Config) -> ServedModel:
+        """As `_served`, of a model with a file."""
 
         def find() -> protocol.Load:
+            if (remote := remotes.find(self.paths, model_id)) is not None:
+                self._remote(remote, config)  # raises why it cannot be used
             found = store.find(self.paths, model_id)
-            form = store.format_of(self.paths, found, self._own_formats(config))
+            form = store.format_of(self.paths, found, self._current(config).formats)
             return msgspec.structs.replace(load, path=str(found.path), format=form)
 
         load, failure = protocol.Load("", config.gpu, config.threads, config.context), None
@@ -230,16 +264,18 @@ class Daemon:
         model.failure = failure
         return model
 
-    def _own_formats(self, config: Config) -> Mapping[str, Format]:
-        """The user's formats as `config.toml` has them now: a model may have just got a new one."""
+    def _current(self, config: Config) -> Config:
+        """The settings as `config.toml` has them now, for what a model may have just got anew."""
         try:
-            return load_config(self.paths).formats
+            return load_config(self.paths)
         except ConfigError:
-            return config.formats
+            return config
 
-    def _serves_well(self, new: ServedModel) -> bool:
+    def _serves_well(self, new: Model) -> bool:
         """Whether the present model is the new one already, from the same file, and works."""
         old = self.suggester.model
+        if isinstance(old, RemoteModel) and isinstance(new, RemoteModel):
+            return old.error is None and old.same_as(new)
         return old.failure is None and old.identity == new.identity
 
     def _notify_streams(self) -> None:
@@ -247,13 +283,13 @@ class Daemon:
         for stream in self.streams:
             stream.set()
 
-    def _begin_switch(self, new: ServedModel, config: Config) -> None:
+    def _begin_switch(self, new: Model, config: Config) -> None:
         task = asyncio.create_task(self._do_switch(new, config))
         task.add_done_callback(retrieve_error)  # a reload does not await it
         self._switch = (new.id, task)
         self._notify_streams()
 
-    async def _do_switch(self, new: ServedModel, config: Config) -> None:
+    async def _do_switch(self, new: Model, config: Config) -> None:
         """Load a model, let it take over, and apply the engine's settings of `config`."""
         old = self.suggester.model.id
         log.info("loading %s while %s serves", new.id, old)
@@ -268,6 +304,19 @@ class Daemon:
         self.config = _with_engine_settings(self.config, config)
         self.metrics.switches.labels("done").inc()
         log.info("%s serves", new.id)
+
+
+def _remote_status(model: Model) -> RemoteStatus | None:
+    """Where a model's goals are sent; None if they stay here."""
+    if not isinstance(model, RemoteModel):
+        return None
+    local, error = model.falls_back, model.error
+    return RemoteStatus(
+        url=model.target.address.origin,
+        leaves=not model.target.address.is_loopback,
+        fallback=local.id if local is not None else None,
+        reason=error.message if error is not None else None,
+    )
 
 
 def _goals(request: SuggestRequest, form: Format) -> list[str]:

@@ -142,11 +142,24 @@ Truncated = Annotated[
 ]
 
 
+AnsweredBy = Annotated[
+    str, Meta(description="The id of the model that answered. It may be a remote one's fallback.")
+]
+SentTo = Annotated[
+    str | None,
+    Meta(
+        description="The server to which the goals were sent, as its URL without a path; null if"
+        " they stayed with the daemon."
+    ),
+]
+
+
 class SuggestAnswer(Struct):
     """What `POST /v1/suggest` returns for `goal`, best suggestion first."""
 
     suggestions: list[Suggestion]
-    model: str
+    model: AnsweredBy
+    remote: SentTo
     cached: bool
     truncated: Truncated
     timings: Timings
@@ -164,7 +177,8 @@ class SuggestResults(Struct):
     """What `POST /v1/suggest` returns for `goals`."""
 
     results: Annotated[list[GoalResult], Meta(description="One for each goal, in their order.")]
-    model: str
+    model: AnsweredBy
+    remote: SentTo
     timings: Annotated[
         Timings, Meta(description="Of all goals that had to be computed, decoded together.")
     ]
@@ -183,6 +197,21 @@ class ModelStatus(Struct):
     context: int | None = None
 
 
+class RemoteStatus(Struct):
+    """A model whose engine is a server elsewhere."""
+
+    url: Annotated[str, Meta(description="The server to which goals are sent, without a path.")]
+    leaves: Annotated[
+        bool,
+        Meta(description="Whether it is another machine. A tunnel from this one is not seen."),
+    ]
+    fallback: Annotated[
+        str | None,
+        Meta(description="The local model that answers now, because the server does not."),
+    ]
+    reason: Annotated[str | None, Meta(description="Why the server does not answer.")]
+
+
 State = Literal["idle", "loading", "ready", "busy", "failed"]
 
 
@@ -195,6 +224,9 @@ class Status(Struct):
     reason: Annotated[str | None, Meta(description="Why the state is `failed`.")]
     hint: Annotated[str | None, Meta(description="How to mend that.")]
     model: ModelStatus
+    remote: Annotated[
+        RemoteStatus | None, Meta(description="Where goals are sent; null if they stay here.")
+    ]
     switching_to: Annotated[
         str | None, Meta(description="The model that is being loaded to replace the present one.")
     ]
@@ -252,6 +284,9 @@ class InstalledModel(Struct):
     format: Annotated[
         str | None, Meta(description="The name of its prompt's format; null if it is unknown.")
     ]
+    remote: Annotated[
+        str | None, Meta(description="Its server, to which goals are sent; null for a local one.")
+    ] = None
 
 
 class ModelList(Struct):

@@ -26,8 +26,12 @@ from llmsuggestd.engine import protocol
 from llmsuggestd.engine.host import EngineError
 from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.remote.model import RemoteModel
 
 log = logging.getLogger(__name__)
+
+Model = ServedModel | RemoteModel
+"""What answers: a model with its engine, or one with a server elsewhere."""
 
 MAX_QUEUE: Final = 32
 """Limit of questions that wait or are being answered."""
@@ -65,6 +69,10 @@ class _Computed(NamedTuple):
 
     results: dict[object, GoalResult]
     timings: Timings
+    model: str
+    """The model that has answered."""
+    sent_to: str | None
+    """The server to which the goals were sent, if any."""
 
 
 @dataclass(eq=False)
@@ -97,7 +105,7 @@ class _Wait:
 class Suggester:
     """Answers requests for one model, in the order they came."""
 
-    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
+    def __init__(self, model: Model, metrics: Metrics) -> None:
         self.model = model
         self.answers = AnswerCache()
         self._metrics = metrics
@@ -145,6 +153,8 @@ class Suggester:
         self._metrics.answers.labels("cache").inc(len(results))
         missing = {key: goal for goal, key in keys.items() if key not in results}
         timings = Timings()
+        by = model.id
+        sent_to = _server_of(model) if results else None
         wait = _Wait()
         self._waits.add(wait)
         try:
@@ -152,6 +162,8 @@ class Suggester:
             for computed in await wait.over():
                 results |= computed.results
                 timings = computed.timings
+                by = computed.model
+                sent_to = sent_to or computed.sent_to
         except asyncio.CancelledError:
             this = asyncio.current_task()
             if wait.left is None or (this is not None and this.cancelling()):
@@ -163,11 +175,12 @@ class Suggester:
                 del self._by_client[request.client]
         return SuggestResults(
             results=[results[keys[goal]] for goal in goals],
-            model=model.id,
+            model=by,
+            remote=sent_to,
             timings=msgspec.structs.replace(timings, total_ms=_ms_since(began)),
         )
 
-    async def switch(self, new: ServedModel) -> None:
+    async def switch(self, new: Model) -> None:
         """Let another model take over. No request fails or waits for its loading.
 
         Returns when the new model serves. Raises what `ServedModel.load` raises; the old model then
@@ -194,7 +207,7 @@ class Suggester:
         await asyncio.gather(*self._ending)
 
     def _join(
-        self, wait: _Wait, model: ServedModel, request: SuggestRequest, missing: dict[object, str]
+        self, wait: _Wait, model: Model, request: SuggestRequest, missing: dict[object, str]
     ) -> None:
         """Have a caller wait for the jobs that answer its questions, and begin one for the rest."""
         running = {key: self._jobs[key] for key in missing if key in self._jobs}
@@ -210,9 +223,7 @@ class Suggester:
         if new:
             self._enter(wait, self._begin(model, request, new))
 
-    def _begin(
-        self, model: ServedModel, request: SuggestRequest, questions: dict[object, str]
-    ) -> _Job:
+    def _begin(self, model: Model, request: SuggestRequest, questions: dict[object, str]) -> _Job:
         """Begin a job for questions that no job is for. Raises Busy if the queue has no room."""
         if self.queue + len(questions) > MAX_QUEUE:
             self._metrics.refused.inc()
@@ -252,7 +263,7 @@ class Suggester:
                 del self._jobs[key]
 
     async def _compute(
-        self, model: ServedModel, request: SuggestRequest, questions: dict[object, str]
+        self, model: Model, request: SuggestRequest, questions: dict[object, str]
     ) -> _Computed:
         question = protocol.Suggest(
             id=next(self._ids),
@@ -268,7 +279,7 @@ class Suggester:
         )
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                result, queue_ms, load_ms = await model.ask(question)
+                result, queue_ms, load_ms, by, sent_to = await model.ask(question)
         except TimeoutError:
             several = "goals, " if len(questions) > 1 else ""
             raise Overdue(
@@ -289,12 +300,17 @@ class Suggester:
             results[key] = GoalResult(found.suggestions, cached=False, truncated=found.truncated)
             # again, since the model may have been loaded from another file meanwhile
             key_now = _key(model, request, goal)
-            if isinstance(key_now, bytes):
+            if isinstance(key_now, bytes) and by is None:
                 self.answers.put(key_now, results[key])
-        return _Computed(results, timings)
+        return _Computed(results, timings, by or model.id, sent_to)
 
 
-def _key(model: ServedModel, request: SuggestRequest, goal: str) -> object:
+def _server_of(model: Model) -> str | None:
+    """The server that a remote model's answers come from."""
+    return model.target.address.origin if isinstance(model, RemoteModel) else None
+
+
+def _key(model: Model, request: SuggestRequest, goal: str) -> object:
     """A digest of everything that determines an answer; if it is random, an object of its own."""
     drawn: tuple[object, ...] = ()
     if request.mode == "sample":

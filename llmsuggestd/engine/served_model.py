@@ -43,6 +43,10 @@ class Answer(NamedTuple):
     """Waiting for earlier questions."""
     load_ms: float
     """Waiting for the engine to start."""
+    model: str | None = None
+    """The model that answered in place of the one that was asked."""
+    sent_to: str | None = None
+    """The server to which the goals were sent."""
 
 
 class ServedModel:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from llmsuggestd.client import Client
 from llmsuggestd.config import choosing_model, load_config, write_model
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.models import downloads, store
+from llmsuggestd.models import downloads, remotes, store
+from llmsuggestd.models.remotes import Remote
 from llmsuggestd.models.store import Model
 from llmsuggestd.paths import Paths
 
@@ -37,28 +38,35 @@ class Row:
     """Whether the running daemon serves it."""
     chosen: bool
     """Whether the settings name it."""
+    remote: str | None = None
+    """The server to which its goals are sent, for a remote model."""
 
 
 def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
     """All installed models and downloads; `status` is the daemon's, None if none runs."""
     chosen = load_config(paths).model
     installed = [_row(paths, model, status, chosen) for model in store.installed(paths)]
-    return installed + [
-        Row(
-            id=download.id,
-            bytes=download.bytes,
-            total_bytes=download.total_bytes,
-            quantisation=None,
-            format=None,
-            source=download.source,
-            licence=download.licence,
-            state=download.state,
-            path=str(download.folder),
-            served=False,
-            chosen=False,
-        )
-        for download in downloads.listed(paths)
-    ]
+    elsewhere = [_remote_row(remote, status, chosen) for remote in remotes.listed(paths)]
+    return (
+        elsewhere
+        + installed
+        + [
+            Row(
+                id=download.id,
+                bytes=download.bytes,
+                total_bytes=download.total_bytes,
+                quantisation=None,
+                format=None,
+                source=download.source,
+                licence=download.licence,
+                state=download.state,
+                path=str(download.folder),
+                served=False,
+                chosen=False,
+            )
+            for download in downloads.listed(paths)
+        ]
+    )
 
 
 def use(paths: Paths, model_id: str) -> bool:
@@ -67,7 +75,8 @@ def use(paths: Paths, model_id: str) -> bool:
     Raises ModelError or Refused if the model is not installed or cannot be loaded, ConfigError if
     `config.toml` is wrong or cannot be written. After an error, nothing has changed.
     """
-    store.find(paths, model_id)
+    if remotes.find(paths, model_id) is None:
+        store.find(paths, model_id)
     load_config(paths)  # raises an error about a wrong file before anything changes
     client = Client(paths)
     with choosing_model(paths, model_id):
@@ -86,6 +95,10 @@ def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
     changed.
     """
     store.check_id(model_id)
+    if remotes.exists(paths, model_id):
+        replaced = _stop_using(paths, model_id)
+        remotes.remove(paths, model_id)
+        return 0, replaced
     waiting = [download for download in downloads.listed(paths) if download.id == model_id]
     for download in waiting:
         downloads.check_idle(download)
@@ -112,15 +125,34 @@ def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str)
         format=details.format,
         source=details.source,
         licence=details.licence,
-        state=store.state_of(
-            model.id, status["state"], status["model"]["id"], status["switching_to"]
-        )
-        if status
-        else "available",
+        state=_state(model.id, status),
         path=str(model.path),
         served=status is not None and status["model"]["id"] == model.id,
         chosen=model.id == chosen,
     )
+
+
+def _remote_row(remote: Remote, status: dict[str, Any] | None, chosen: str) -> Row:
+    return Row(
+        id=remote.id,
+        bytes=0,
+        total_bytes=0,
+        quantisation=None,
+        format=remote.format,
+        source=f"{remote.model} at {remote.url}",
+        licence=None,
+        state=_state(remote.id, status),
+        path="",
+        served=status is not None and status["model"]["id"] == remote.id,
+        chosen=remote.id == chosen,
+        remote=remote.address.origin,
+    )
+
+
+def _state(model_id: str, status: dict[str, Any] | None) -> str:
+    if status is None:
+        return "available"
+    return store.state_of(model_id, status["state"], status["model"]["id"], status["switching_to"])
 
 
 def _stop_using(paths: Paths, model_id: str) -> bool:

@@ -27,7 +27,7 @@ from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageEr
 from llmsuggestd.file_errors import failed
 from llmsuggestd.files import write_atomically
 from llmsuggestd.formats import LLMSTEP, Format
-from llmsuggestd.models import asking, gguf
+from llmsuggestd.models import asking, gguf, remotes
 from llmsuggestd.models.catalogue import CATALOGUE
 from llmsuggestd.ownership import is_shared, make_directory
 from llmsuggestd.paths import Paths
@@ -103,7 +103,8 @@ def find(paths: Paths, model_id: str) -> Model:
             if model.id == model_id:
                 _check_readable(model.path)
                 return model
-    known = ", ".join(model.id for model in installed(paths))
+    ids = [model.id for model in installed(paths)]
+    known = ", ".join([*ids, *(remote.id for remote in remotes.listed(paths))])
     if model_id in CATALOGUE and model_id != STARTER:
         hint = f"`llmsuggestd models pull {model_id}` fetches it"
     elif known:
@@ -260,6 +261,11 @@ def check_free(paths: Paths, model_id: str, source: str) -> None:
     if model_id == STARTER:
         raise ModelError(
             "`starter` is the id of the model that ships", "choose another with --name"
+        )
+    if remotes.exists(paths, model_id):
+        raise ModelError(
+            f"a remote model {model_id!r} has been added",
+            f"choose another id with --name, or run `llmsuggestd models remove {model_id}`",
         )
     if not target.exists():
         return

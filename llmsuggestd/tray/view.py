@@ -92,6 +92,7 @@ def describe(
             return View("failed", notes[0], notes[1:], can_start=True)
         return View("stopped", "Stopped", notes, can_start=True)
     mark, line, reasons = _activity(status)
+    reasons += _where(status.get("remote"))
     if task is not None and task is not START:
         mark, line = mark if task is STOP else "loading", task.line
     return View(
@@ -127,9 +128,19 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
             return "idle", f"{other}: {where}", ()
 
 
+def _where(remote: dict[str, Any] | None) -> tuple[str, ...]:
+    """A line that says that goals are sent elsewhere, or why they are not now."""
+    if remote is None:
+        return ()
+    if remote["fallback"] is not None:
+        return (f"{remote['fallback']} answers, since {remote['reason']}",)
+    return (f"Goals are sent to {remote['url']}",)
+
+
 def _item(model: dict[str, Any], status: Status) -> ModelItem:
     """A model's menu item. The checked model is the one that answers, also while another loads."""
-    words = [size_text(model["bytes"]), model.get("quantisation")]
+    server = model.get("remote")
+    words = [f"at {server}" if server else size_text(model["bytes"]), model.get("quantisation")]
     if model["id"] == status.get("switching_to"):
         words.append("loading")
     return ModelItem(

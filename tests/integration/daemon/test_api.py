@@ -81,7 +81,7 @@ def test_models_are_listed(served: Home) -> None:
     assert starter.pop("quantisation")
     assert starter == {
         "id": "starter", "bytes": size, "current": True, "state": "loaded",
-        "source": "llmsuggestd", "licence": "apache-2.0", "format": "llmstep",
+        "source": "llmsuggestd", "licence": "apache-2.0", "format": "llmstep", "remote": None,
     }  # fmt: skip
     listed = json.loads(served.run("models", "list", "--json").stdout)["models"]
     assert [(m["id"], m["bytes"], m["served"], m["chosen"]) for m in listed] == [

@@ -18,6 +18,10 @@ def status(state: str, **more: object) -> dict[str, Any]:
     return {"state": state, "model": {"id": "starter"}, "device": "CPU", "queue": 0, **more}
 
 
+def remote(fallback: str | None, reason: str | None) -> dict[str, Any]:
+    return {"url": "https://x.org", "leaves": True, "fallback": fallback, "reason": reason}
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -30,6 +34,24 @@ def status(state: str, **more: object) -> dict[str, Any]:
         (
             status("failed", reason="out of memory", hint="close a program"),
             View("failed", "Failed: out of memory", ("close a program",), can_stop=True),
+        ),
+        (
+            status("ready", device="https://x.org", remote=remote(None, None)),
+            View(
+                "ready",
+                "Ready: starter on https://x.org",
+                ("Goals are sent to https://x.org",),
+                can_stop=True,
+            ),
+        ),
+        (
+            status("ready", remote=remote("small", "there is no connection")),
+            View(
+                "ready",
+                "Ready: starter on CPU",
+                ("small answers, since there is no connection",),
+                can_stop=True,
+            ),
         ),
         (
             status("busy", queue=1, switching_to="pythia"),

@@ -1,0 +1,66 @@
+"""Adds a remote model, after its server has answered once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from llmsuggestd import formats
+from llmsuggestd.config import RemoteSettings, load_config
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import ModelError
+from llmsuggestd.models import remotes, store
+from llmsuggestd.models.remotes import Remote
+from llmsuggestd.models.trial import GOAL, Trial
+from llmsuggestd.paths import Paths
+from llmsuggestd.remote.model import RemoteModel, Target
+
+
+def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Trial:
+    """Try a model's server with a goal of ours, and record the model.
+
+    `read_key` gets the key, which a file of ours is to keep. Raises UsageError, WrongFormat,
+    NotAllowed or ConfigError before anything is sent, ModelError if the id is taken by a model of
+    another kind, RemoteError if the server does not answer as it must. Then nothing is recorded.
+    """
+    config = load_config(paths)
+    remotes.check(remote, config)
+    if any(model.id == remote.id for model in store.installed(paths)):
+        raise ModelError(f"a model {remote.id!r} is installed already", "choose another name")
+    key = remotes.checked_key(read_key(), "the input") if read_key is not None else None
+    target = Target(
+        remote.id, remote.address, remote.model, formats.find(remote.format, config.formats)
+    )
+    reader = remotes.key_reader(paths, remote) if key is None else lambda: key
+    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error has it all
+    trial = asyncio.run(_try(target, config.remote, reader))
+    remotes.add(paths, remote, key)
+    return trial
+
+
+async def _try(target: Target, settings: RemoteSettings, key: Callable[[], str | None]) -> Trial:
+    question = protocol.Suggest(
+        id=1, goals=[GOAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
+    )
+    model = RemoteModel(target, settings, key=key)
+    try:
+        began = time.monotonic()
+        loaded = await model.load()
+        asked = time.monotonic()
+        (found,) = (await model.ask(question)).result.found
+        answered = time.monotonic()
+    finally:
+        await model.close()
+    if not found.suggestions:
+        raise ModelError(
+            "the server answers, but its model has nothing to suggest for ⊢ p ∧ q",
+            "use a model that was trained on Lean goals and tactics, or give another --format",
+        )
+    return Trial(
+        found.suggestions[0].text,
+        loaded.device,
+        round((asked - began) * 1000, 1),
+        round((answered - asked) * 1000, 1),
+    )

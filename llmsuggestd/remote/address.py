@@ -1,0 +1,88 @@
+"""Where a server may be: here, or elsewhere if the user allows it, and then encrypted."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from llmsuggestd.errors import ConfigError, UsageError
+
+_PLAIN = re.compile(r"[!-~]+")
+"""What a URL may consist of: ASCII without white space and control characters."""
+
+
+class NotAllowed(ConfigError):
+    """The settings do not allow goals to be sent to a server."""
+
+    code = "remote_not_allowed"
+
+
+class Address(NamedTuple):
+    """A server's address."""
+
+    origin: str
+    """Scheme, host and port, for people to read and to ask beside `/v1`."""
+    base: str
+    """The URL to which `/completions` is appended."""
+    host: str
+    encrypted: bool
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine. A tunnel may still lead elsewhere."""
+        if self.host == "localhost":
+            return True
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return False
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+def parse(url: str) -> Address:
+    """The address in a URL such as `http://127.0.0.1:8000/v1`, with or without `/v1`.
+
+    Raises UsageError. Its message does not repeat a URL with a password in it.
+    """
+    hint = "write it as http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise UsageError("the URL cannot be read", hint) from None
+    if parts.username is not None or parts.password is not None:
+        raise UsageError("a URL must not have a key or a password in it", "use --key")
+    if not _PLAIN.fullmatch(url) or parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"{url!r} is not the URL of a server", hint)
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise UsageError(f"{url!r} has more than an address and a path", hint)
+    path = parts.path.rstrip("/").removesuffix("/completions")
+    if not path.endswith("/v1"):
+        path += "/v1"
+    shown = f"[{host}]" if ":" in host else host
+    origin = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+    return Address(origin, origin + path, host, parts.scheme == "https")
+
+
+def check_allowed(address: Address, *, allow_remote: bool) -> None:
+    """Raise NotAllowed unless goals may be sent to an address.
+
+    To this machine they always may. Any other host needs `allow_remote`, and encryption.
+    """
+    if address.is_loopback:
+        return
+    tunnel = f"`ssh -N -L 8000:localhost:8000 {address.host}` makes it http://127.0.0.1:8000"
+    if not address.encrypted:
+        raise NotAllowed(
+            f"goals would cross the network to {address} for everyone to read",
+            f"use https, or a tunnel: {tunnel}",
+        )
+    if not allow_remote:
+        raise NotAllowed(
+            f"{address} is another machine, and the settings do not allow goals to be sent there",
+            "if you want that, write `allow_remote = true` below `[remote]` in config.toml",
+        )

@@ -1,0 +1,522 @@
+"""A model whose engine is a server elsewhere, as the daemon serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmsuggestd import goals
+from llmsuggestd.config import RemoteSettings
+from llmsuggestd.engine import protocol
+from llmsuggestd.engine.host import EngineProcess
+from llmsuggestd.engine.prompt import Prompter, Question
+from llmsuggestd.engine.served_model import Answer, ServedModel
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.formats import Format
+from llmsuggestd.remote import completions, failures
+from llmsuggestd.remote.address import Address, check_allowed
+from llmsuggestd.remote.completions import Completion, suggestions
+from llmsuggestd.remote.failures import RemoteError
+from llmsuggestd.remote.server import Server
+
+log = logging.getLogger(__name__)
+
+TRIAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+"""The goal with which a server is tried: nobody's."""
+
+TEMPERATURE: Final = 0.8
+"""Of the candidates that stand in for beams."""
+
+DRAWS: Final = 2
+"""This many candidates are drawn for each suggestion, since many come twice."""
+
+REST: Final = 15.0
+"""Seconds for which a fallback answers without the server being tried again."""
+
+_UNLIMITED: Final = 10**9
+_SHORTENINGS: Final = 8
+
+
+class Target(NamedTuple):
+    """What a remote model is."""
+
+    id: str
+    address: Address
+    model: str
+    """The model's name at the server."""
+    format: Format
+
+
+class Info(NamedTuple):
+    """What is known of a server's model, under the names of `protocol.Loaded`."""
+
+    description: str
+    device: str
+    """Where it runs: the server's address."""
+    context: int | None
+    has_beams: bool
+    """Whether the server has beam search, and scores texts, as vLLM does."""
+    parameters: int | None = None
+    bytes: int | None = None
+    threads: int | None = None
+    kernels: None = None
+    instructions: None = None
+
+
+class Connection(NamedTuple):
+    """A server that has been tried, as `ServedModel.engine` is an engine that has."""
+
+    info: Info
+    pid: None = None
+
+
+class RemoteModel:
+    """A model that a server answers for, with the attributes and methods of `ServedModel`.
+
+    It asks the server about several goals at the same time, which servers decode together. While
+    the server fails, a local model can answer instead.
+    """
+
+    crashed: frozenset[protocol.Kernels] = frozenset()
+    found = True
+
+    def __init__(
+        self,
+        target: Target,
+        settings: RemoteSettings,
+        *,
+        key: Callable[[], str | None] = lambda: None,
+        fallback: ServedModel | None = None,
+    ) -> None:
+        """`key` reads the key for the server, and raises LlmsuggestdError if it cannot."""
+        self.id = target.id
+        self.target = target
+        self.error: LlmsuggestdError | None = None
+        """Why the server does not answer now."""
+        self._settings = settings
+        self._key = key
+        self._fallback = fallback
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._server = Server(target.address, target.model)
+        self._has_beams = False
+        self._one_by_one = False  # whether the server makes one completion at a time
+        self._try_at = 0.0
+        self._connections = itertools.count(1)
+        self._connected = 0
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._forbidden: LlmsuggestdError | None = None
+        self.restrict(settings)
+
+    @property
+    def format(self) -> Format:
+        """How it is asked."""
+        return self.target.format
+
+    @property
+    def falls_back(self) -> ServedModel | None:
+        """The local model that answers now, because the server does not."""
+        return self._fallback if self.error is not None else None
+
+    @property
+    def failure(self) -> LlmsuggestdError | None:
+        """Why there is no answer; None while the fallback answers."""
+        return self.falls_back.failure if self.falls_back is not None else self.error
+
+    @property
+    def engine(self) -> Connection | EngineProcess | None:
+        """The server, once it has been tried, or the fallback's engine while that answers."""
+        if self.falls_back is not None:
+            return self.falls_back.engine
+        return self._connection if self.error is None else None
+
+    @property
+    def loading(self) -> bool:
+        """Whether the server is being tried, or the fallback loaded."""
+        of_fallback = self._fallback is not None and self._fallback.loading
+        return self._connecting is not None or of_fallback
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What distinguishes this model from every other, as far as it can be seen from here.
+
+        The server may have changed its model with each new connection.
+        """
+        _, address, model, form = self.target
+        return (self.id, address.base, model, form, self._settings, self._connected)
+
+    def same_as(self, other: RemoteModel) -> bool:
+        """Whether another is the same model, asked in the same way."""
+        return (self.target, self._settings) == (other.target, other._settings)
+
+    def restrict(self, settings: RemoteSettings) -> None:
+        """Send nothing any more if these settings do not allow it."""
+        try:
+            check_allowed(self.target.address, allow_remote=settings.allow_remote)
+        except LlmsuggestdError as error:
+            self._forbidden = self.error = error
+
+    async def load(self) -> Info:
+        """Try the server if that has not been done, and describe its model.
+
+        Raises RemoteError if it does not answer as it must, NotAllowed if the settings do not allow
+        it to be asked, and what the key's reader raises.
+        """
+        async with self._in_use():
+            try:
+                connection = await self._connect()
+            except LlmsuggestdError as error:
+                self._note(error)
+                raise
+            self._recover()
+            return connection.info
+
+    async def ask(self, question: protocol.Suggest) -> Answer:
+        """Have the server answer, or the fallback if it does not.
+
+        Raises what `load` raises, and what the fallback's `ask` raises.
+        """
+        began = time.monotonic()
+        async with self._in_use():
+            if self._fallback is not None and time.monotonic() < self._try_at:
+                return await self._ask_fallback(self._fallback, question, sent=False)
+            try:
+                return await self._ask_server(question, began)
+            except LlmsuggestdError as error:
+                self._note(error)
+                if self._fallback is None:
+                    raise
+                sent = not isinstance(error, failures.Down) and self._forbidden is None
+                return await self._ask_fallback(self._fallback, question, sent=sent)
+
+    async def drain(self) -> None:
+        """Wait until no question is left, then end the connections."""
+        await self._unused.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connections, and the fallback's engine."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        await self._server.close()
+        if self._fallback is not None:
+            await self._fallback.close()
+
+    @contextlib.asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def _ask_server(self, question: protocol.Suggest, began: float) -> Answer:
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._connect()
+                asked = time.monotonic()
+                result = await self._result(question)
+        except TimeoutError:
+            raise failures.Slow(self.target.address, self._settings.timeout) from None
+        self._recover()
+        result.decode_ms = _ms(time.monotonic() - asked)
+        return Answer(result, 0.0, _ms(asked - began), sent_to=self.target.address.origin)
+
+    async def _ask_fallback(
+        self, local: ServedModel, question: protocol.Suggest, *, sent: bool
+    ) -> Answer:
+        asked = question
+        if local.format.goals == "first":
+            firsts = [goals.first_goal(state) for state in question.goals]
+            asked = msgspec.structs.replace(question, goals=firsts)
+        answer = await local.ask(asked)
+        sent_to = self.target.address.origin if sent else None
+        return answer._replace(model=local.id, sent_to=sent_to)
+
+    def _note(self, error: LlmsuggestdError) -> None:
+        """Keep the reason why the server does not answer."""
+        lasting = not isinstance(error, RemoteError) or error.lasting
+        if lasting:
+            self._connection = None  # it is tried again before the next question
+        if lasting or self._fallback is not None:
+            if self.error is None or self.error.message != error.message:
+                log.error("%s", error.message)
+            self.error = error
+            self._try_at = time.monotonic() + (REST if lasting else 0.0)
+
+    def _recover(self) -> None:
+        if self.error is not None and self._forbidden is None:
+            log.info("%s answers again", self.target.address)
+            self.error = None
+        self._try_at = 0.0
+
+    async def _connect(self) -> Connection:
+        """The server, tried. A caller that is cancelled does not stop the trial."""
+        if self._forbidden is not None:
+            raise self._forbidden
+        if self._connection is not None:
+            return self._connection
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._try_server())
+            self._connecting.add_done_callback(self._tried)
+        return await asyncio.shield(self._connecting)
+
+    def _tried(self, task: asyncio.Task[Connection]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._connection = task.result()
+
+    async def _try_server(self) -> Connection:
+        address, model = self.target.address, self.target.model
+        self._server.key = self._key()
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                info = _info(address, model, await self._server.listed())
+                await _check_tokenizer(self._server, self.format)
+                prompt = _text(self.format, Question(TRIAL))
+                answer = await self._server.complete(self._request(prompt, 8))
+        except TimeoutError:
+            raise failures.Slow(address, self._settings.timeout) from None
+        _scored(address, answer.completions)
+        self._connected = next(self._connections)
+        self._has_beams = info.has_beams and not self.format.stop  # vLLM's heed no stop strings
+        log.info("%s answers for %s", address, model)
+        return Connection(info)
+
+    async def _result(self, question: protocol.Suggest) -> protocol.Result:
+        """The answers for all goals, each asked about by itself: servers decode them together."""
+        answers = await _together(*(self._answer(question, state) for state in question.goals))
+        found = [one for one, _ in answers]
+        tokens = sum(count for _, count in answers)
+        return protocol.Result(question.id, found, tokens, 0, 0.0, 0.0)
+
+    async def _answer(self, question: protocol.Suggest, state: str) -> tuple[protocol.Found, int]:
+        """The suggestions for one goal, and the number of its prompt's tokens."""
+        asked = Question(state, question.prefix, question.context, question.name)
+        limit = _UNLIMITED
+        for last in [False] * _SHORTENINGS + [True]:
+            prompt = _text(self.format, asked, limit)
+            try:
+                found, tokens = await self._continuations(question, prompt)
+            except failures.TooLong:
+                if last or len(prompt) < 40:
+                    raise
+                limit = len(prompt) * 3 // 4  # characters, since the server counts the tokens
+                continue
+            truncated = limit < _UNLIMITED and _is_shortened(self.format, asked, limit)
+            return protocol.Found(found, truncated), tokens
+        raise AssertionError
+
+    async def _continuations(
+        self, question: protocol.Suggest, prompt: str
+    ) -> tuple[list[protocol.Suggestion], int]:
+        """The suggestions for a prompt.
+
+        A tokenizer joins a space to the word behind it, so spaces at the prompt's end are taken
+        back, and a continuation has to begin with those of the prefix. If none does, the prompt is
+        sent as it is.
+        """
+        bare = prompt.rstrip(" ")
+        prefix = question.prefix
+        taken = prefix[len(prefix.rstrip(" ")) :] if prefix.strip() else ""
+        tokens = 0
+        for text, wanted in {bare: taken, prompt: ""}.items():
+            drawn, tokens = await self._drawn(question, text)
+            found = suggestions(
+                drawn, prefix=prefix, taken=wanted, stops=self.format.stop, n=question.n
+            )
+            if found:
+                return found, tokens
+        return [], tokens
+
+    async def _drawn(self, question: protocol.Suggest, prompt: str) -> tuple[list[Completion], int]:
+        """Completions of a prompt, with log probabilities, and the number of its tokens."""
+        base = self._request(prompt, question.max_tokens)
+        if question.mode == "sample":
+            return await self._several(
+                base, question.n, temperature=question.temperature, seed=question.seed
+            )
+        if self._has_beams:
+            try:
+                return await self._beams(base, question.n)
+            except failures.TooLong:
+                raise
+            except (failures.Refused, failures.NoLogprobs):
+                log.warning("%s has no beam search: drawing candidates", self.target.address)
+                self._has_beams = False
+        likeliest = self._several(base, 1, temperature=0.0, seed=0)
+        if question.n == 1:
+            return await likeliest
+        others = self._several(base, DRAWS * question.n, temperature=TEMPERATURE, seed=0)
+        (first, tokens), (more, _) = await _together(likeliest, others)
+        return first + more, tokens
+
+    async def _beams(self, base: Mapping[str, object], width: int) -> tuple[list[Completion], int]:
+        """The completions of a beam search, each scored by a request of its own.
+
+        vLLM gives no log probabilities with its beams, but with a text that it echoes.
+        """
+        request = {**base, "n": width, "temperature": 0.0, "use_beam_search": True}
+        del request["logprobs"]
+        answer = await self._server.complete(request)
+        scored = await _together(
+            *(self._echoed(base, beam) for beam in answer.completions if beam.text)
+        )
+        beams = [beam for beam in answer.completions if beam.text]
+        return completions.scored(beams, scored, answer.prompt_tokens), answer.prompt_tokens
+
+    async def _echoed(self, base: Mapping[str, object], beam: Completion) -> completions.Answer:
+        """The prompt with a beam, every token with its log probability, and the token after it."""
+        request = {
+            **base,
+            "prompt": f"{base['prompt']}{beam.text}",
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "echo": True,
+            "logprobs": 5,
+        }
+        answer = await self._server.complete(request)
+        if answer.completions[0].tokens is None:
+            raise failures.NoLogprobs(self.target.address)
+        return answer
+
+    async def _several(
+        self,
+        base: Mapping[str, object],
+        count: int,
+        *,
+        temperature: float,
+        seed: int | None,
+    ) -> tuple[list[Completion], int]:
+        """`count` completions. A server that makes only one at a time is asked as many times."""
+        drawn: list[Completion] = []
+        tokens = 0
+        request = {**base, "temperature": temperature}
+        if count == 1 or not self._one_by_one:
+            answer = await self._server.complete({**request, "n": count, **_seeded(seed, 0)})
+            drawn, tokens = _scored(self.target.address, answer.completions), answer.prompt_tokens
+        missing = count - len(drawn)
+        if missing > 0:
+            self._one_by_one = True
+            answers = await _together(
+                *(
+                    self._server.complete({**request, "n": 1, **_seeded(seed, len(drawn) + i)})
+                    for i in range(missing)
+                )
+            )
+            for answer in answers:
+                drawn += _scored(self.target.address, answer.completions)
+                tokens = answer.prompt_tokens
+        return drawn[:count], tokens
+
+    def _request(self, prompt: str, max_tokens: int) -> dict[str, object]:
+        """What every request for completions has."""
+        request: dict[str, object] = {
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "logprobs": 1,
+            "stream": False,
+        }
+        if self.format.stop:
+            request["stop"] = list(self.format.stop)
+        if self.format.bos is not None:  # vLLM's; other servers do as the model's file says
+            request["add_special_tokens"] = self.format.bos
+        return request
+
+
+async def _together(*asked: Any) -> list[Any]:
+    """What coroutines return that run at the same time. Cancels the others when one fails."""
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _scored(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
+    """Completions that all have log probabilities. Raises NoLogprobs."""
+    # a text without tokens is an empty one, which ended at once
+    if any(one.tokens is None and one.text for one in drawn):
+        raise failures.NoLogprobs(address)
+    return [one for one in drawn if one.tokens]
+
+
+def _seeded(seed: int | None, number: int) -> dict[str, int]:
+    return {} if seed is None else {"seed": (seed + number) % 2**31}
+
+
+def _text(form: Format, question: Question, limit: int = _UNLIMITED) -> str:
+    """The prompt in at most `limit` characters, in NFC: llama.cpp's server does not normalise."""
+    marks = {mark: -number for number, mark in enumerate(form.special, 1)}
+    of_number = {number: mark for mark, number in marks.items()}
+    prompter = Prompter(form, lambda text: list(map(ord, text)), special=marks)
+    numbers, _ = prompter.fit(question, limit)
+    text = "".join(of_number[number] if number < 0 else chr(number) for number in numbers)
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_shortened(form: Format, question: Question, limit: int) -> bool:
+    """Whether the state, not only the context, is shorter in a prompt of `limit` characters."""
+    return question.state not in _text(form, question, limit)
+
+
+def _info(address: Address, model: str, listed: Sequence[Mapping[str, Any]]) -> Info:
+    """What a server's list of models says about one of them."""
+    entry = next((one for one in listed if one.get("id") == model), {})
+    context = entry.get("max_model_len")
+    return Info(
+        description=f"{model} at {address}",
+        device=address.origin,
+        context=context if isinstance(context, int) else None,
+        has_beams=entry.get("owned_by") == "vllm",
+    )
+
+
+async def _check_tokenizer(server: Server, form: Format) -> None:
+    """Raise WrongTokenizer if the server's tokenizer loses Lean's symbols, or a special token.
+
+    vLLM, SGLang and llama.cpp's server have calls that show it. Others are not examined.
+    """
+    numbers = await _tokenized(server, TRIAL)
+    if numbers is None:
+        return
+    found = await server.ask("/detokenize", {"tokens": numbers}) or {}
+    text = found.get("prompt", found.get("content"))
+    if isinstance(text, str) and not set("⊢∧") <= set(text):
+        raise failures.WrongTokenizer(server.address, "does not know Lean's symbols")
+    for mark in form.special:
+        numbers = await _tokenized(server, mark)
+        if numbers is not None and len(numbers) != 1:
+            raise failures.WrongTokenizer(server.address, f"has no token {mark}")
+
+
+async def _tokenized(server: Server, text: str) -> list[object] | None:
+    """The numbers of a text's tokens; None if the server does not say."""
+    request = {
+        "prompt": text,  # vLLM's and SGLang's names
+        "add_special_tokens": False,
+        "content": text,  # llama.cpp's
+        "add_special": False,
+    }
+    found = await server.ask("/tokenize", request)
+    numbers = found.get("tokens") if found is not None else None
+    return numbers if isinstance(numbers, list) else None
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

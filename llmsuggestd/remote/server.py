@@ -1,0 +1,210 @@
+"""Asks a server over HTTP, and says in one line how that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from llmsuggestd.remote import completions, failures
+from llmsuggestd.remote.address import Address
+from llmsuggestd.remote.completions import Answer
+from llmsuggestd.remote.failures import RemoteError
+from llmsuggestd.version import __version__
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Timeout for a connection, in seconds."""
+
+BACK_OFF: Final = (0.25, 1.0)
+"""Pauses before the same request is sent again, in seconds, give or take a half."""
+
+MAX_PAUSE: Final = 5.0
+"""The longest pause that a server may ask for with `Retry-After`, in seconds."""
+
+MAX_ANSWER: Final = 16 * 2**20
+"""Bytes of an answer. A longer one is none of ours."""
+
+CONCURRENT: Final = 16
+"""Requests to one server at a time."""
+
+
+class Server:
+    """A server with `/v1/completions`, and the model there that is asked.
+
+    Each request has a connection of its own, so cancelling the caller closes it, at which servers
+    stop generating. Redirects and proxies are not followed: goals go to the one address.
+    """
+
+    def __init__(self, address: Address, model: str) -> None:
+        self.address = address
+        self.model = model
+        self.key: str | None = None
+        """The bearer token that is sent, if any."""
+        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def complete(self, request: Mapping[str, object]) -> Answer:
+        """Have a prompt completed. `request` has the fields of `/v1/completions` but the model.
+
+        A request is sent again only after a failure before which nothing was generated. Raises
+        RemoteError, whose class says in which way the server fails.
+        """
+        body = await self._patiently({"model": self.model, **request})
+        try:
+            answer = completions.read(body)
+        except completions.Malformed:
+            raise failures.NotOpenAI(self.address, "something else") from None
+        if not answer.completions:
+            raise failures.NotOpenAI(self.address, "no choices")
+        return answer
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """The models that the server lists; none if it does not say.
+
+        Raises RemoteError if there is no connection, or the key is wrong.
+        """
+        status, body, _ = await self._send("GET", f"{self.address.base}/models")
+        if status in (401, 403):
+            raise failures.Unauthorised(self.address, status, has_key=self.key is not None)
+        found = _json(body) if status == 200 else None
+        models = found.get("data") if isinstance(found, dict) else None
+        return [model for model in models if isinstance(model, dict)] if models else []
+
+    async def ask(self, path: str, request: Mapping[str, object]) -> dict[str, Any] | None:
+        """The answer of another call, beside `/v1`; None if the server does not have it."""
+        url = self.address.base.removesuffix("/v1") + path
+        status, body, _ = await self._send("POST", url, {"model": self.model, **request})
+        found = _json(body) if status == 200 else None
+        return found if isinstance(found, dict) else None
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _patiently(self, request: Mapping[str, object]) -> bytes:
+        """An answer of `/completions`, on another try if need be."""
+        for pause in (*BACK_OFF, None):
+            try:
+                return await self._once(request)
+            except RemoteError as error:
+                if pause is None or not error.repeatable:
+                    raise
+                wanted = error.after if isinstance(error, failures.Overloaded) else None
+                if wanted is not None and wanted > MAX_PAUSE:
+                    raise
+                # not all users at the same time
+                await asyncio.sleep(max(wanted or 0.0, pause * random.uniform(0.5, 1.5)))
+        raise AssertionError
+
+    async def _once(self, request: Mapping[str, object]) -> bytes:
+        url = f"{self.address.base}/completions"
+        status, body, headers = await self._send("POST", url, request)
+        if status == 200:
+            return body
+        raise await self._refusal(status, body, headers)
+
+    async def _refusal(self, status: int, body: bytes, headers: Mapping[str, str]) -> RemoteError:
+        """What a status other than 200 means."""
+        if status in (401, 403):
+            return failures.Unauthorised(self.address, status, has_key=self.key is not None)
+        if status == 404:
+            return await self._not_found()
+        if status == 429:
+            return failures.Overloaded(self.address, _seconds(headers.get("Retry-After")))
+        if 300 <= status < 400:
+            return failures.Redirected(self.address, status)
+        words = body[:10_000].decode(errors="replace").lower()
+        if re.search(r"logprob|logits_all", words):
+            return failures.NoLogprobs(self.address)
+        if re.search(r"context|too long|maximum.{0,40}(length|token)|max_new_tokens", words):
+            return failures.TooLong(self.address, status)
+        if status >= 500:
+            return failures.Broken(self.address, status)
+        return failures.Refused(self.address, status)
+
+    async def _not_found(self) -> RemoteError:
+        known = [str(model.get("id", "")) for model in await self.listed()]
+        if known and self.model not in known:
+            return failures.NoModel(self.address, self.model, known)
+        return failures.NoRoute(self.address)
+
+    async def _send(
+        self, method: str, url: str, request: Mapping[str, object] | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers of an answer. Raises RemoteError if there is none."""
+        data = None if request is None else msgspec.json.encode(request)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
+        with self._failures():
+            async with (
+                self._slots,
+                self._connections().request(
+                    method, url, data=data, headers=headers, allow_redirects=False
+                ) as response,
+            ):
+                return response.status, await self._body(response), response.headers
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True, limit=CONCURRENT),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"llmsuggestd/{__version__}"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            )
+        return self._session
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        parts = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise failures.NotOpenAI(self.address, "more than 16 MiB")
+        return b"".join(parts)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn aiohttp's exceptions into those of `failures`."""
+        try:
+            yield
+        except (aiohttp.ClientSSLError, ssl.SSLError):
+            raise failures.Untrusted(self.address) from None
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            raise failures.Down(self.address, _why(error)) from None
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, OSError):
+            raise failures.CutOff(self.address) from None
+        except aiohttp.ClientError:
+            raise failures.NotOpenAI(self.address, "something that is not HTTP") from None
+
+
+def _why(error: Exception) -> str:
+    """Why there is no connection."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "there is no such host"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno).lower()
+    return f"it does not answer within {CONNECT_TIMEOUT:g} s"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _seconds(text: str | None) -> float | None:
+    """The seconds in `Retry-After`; None for a date, or without one."""
+    return float(text) if text is not None and re.fullmatch(r"\d{1,6}", text.strip()) else None

@@ -1,0 +1,256 @@
+"""Remote models as users have them: added, chosen, failing, and seen to be remote."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmsuggestd.errors import ExitCode
+from tests.conftest import Home
+from tests.support.completions import Completions, completions
+
+GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+KEY = "sesame-open-1234"
+
+
+@pytest.fixture
+def server() -> Iterator[Completions]:
+    with completions() as running:
+        running.key = KEY
+        yield running
+
+
+def add(home: Home, server: Completions, *more: str, **how: Any) -> Any:
+    arguments = ("--url", server.url, "--model", "prover", "--format", "llmstep", *more)
+    return home.run("models", "add", "lab", *arguments, **how)
+
+
+def added(home: Home, server: Completions) -> None:
+    result = add(home, server, "--key", "ask", input_=f"{KEY}\n")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def lab(home: Home, server: Completions) -> Home:
+    """A home with the starter, and the server's model as `lab`."""
+    home.install_starter()
+    added(home, server)
+    return home
+
+
+def settings(home: Home, text: str) -> None:
+    home.paths.config.mkdir(mode=0o700, exist_ok=True)
+    home.paths.config_file.write_text(text, encoding="utf-8")
+
+
+def suggest(home: Home, goal: str = GOAL) -> tuple[int, Any]:
+    return home.curl("/v1/suggest", body={"goal": goal, "n": 3})
+
+
+def everything_written(home: Home) -> Iterator[tuple[Path, bytes]]:
+    for file in home.root.rglob("*"):
+        if file.is_file() and file.suffix != ".gguf":
+            yield file, file.read_bytes()
+
+
+def test_a_remote_model_is_added_chosen_and_removed(lab: Home, server: Completions) -> None:
+    lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    status, answer = suggest(lab)
+    assert (status, answer["model"]) == (200, "lab")
+    assert answer["suggestions"][0]["text"] == "exact And.intro hp hq"
+    assert server.asked[-1]["prompt"] == f"[GOAL]{GOAL}[PROOFSTEP]"
+    assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
+    assert lab.run("models", "remove", "lab").returncode == 0
+    assert suggest(lab)[1]["model"] == "starter"
+    assert not list(lab.paths.remote.iterdir())
+
+
+def test_it_is_shown_that_goals_are_sent_and_where_to(lab: Home, server: Completions) -> None:
+    lab.serve()
+    address = f"http://127.0.0.1:{server.port}"
+    assert lab.client.request("GET", "/v1/status")["remote"] is None
+    assert suggest(lab)[1]["remote"] is None
+    assert lab.run("models", "use", "lab").returncode == 0
+    status = lab.client.request("GET", "/v1/status")
+    assert status["remote"] == {
+        "url": address, "leaves": False, "fallback": None, "reason": None
+    }  # fmt: skip
+    assert suggest(lab)[1]["remote"] == address
+    again = suggest(lab)[1]
+    assert (again["cached"], again["remote"]) == (True, address)
+    _, several = lab.curl("/v1/suggest", body={"goals": [GOAL, "⊢ True"], "n": 1})
+    assert (several["remote"], len(several["results"])) == (address, 2)
+    assert address in lab.run("status").stdout
+    assert address in lab.run("models", "list").stdout
+    assert f"goals are sent to {address}" in lab.run("doctor").stdout
+    rows = json.loads(lab.run("models", "list", "--json").stdout)["models"]
+    assert [(row["id"], row["remote"]) for row in rows] == [("lab", address), ("starter", None)]
+    models = lab.client.request("GET", "/v1/models")["models"]
+    assert [(one["id"], one["remote"]) for one in models] == [("lab", address), ("starter", None)]
+
+
+def test_a_server_that_does_not_answer_leaves_the_local_model_serving(
+    lab: Home, server: Completions
+) -> None:
+    lab.serve()
+    server.faults.statuses = [(500, {})] * 5
+    result = lab.run("models", "use", "lab")
+    assert result.returncode != 0
+    assert "fails (500)" in result.stderr
+    status, answer = suggest(lab)
+    assert (status, answer["model"], answer["remote"]) == (200, "starter", None)
+    assert "lab" not in (
+        lab.paths.config_file.read_text() if lab.paths.config_file.exists() else ""
+    )
+
+
+def test_the_fallback_answers_while_the_server_does_not(lab: Home, server: Completions) -> None:
+    settings(lab, '[remote]\nfallback = "starter"\n')
+    lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.faults.statuses = [(500, {})] * 5
+    status, answer = suggest(lab)
+    assert (status, answer["model"]) == (200, "starter")
+    shown = lab.client.request("GET", "/v1/status")
+    assert shown["state"] == "ready"
+    assert shown["remote"]["fallback"] == "starter"
+    assert "fails (500)" in shown["remote"]["reason"]
+    assert "starter answers, since" in lab.run("status").stdout
+    server.faults.statuses = []
+    lab.client.request("PUT", "/v1/model", {"id": "lab"}, timeout=30)  # sooner than by itself
+    status, answer = suggest(lab)
+    assert (status, answer["model"], answer["cached"]) == (200, "lab", False)
+
+
+def test_a_failure_is_one_line_with_its_status(lab: Home, server: Completions) -> None:
+    lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.faults.statuses = [(500, {})]
+    status, answer = suggest(lab)
+    assert (status, answer["error"]["code"]) == (503, "remote_broken")
+    assert lab.client.request("GET", "/v1/status")["state"] == "failed"
+    assert suggest(lab)[0] == 200
+    assert lab.client.request("GET", "/v1/status")["state"] == "ready"
+
+
+def test_a_daemon_that_starts_with_a_remote_model(lab: Home, server: Completions) -> None:
+    settings(lab, 'model = "lab"\n')
+    server.faults.statuses = [(500, {})]
+    lab.serve()
+    assert lab.client.request("GET", "/v1/status")["state"] == "failed"
+    assert suggest(lab)[1]["model"] == "lab"
+
+
+def test_neither_a_goal_nor_the_key_is_written_anywhere(lab: Home, server: Completions) -> None:
+    lab.env["LLMSUGGESTD_REMOTE_KEY"] = KEY
+    process = lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.faults.words = f"secretgoal {KEY}"  # a server that repeats what it gets
+    goal = "h : secretgoal\n⊢ secretgoal"
+    said = [suggest(lab, goal)]
+    for status in (400, 401, 404, 429, 500):
+        server.faults.statuses = [(status, {"Retry-After": "900"})]
+        said.append(suggest(lab, f"{goal} ∨ h{status}"))
+    server.faults.body = f"secretgoal {KEY}".encode()
+    said.append(suggest(lab, f"{goal} ∧ True"))
+    server.key = "another"
+    said.append(suggest(lab, f"{goal} ∧ False"))
+    texts = [json.dumps(said), lab.run("status", "--json").stdout, lab.run("status").stdout,
+             lab.run("doctor").stdout, lab.run("models", "list").stdout]  # fmt: skip
+    process.terminate()
+    log = process.communicate(timeout=15)[1]
+    assert "answers for prover" in log
+    assert "refuses the key" in log
+    for text in (*texts, log):
+        assert "secretgoal" not in text
+        assert KEY not in text
+    for file, content in everything_written(lab):
+        assert b"secretgoal" not in content, file
+        if file.name == "lab.key":
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        else:
+            assert KEY.encode() not in content, file
+
+
+def test_a_key_that_others_can_read_is_not_used(lab: Home, server: Completions) -> None:
+    (lab.paths.remote / "lab.key").chmod(0o644)
+    lab.serve()
+    asked = len(server.headers)
+    result = lab.run("models", "use", "lab")
+    assert result.returncode != 0
+    assert "others can read the key" in result.stderr
+    assert len(server.headers) == asked
+
+
+def test_the_key_from_the_environment(home: Home, server: Completions) -> None:
+    result = add(home, server, "--key", "environment")
+    assert result.returncode == ExitCode.CONFIG
+    assert "LLMSUGGESTD_REMOTE_KEY" in result.stderr
+    home.env["LLMSUGGESTD_REMOTE_KEY"] = KEY
+    assert add(home, server, "--key", "environment").returncode == 0
+    for file, content in everything_written(home):
+        assert KEY.encode() not in content, file
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://192.0.2.1:8000/v1", "another machine"),
+        ("http://192.0.2.1:8000/v1", "for everyone to read"),
+        ("https://user:sesame@192.0.2.1/v1", "must not have a key"),
+        ("ftp://127.0.0.1", "is not the URL of a server"),
+    ],
+)
+def test_a_server_that_is_not_allowed_is_not_added(home: Home, url: str, message: str) -> None:
+    result = home.run("models", "add", "lab", "--url", url, "--model", "m", "--format", "llmstep")
+    assert result.returncode in (ExitCode.USAGE, ExitCode.CONFIG)
+    assert message in result.stderr
+    assert "sesame" not in result.stderr
+    assert not home.paths.remote.exists()
+
+
+def test_a_server_that_does_not_answer_is_not_added(home: Home, server: Completions) -> None:
+    result = add(home, server)  # without the key
+    assert result.returncode == ExitCode.MODEL
+    assert "wants a key" in result.stderr
+    assert re.match(r"llmsuggestd: .*\n.*", result.stderr)
+    assert not home.paths.remote.exists()
+
+
+def test_ids_are_taken_once(lab: Home, server: Completions) -> None:
+    result = lab.run("models", "add", "starter", "--url", server.url, "--model", "prover",
+                     "--format", "llmstep", "--key", "ask", input_=KEY)  # fmt: skip
+    assert result.returncode == ExitCode.MODEL
+    starter = lab.paths.models / "starter.gguf"
+    result = lab.run("models", "import", str(starter), "--name", "lab")
+    assert result.returncode == ExitCode.MODEL
+    assert "remote model" in result.stderr
+
+
+def test_leave_that_is_taken_back_holds_at_the_next_reload(home: Home, server: Completions) -> None:
+    """A served model of another machine is not asked any more, even if nothing takes its place."""
+    home.install_starter()
+    settings(home, 'model = "lab"\n[remote]\nallow_remote = true\ntimeout = 1\n')
+    home.paths.remote.mkdir(mode=0o700)
+    record = {"id": "lab", "url": "https://192.0.2.1", "model": "m", "format": "llmstep"}
+    (home.paths.remote / "lab.json").write_text(json.dumps(record))
+    process = home.serve()
+    assert "192.0.2.1" in home.client.request("GET", "/v1/status")["reason"]
+    settings(home, 'model = "lab"\n')
+    process.send_signal(signal.SIGHUP)
+    home.wait_until(lambda status: "do not allow" in (status["reason"] or ""))
+    status, answer = suggest(home)
+    assert (status, answer["error"]["code"]) == (503, "remote_not_allowed")
+
+
+def test_purging_removes_records_and_keys(lab: Home) -> None:
+    assert lab.run("uninstall", "--purge").returncode == 0
+    assert not lab.paths.remote.exists()

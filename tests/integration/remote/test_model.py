@@ -1,0 +1,331 @@
+"""A remote model and its server: what is sent, what comes of it, and each way it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from llmsuggestd import formats
+from llmsuggestd.config import RemoteSettings
+from llmsuggestd.engine import protocol
+from llmsuggestd.formats import LLMSTEP, Format
+from llmsuggestd.remote import failures
+from llmsuggestd.remote.address import NotAllowed, parse
+from llmsuggestd.remote.model import RemoteModel, Target
+from tests.support.completions import Completions, completions, free_port
+
+GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+
+
+@pytest.fixture
+def server() -> Iterator[Completions]:
+    with completions() as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def remote(
+    server: Completions,
+    *,
+    form: Format = LLMSTEP,
+    url: str | None = None,
+    model: str = "prover",
+    key: str | None = None,
+    **settings: Any,
+) -> AsyncIterator[RemoteModel]:
+    target = Target("lab", parse(url or server.url), model, form)
+    served = RemoteModel(target, RemoteSettings(**settings), key=lambda: key)
+    try:
+        yield served
+    finally:
+        await served.close()
+
+
+def question(*goals: str, **more: Any) -> protocol.Suggest:
+    fields: dict[str, Any] = {
+        "id": 1, "goals": list(goals or [GOAL]), "prefix": "", "n": 3, "max_tokens": 16,
+        "mode": "beam", "temperature": 1.0, "seed": None,
+    }  # fmt: skip
+    return protocol.Suggest(**(fields | more))
+
+
+async def texts(model: RemoteModel, asked: protocol.Suggest) -> list[str]:
+    (found,) = (await model.ask(asked)).result.found
+    return [one.text for one in found.suggestions]
+
+
+async def test_suggestions_are_ranked_by_the_servers_log_probabilities(
+    server: Completions,
+) -> None:
+    async with remote(server) as model:
+        answer = await model.ask(question())
+    (found,) = answer.result.found
+    assert [(one.text, round(one.score, 6)) for one in found.suggestions] == [
+        ("exact And.intro hp hq", -0.2), ("exact ⟨hp, hq⟩", -0.22), ("simp_all", -0.3)
+    ]  # fmt: skip
+    assert answer.sent_to == f"http://127.0.0.1:{server.port}"
+    assert answer.model is None
+
+
+async def test_the_prompt_and_the_options_are_those_of_the_format(server: Completions) -> None:
+    form = formats.FORMATS["ntp-mathlib-st"]
+    async with remote(server, form=form) as model:
+        await model.ask(question(prefix="rw"))
+    sent = server.asked[-1]
+    assert sent["prompt"].endswith(f"[STATE]\n{GOAL}\n[/STATE]\n[TAC]\nrw")
+    assert sent["stop"] == ["[/TAC]"]
+    assert sent["model"] == "prover"
+    assert sent["max_tokens"] == 16
+
+
+async def test_a_server_that_makes_one_at_a_time_is_asked_as_often(server: Completions) -> None:
+    server.many = False
+    async with remote(server) as model:
+        assert len(await texts(model, question())) == 3
+
+
+async def test_a_sample_is_drawn_as_it_was_asked_for(server: Completions) -> None:
+    async with remote(server) as model:
+        await model.ask(question(mode="sample", temperature=0.3, seed=7, n=4))
+    sent = server.asked[-1]
+    assert (sent["n"], sent["temperature"], sent["seed"]) == (4, 0.3, 7)
+
+
+async def test_real_beams_are_scored_by_the_server(server: Completions) -> None:
+    server.owner = "vllm"
+    async with remote(server) as model:
+        answer = await model.ask(question())
+    (found,) = answer.result.found
+    assert [(one.text, round(one.score, 6)) for one in found.suggestions] == [
+        ("exact And.intro hp hq", -0.2), ("simp_all", -0.3), ("constructor", -0.9)
+    ]  # fmt: skip
+    assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
+
+
+async def test_candidates_are_drawn_where_beam_search_is_refused(server: Completions) -> None:
+    server.owner = "vllm"
+    async with remote(server) as model:
+        await model.load()
+        server.faults.statuses = [(400, {})]
+        assert len(await texts(model, question())) == 3
+        await model.ask(question())
+    assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
+
+
+async def test_spaces_at_the_prefixs_end_are_left_to_the_model(server: Completions) -> None:
+    server.continuations = ((" [hp]", (-0.1,)), ("_all", (-0.1,)))
+    async with remote(server) as model:
+        assert await texts(model, question(prefix="simp ")) == ["simp [hp]"]
+        assert all(sent["prompt"].endswith("simp") for sent in server.asked[1:])
+        server.continuations = (("[hp]", (-0.1,)),)  # it does not give them back
+        assert await texts(model, question(prefix="simp ")) == ["simp [hp]"]
+
+
+async def test_a_goal_that_is_too_long_loses_hypotheses(server: Completions) -> None:
+    server.faults.longest = 300
+    long = "\n".join(f"h{i} : p ∨ q" for i in range(60)) + "\n⊢ p ∨ q"
+    async with remote(server) as model:
+        answer = await model.ask(question(long))
+    assert answer.result.found[0].truncated
+    assert answer.result.found[0].suggestions
+    assert server.asked[-1]["prompt"].endswith("h59 : p ∨ q\n⊢ p ∨ q[PROOFSTEP]")
+
+
+async def test_several_goals_are_asked_about_at_the_same_time(server: Completions) -> None:
+    async with remote(server) as model:
+        await model.load()
+        server.faults.seconds = 0.5
+        answer = await model.ask(question("⊢ p", "⊢ q", "⊢ r", "⊢ s", n=1))
+    assert server.most_at_a_time > 1
+    assert len(answer.result.found) == 4
+
+
+async def test_cancelling_closes_the_connection(server: Completions) -> None:
+    async with remote(server) as model:
+        await model.load()
+        server.faults.seconds = 30
+        asking = asyncio.create_task(model.ask(question()))
+        assert await asyncio.to_thread(server.waiting.wait, 10)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await asyncio.to_thread(server.left.wait, 10)
+        assert model.failure is None
+
+
+async def refused(server: Completions, **more: Any) -> failures.RemoteError:
+    async with remote(server, **more) as model:
+        with pytest.raises(failures.RemoteError) as raised:
+            await model.ask(question())
+        error = raised.value
+        assert GOAL not in error.message + error.hint
+        assert "\n" not in error.message
+        return error
+
+
+async def test_the_server_is_down(server: Completions) -> None:
+    error = await refused(server, url=f"http://127.0.0.1:{free_port()}")
+    assert isinstance(error, failures.Down)
+    assert "connection refused" in error.message
+
+
+async def test_the_server_wants_a_key(server: Completions) -> None:
+    server.key = "sesame"
+    error = await refused(server)
+    assert (error.code, "wants a key" in error.message) == ("remote_key", True)
+    error = await refused(server, key="wrong-key")
+    assert "refuses the key" in error.message
+    assert "wrong-key" not in error.message + error.hint
+    async with remote(server, key="sesame") as model:
+        assert await texts(model, question())
+
+
+async def test_the_server_has_no_such_model(server: Completions) -> None:
+    error = await refused(server, model="other")
+    assert "no model 'other'" in error.message
+    assert "prover" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "tries"),
+    [
+        (404, "remote_route", 1),
+        (400, "remote_refused", 1),
+        (302, "remote_redirect", 1),
+        (429, "remote_busy", 3),
+        (500, "remote_broken", 1),
+        (502, "remote_broken", 3),
+        (503, "remote_broken", 3),
+        (504, "remote_broken", 1),
+    ],
+)
+async def test_a_status_that_says_no(
+    server: Completions, status: int, code: str, tries: int
+) -> None:
+    """A request is sent again only where nothing was generated."""
+    server.faults.statuses = [(status, {"Location": "http://127.0.0.1:9/"})] * 10
+    error = await refused(server)
+    assert error.code == code
+    assert str(status) in error.message
+    assert len(server.asked) == tries
+
+
+async def test_a_busy_server_is_asked_again(server: Completions) -> None:
+    server.faults.statuses = [(429, {"Retry-After": "1"}), (503, {})]
+    async with remote(server) as model:
+        began = time.monotonic()
+        assert await texts(model, question())
+        assert time.monotonic() - began >= 1
+
+
+async def test_a_server_that_wants_a_long_pause_is_not_waited_for(server: Completions) -> None:
+    server.faults.statuses = [(429, {"Retry-After": "600"})] * 2
+    assert (await refused(server)).code == "remote_busy"
+    assert len(server.asked) == 1
+
+
+async def test_the_server_is_slow(server: Completions) -> None:
+    server.faults.seconds = 30
+    error = await refused(server, timeout=0.5)
+    assert (error.code, "within 0.5 s" in error.message) == ("remote_slow", True)
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"choices": []}', b"{}"])
+async def test_the_answer_is_not_one(server: Completions, body: bytes) -> None:
+    server.faults.body = body
+    assert (await refused(server)).code == "remote_answer"
+
+
+async def test_the_answer_is_cut_off(server: Completions) -> None:
+    server.faults.cut = True
+    assert (await refused(server)).code == "remote_cut_off"
+
+
+async def test_the_connection_ends_before_the_answer(server: Completions) -> None:
+    server.faults.hang_up = True
+    assert (await refused(server)).code == "remote_cut_off"
+    assert len(server.asked) == 1  # it may have generated something
+
+
+async def test_there_are_no_log_probabilities(server: Completions) -> None:
+    server.faults.without_logprobs = True
+    assert (await refused(server)).code == "remote_logprobs"
+    server.faults.statuses = [(400, {})]
+    server.faults.words = "logprobs is not supported for models created with logits_all=False"
+    assert (await refused(server)).code == "remote_logprobs"
+
+
+async def test_the_tokenizer_is_another(server: Completions) -> None:
+    server.tokens = {"<|im_start|>": [1], "<|im_end|>": [2]}
+    async with remote(server, form=formats.CHAT) as model:
+        await model.load()
+    server.tokens = {"<|im_start|>": [1]}
+    error = await refused(server, form=formats.CHAT)
+    assert (error.code, "<|im_end|>" in error.message) == ("remote_tokenizer", True)
+    server.detokenized = "<unk> <unk>"
+    assert (await refused(server)).code == "remote_tokenizer"
+
+
+async def test_another_programs_port(server: Completions) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.org ESMTP\r\n")
+        writer.close()
+
+    mail = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with mail:
+        port = mail.sockets[0].getsockname()[1]
+        error = await refused(server, url=f"http://127.0.0.1:{port}")
+    assert error.code in ("remote_answer", "remote_cut_off")
+
+
+async def test_a_certificate_that_is_not_valid(server: Completions) -> None:
+    error = await refused(server, url=f"https://127.0.0.1:{server.port}")
+    assert isinstance(error, failures.Untrusted)
+
+
+async def test_a_failure_passes_when_the_server_answers_again(server: Completions) -> None:
+    async with remote(server) as model:
+        server.faults.statuses = [(500, {})]
+        with pytest.raises(failures.Broken):
+            await model.load()
+        assert isinstance(model.failure, failures.Broken)
+        assert await texts(model, question())
+        assert model.failure is None
+
+
+async def test_nothing_is_sent_elsewhere_without_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a connection is made."""
+
+    def connect(*_: object, **__: object) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr("aiohttp.TCPConnector.connect", connect)
+    for url, settings in (
+        ("https://192.0.2.1:8000", RemoteSettings()),
+        ("http://192.0.2.1:8000", RemoteSettings(allow_remote=True)),
+    ):
+        target = Target("lab", parse(url), "prover", LLMSTEP)
+        model = RemoteModel(target, settings)
+        for asked in (model.load(), model.ask(question())):
+            with pytest.raises(NotAllowed):
+                await asked
+        await model.close()
+
+
+async def test_leave_that_is_taken_back_ends_it_at_once(server: Completions) -> None:
+    """Also for a model that has answered."""
+    target = Target("lab", parse(server.url)._replace(host="192.0.2.1", encrypted=True), "prover",
+                    LLMSTEP)  # fmt: skip
+    model = RemoteModel(target, RemoteSettings(allow_remote=True))
+    assert await texts(model, question())
+    sent = len(server.asked)
+    model.restrict(RemoteSettings())
+    with pytest.raises(NotAllowed):
+        await model.ask(question())
+    assert len(server.asked) == sent
+    await model.close()

@@ -1,0 +1,241 @@
+"""A server with OpenAI's `/v1/completions` on this machine, which can fail in every way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CONTINUATIONS = (
+    ("exact And.intro hp hq", (-0.1, -0.2, -0.3)),
+    ("simp_all", (-0.5, -0.1)),
+    ("constructor", (-0.9,)),
+    ("exact ⟨hp, hq⟩", (-0.2, -0.24)),
+)
+"""What it generates, in turn, with the log probability of each token."""
+
+
+@dataclass
+class Faults:
+    """What the server does wrong."""
+
+    statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """The answers to the next requests for completions: a status and headers."""
+    words: str = "out of order"
+    """The message of such an answer."""
+    body: bytes | None = None
+    """An answer that is no completion."""
+    cut: bool = False
+    """Whether the connection ends in the middle of an answer."""
+    hang_up: bool = False
+    """Whether the connection ends before the answer."""
+    seconds: float = 0.0
+    """How long an answer takes."""
+    without_logprobs: bool = False
+    longest: int | None = None
+    """Characters of a prompt for which there is room; a longer one is refused."""
+
+
+@dataclass
+class Completions:
+    """The server's address, what it can do, and what it was asked."""
+
+    port: int
+    model: str = "prover"
+    key: str | None = None
+    owner: str = "me"
+    """Whose the model is, in the list of models: `vllm` stands for beam search."""
+    many: bool = True
+    """Whether it obeys `n`."""
+    tokens: dict[str, list[int]] | None = None
+    """The tokens of some texts, where it has `/tokenize`."""
+    detokenized: str = "⊢ ∧"
+    continuations: tuple[tuple[str, tuple[float, ...]], ...] = CONTINUATIONS
+    faults: Faults = field(default_factory=Faults)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    """The bodies of the requests for completions."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """The headers of every request, with lower-case names."""
+    waiting: threading.Event = field(default_factory=threading.Event)
+    """Set while an answer that takes its time is awaited."""
+    at_a_time: int = 0
+    most_at_a_time: int = 0
+    """The answers that took their time side by side, at most."""
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set when a client closes its connection before it is answered."""
+
+    @property
+    def url(self) -> str:
+        """The URL to give to `models add`."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+@contextlib.contextmanager
+def completions() -> Iterator[Completions]:
+    """A server that runs until the block ends."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.daemon_threads = True
+        state = Completions(server.server_address[1])
+        _Handler.states[state.port] = state
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()
+            del _Handler.states[state.port]
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class _Handler(BaseHTTPRequestHandler):
+    states: dict[int, Completions] = {}  # noqa: RUF012
+
+    @property
+    def state(self) -> Completions:
+        assert isinstance(self.server, ThreadingHTTPServer)
+        return self.states[self.server.server_port]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if not self.enter():
+            return
+        if self.path == "/v1/models":
+            self.reply({"data": [{"id": self.state.model, "owned_by": self.state.owner}]})
+        else:
+            self.reply({"error": "no such route"}, 404)
+
+    def do_POST(self) -> None:
+        if not self.enter():
+            return
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/v1/completions":
+            self.complete(asked)
+        elif self.path == "/tokenize" and self.state.tokens is not None:
+            self.reply({"tokens": self.state.tokens.get(asked["prompt"], [1, 2, 3])})
+        elif self.path == "/detokenize" and self.state.tokens is not None:
+            self.reply({"prompt": self.state.detokenized})
+        else:
+            self.reply({"error": "no such route"}, 404)
+
+    def enter(self) -> bool:
+        """Whether the request has the key, if one is needed."""
+        self.state.headers.append({name.lower(): value for name, value in self.headers.items()})
+        key = self.state.key
+        if key is not None and self.headers["Authorization"] != f"Bearer {key}":
+            self.reply({"error": "wrong key"}, 401)
+            return False
+        return True
+
+    def complete(self, asked: dict[str, Any]) -> None:
+        state, faults = self.state, self.state.faults
+        state.asked.append(asked)
+        if faults.statuses:
+            status, headers = faults.statuses.pop(0)
+            self.reply({"error": {"message": faults.words}}, status, headers)
+        elif asked["model"] != state.model:
+            self.reply({"error": "no such model"}, 404)
+        elif faults.longest is not None and len(asked["prompt"]) > faults.longest:
+            self.reply({"error": {"message": "This model's maximum context length is 9"}}, 400)
+        elif faults.hang_up:
+            self.close_connection = True
+        elif not self.wait():
+            state.left.set()
+        elif faults.body is not None:
+            self.send(faults.body)
+        else:
+            self.send(json.dumps(self.answer(asked)).encode())
+
+    def wait(self) -> bool:
+        """Take the time for an answer; False if the client leaves meanwhile."""
+        if self.state.faults.seconds:
+            self.state.waiting.set()
+        self.state.at_a_time += 1
+        self.state.most_at_a_time = max(self.state.most_at_a_time, self.state.at_a_time)
+        until = time.monotonic() + self.state.faults.seconds
+        while time.monotonic() < until:
+            if select.select([self.connection], [], [], 0.02)[0]:
+                return False
+        self.state.at_a_time -= 1
+        return True
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked.get("echo"):
+            choices = [self.echoed(asked["prompt"])]
+        else:
+            count = asked.get("n", 1) if self.state.many else 1
+            first = 0 if asked.get("temperature") == 0 else asked.get("seed", 0)
+            beams = asked.get("use_beam_search", False)
+            choices = [self.choice(i, first + i, beams=beams) for i in range(count)]
+        return {"choices": choices, "usage": {"prompt_tokens": self.length(asked["prompt"])}}
+
+    def choice(self, index: int, number: int, *, beams: bool) -> dict[str, Any]:
+        text, scores = self.state.continuations[number % len(self.state.continuations)]
+        logprobs = {
+            "tokens": [text, *[""] * (len(scores) - 1)],
+            "token_logprobs": scores,
+        }
+        without = beams or self.state.faults.without_logprobs
+        return {
+            "index": index,
+            "text": text,
+            "logprobs": None if without else logprobs,
+            "finish_reason": "stop",
+        }
+
+    def length(self, prompt: str) -> int:
+        """The tokens of a prompt, which is ten and those of the continuation that it has."""
+        scores = (of for text, of in self.state.continuations if prompt.endswith(text))
+        return 10 + len(next(scores, ())[:-1])
+
+    def echoed(self, prompt: str) -> dict[str, Any]:
+        """A prompt with a continuation, of which the last token is the end."""
+        found = [(text, of) for text, of in self.state.continuations if prompt.endswith(text)]
+        assert found, prompt
+        scores = [None, *[-9.0] * 9, *found[0][1]]
+        return {
+            "index": 0,
+            "text": prompt,
+            "logprobs": {
+                "tokens": ["t"] * (len(scores) - 1) + ["</s>"],
+                "token_logprobs": scores,
+                "top_logprobs": [None] * len(scores),
+            },
+            "finish_reason": "stop",
+        }
+
+    def reply(
+        self, answer: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+
+    def send(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body[: len(body) // 2] if self.state.faults.cut else body)

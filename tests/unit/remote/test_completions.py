@@ -1,0 +1,123 @@
+"""Reading what servers answer, and ranking the suggestions in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmsuggestd.remote.completions import (
+    Answer,
+    Completion,
+    Malformed,
+    Token,
+    read,
+    scored,
+    suggestions,
+)
+
+
+def body(*choices: dict[str, Any]) -> bytes:
+    return json.dumps({"choices": choices, "usage": {"prompt_tokens": 7}}).encode()
+
+
+def completion(text: str, *scores: float, finished: bool = True) -> Completion:
+    tokens = [Token(text, scores[0]), *(Token("", score) for score in scores[1:])]
+    return Completion(text, tokens, finished)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {"tokens": ["rf", "l"], "token_logprobs": [-0.5, -1.0], "top_logprobs": [{}, {}]},
+        {"tokens": ["rf", "l"], "token_logprobs": [-0.5, -1.0], "top_logprobs": None},
+        {"content": [{"token": "rf", "logprob": -0.5}, {"token": "l", "logprob": -1}]},
+    ],
+    ids=["vLLM, SGLang, llama-cpp-python", "without others", "llama.cpp"],
+)
+def test_each_servers_log_probabilities(logprobs: dict[str, Any]) -> None:
+    answer = read(body({"text": "rfl", "finish_reason": "stop", "logprobs": logprobs}))
+    assert answer.prompt_tokens == 7
+    assert answer.completions == [Completion("rfl", [Token("rf", -0.5), Token("l", -1.0)], True)]
+
+
+def test_choices_come_in_the_order_of_their_numbers() -> None:
+    answer = read(body({"text": "b", "index": 1}, {"text": "a", "index": 0}))
+    assert [one.text for one in answer.completions] == ["a", "b"]
+
+
+@pytest.mark.parametrize("logprobs", [None, {}, [], {"token_logprobs": None}, {"content": []}])
+def test_without_log_probabilities(logprobs: object) -> None:
+    (found,) = read(body({"text": "rfl", "logprobs": logprobs})).completions
+    assert found.tokens is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"<html>", b"[]", b"{}", b'{"choices": 1}', b'{"choices": [{}]}', b"\xff",
+        b'{"choices": [{"text": 1}]}', b'{"choices": [{"text": "a"}]',
+        b'{"choices": [{"text": "a", "logprobs": {"token_logprobs": ["x"]}}]}',
+        b'{"choices": [{"text": "a", "logprobs": {"content": [{"token": "a"}]}}]}',
+        b'{"choices": [{"text": "a", "logprobs": {"content": ["a"]}}]}',
+    ],
+)  # fmt: skip
+def test_other_answers_are_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        read(text)
+
+
+def test_suggestions_are_ranked_by_their_mean_and_merged_up_to_white_space() -> None:
+    drawn = [
+        completion("simp", -1.0),
+        completion(" exact  h", -0.2, -0.4),
+        completion("exact h", -0.9),
+        completion("\n ", -0.1),
+        completion("rfl", -0.2, -0.1),
+    ]
+    found = suggestions(drawn, prefix="", n=3)
+    assert [(one.text, round(one.score, 6)) for one in found] == [
+        ("rfl", -0.15), ("exact  h", -0.3), ("simp", -1.0)
+    ]  # fmt: skip
+    assert suggestions(drawn, prefix="", n=1) == found[:1]
+
+
+def test_a_completion_continues_the_prefix_from_what_was_taken_back() -> None:
+    drawn = [completion(" [h]", -0.1), completion("_all", -0.2)]
+    (found,) = suggestions(drawn, prefix="simp ", taken=" ", n=5)
+    assert found.text == "simp [h]"
+
+
+def test_a_stop_string_that_a_server_ignores_ends_a_suggestion() -> None:
+    tokens = [Token("rfl", -0.2), Token("[/TAC]", -0.4), Token("junk", -9.0)]
+    drawn = [Completion("rfl[/TAC]junk", tokens, False)]
+    (found,) = suggestions(drawn, prefix="", stops=["[/TAC]"], n=1)
+    assert (found.text, round(found.score, 6), found.finished) == ("rfl", -0.3, True)
+
+
+def test_text_that_is_cut_off_inside_a_character_or_none() -> None:
+    drawn = [
+        completion("exact ⟨h, \ufffd", -0.1, finished=False),
+        completion("exact \ufffd", -0.1),
+    ]
+    assert [one.text for one in suggestions(drawn, prefix="", n=5)] == ["exact ⟨h,"]
+
+
+def test_beams_are_scored_by_their_tokens_and_the_end() -> None:
+    prompt = [Token("goal", -9.0)] * 2  # three tokens: the first has no log probability
+    other = {"x": -0.5, "</s>": -1.5}
+
+    def echoed(count: int, *tokens: Token, finished: bool = False) -> Answer:
+        return Answer([Completion("", [*prompt, *tokens], finished)], count)
+
+    likely = echoed(4, Token("rfl", -0.2), Token("</s>", -0.4), finished=True)
+    unlikely = echoed(5, Token("si", -0.3), Token("mp", -0.6), Token("x", -0.5, other))
+    cut_off = echoed(4, Token("rw", -1.0), Token("x", -0.1))
+    beams = [
+        Completion("rfl", None, True), Completion("simp", None, True), Completion("rw", None, False)
+    ]  # fmt: skip
+    found = suggestions(scored(beams, [likely, unlikely, cut_off], 3), prefix="", n=5)
+    assert [(one.text, round(one.score, 6), one.finished) for one in found] == [
+        ("rfl", -0.3, True), ("simp", -0.8, True), ("rw", -1.0, False)
+    ]  # fmt: skip
