@@ -468,11 +468,10 @@ def Guard.look (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Bool :=
       check.token.set
     return true
 
-/-- Looks again and again. -/
-partial def Guard.patrol (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Unit := do
-  if ← guard.look outer? then
+/-- Looks again and again. A loop, since a recursion would use up the interpreter's stack. -/
+def Guard.patrol (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Unit := do
+  while ← guard.look outer? do
     IO.sleep 10
-    guard.patrol outer?
 
 /-- Runs `x` with a guard. -/
 def withGuard {α : Type} (x : Guard → TacticM α) : TacticM α := do
