@@ -88,11 +88,14 @@ const e = React.createElement
 function Mark({ mark, closes, goals }) {
   const [place, setPlace] = React.useState(undefined)
   const show = event => {
-    const { left, bottom } = event.currentTarget.getBoundingClientRect()
-    setPlace({ left, top: bottom + 4 })
+    const { left, top, bottom } = event.currentTarget.getBoundingClientRect()
+    const height = window.innerHeight
+    // On the side where there is more room.
+    setPlace({ left: Math.min(left, window.innerWidth / 2), maxHeight: height / 2,
+      ...(bottom < height / 2 ? { top: bottom + 4 } : { bottom: height - top + 4 }) })
   }
   const shown = place && goals && ReactDOM.createPortal(
-    e('div', { className: 'tooltip', style: { position: 'fixed', zIndex: 100, ...place } },
+    e('div', { className: 'tooltip', style: { position: 'fixed', zIndex: 100, overflow: 'hidden', ...place } },
       e('div', { className: 'tooltip-content tooltip-code-content font-code pre-wrap' }, goals)),
     document.body)
   return e('span',

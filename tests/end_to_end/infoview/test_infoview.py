@@ -21,6 +21,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 # The message's lines, and the links in it.
 MESSAGE = "document.querySelector('#infoview pre')"
 LINKS = f"{MESSAGE}.querySelectorAll('[title=\"Apply suggestion\"]')"
+TOOLTIP = "document.querySelector('.tooltip')"
 MARKS = f"{MESSAGE}.querySelectorAll('.information, .o-60')"
 
 
@@ -47,12 +48,15 @@ async def test_a_click_changes_the_document(
 
         # Over a mark, there are the goals that the step leaves.
         await page.hover(f"{MARKS}[1]")
-        await page.wait_for("document.querySelector('.tooltip')")
-        goals = await page.evaluate("document.querySelector('.tooltip').innerText")
+        await page.wait_for(TOOLTIP)
+        goals = await page.evaluate(f"{TOOLTIP}.innerText")
+        box = await page.evaluate(f"({TOOLTIP}.getBoundingClientRect()).toJSON()")
+        assert box["top"] >= 0
+        assert box["bottom"] <= await page.evaluate("window.innerHeight"), "it is on the page"
         hypotheses = "p q : Prop\nhp : p\nhq : q\n"
         assert goals == f"case left\n{hypotheses}⊢ p\n\ncase right\n{hypotheses}⊢ q"
         await page.hover("document.querySelector('#numbers')")
-        await page.wait_for("!document.querySelector('.tooltip')")
+        await page.wait_for(f"!{TOOLTIP}")
 
         # A double click, too, puts one in the place of the call, and Lean finds nothing wrong.
         await page.click(f"{LINKS}[0]", times=2)
