@@ -95,7 +95,8 @@ function Mark({ mark, closes, goals }) {
       ...(bottom < height / 2 ? { top: bottom + 4 } : { bottom: height - top + 4 }) })
   }
   const shown = place && goals && ReactDOM.createPortal(
-    e('div', { className: 'tooltip', style: { position: 'fixed', zIndex: 100, overflow: 'hidden', ...place } },
+    e('div', { className: 'tooltip',
+        style: { position: 'fixed', zIndex: 100, overflow: 'hidden', ...place } },
       e('div', { className: 'tooltip-content tooltip-code-content font-code pre-wrap' }, goals)),
     document.body)
   return e('span',
