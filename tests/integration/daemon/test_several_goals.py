@@ -48,7 +48,7 @@ def test_each_goal_is_answered_as_it_is_alone(served: Home) -> None:
     for goal, result in zip(GOALS, together["results"], strict=True):
         _, alone = served.curl("/v1/suggest", body={"goal": goal, "n": 4, "max_tokens": 49})
         assert not alone["cached"]
-        assert set(alone) == set(result) | {"model", "timings"}
+        assert set(alone) == set(result) | {"model", "remote", "timings"}
         assert found(result) == found(alone)
         assert len(result["suggestions"]) == 4
     timings = together["timings"]

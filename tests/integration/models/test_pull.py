@@ -42,7 +42,7 @@ def test_one_command_makes_a_model_that_can_be_used_and_removed(puller: Puller) 
         "id": "tuned-model", "bytes": model.stat().st_size, "total_bytes": model.stat().st_size,
         "quantisation": "Q4_K_M", "source": f"{REPO}@{COMMIT}", "licence": "apache-2.0",
         "state": "available", "path": str(model), "served": False, "chosen": False,
-        "format": "llmstep",
+        "format": "llmstep", "remote": None,
     }  # fmt: skip
     assert home.run("models", "use", "tuned-model").returncode == 0
     assert listed(puller)["tuned-model"]["state"] == "loaded"
