@@ -203,6 +203,7 @@ def run(home: Home, requests: int, clients: int, questions: int, growth_limit: f
     """Run it in a home. Returns whether it succeeded."""
     status = home.client.request("GET", "/v1/status")
     load = Load(home, asyncio.run(answers_alone(questions, status["model"]["context"])))
+    time.sleep(0.5)  # in which the daemon closes the connection of the last call
     files = open_files(load.pid)
     asyncio.run(load.run(clients, max(requests // 5, 4 * clients), seed=1_000_000))
     load.results.clear()
@@ -211,7 +212,7 @@ def run(home: Home, requests: int, clients: int, questions: int, growth_limit: f
     asyncio.run(load.run(clients, requests, seed=0))
     took = time.monotonic() - began
     deadline = time.monotonic() + 20
-    while open_files(load.pid) > files and time.monotonic() < deadline:
+    while (left_open := open_files(load.pid)) > files and time.monotonic() < deadline:
         time.sleep(0.2)
     after = memory(load.pid)
     growth = after / before - 1
@@ -221,14 +222,14 @@ def run(home: Home, requests: int, clients: int, questions: int, growth_limit: f
     print(f"daemon {before} KiB -> {after} KiB ({growth:+.1%})")
     print(f"engine {engine} KiB -> {memory(engine_pid) if engine_pid else 0} KiB")
     print(f"process id of the engine {load.engine_pid} -> {engine_pid}")
-    print(f"open files of the daemon {files} -> {open_files(load.pid)}")
+    print(f"open files of the daemon {files} -> {left_open}")
     print(f"{len(load.wrong)} wrong answers", *load.wrong[:10], sep="\n  ")
     print(f"{len(load.inexact)} inexact answers", *load.inexact[:10], sep="\n  ")
     return (
         not load.wrong
         and not (load.inexact and status["kernels"] == "own")
         and growth < growth_limit
-        and open_files(load.pid) <= files
+        and left_open <= files
         and engine_pid == load.engine_pid
     )
 
