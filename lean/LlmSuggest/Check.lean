@@ -41,8 +41,6 @@ structure Effect where
   deprecated : Array String := #[]
   /-- Whether the step prints what could be written in its place, as `simp?` does. -/
   prints : Bool := false
-  /-- Whether the step is none of the model's, but one of Lean's own tactics. -/
-  isOwn : Bool := false
   /-- What the step uses although it is being proved or defined. -/
   recursive? : Option Name := none
 
@@ -82,11 +80,6 @@ def Outcome.closed? : Outcome → Option SavedState
   | .works effect => if effect.goals.isEmpty && effect.recursive?.isNone then effect.after else none
   | _ => none
 
-/-- Whether the step is one of Lean's own tactics. -/
-def Outcome.isOwn : Outcome → Bool
-  | .works effect => effect.isOwn
-  | _ => false
-
 /-- The order in which steps are shown: those that close the goal, then those that leave goals, then
 those that were stopped, then those of which only the whole proof can show that they work. -/
 def Outcome.rank : Outcome → Nat
@@ -98,13 +91,12 @@ def Outcome.rank : Outcome → Nat
 
 /-- What is shown behind the step: a comment, so that the line can be copied as a whole. -/
 def Outcome.mark : Outcome → String
-  | .works { goals, settled, deprecated, isOwn, recursive?, .. } =>
+  | .works { goals, settled, deprecated, recursive?, .. } =>
     let what := match goals.length with
       | 0 => "closes the goal"
       | 1 => "leaves 1 goal"
       | n => s!"leaves {n} goals"
     let notes := [
-      if isOwn then some "found by Lean" else none,
       recursive?.map fun name => s!"recursive: it uses `{name}`",
       if settled.isEmpty then none else s!"sets {", ".intercalate settled.toList}",
       if deprecated.isEmpty then none else
