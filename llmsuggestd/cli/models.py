@@ -104,7 +104,7 @@ def catalogue(as_json: bool) -> None:
             for entry in CATALOGUE.values()
         ],
     )
-    say("\n`llmsuggestd models pull ID` fetches one, and converts checkpoints to 4 bits (Q4_K_M).")
+    say("\n`llmsuggestd models pull ID` fetches one. Checkpoints are converted to Q4_K_M.")
     click.echo(f"On this machine, try {best}.")
 
 
