@@ -138,7 +138,11 @@ class Timings(Struct):
 
 
 Truncated = Annotated[
-    bool, Meta(description="The goal was longer than the context and has lost hypotheses.")
+    bool,
+    Meta(
+        description="The goal was longer than the context and has lost hypotheses, or goals behind"
+        " the first."
+    ),
 ]
 
 
