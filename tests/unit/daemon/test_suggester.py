@@ -99,6 +99,16 @@ def ask(suggester: Suggester, *goals: str, **fields: Any) -> asyncio.Task[Sugges
     return asyncio.create_task(suggester.suggest(goals, SuggestRequest(goals[0], **fields)))
 
 
+async def computing(
+    suggester: Suggester, engine: FakeEngine, *goals: str, **fields: Any
+) -> asyncio.Task[SuggestResults]:
+    """A request that the engine computes until its gate is opened."""
+    engine.gate.clear()
+    task = ask(suggester, *goals, **fields)
+    await until(lambda: engine.asked == list(goals))
+    return task
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(2):
         while not condition():  # noqa: ASYNC110
@@ -223,9 +233,7 @@ async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, Fak
 
 async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
-    engine.gate.clear()
-    older = ask(suggester, "g", client="editor")
-    await until(lambda: engine.asked == ["g"])
+    older = await computing(suggester, engine, "g", client="editor")
     newer = ask(suggester, "g", client="editor")
     with pytest.raises(Superseded):
         await older
@@ -366,9 +374,7 @@ async def test_a_goal_that_is_being_computed_is_not_computed_again(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
-    engine.gate.clear()
-    first = ask(suggester, "g", "h")
-    await until(lambda: engine.asked == ["g", "h"])
+    first = await computing(suggester, engine, "g", "h")
     second = ask(suggester, "h", "k", "g", "l")
     third = ask(suggester, "l")
     await until(lambda: suggester.queue == 4)  # questions, each once
@@ -383,9 +389,7 @@ async def test_jobs_of_several_goals_end_with_their_last_caller(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
-    engine.gate.clear()
-    first = ask(suggester, "g", "h")
-    await until(lambda: engine.asked == ["g", "h"])
+    first = await computing(suggester, engine, "g", "h")
     second = ask(suggester, "h", "k")
     await until(lambda: suggester.queue == 3)
     first.cancel()
@@ -403,9 +407,7 @@ async def test_several_goals_supersede_and_keep_what_both_ask(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
-    engine.gate.clear()
-    older = ask(suggester, "g", "h", client="prover")
-    await until(lambda: engine.asked == ["g", "h"])
+    older = await computing(suggester, engine, "g", "h", client="prover")
     newer = ask(suggester, "h", "k", client="prover")
     with pytest.raises(Superseded):
         await older

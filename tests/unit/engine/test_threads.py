@@ -132,11 +132,8 @@ def test_a_change_during_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     threads.before_request()
     machine.others = [2]
     seen = []
-    for seconds in (
-        0.001,
-        0.1,
-        0.1,
-    ):  # the first is too early for a check, and the second may be a short load
+    # the first is too early for a check, and the second may be a short load
+    for seconds in (0.001, 0.1, 0.1):
         machine.now += seconds
         threads.before_decode()
         seen.append(machine.threads)
