@@ -169,11 +169,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.at_a_time += 1
         self.state.most_at_a_time = max(self.state.most_at_a_time, self.state.at_a_time)
         until = time.monotonic() + self.state.faults.seconds
-        while time.monotonic() < until:
-            if select.select([self.connection], [], [], 0.02)[0]:
-                return False
-        self.state.at_a_time -= 1
-        return True
+        try:
+            while time.monotonic() < until:
+                if select.select([self.connection], [], [], 0.02)[0]:
+                    return False
+            return True
+        finally:
+            self.state.at_a_time -= 1
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked.get("echo"):

@@ -55,10 +55,14 @@ def test_the_prompt_that_is_the_state(state: str, prefix: str) -> None:
     assert recover(f"{state}:::{prefix}") == Question(state, prefix)
 
 
-@pytest.mark.parametrize("text", ["x ::: y", "⊢ p ::: q\n  r", "no goal:::"])
-def test_other_texts_with_those_marks_are_no_such_prompt(text: str) -> None:
-    question = recover(text)
-    assert question is None or question == Question(text, "")
+@pytest.mark.parametrize("text", ["x ::: y", "no goal:::"])
+def test_texts_without_a_goal_are_no_such_prompt(text: str) -> None:
+    assert recover(text) is None
+
+
+def test_those_marks_inside_a_goal_end_no_state() -> None:
+    state = "⊢ p ::: q\n  r"
+    assert recover(state) == Question(state, "")
 
 
 @pytest.mark.parametrize(
