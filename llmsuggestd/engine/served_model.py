@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,7 @@ import msgspec
 from llmsuggestd.engine import builds, crashes, protocol
 from llmsuggestd.engine.host import COMMAND, EngineDied, EngineError, EngineProcess
 from llmsuggestd.engine.protocol import KERNELS, Kernels
+from llmsuggestd.engine.users import Users
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.formats import Format
 from llmsuggestd.paths import Paths
@@ -79,12 +80,9 @@ class ServedModel:
         self._command = command
         self._find = find
         self._turn = asyncio.Lock()
-        self._changing = (
-            asyncio.Lock()
-        )  # held while an engine starts or ends, since two need twice the memory
-        self._users = 0
-        self._unused = asyncio.Event()
-        self._unused.set()
+        # held while an engine starts or ends, since two need twice the memory
+        self._changing = asyncio.Lock()
+        self._users = Users()
         self._retirement: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._engine: EngineProcess | None = None
@@ -130,7 +128,7 @@ class ServedModel:
         EngineDied, and from then on the same error, unless its reason may have passed. Raises what
         `find` raises while there is no file.
         """
-        async with self._in_use():
+        with self._in_use():
             return (await self._started()).info
 
     async def ask(self, question: protocol.Suggest) -> Answer:
@@ -140,21 +138,22 @@ class ServedModel:
         llama.cpp fails.
         """
         began = time.monotonic()
-        async with self._in_use(), self._turn:
-            turn = time.monotonic()
-            engine = await self._started()
-            started = time.monotonic()
-            try:
-                result = await engine.ask(question)
-            except EngineDied as error:
-                self._strike(engine, error)
-                raise
+        with self._in_use():
+            async with self._turn:
+                turn = time.monotonic()
+                engine = await self._started()
+                started = time.monotonic()
+                try:
+                    result = await engine.ask(question)
+                except EngineDied as error:
+                    self._strike(engine, error)
+                    raise
         self._strikes = 0
         return Answer(result, _ms(turn - began), _ms(started - turn))
 
     async def drain(self) -> None:
         """Wait until no question is left, then end the engine."""
-        await self._unused.wait()
+        await self._users.gone()
         await self.close()
 
     async def close(self) -> None:
@@ -167,22 +166,18 @@ class ServedModel:
                 await self._engine.close()
                 self._engine = None
 
-    @contextlib.asynccontextmanager
-    async def _in_use(self) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
         """Keep the engine while the block runs. The last user to leave starts its idle time."""
-        self._users += 1
-        self._unused.clear()
         if self._retirement is not None:
             self._retirement.cancel()
             self._retirement = None
         try:
-            yield
+            with self._users:
+                yield
         finally:
-            self._users -= 1
-            if not self._users:
-                self._unused.set()
-                if self._idle:
-                    self._retirement = asyncio.create_task(self._retire())
+            if not self._users and self._idle:
+                self._retirement = asyncio.create_task(self._retire())
 
     async def _retire(self) -> None:
         await asyncio.sleep(self._idle)
@@ -221,11 +216,12 @@ class ServedModel:
 
     async def _start(self) -> EngineProcess:
         try:
-            async with self._in_use(), self._changing:
-                if self._strikes:
-                    await asyncio.sleep(0.1 * 2 ** min(self._strikes, STRIKES))
-                self._file = _file_identity(Path(self._load.path))
-                self._engine = engine = await self._spawn()
+            with self._in_use():
+                async with self._changing:
+                    if self._strikes:
+                        await asyncio.sleep(0.1 * 2 ** min(self._strikes, STRIKES))
+                    self._file = _file_identity(Path(self._load.path))
+                    self._engine = engine = await self._spawn()
         except EngineError as error:
             self._engine = None
             self._strikes += 1

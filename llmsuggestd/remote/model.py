@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from llmsuggestd.engine import protocol
 from llmsuggestd.engine.host import EngineProcess
 from llmsuggestd.engine.prompt import Prompter, Question
 from llmsuggestd.engine.served_model import Answer, ServedModel
+from llmsuggestd.engine.users import Users
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.formats import Format
 from llmsuggestd.remote import completions, failures
@@ -112,9 +112,7 @@ class RemoteModel:
         self._try_at = 0.0
         self._connections = itertools.count(1)
         self._connected = 0
-        self._users = 0
-        self._unused = asyncio.Event()
-        self._unused.set()
+        self._users = Users()
         self._forbidden: LlmsuggestdError | None = None
         self.restrict(settings)
 
@@ -172,7 +170,7 @@ class RemoteModel:
         Raises RemoteError if it does not answer as it must, NotAllowed if the settings do not allow
         it to be asked, and what the key's reader raises.
         """
-        async with self._in_use():
+        with self._users:
             try:
                 connection = await self._connect()
             except LlmsuggestdError as error:
@@ -187,7 +185,7 @@ class RemoteModel:
         Raises what `load` raises, and what the fallback's `ask` raises.
         """
         began = time.monotonic()
-        async with self._in_use():
+        with self._users:
             if self._fallback is not None and time.monotonic() < self._try_at:
                 return await self._ask_fallback(self._fallback, question, sent=False)
             try:
@@ -201,7 +199,7 @@ class RemoteModel:
 
     async def drain(self) -> None:
         """Wait until no question is left, then end the connections."""
-        await self._unused.wait()
+        await self._users.gone()
         await self.close()
 
     async def close(self) -> None:
@@ -211,17 +209,6 @@ class RemoteModel:
         await self._server.close()
         if self._fallback is not None:
             await self._fallback.close()
-
-    @contextlib.asynccontextmanager
-    async def _in_use(self) -> AsyncIterator[None]:
-        self._users += 1
-        self._unused.clear()
-        try:
-            yield
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._unused.set()
 
     async def _ask_server(self, question: protocol.Suggest, began: float) -> Answer:
         try:
