@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from llmsuggestd.formats import LLMSTEP
+
 from .examples import Example
-from .prompt import prompt
 
 END = "<|endoftext|>"
 CONTEXT = 1024
@@ -150,5 +151,5 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 def texts(examples: Iterable[Example]) -> Iterable[str]:
     """The texts of training examples from which the tokenizer learns."""
     for example in examples:
-        yield prompt(example.goal)
+        yield LLMSTEP.text(example.goal)
         yield from example.steps

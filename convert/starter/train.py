@@ -29,9 +29,10 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, GPTNeoXConfig, GPTNeoXForCausalLM
 
+from llmsuggestd.formats import LLMSTEP
+
 from .data import mathlib_spelling
 from .examples import Example
-from .prompt import prompt
 from .tokenizer import CONTEXT, END
 
 SHARES = 8
@@ -94,8 +95,8 @@ class Row:
 def encode(examples: Sequence[Example], tokenizer: Tokenizer, settings: Settings) -> list[Row]:
     """The rows of the examples, each with its best steps. Rows that are too long are left out."""
     (end,) = tokenizer.encode(END).ids
-    marks = [len(tokenizer.encode(mark).ids) for mark in prompt("\n").split("\n")]
-    prompts = tokenizer.encode_batch([prompt(example.goal) for example in examples])
+    marks = [len(tokenizer.encode(mark).ids) for mark in LLMSTEP.marks()]
+    prompts = tokenizer.encode_batch([LLMSTEP.text(example.goal) for example in examples])
     rows = []
     for example, encoded in zip(examples, prompts, strict=True):
         chosen = example.steps[: settings.steps_per_goal]
