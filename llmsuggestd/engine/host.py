@@ -243,7 +243,7 @@ class EngineProcess:
         message = f"the model could not be loaded: {reply.message}"
         if postmortem.is_out_of_memory(reply.message):
             return LoadFailed(*postmortem.out_of_memory(message, self._model_bytes), passing=True)
-        otherwise = "`llmsuggestd install` puts a sound starter model in place"
+        otherwise = "use another file or another model; `llmsuggestd install` renews the starter"
         return LoadFailed(message, reply.hint or otherwise)
 
 
