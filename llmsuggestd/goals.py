@@ -19,6 +19,9 @@ TARGET: Final = "⊢"
 CONV_TARGET: Final = "| "
 """Lean's mark for the term that `conv` mode rewrites."""
 
+TRIAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+"""The goal with which a new model is tried: no user's."""
+
 _HEADING: Final = re.compile(r"[▶▼]? ?(Tactic state|\d+ goals?):?|(.*\berror: )?unsolved goals")
 """Lines that the infoview, the editors and Lean's messages put above the first hypothesis."""
 

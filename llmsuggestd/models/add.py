@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 from llmsuggestd import formats
 from llmsuggestd.config import RemoteSettings, load_config
-from llmsuggestd.engine import protocol
 from llmsuggestd.errors import ModelError
 from llmsuggestd.models import remotes, store
 from llmsuggestd.models.remotes import Remote
-from llmsuggestd.models.trial import GOAL, Trial
+from llmsuggestd.models.trial import QUESTION, Trial
 from llmsuggestd.paths import Paths
 from llmsuggestd.remote.model import RemoteModel, Target
 
@@ -41,15 +40,12 @@ def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Tri
 
 
 async def _try(target: Target, settings: RemoteSettings, key: Callable[[], str | None]) -> Trial:
-    question = protocol.Suggest(
-        id=1, goals=[GOAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
-    )
     model = RemoteModel(target, settings, key=key)
     try:
         began = time.monotonic()
         loaded = await model.load()
         asked = time.monotonic()
-        (found,) = (await model.ask(question)).result.found
+        (found,) = (await model.ask(QUESTION)).result.found
         answered = time.monotonic()
     finally:
         await model.close()

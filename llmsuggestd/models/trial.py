@@ -15,12 +15,16 @@ from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError, ModelError
 from llmsuggestd.files import make_private
 from llmsuggestd.formats import Format
+from llmsuggestd.goals import TRIAL
 from llmsuggestd.paths import Paths
-
-GOAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 CONTEXT: Final = 512
 """Tokens of context: enough for this goal, with little memory, since a daemon may run too."""
+
+
+QUESTION: Final = protocol.Suggest(
+    id=1, goals=[TRIAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
+)
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,11 @@ async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
         context=CONTEXT,
         format=asked,
     )
-    question = protocol.Suggest(
-        id=1, goals=[GOAL], prefix="", n=3, max_tokens=16, mode="beam", temperature=1.0, seed=0
-    )
     model = ServedModel(file.stem, load, paths)
     try:
         loaded = await model.load()
         began = time.monotonic()
-        (found,) = (await model.ask(question)).result.found
+        (found,) = (await model.ask(QUESTION)).result.found
         took = (time.monotonic() - began) * 1000
     finally:
         await model.close()

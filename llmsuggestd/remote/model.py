@@ -29,9 +29,6 @@ from llmsuggestd.remote.server import Server
 
 log = logging.getLogger(__name__)
 
-TRIAL: Final = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
-"""The goal with which a server is tried: nobody's."""
-
 TEMPERATURE: Final = 0.8
 """Of the candidates that stand in for beams."""
 
@@ -273,7 +270,7 @@ class RemoteModel:
             async with asyncio.timeout(self._settings.timeout):
                 info = _info(address, model, await self._server.listed())
                 await _check_tokenizer(self._server, self.format)
-                prompt = _text(self.format, Question(TRIAL))
+                prompt = _text(self.format, Question(goals.TRIAL))
                 answer = await self._server.complete(self._request(prompt, 8))
         except TimeoutError:
             raise failures.Slow(address, self._settings.timeout) from None
@@ -479,7 +476,7 @@ async def _check_tokenizer(server: Server, form: Format) -> None:
 
     vLLM, SGLang and llama.cpp's server have calls that show it. Others are not examined.
     """
-    numbers = await _tokenized(server, TRIAL)
+    numbers = await _tokenized(server, goals.TRIAL)
     if numbers is None:
         return
     found = await server.ask("/detokenize", {"tokens": numbers}) or {}
