@@ -23,6 +23,7 @@ abbrev Both (p q : Prop) := p ∧ q
 structure Pair (p q : Prop) where
   left : p
   both : p ∧ q
+def Vect (n : Nat) := { xs : List Nat // xs.length = n }
 
 include hp hq hr
 
@@ -682,8 +683,6 @@ def half : Nat → Nat
 decreasing_by
   have : n + 0 = n := by llmsuggest
   omega
-
-def Vect (n : Nat) := { xs : List Nat // xs.length = n }
 
 example (n : Nat) (v : Vect (n + 0)) : Vect n :=
   (show n + 0 = n by llmsuggest) ▸ v
