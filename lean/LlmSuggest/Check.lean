@@ -70,15 +70,14 @@ inductive Outcome where
   | fails (fault : Fault)
   deriving Inhabited
 
-/-- Whether the step closes the main goal, for good. -/
-def Outcome.closes : Outcome → Bool
-  | .works effect => effect.goals.isEmpty && effect.recursive?.isNone
-  | _ => false
-
-/-- The state after a step that closes the main goal. -/
+/-- The state after a step that closes the main goal, for good. -/
 def Outcome.closed? : Outcome → Option SavedState
   | .works effect => if effect.goals.isEmpty && effect.recursive?.isNone then effect.after else none
   | _ => none
+
+/-- Whether the step closes the main goal, for good. -/
+def Outcome.closes (outcome : Outcome) : Bool :=
+  outcome.closed?.isSome
 
 /-- The order in which steps are shown: those that close the goal, then those that leave goals, then
 those that were stopped, then those of which only the whole proof can show that they work. -/

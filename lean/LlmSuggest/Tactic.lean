@@ -37,7 +37,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 ```
 
 `set_option llmsuggest.n`, `.timeout`, `.loadTimeout`, `.heartbeats`, `.checkTime`, `.memory`,
-`.finishers`, `.showInvalid` and `.inBuild` change what it does.
+`.finishers`, `.context`, `.showInvalid` and `.inBuild` change what it does.
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
