@@ -233,11 +233,11 @@ def import_(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def add(name: str, url: str, model: str, format_name: str, key: str | None, as_json: bool) -> None:
-    """Add a model that a server elsewhere answers for: vLLM, llama.cpp's server, SGLang.
+    """Add a remote model, which a server answers for: vLLM, llama.cpp's server, SGLang.
 
-    The server is tried first, with a goal of ours. `models use NAME` then has goals sent there. A
-    server on another machine needs https, and `allow_remote = true` below `[remote]` in
-    config.toml. A remote model of this name is replaced.
+    The server is tried first, with a fixed goal. Goals are sent there once `models use NAME` has
+    chosen it. A server on another machine needs https, and `allow_remote = true` under `[remote]`
+    in config.toml. A remote model of the same name is replaced.
     """
     from llmsuggestd.models import add as adding
     from llmsuggestd.models.remotes import Remote
@@ -250,8 +250,8 @@ def add(name: str, url: str, model: str, format_name: str, key: str | None, as_j
         print_json({"model": name, "url": url, "remote": remote.address.origin}
                    | {"trial": asdict(trial)})  # fmt: skip
         return
-    leaves = "" if remote.address.is_loopback else "; goals leave this machine with it"
-    click.echo(f"{name} is added: {model} at {remote.address}{leaves}")
+    leaves = "" if remote.address.is_loopback else "; with it, goals leave this machine"
+    click.echo(f"added {name}: {model} at {remote.address}{leaves}")
     _print_trial(trial)
     say(f"`llmsuggestd models use {name}` serves it")
 

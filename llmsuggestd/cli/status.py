@@ -62,10 +62,10 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 def _where(remote: dict[str, Any] | None) -> str | None:
-    """Where goals go that leave the daemon."""
+    """The destination of goals that leave the daemon."""
     if remote is None:
         return None
     if remote["fallback"] is not None:
-        return f"{remote['fallback']} answers, since {remote['reason']}"
+        return f"answered by {remote['fallback']}: {remote['reason']}"
     machine = "another machine" if remote["leaves"] else "a server on this machine"
-    return f"are sent to {machine}: {remote['url']}"
+    return f"sent to {machine}: {remote['url']}"

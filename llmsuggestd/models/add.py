@@ -1,4 +1,4 @@
-"""Adds a remote model, after its server has answered once."""
+"""Adds a remote model, after a trial of its server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from llmsuggestd.remote.model import RemoteModel, Target
 
 
 def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Trial:
-    """Try a model's server with a goal of ours, and record the model.
+    """Try a model's server with a fixed goal, and record the model.
 
-    `read_key` gets the key, which a file of ours is to keep. Raises UsageError, WrongFormat,
-    NotAllowed or ConfigError before anything is sent, ModelError if the id is taken by a model of
-    another kind, RemoteError if the server does not answer as it must. Then nothing is recorded.
+    `read_key` returns the key to store. Raises UsageError, WrongFormat, NotAllowed or ConfigError
+    before anything is sent; ModelError if an installed model has this id; RemoteError if the trial
+    fails. Nothing is recorded then.
     """
     config = load_config(paths)
     remotes.check(remote, config)
@@ -33,7 +33,8 @@ def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Tri
         remote.id, remote.address, remote.model, formats.find(remote.format, config.formats)
     )
     reader = remotes.key_reader(paths, remote) if key is None else lambda: key
-    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error has it all
+    # without a handler, logging would print warnings, which the error repeats
+    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())
     trial = asyncio.run(_try(target, config.remote, reader))
     remotes.add(paths, remote, key)
     return trial
@@ -51,7 +52,7 @@ async def _try(target: Target, settings: RemoteSettings, key: Callable[[], str |
         await model.close()
     if not found.suggestions:
         raise ModelError(
-            "the server answers, but its model has nothing to suggest for ⊢ p ∧ q",
+            "the server answers, but its model suggests nothing for ⊢ p ∧ q",
             "use a model that was trained on Lean goals and tactics, or give another --format",
         )
     return Trial(

@@ -1,8 +1,8 @@
-"""The remote models that the user has added: one record per model, and the keys for their servers.
+"""The remote models that the user has added: one record per model, and their servers' keys.
 
-Both are in the configuration directory, which nobody else can write to, unlike perhaps the models'
-directory: goals are sent nowhere unless this user has said so. A key is in a file of its own, with
-mode 0600.
+Records and keys are in the configuration directory, to which only the user can write. The models'
+directory may be shared, and another user must not be able to have goals sent anywhere. Each key is
+in its own file, with mode 0600.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from llmsuggestd.remote.address import Address
 log = logging.getLogger(__name__)
 
 KEY_VARIABLE: Final = "LLMSUGGESTD_REMOTE_KEY"
-"""The variable with the key, for models that were added with `--key environment`."""
+"""The variable that holds the key for models added with `--key environment`."""
 
 Key = Literal["none", "file", "environment"]
-"""Where the key for a server is."""
+"""The place of a server's key."""
 
 
 class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A remote model, as its record has it."""
+    """The record of a remote model."""
 
     id: str
     url: str
     model: str
     """The model's name at the server."""
     format: str
-    """The name of the format that it is asked in."""
+    """The name of the format in which it is asked."""
     key: Key = "none"
 
     @property
     def address(self) -> Address:
-        """The server's address. Raises UsageError if the record was changed to have none."""
+        """The server's address. Raises UsageError if `url` is not valid."""
         return address.parse(self.url)
 
 
 def listed(paths: Paths) -> list[Remote]:
-    """All remote models, by id. A record that cannot be used is left out, and logged."""
+    """All remote models, sorted by id. A damaged record is logged and left out."""
     found = []
     for file in sorted(paths.remote.glob("*.json")):
         try:
@@ -70,12 +70,12 @@ def find(paths: Paths, model_id: str) -> Remote | None:
 
 
 def exists(paths: Paths, model_id: str) -> bool:
-    """Whether there is a remote model with this id, with a sound record or not."""
+    """Whether there is a remote model with this id. Its record may be damaged."""
     return bool(re.fullmatch(MODEL_ID, model_id)) and _record(paths, model_id).exists()
 
 
 def check(remote: Remote, config: Config) -> None:
-    """Raise what is wrong with a model: UsageError, WrongFormat, or NotAllowed."""
+    """Raise UsageError, WrongFormat or NotAllowed if a model cannot be used with these settings."""
     if not re.fullmatch(MODEL_ID, remote.id):
         raise UsageError(
             f"{remote.id!r} cannot be a model's id", "an id is letters, digits, `.`, `_` and `-`"
@@ -85,9 +85,9 @@ def check(remote: Remote, config: Config) -> None:
 
 
 def add(paths: Paths, remote: Remote, key: str | None) -> None:
-    """Record a model, in place of one with its id; `key` is what the key's file is to contain.
+    """Write a model's record, and `key` to its file. They replace those of the same id.
 
-    Raises ModelError if it cannot be written.
+    Raises ModelError if that fails.
     """
     try:
         make_private(paths.config)
@@ -102,7 +102,7 @@ def add(paths: Paths, remote: Remote, key: str | None) -> None:
 
 
 def remove(paths: Paths, model_id: str) -> None:
-    """Remove a model with its key. Raises ModelError if that fails."""
+    """Remove a model and its key. Raises ModelError if that fails."""
     try:
         _key_file(paths, model_id).unlink(missing_ok=True)
         _record(paths, model_id).unlink(missing_ok=True)
@@ -111,7 +111,10 @@ def remove(paths: Paths, model_id: str) -> None:
 
 
 def key_reader(paths: Paths, remote: Remote) -> Callable[[], str | None]:
-    """Reads the key for a model's server. Raises ConfigError, without the key in its message."""
+    """Return a function that reads the key for a model's server.
+
+    It raises ConfigError, whose message never has the key.
+    """
 
     def read() -> str | None:
         match remote.key:
@@ -126,19 +129,19 @@ def key_reader(paths: Paths, remote: Remote) -> Callable[[], str | None]:
 
 
 def checked_key(text: str, source: str) -> str:
-    """A key without the line's end. Raises ConfigError if it is none."""
+    """Return a key without the line's end. Raises ConfigError if it is not valid."""
     key = text.strip()
     if not key:
-        raise ConfigError(f"there is no key in {source}", "`llmsuggestd models add` with --key")
+        raise ConfigError(f"{source} has no key", "set it: `llmsuggestd models add` with --key")
     if not re.fullmatch(r"[!-~]+", key):
         raise ConfigError(
-            f"the key in {source} is not one line of ASCII without spaces", "copy it once more"
+            f"the key in {source} is not one line of ASCII without spaces", "copy it again"
         )
     return key
 
 
 def files(paths: Paths) -> list[Path]:
-    """The files of all remote models, for their removal."""
+    """The records and keys of all remote models, for `uninstall`."""
     return sorted([*paths.remote.glob("*.json"), *paths.remote.glob("*.key")])
 
 
@@ -147,8 +150,8 @@ def _key(file: Path) -> str:
         mode = file.stat().st_mode
         if sys.platform != "win32" and stat.S_IMODE(mode) & 0o077:
             raise ConfigError(
-                f"others can read the key in {file}, so it is not used",
-                f"replace the key, then `chmod 600 {file}`",
+                f"other users can read the key in {file}, so it is not used",
+                f"have the key replaced, since it may be known, and `chmod 600 {file}`",
             )
         return checked_key(file.read_text(encoding="utf-8", errors="replace"), str(file))
     except OSError as error:

@@ -19,7 +19,7 @@ from llmsuggestd.goals import TRIAL
 from llmsuggestd.paths import Paths
 
 CONTEXT: Final = 512
-"""Tokens of context: enough for this goal, with little memory, since a daemon may run too."""
+"""Context in tokens. It is small, since the daemon's engine may be using memory too."""
 
 
 QUESTION: Final = protocol.Suggest(
@@ -43,7 +43,8 @@ def first_suggestion(paths: Paths, file: Path, asked: Format) -> Trial:
     Raises ModelError if it cannot be loaded, or suggests nothing.
     """
     make_private(paths.state)  # the engine's crashes on this machine are recorded there
-    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())  # the error has it all
+    # without a handler, logging would print warnings, which the error repeats
+    logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())
     try:
         return asyncio.run(_ask(paths, file, asked))
     except LlmsuggestdError as error:
@@ -71,7 +72,7 @@ async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
         await model.close()
     if not found.suggestions:
         raise ModelError(
-            "the model loads, but has nothing to suggest for ⊢ p ∧ q",
+            "the model loads, but suggests nothing for ⊢ p ∧ q",
             "use a model that was trained on Lean goals and tactics, or give another --format",
         )
     return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))

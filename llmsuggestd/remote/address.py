@@ -1,4 +1,7 @@
-"""Where a server may be: here, or elsewhere if the user allows it, and then encrypted."""
+"""Addresses of servers, and whether goals may be sent there.
+
+A server on this machine is always allowed. Another machine needs the user's permission and https.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from urllib.parse import urlsplit
 from llmsuggestd.errors import ConfigError, UsageError
 
 _PLAIN = re.compile(r"[!-~]+")
-"""What a URL may consist of: ASCII without white space and control characters."""
+"""The characters allowed in a URL: ASCII without white space and control characters."""
 
 
 class NotAllowed(ConfigError):
-    """The settings do not allow goals to be sent to a server."""
+    """The settings do not allow sending goals to this server."""
 
     code = "remote_not_allowed"
 
@@ -24,7 +27,7 @@ class Address(NamedTuple):
     """A server's address."""
 
     origin: str
-    """Scheme, host and port, for people to read and to ask beside `/v1`."""
+    """Scheme, host and port, as messages show them."""
     base: str
     """The URL to which `/completions` is appended."""
     host: str
@@ -32,7 +35,7 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is this machine. A tunnel may still lead elsewhere."""
+        """Whether the host is this machine. It may still be a tunnel's end."""
         if self.host == "localhost":
             return True
         with contextlib.suppress(ValueError):
@@ -44,22 +47,22 @@ class Address(NamedTuple):
 
 
 def parse(url: str) -> Address:
-    """The address in a URL such as `http://127.0.0.1:8000/v1`, with or without `/v1`.
+    """Parse a URL such as `http://127.0.0.1:8000/v1`, with or without `/v1`.
 
-    Raises UsageError. Its message does not repeat a URL with a password in it.
+    Raises UsageError. Its message never repeats a password in the URL.
     """
     hint = "write it as http://127.0.0.1:8000/v1"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise UsageError("the URL cannot be read", hint) from None
+        raise UsageError("the URL is not valid", hint) from None
     if parts.username is not None or parts.password is not None:
-        raise UsageError("a URL must not have a key or a password in it", "use --key")
+        raise UsageError("a URL must not contain a key or a password", "use --key")
     if not _PLAIN.fullmatch(url) or parts.scheme not in ("http", "https") or not host:
         raise UsageError(f"{url!r} is not the URL of a server", hint)
     if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise UsageError(f"{url!r} has more than an address and a path", hint)
+        raise UsageError(f"{url!r} must not have a query or a fragment", hint)
     path = parts.path.rstrip("/").removesuffix("/completions")
     if not path.endswith("/v1"):
         path += "/v1"
@@ -71,18 +74,18 @@ def parse(url: str) -> Address:
 def check_allowed(address: Address, *, allow_remote: bool) -> None:
     """Raise NotAllowed unless goals may be sent to an address.
 
-    To this machine they always may. Any other host needs `allow_remote`, and encryption.
+    This machine is always allowed. Any other host needs `allow_remote`, and encryption.
     """
     if address.is_loopback:
         return
     tunnel = f"`ssh -N -L 8000:localhost:8000 {address.host}` makes it http://127.0.0.1:8000"
     if not address.encrypted:
         raise NotAllowed(
-            f"goals would cross the network to {address} for everyone to read",
+            f"goals would be sent to {address} over the network without encryption",
             f"use https, or a tunnel: {tunnel}",
         )
     if not allow_remote:
         raise NotAllowed(
-            f"{address} is another machine, and the settings do not allow goals to be sent there",
-            "if you want that, write `allow_remote = true` below `[remote]` in config.toml",
+            f"{address} is another machine, and the settings do not allow sending goals there",
+            "to allow it, write `allow_remote = true` under `[remote]` in config.toml",
         )

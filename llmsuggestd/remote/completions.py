@@ -1,4 +1,4 @@
-"""What `/v1/completions` answers, and the suggestions in it."""
+"""Parses the answers of `/v1/completions`, and ranks the suggestions in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llmsuggestd.engine.prompt import suggestion_text
 from llmsuggestd.engine.protocol import Suggestion
 
 _REPLACEMENT: Final = "\ufffd"
-"""The character that a server puts where tokens are no text."""
+"""The character that a server puts in place of bytes that are not UTF-8."""
 
 
 class Token(NamedTuple):
@@ -21,17 +21,17 @@ class Token(NamedTuple):
     text: str
     log_probability: float
     others: Mapping[str, float] = {}
-    """The log probabilities of some likely tokens in its place, itself included."""
+    """The likeliest tokens at this position, this one included, with their log probabilities."""
 
 
 class Completion(NamedTuple):
-    """One of the continuations that a server has generated."""
+    """A continuation that a server has generated."""
 
     text: str
     tokens: list[Token] | None
-    """With the end token, where the server counts it; None if it gives no log probabilities."""
+    """Includes the end token if the server counts it. None without log probabilities."""
     finished: bool
-    """Whether the model, or a stop string, ended it."""
+    """Whether an end token or a stop string ended it, rather than the length limit."""
 
 
 class Answer(NamedTuple):
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 class Malformed(ValueError):
-    """A text is not an answer of `/v1/completions`."""
+    """The body is not an answer of `/v1/completions`."""
 
 
 class _Choice(msgspec.Struct):
@@ -65,7 +65,7 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 def read(body: bytes) -> Answer:
-    """The completions in an answer's body. Raises Malformed."""
+    """Parse an answer's body. Raises Malformed."""
     try:
         found = _decoder.decode(body)
         completions = [
@@ -78,10 +78,10 @@ def read(body: bytes) -> Answer:
 
 
 def _tokens(found: Any) -> list[Token] | None:
-    """The tokens in a choice's `logprobs`.
+    """The tokens in a choice's `logprobs`; None if there are none.
 
-    OpenAI's form has `tokens` and `token_logprobs`, as vLLM's, SGLang's and llama-cpp-python's has.
-    llama.cpp's own server has a list `content`, as in chats.
+    vLLM, SGLang and llama-cpp-python use OpenAI's form, with `tokens` and `token_logprobs`.
+    llama.cpp's own server uses the form of chat completions, with a list `content`.
     """
     if not isinstance(found, dict):
         return None
@@ -96,13 +96,12 @@ def _tokens(found: Any) -> list[Token] | None:
             names if isinstance(names, list) and len(names) == len(values) else [""] * len(values)
         )
         pairs = list(zip(names, values, strict=True))
-    # the first token of a prompt has none, where a prompt is scored
     others = found.get("top_logprobs")
     others = others if isinstance(others, list) and len(others) == len(pairs) else [{}] * len(pairs)
     tokens = [
         Token(str(name or ""), float(value), more if isinstance(more, dict) else {})
         for (name, value), more in zip(pairs, others, strict=True)
-        if value is not None
+        if value is not None  # the first token of an echoed prompt has none
     ]
     if any(math.isnan(token.log_probability) for token in tokens):
         raise Malformed
@@ -112,10 +111,11 @@ def _tokens(found: Any) -> list[Token] | None:
 def scored(
     beams: Sequence[Completion], echoed: Sequence[Answer], prompt_tokens: int
 ) -> list[Completion]:
-    """Beams with log probabilities, from the server's answers about the prompt with each of them.
+    """Add log probabilities to beams, from `echoed`: for each beam, the scored prompt and beam.
 
-    Such an answer has a token for each of the text but its first, and the likeliest token after it.
-    Where a beam ends there, the end token counts, whose name the likeliest ends show.
+    An echoed answer has the text's tokens except the first, and then the likeliest next token. If
+    the beam has ended, the score includes its end token. The end tokens' names are those of the
+    next tokens with which an echoed answer finished.
     """
     ends = {
         tokens[-1].text
@@ -133,7 +133,10 @@ def scored(
 
 
 def _end(after: Token, ends: Collection[str]) -> Token:
-    """The end token in a token's place; if it is not among the likely, as unlikely as they are."""
+    """The end token at the position of `after`.
+
+    If it is not among the likely tokens there, it counts as the least likely of them.
+    """
     likely = {**after.others, after.text: after.log_probability}
     end = max((value for name, value in likely.items() if name in ends), default=None)
     return Token("", min(likely.values()) if end is None else end)
@@ -149,8 +152,8 @@ def suggestions(
 ) -> list[Suggestion]:
     """The best `n` suggestions among completions, best first.
 
-    `taken` is white space that was taken back from the prefix's end: a completion that does not
-    begin with it does not continue the prefix. Texts that differ only in white space count once.
+    `taken` is the white space that was removed from the prompt's end. A completion has to begin
+    with it to continue the prefix. Texts that differ only in white space count once.
     """
     best: dict[str, Suggestion] = {}
     for completion in completions:
@@ -165,10 +168,10 @@ def suggestions(
 def _suggestion(
     completion: Completion, prefix: str, taken: str, stops: Sequence[str]
 ) -> Suggestion | None:
-    """The suggestion that a completion is; None if it is empty, or not text."""
+    """Make a suggestion of a completion. None if it is empty or not text."""
     text, tokens, finished = completion
-    assert tokens is not None  # `server` refuses answers without
-    if (end := _first_stop(text, stops)) is not None:  # the server did not stop there itself
+    assert tokens is not None  # answers without log probabilities were refused
+    if (end := _first_stop(text, stops)) is not None:  # the server did not heed it
         stop_begins, stop_ends = end
         tokens = _up_to(tokens, stop_ends)
         text, finished = text[:stop_begins], True
@@ -193,7 +196,7 @@ def _first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
 
 
 def _up_to(tokens: list[Token], length: int) -> list[Token]:
-    """The tokens that make up the first `length` characters of a text; all, where it is unclear."""
+    """The tokens of a text's first `length` characters; all tokens if theirs do not add up."""
     total = 0
     for count, token in enumerate(tokens, 1):
         total += len(token.text)

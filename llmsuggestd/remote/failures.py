@@ -1,6 +1,6 @@
-"""The ways a server can fail, each in one line with a remedy.
+"""The ways in which a server can fail, each with a message of one line and a remedy.
 
-A server's own words are never quoted: they may repeat the goal, and messages reach the log.
+Messages never quote the server: its words may repeat the goal, and messages reach the log.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from llmsuggestd.errors import ModelError
 from llmsuggestd.remote.address import Address
 
-_LOCAL = "or `llmsuggestd models use starter` for the local one"
+_LOCAL = "or switch to the local model with `llmsuggestd models use starter`"
 
 
 class RemoteError(ModelError):
-    """A model's server did not give an answer that can be used."""
+    """A remote model's server gave no usable answer."""
 
     code = "remote_failed"
     repeatable = False
-    """Whether nothing was generated, so that the same request may be sent again."""
+    """Whether the same request may be sent again, because nothing was generated."""
     lasting = True
-    """Whether later requests will fail, too, so that the model counts as failed."""
+    """Whether later requests will fail too. The model then counts as failed."""
 
 
 class Down(RemoteError):
-    """There is no connection."""
+    """The connection could not be made."""
 
     code = "remote_down"
     repeatable = True
@@ -40,21 +40,21 @@ class Untrusted(RemoteError):
 
     def __init__(self, address: Address) -> None:
         super().__init__(
-            f"the certificate of {address} is not valid for this machine, so nothing was sent",
-            "add its authority to the system's certificates, or use a tunnel (ssh -L)",
+            f"this machine does not trust the certificate of {address}, so nothing was sent",
+            "add its certificate authority to the system's, or use a tunnel (ssh -L)",
         )
 
 
 class Unauthorised(RemoteError):
-    """The server wants another key."""
+    """The server requires a key, or rejects the one that it got."""
 
     code = "remote_key"
 
     def __init__(self, address: Address, status: int, *, has_key: bool) -> None:
-        what = "refuses the key" if has_key else "wants a key"
+        what = "rejects the key" if has_key else "requires a key"
         super().__init__(
             f"{address} {what} ({status})",
-            "`llmsuggestd models add` with --key, and the same name, replaces it",
+            "set it: `llmsuggestd models add` with the same name and --key",
         )
 
 
@@ -65,30 +65,30 @@ class NoModel(RemoteError):
 
     def __init__(self, address: Address, model: str, known: Sequence[str]) -> None:
         has = ", ".join(known[:5])
-        super().__init__(f"{address} has no model {model!r}", f"it has {has}; give one as --model")
+        super().__init__(f"{address} has no model {model!r}", f"it has {has}: use one as --model")
 
 
 class NoRoute(RemoteError):
-    """The server does not have the call."""
+    """The server does not have `/v1/completions`."""
 
     code = "remote_route"
 
     def __init__(self, address: Address) -> None:
         super().__init__(
-            f"there is no {address.base}/completions, or not for this model (404)",
-            "give the server's URL up to /v1, and its name for the model",
+            f"{address.base}/completions does not exist, or not for this model (404)",
+            "check the server's URL, up to /v1, and its name for the model",
         )
 
 
 class Redirected(RemoteError):
-    """The server sends us elsewhere."""
+    """The server redirects to another address."""
 
     code = "remote_redirect"
 
     def __init__(self, address: Address, status: int) -> None:
         super().__init__(
-            f"{address} redirects to another address ({status}), where no goal is sent",
-            "give the final URL with `llmsuggestd models add`",
+            f"{address} redirects to another address ({status}); goals are not sent there",
+            "use the final URL with `llmsuggestd models add`",
         )
 
 
@@ -100,23 +100,25 @@ class Overloaded(RemoteError):
     lasting = False
 
     def __init__(self, address: Address, after: float | None) -> None:
-        """`after`: the seconds after which the server wants to be asked again, if it says so."""
-        super().__init__(f"{address} has too many requests (429)", "ask again in a moment")
+        """`after` is the server's `Retry-After` in seconds, if there is one."""
+        super().__init__(f"{address} has too many requests (429)", "try again in a moment")
         self.after = after
 
 
 class Broken(RemoteError):
-    """The server has failed."""
+    """The server failed while it handled the request."""
 
     code = "remote_broken"
 
     def __init__(self, address: Address, status: int) -> None:
-        self.repeatable = status in (502, 503)  # a proxy without a server; one that loads
-        super().__init__(f"{address} fails ({status})", f"its own log says why; wait, {_LOCAL}")
+        self.repeatable = status in (502, 503)  # the server behind a proxy is down, or loading
+        super().__init__(
+            f"{address} failed with status {status}", f"see its log, and wait, {_LOCAL}"
+        )
 
 
 class Slow(RemoteError):
-    """The answer takes too long."""
+    """There was no answer within the timeout."""
 
     code = "remote_slow"
     lasting = False
@@ -124,7 +126,7 @@ class Slow(RemoteError):
     def __init__(self, address: Address, seconds: float) -> None:
         super().__init__(
             f"no answer from {address} within {seconds:g} s",
-            "ask for fewer suggestions, or raise `timeout` below `[remote]` in config.toml",
+            "ask for fewer suggestions, or raise `timeout` under `[remote]` in config.toml",
         )
 
 
@@ -136,8 +138,8 @@ class CutOff(RemoteError):
 
     def __init__(self, address: Address) -> None:
         super().__init__(
-            f"{address} ended the connection in the middle of its answer",
-            "ask again; its own log may say why",
+            f"{address} closed the connection in the middle of its answer",
+            "try again; its log may have the reason",
         )
 
 
@@ -148,7 +150,7 @@ class Refused(RemoteError):
     lasting = False
 
     def __init__(self, address: Address, status: int) -> None:
-        super().__init__(f"{address} refuses the request ({status})", "its own log says why")
+        super().__init__(f"{address} refuses the request ({status})", "see the server's log")
 
 
 class TooLong(Refused):
@@ -156,36 +158,37 @@ class TooLong(Refused):
 
 
 class NotOpenAI(RemoteError):
-    """The answer is not one of OpenAI's `/v1/completions`."""
+    """The answer does not have the form of OpenAI's `/v1/completions`."""
 
     code = "remote_answer"
 
-    def __init__(self, address: Address, what: str) -> None:
+    def __init__(self, address: Address, fault: str) -> None:
         super().__init__(
-            f"{address} answers with {what} instead of completions in JSON",
-            "is that the URL of vLLM, llama.cpp's server, or another with /v1/completions?",
+            f"{address} did not answer with completions in JSON: {fault}",
+            "check that the URL is that of vLLM, llama.cpp's server, or another server with"
+            " /v1/completions",
         )
 
 
 class NoLogprobs(RemoteError):
-    """The answer has no log probabilities, by which suggestions are ranked."""
+    """The answer has no log probabilities, so suggestions cannot be ranked."""
 
     code = "remote_logprobs"
 
     def __init__(self, address: Address) -> None:
         super().__init__(
-            f"{address} gives no log probabilities, by which suggestions are ranked",
-            "start it so that it does (`llama_cpp.server`: --logits_all true), or use another",
+            f"{address} returns no log probabilities, so suggestions cannot be ranked",
+            "enable them (`llama_cpp.server`: --logits_all true), or use another server",
         )
 
 
 class WrongTokenizer(RemoteError):
-    """The server's tokenizer is not one for the model's format."""
+    """The server's tokenizer does not fit the model's format."""
 
     code = "remote_tokenizer"
 
-    def __init__(self, address: Address, what: str) -> None:
+    def __init__(self, address: Address, fault: str) -> None:
         super().__init__(
-            f"the tokenizer at {address} {what}",
-            "is the model there the one that --model and --format say?",
+            f"the tokenizer at {address} {fault}",
+            "check that --model and --format describe the model that it serves",
         )

@@ -1,9 +1,8 @@
-"""A model whose engine is a server elsewhere, as the daemon serves it."""
+"""A remote model: the daemon serves it like a local one, but a server is its engine."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 import unicodedata
@@ -30,20 +29,21 @@ from llmsuggestd.remote.server import Server
 log = logging.getLogger(__name__)
 
 TEMPERATURE: Final = 0.8
-"""Of the candidates that stand in for beams."""
+"""Temperature for drawing candidates where the server has no beam search."""
 
 DRAWS: Final = 2
-"""This many candidates are drawn for each suggestion, since many come twice."""
+"""Candidates drawn per suggestion. It is more than one, since many drawn texts are equal."""
 
-REST: Final = 15.0
-"""Seconds for which a fallback answers without the server being tried again."""
+RETRY_PAUSE: Final = 15.0
+"""Seconds after a failure in which the fallback answers and the server is not asked."""
 
 _UNLIMITED: Final = 10**9
 _SHORTENINGS: Final = 8
+"""Limit of the tries with a shorter prompt."""
 
 
 class Target(NamedTuple):
-    """What a remote model is."""
+    """The server, and the model there, that a remote model stands for."""
 
     id: str
     address: Address
@@ -53,14 +53,14 @@ class Target(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What is known of a server's model, under the names of `protocol.Loaded`."""
+    """The known facts about a server's model, under the names of `protocol.Loaded`."""
 
     description: str
     device: str
-    """Where it runs: the server's address."""
+    """The server's address."""
     context: int | None
     has_beams: bool
-    """Whether the server has beam search, and scores texts, as vLLM does."""
+    """Whether the server has beam search and scores given texts, as vLLM does."""
     parameters: int | None = None
     bytes: int | None = None
     threads: int | None = None
@@ -69,17 +69,17 @@ class Info(NamedTuple):
 
 
 class Connection(NamedTuple):
-    """A server that has been tried, as `ServedModel.engine` is an engine that has."""
+    """A server that has passed its trial. It takes the place of `ServedModel.engine`."""
 
     info: Info
     pid: None = None
 
 
 class RemoteModel:
-    """A model that a server answers for, with the attributes and methods of `ServedModel`.
+    """A model at a server, with the attributes and methods of `ServedModel`.
 
-    It asks the server about several goals at the same time, which servers decode together. While
-    the server fails, a local model can answer instead.
+    The goals of a question are sent in concurrent requests, since servers decode these together.
+    While the server fails, a local model can answer instead: the fallback.
     """
 
     crashed: frozenset[protocol.Kernels] = frozenset()
@@ -93,11 +93,11 @@ class RemoteModel:
         key: Callable[[], str | None] = lambda: None,
         fallback: ServedModel | None = None,
     ) -> None:
-        """`key` reads the key for the server, and raises LlmsuggestdError if it cannot."""
+        """`key` returns the server's key if there is one, or raises LlmsuggestdError."""
         self.id = target.id
         self.target = target
         self.error: LlmsuggestdError | None = None
-        """Why the server does not answer now."""
+        """The reason why the server does not answer now."""
         self._settings = settings
         self._key = key
         self._fallback = fallback
@@ -105,81 +105,80 @@ class RemoteModel:
         self._connecting: asyncio.Task[Connection] | None = None
         self._server = Server(target.address, target.model)
         self._has_beams = False
-        self._one_by_one = False  # whether the server makes one completion at a time
+        self._one_by_one = False  # whether the server returns one completion whatever `n` is
         self._try_at = 0.0
-        self._connections = itertools.count(1)
-        self._connected = 0
+        self._connections = 0
         self._users = Users()
         self._forbidden: LlmsuggestdError | None = None
         self.restrict(settings)
 
     @property
     def format(self) -> Format:
-        """How it is asked."""
+        """The format in which it is asked."""
         return self.target.format
 
     @property
     def falls_back(self) -> ServedModel | None:
-        """The local model that answers now, because the server does not."""
+        """The fallback, while it answers instead of the server."""
         return self._fallback if self.error is not None else None
 
     @property
     def failure(self) -> LlmsuggestdError | None:
-        """Why there is no answer; None while the fallback answers."""
+        """The reason why there is no answer; None while the fallback answers."""
         return self.falls_back.failure if self.falls_back is not None else self.error
 
     @property
     def engine(self) -> Connection | EngineProcess | None:
-        """The server, once it has been tried, or the fallback's engine while that answers."""
+        """The connection after a successful trial, or the fallback's engine while it answers."""
         if self.falls_back is not None:
             return self.falls_back.engine
         return self._connection if self.error is None else None
 
     @property
     def loading(self) -> bool:
-        """Whether the server is being tried, or the fallback loaded."""
+        """Whether the server is being tried or the fallback is being loaded."""
         of_fallback = self._fallback is not None and self._fallback.loading
         return self._connecting is not None or of_fallback
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What distinguishes this model from every other, as far as it can be seen from here.
+        """What distinguishes this model from every other, as far as the daemon can know.
 
-        The server may have changed its model with each new connection.
+        Each connection counts as another model, since the server may have been restarted with one.
         """
         _, address, model, form = self.target
-        return (self.id, address.base, model, form, self._settings, self._connected)
+        return (self.id, address.base, model, form, self._settings, self._connections)
 
     def same_as(self, other: RemoteModel) -> bool:
-        """Whether another is the same model, asked in the same way."""
+        """Whether another model has the same target and settings."""
         return (self.target, self._settings) == (other.target, other._settings)
 
     def restrict(self, settings: RemoteSettings) -> None:
-        """Send nothing any more if these settings do not allow it."""
+        """Refuse all further questions if these settings do not allow sending goals."""
         try:
             check_allowed(self.target.address, allow_remote=settings.allow_remote)
         except LlmsuggestdError as error:
             self._forbidden = self.error = error
 
     async def load(self) -> Info:
-        """Try the server if that has not been done, and describe its model.
+        """Try the server, unless it has passed its trial, and describe its model.
 
-        Raises RemoteError if it does not answer as it must, NotAllowed if the settings do not allow
-        it to be asked, and what the key's reader raises.
+        Raises RemoteError if the trial fails, NotAllowed if the settings forbid it, and what the
+        key's reader raises.
         """
         with self._users:
             try:
                 connection = await self._connect()
             except LlmsuggestdError as error:
-                self._note(error)
+                self._record_failure(error)
                 raise
             self._recover()
             return connection.info
 
     async def ask(self, question: protocol.Suggest) -> Answer:
-        """Have the server answer, or the fallback if it does not.
+        """Ask the server, and after a failure the fallback.
 
-        Raises what `load` raises, and what the fallback's `ask` raises.
+        Raises the errors of `load`, and those of the fallback's `ask`.
         """
         began = time.monotonic()
         with self._users:
@@ -188,19 +187,19 @@ class RemoteModel:
             try:
                 return await self._ask_server(question, began)
             except LlmsuggestdError as error:
-                self._note(error)
+                self._record_failure(error)
                 if self._fallback is None:
                     raise
                 sent = not isinstance(error, failures.Down) and self._forbidden is None
                 return await self._ask_fallback(self._fallback, question, sent=sent)
 
     async def drain(self) -> None:
-        """Wait until no question is left, then end the connections."""
+        """Wait until no question is left, then close the connections."""
         await self._users.gone()
         await self.close()
 
     async def close(self) -> None:
-        """End the connections, and the fallback's engine."""
+        """Close the connections and end the fallback's engine."""
         if self._connecting is not None:
             self._connecting.cancel()
         await self._server.close()
@@ -230,16 +229,16 @@ class RemoteModel:
         sent_to = self.target.address.origin if sent else None
         return answer._replace(model=local.id, sent_to=sent_to)
 
-    def _note(self, error: LlmsuggestdError) -> None:
-        """Keep the reason why the server does not answer."""
+    def _record_failure(self, error: LlmsuggestdError) -> None:
+        """Record the reason why the server does not answer, and when to ask it again."""
         lasting = not isinstance(error, RemoteError) or error.lasting
         if lasting:
-            self._connection = None  # it is tried again before the next question
+            self._connection = None  # the next question needs a new trial
         if lasting or self._fallback is not None:
             if self.error is None or self.error.message != error.message:
                 log.error("%s", error.message)
             self.error = error
-            self._try_at = time.monotonic() + (REST if lasting else 0.0)
+            self._try_at = time.monotonic() + (RETRY_PAUSE if lasting else 0.0)
 
     def _recover(self) -> None:
         if self.error is not None and self._forbidden is None:
@@ -248,17 +247,17 @@ class RemoteModel:
         self._try_at = 0.0
 
     async def _connect(self) -> Connection:
-        """The server, tried. A caller that is cancelled does not stop the trial."""
+        """Return the connection, after a trial if need be. Cancelling a caller does not stop it."""
         if self._forbidden is not None:
             raise self._forbidden
         if self._connection is not None:
             return self._connection
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._try_server())
-            self._connecting.add_done_callback(self._tried)
+            self._connecting.add_done_callback(self._end_trial)
         return await asyncio.shield(self._connecting)
 
-    def _tried(self, task: asyncio.Task[Connection]) -> None:
+    def _end_trial(self, task: asyncio.Task[Connection]) -> None:
         self._connecting = None
         if not task.cancelled() and task.exception() is None:
             self._connection = task.result()
@@ -275,20 +274,20 @@ class RemoteModel:
         except TimeoutError:
             raise failures.Slow(address, self._settings.timeout) from None
         _scored(address, answer.completions)
-        self._connected = next(self._connections)
-        self._has_beams = info.has_beams and not self.format.stop  # vLLM's heed no stop strings
+        self._connections += 1
+        self._has_beams = info.has_beams and not self.format.stop  # vLLM's beams ignore `stop`
         log.info("%s answers for %s", address, model)
         return Connection(info)
 
     async def _result(self, question: protocol.Suggest) -> protocol.Result:
-        """The answers for all goals, each asked about by itself: servers decode them together."""
+        """Answer all goals, with one concurrent request each: servers decode them together."""
         answers = await _together(*(self._answer(question, state) for state in question.goals))
         found = [one for one, _ in answers]
         tokens = sum(count for _, count in answers)
         return protocol.Result(question.id, found, tokens, 0, 0.0, 0.0)
 
     async def _answer(self, question: protocol.Suggest, state: str) -> tuple[protocol.Found, int]:
-        """The suggestions for one goal, and the number of its prompt's tokens."""
+        """Return one goal's suggestions and its prompt's number of tokens."""
         asked = Question(state, question.prefix, question.context, question.name)
         limit = _UNLIMITED
         for last in [False] * _SHORTENINGS + [True]:
@@ -298,7 +297,7 @@ class RemoteModel:
             except failures.TooLong:
                 if last or len(prompt) < 40:
                     raise
-                limit = len(prompt) * 3 // 4  # characters, since the server counts the tokens
+                limit = len(prompt) * 3 // 4  # in characters: only the server can count tokens
                 continue
             truncated = limit < _UNLIMITED and _is_shortened(self.format, asked, limit)
             return protocol.Found(found, truncated), tokens
@@ -307,11 +306,11 @@ class RemoteModel:
     async def _continuations(
         self, question: protocol.Suggest, prompt: str
     ) -> tuple[list[protocol.Suggestion], int]:
-        """The suggestions for a prompt.
+        """Return a prompt's suggestions and number of tokens.
 
-        A tokenizer joins a space to the word behind it, so spaces at the prompt's end are taken
-        back, and a continuation has to begin with those of the prefix. If none does, the prompt is
-        sent as it is.
+        Tokenizers join a space to the following word. So spaces at the prompt's end are removed
+        first, and a continuation has to begin with those of the prefix. If none does, the prompt
+        is sent unchanged.
         """
         bare = prompt.rstrip(" ")
         prefix = question.prefix
@@ -327,7 +326,7 @@ class RemoteModel:
         return [], tokens
 
     async def _drawn(self, question: protocol.Suggest, prompt: str) -> tuple[list[Completion], int]:
-        """Completions of a prompt, with log probabilities, and the number of its tokens."""
+        """Return a prompt's completions, with log probabilities, and its number of tokens."""
         base = self._request(prompt, question.max_tokens)
         if question.mode == "sample":
             return await self._several(
@@ -349,21 +348,19 @@ class RemoteModel:
         return first + more, tokens
 
     async def _beams(self, base: Mapping[str, object], width: int) -> tuple[list[Completion], int]:
-        """The completions of a beam search, each scored by a request of its own.
+        """Return the completions of a beam search, each scored by a request of its own.
 
-        vLLM gives no log probabilities with its beams, but with a text that it echoes.
+        vLLM returns no log probabilities with beams, but it does with an echoed text.
         """
         request = {**base, "n": width, "temperature": 0.0, "use_beam_search": True}
         del request["logprobs"]
         answer = await self._server.complete(request)
-        scored = await _together(
-            *(self._echoed(base, beam) for beam in answer.completions if beam.text)
-        )
         beams = [beam for beam in answer.completions if beam.text]
-        return completions.scored(beams, scored, answer.prompt_tokens), answer.prompt_tokens
+        echoed = await _together(*(self._echoed(base, beam) for beam in beams))
+        return completions.scored(beams, echoed, answer.prompt_tokens), answer.prompt_tokens
 
     async def _echoed(self, base: Mapping[str, object], beam: Completion) -> completions.Answer:
-        """The prompt with a beam, every token with its log probability, and the token after it."""
+        """Have the server score the prompt followed by a beam, and generate one token after it."""
         request = {
             **base,
             "prompt": f"{base['prompt']}{beam.text}",
@@ -385,7 +382,7 @@ class RemoteModel:
         temperature: float,
         seed: int | None,
     ) -> tuple[list[Completion], int]:
-        """`count` completions. A server that makes only one at a time is asked as many times."""
+        """Return `count` completions, in `count` requests if the server ignores `n`."""
         drawn: list[Completion] = []
         tokens = 0
         request = {**base, "temperature": temperature}
@@ -407,7 +404,7 @@ class RemoteModel:
         return drawn[:count], tokens
 
     def _request(self, prompt: str, max_tokens: int) -> dict[str, object]:
-        """What every request for completions has."""
+        """The fields that all requests for completions have."""
         request: dict[str, object] = {
             "prompt": prompt,
             "max_tokens": max_tokens,
@@ -416,13 +413,16 @@ class RemoteModel:
         }
         if self.format.stop:
             request["stop"] = list(self.format.stop)
-        if self.format.bos is not None:  # vLLM's; other servers do as the model's file says
+        if self.format.bos is not None:  # for vLLM; other servers follow the model's file
             request["add_special_tokens"] = self.format.bos
         return request
 
 
 async def _together(*asked: Any) -> list[Any]:
-    """What coroutines return that run at the same time. Cancels the others when one fails."""
+    """Run coroutines concurrently and return their results. If one fails, the rest are cancelled.
+
+    A TaskGroup would raise the failure inside an ExceptionGroup.
+    """
     tasks = [asyncio.ensure_future(one) for one in asked]
     try:
         return list(await asyncio.gather(*tasks))
@@ -433,8 +433,8 @@ async def _together(*asked: Any) -> list[Any]:
 
 
 def _scored(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
-    """Completions that all have log probabilities. Raises NoLogprobs."""
-    # a text without tokens is an empty one, which ended at once
+    """The completions with tokens. Raises NoLogprobs if one has text without log probabilities."""
+    # a completion that ended at once has neither text nor tokens
     if any(one.tokens is None and one.text for one in drawn):
         raise failures.NoLogprobs(address)
     return [one for one in drawn if one.tokens]
@@ -445,7 +445,10 @@ def _seeded(seed: int | None, number: int) -> dict[str, int]:
 
 
 def _text(form: Format, question: Question, limit: int = _UNLIMITED) -> str:
-    """The prompt in at most `limit` characters, in NFC: llama.cpp's server does not normalise."""
+    """The prompt in at most `limit` characters.
+
+    It is normalised to NFC, as the models' tokenizers do, since llama.cpp's server does not.
+    """
     marks = {mark: -number for number, mark in enumerate(form.special, 1)}
     of_number = {number: mark for mark, number in marks.items()}
     prompter = Prompter(form, lambda text: list(map(ord, text)), special=marks)
@@ -460,7 +463,7 @@ def _is_shortened(form: Format, question: Question, limit: int) -> bool:
 
 
 def _info(address: Address, model: str, listed: Sequence[Mapping[str, Any]]) -> Info:
-    """What a server's list of models says about one of them."""
+    """The facts about a model in a server's list of models."""
     entry = next((one for one in listed if one.get("id") == model), {})
     context = entry.get("max_model_len")
     return Info(
@@ -472,9 +475,9 @@ def _info(address: Address, model: str, listed: Sequence[Mapping[str, Any]]) -> 
 
 
 async def _check_tokenizer(server: Server, form: Format) -> None:
-    """Raise WrongTokenizer if the server's tokenizer loses Lean's symbols, or a special token.
+    """Raise WrongTokenizer if the server's tokenizer loses Lean's symbols or lacks a special token.
 
-    vLLM, SGLang and llama.cpp's server have calls that show it. Others are not examined.
+    vLLM, SGLang and llama.cpp's server have calls for this. Other servers are not checked.
     """
     numbers = await _tokenized(server, goals.TRIAL)
     if numbers is None:
@@ -482,15 +485,15 @@ async def _check_tokenizer(server: Server, form: Format) -> None:
     found = await server.ask("/detokenize", {"tokens": numbers}) or {}
     text = found.get("prompt", found.get("content"))
     if isinstance(text, str) and not set("⊢∧") <= set(text):
-        raise failures.WrongTokenizer(server.address, "does not know Lean's symbols")
+        raise failures.WrongTokenizer(server.address, "loses Lean's symbols")
     for mark in form.special:
         numbers = await _tokenized(server, mark)
         if numbers is not None and len(numbers) != 1:
-            raise failures.WrongTokenizer(server.address, f"has no token {mark}")
+            raise failures.WrongTokenizer(server.address, f"has no special token {mark}")
 
 
 async def _tokenized(server: Server, text: str) -> list[object] | None:
-    """The numbers of a text's tokens; None if the server does not say."""
+    """The ids of a text's tokens; None if the server has no call for it."""
     request = {
         "prompt": text,  # vLLM's and SGLang's names
         "add_special_tokens": False,

@@ -1,4 +1,4 @@
-"""Asks a server over HTTP, and says in one line how that failed."""
+"""HTTP requests to a server with `/v1/completions`. Their failures become `RemoteError`s."""
 
 from __future__ import annotations
 
@@ -21,55 +21,55 @@ from llmsuggestd.remote.failures import RemoteError
 from llmsuggestd.version import __version__
 
 CONNECT_TIMEOUT: Final = 5.0
-"""Timeout for a connection, in seconds."""
+"""Timeout for making a connection, in seconds."""
 
 BACK_OFF: Final = (0.25, 1.0)
-"""Pauses before the same request is sent again, in seconds, give or take a half."""
+"""Pauses before a request is sent again, in seconds. Each is varied at random by up to a half."""
 
 MAX_PAUSE: Final = 5.0
 """The longest pause that a server may ask for with `Retry-After`, in seconds."""
 
 MAX_ANSWER: Final = 16 * 2**20
-"""Bytes of an answer. A longer one is none of ours."""
+"""Limit of an answer's size, in bytes."""
 
 CONCURRENT: Final = 16
-"""Requests to one server at a time."""
+"""Limit of concurrent requests to one server."""
 
 
 class Server:
-    """A server with `/v1/completions`, and the model there that is asked.
+    """One model at a server with `/v1/completions`.
 
-    Each request has a connection of its own, so cancelling the caller closes it, at which servers
-    stop generating. Redirects and proxies are not followed: goals go to the one address.
+    Each request has its own connection. Cancelling the caller closes it, which makes servers stop
+    generating. Redirects and proxies are not followed, so goals are sent to this address only.
     """
 
     def __init__(self, address: Address, model: str) -> None:
         self.address = address
         self.model = model
         self.key: str | None = None
-        """The bearer token that is sent, if any."""
+        """The bearer token to send, if any."""
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, request: Mapping[str, object]) -> Answer:
-        """Have a prompt completed. `request` has the fields of `/v1/completions` but the model.
+        """Complete a prompt. `request` has the fields of `/v1/completions`, without the model.
 
-        A request is sent again only after a failure before which nothing was generated. Raises
-        RemoteError, whose class says in which way the server fails.
+        A request is sent again only if nothing was generated before the failure. Raises a
+        subclass of RemoteError for each way in which a server can fail.
         """
-        body = await self._patiently({"model": self.model, **request})
+        body = await self._with_retries({"model": self.model, **request})
         try:
             answer = completions.read(body)
         except completions.Malformed:
-            raise failures.NotOpenAI(self.address, "something else") from None
+            raise failures.NotOpenAI(self.address, "the body has another form") from None
         if not answer.completions:
-            raise failures.NotOpenAI(self.address, "no choices")
+            raise failures.NotOpenAI(self.address, "`choices` is empty")
         return answer
 
     async def listed(self) -> list[dict[str, Any]]:
-        """The models that the server lists; none if it does not say.
+        """The server's list of models, empty if it does not have one.
 
-        Raises RemoteError if there is no connection, or the key is wrong.
+        Raises RemoteError if there is no connection or the key is wrong.
         """
         status, body, _ = await self._send("GET", f"{self.address.base}/models")
         if status in (401, 403):
@@ -79,7 +79,7 @@ class Server:
         return [model for model in models if isinstance(model, dict)] if models else []
 
     async def ask(self, path: str, request: Mapping[str, object]) -> dict[str, Any] | None:
-        """The answer of another call, beside `/v1`; None if the server does not have it."""
+        """Make a call outside `/v1`. None if the server does not have it."""
         url = self.address.base.removesuffix("/v1") + path
         status, body, _ = await self._send("POST", url, {"model": self.model, **request})
         found = _json(body) if status == 200 else None
@@ -90,19 +90,19 @@ class Server:
         if self._session is not None:
             await self._session.close()
 
-    async def _patiently(self, request: Mapping[str, object]) -> bytes:
-        """An answer of `/completions`, on another try if need be."""
+    async def _with_retries(self, request: Mapping[str, object]) -> bytes:
+        """The body of an answer of `/completions`, after up to three tries."""
         for pause in (*BACK_OFF, None):
             try:
                 return await self._once(request)
             except RemoteError as error:
                 if pause is None or not error.repeatable:
                     raise
-                wanted = error.after if isinstance(error, failures.Overloaded) else None
-                if wanted is not None and wanted > MAX_PAUSE:
+                least = (error.after or 0.0) if isinstance(error, failures.Overloaded) else 0.0
+                if least > MAX_PAUSE:
                     raise
-                # not all users at the same time
-                await asyncio.sleep(max(wanted or 0.0, pause * random.uniform(0.5, 1.5)))
+                # random, so that a server's users do not all come back at the same time
+                await asyncio.sleep(max(least, pause * random.uniform(0.5, 1.5)))
         raise AssertionError
 
     async def _once(self, request: Mapping[str, object]) -> bytes:
@@ -113,7 +113,7 @@ class Server:
         raise await self._refusal(status, body, headers)
 
     async def _refusal(self, status: int, body: bytes, headers: Mapping[str, str]) -> RemoteError:
-        """What a status other than 200 means."""
+        """The error for a status other than 200."""
         if status in (401, 403):
             return failures.Unauthorised(self.address, status, has_key=self.key is not None)
         if status == 404:
@@ -140,7 +140,7 @@ class Server:
     async def _send(
         self, method: str, url: str, request: Mapping[str, object] | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """Status, body and headers of an answer. Raises RemoteError if there is none."""
+        """Send a request. Returns the answer's status, body and headers. Raises RemoteError."""
         data = None if request is None else msgspec.json.encode(request)
         headers = {} if data is None else {"Content-Type": "application/json"}
         if self.key is not None:
@@ -171,12 +171,12 @@ class Server:
             parts.append(part)
             size += len(part)
             if size > MAX_ANSWER:
-                raise failures.NotOpenAI(self.address, "more than 16 MiB")
+                raise failures.NotOpenAI(self.address, "it is longer than 16 MiB")
         return b"".join(parts)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
-        """Turn aiohttp's exceptions into those of `failures`."""
+        """Convert aiohttp's exceptions to those of `failures`."""
         try:
             yield
         except (aiohttp.ClientSSLError, ssl.SSLError):
@@ -186,16 +186,16 @@ class Server:
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, OSError):
             raise failures.CutOff(self.address) from None
         except aiohttp.ClientError:
-            raise failures.NotOpenAI(self.address, "something that is not HTTP") from None
+            raise failures.NotOpenAI(self.address, "it is not HTTP") from None
 
 
 def _why(error: Exception) -> str:
-    """Why there is no connection."""
+    """The reason for a failed connection, in words."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "there is no such host"
+        return "the host name is unknown"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
         return os.strerror(error.os_error.errno).lower()
-    return f"it does not answer within {CONNECT_TIMEOUT:g} s"
+    return f"no response within {CONNECT_TIMEOUT:g} s"
 
 
 def _json(body: bytes) -> Any:
@@ -206,5 +206,5 @@ def _json(body: bytes) -> Any:
 
 
 def _seconds(text: str | None) -> float | None:
-    """The seconds in `Retry-After`; None for a date, or without one."""
+    """The seconds in `Retry-After`. None if the header is absent or has a date."""
     return float(text) if text is not None and re.fullmatch(r"\d{1,6}", text.strip()) else None

@@ -133,7 +133,7 @@ def _where(remote: dict[str, Any] | None) -> tuple[str, ...]:
     if remote is None:
         return ()
     if remote["fallback"] is not None:
-        return (f"{remote['fallback']} answers, since {remote['reason']}",)
+        return (f"{remote['fallback']} answers: {remote['reason']}",)
     return (f"Goals are sent to {remote['url']}",)
 
 

@@ -177,9 +177,9 @@ async def test_the_server_is_down(server: Completions) -> None:
 async def test_the_server_wants_a_key(server: Completions) -> None:
     server.key = "sesame"
     error = await refused(server)
-    assert (error.code, "wants a key" in error.message) == ("remote_key", True)
+    assert (error.code, "requires a key" in error.message) == ("remote_key", True)
     error = await refused(server, key="wrong-key")
-    assert "refuses the key" in error.message
+    assert "rejects the key" in error.message
     assert "wrong-key" not in error.message + error.hint
     async with remote(server, key="sesame") as model:
         assert await texts(model, question())

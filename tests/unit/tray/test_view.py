@@ -49,7 +49,7 @@ def remote(fallback: str | None, reason: str | None) -> dict[str, Any]:
             View(
                 "ready",
                 "Ready: starter on CPU",
-                ("small answers, since there is no connection",),
+                ("small answers: there is no connection",),
                 can_stop=True,
             ),
         ),
