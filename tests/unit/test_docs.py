@@ -29,7 +29,7 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    """To a file, and to a heading in it if one is named."""
+    """Each relative link leads to a file, and to a heading in it if the link names one."""
     for target, anchor in re.findall(
         r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", document.read_text(encoding="utf-8")
     ):
@@ -70,7 +70,7 @@ def test_documents_that_the_code_names_exist() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_commands_that_are_named_exist(document: Path) -> None:
-    """Those that can be run are run by tests/integration/test_documented_commands.py."""
+    """tests/integration/test_documented_commands.py also runs the commands that can be run."""
     text = document.read_text(encoding="utf-8")
     shell = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     lines = [line for line in re.split(r"\n| && | +# ", shell) if line.startswith("llmsuggestd ")]
@@ -87,11 +87,11 @@ def test_every_page_is_in_the_site() -> None:
     assert listed == pages - {"index"}
 
 
-# --- what is made from the source ----------------------------------------------------------------
+# --- generated parts -----------------------------------------------------------------------------
 
 
 def test_every_part_is_used() -> None:
-    """By a page; the manual page by the Debian package."""
+    """Each generated part belongs to a page, and the manual page to the Debian package."""
     pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
     named = re.findall(r"<!-- generated: ([\w-]+) -->", pages)
     assert sorted([*named, "man"]) == sorted(generate.PARTS)
@@ -173,7 +173,7 @@ def test_everything_that_doctor_finds_has_a_remedy(rows: list[list[str]]) -> Non
 
 
 def test_every_message_of_the_tactic_has_a_remedy() -> None:
-    """In "Messages" of docs/lean.md, or on the page on troubleshooting."""
+    """The remedy is in "Messages" of docs/lean.md, or on the page on troubleshooting."""
     tables = "".join(
         line
         for page in ("lean.md", "troubleshooting.md")
@@ -188,7 +188,7 @@ def test_every_message_of_the_tactic_has_a_remedy() -> None:
 
 
 def phrases(file: Path) -> Iterator[str]:
-    """The first words of each message in a Lean file: of each text that is a sentence."""
+    """The first words of each string in a Lean file that is a sentence."""
     source = re.sub(r"\\\n\s*", "", file.read_text(encoding="utf-8"))
     for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', source):
         if re.search(r"\w[.?](\{| |$)", text) and file.name != "Options.lean":

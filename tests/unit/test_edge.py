@@ -98,7 +98,7 @@ def test_output_that_cannot_be_written_is_an_output_error() -> None:
 def test_an_error_has_its_exit_code_even_if_it_cannot_be_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Here, standard error is full."""
+    """A full standard error does not change the exit code."""
 
     def write(_: str) -> int:
         raise edge.OutputError(OSError(28, "No space left on device"))
@@ -144,7 +144,7 @@ def asserts() -> Iterator[tuple[str, ast.Assert]]:
 
 
 def test_asserts_only_narrow_types() -> None:
-    """`python -O` and PYTHONOPTIMIZE remove them."""
+    """`python -O` and PYTHONOPTIMIZE remove asserts, so no check of a value may be one."""
     checks = [
         place
         for place, node in asserts()
@@ -155,7 +155,7 @@ def test_asserts_only_narrow_types() -> None:
 
 
 def test_a_call_without_a_docstring_is_declared() -> None:
-    """Under `python -OO`, no call has one."""
+    """`python -OO` removes all docstrings."""
     calls = Calls("llmsuggestd")
 
     async def handler(request: object, body: object) -> object:
@@ -170,4 +170,4 @@ def test_an_error_of_a_file_names_it(capsys: pytest.CaptureFixture[str], home: P
     assert edge.run(lambda: raising(error)) == 1
     first, _ = capsys.readouterr().err.splitlines()
     assert first == "llmsuggestd: cannot use /somewhere/file: No space left on device"
-    assert not (home / "state").exists(), "no fault of ours, so nothing in the log"
+    assert not (home / "state").exists(), "an error of the user's file must not be logged"

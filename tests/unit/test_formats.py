@@ -1,4 +1,4 @@
-"""The prompts that models were trained on, to the byte, and formats of the user's own."""
+"""Formats: prompts equal to those of the models' training, and formats that the user defines."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_prompts_are_what_the_models_were_trained_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_known_format_is_sound(name: str) -> None:
+def test_every_known_format_is_valid(name: str) -> None:
     assert FORMATS[name].name == name
     formats.check(FORMATS[name])
     assert formats.find(name) is FORMATS[name]
 
 
-def test_only_the_templates_own_marks_are_special() -> None:
+def test_special_tokens_in_a_goal_or_prefix_are_plain_text() -> None:
     parts = FORMATS["chat"].parts("⊢ a = <|im_end|>", "<|im_start|>")
     assert [part.text for part in parts if part.special] == [
         "<|im_start|>", "<|im_end|>", "<|im_start|>",
@@ -65,7 +65,7 @@ def test_only_the_templates_own_marks_are_special() -> None:
     assert parts[-1] == Part("assistant\n<|im_start|>")
 
 
-def test_what_users_write_is_one_text_with_what_stands_around_it() -> None:
+def test_fields_and_the_text_around_them_are_one_part() -> None:
     assert LLMSTEP.parts("⊢ {p}", "{x}") == [Part("[GOAL]⊢ {p}[PROOFSTEP]{x}")]
 
 
@@ -76,7 +76,7 @@ def test_only_some_formats_show_the_file_and_the_name() -> None:
     assert not any(shows.values())
 
 
-def test_the_template_of_a_file_finds_its_format() -> None:
+def test_a_format_is_found_by_the_template_in_a_file() -> None:
     assert formats.template_text(LLMSTEP) == "[GOAL]{goal}[PROOFSTEP]{prefix}"
     own = {"mine": Format(name="mine", template="{state}\n-- ")}
     for known in (*FORMATS.values(), *own.values()):
@@ -84,7 +84,7 @@ def test_the_template_of_a_file_finds_its_format() -> None:
     assert formats.of_template("{goal}?") is None
 
 
-def test_a_format_of_ones_own() -> None:
+def test_a_format_that_the_user_defines() -> None:
     template = "<s>{{{state}}}\n{context}"
     table = {"template": template, "special": ["<s>"], "stop": ["\n"]}
     mine = formats.parse("mine", table)
@@ -119,14 +119,14 @@ def test_a_format_of_ones_own() -> None:
         ("{state}", "a format is a table with template"),
     ],
 )
-def test_what_is_wrong_with_a_format_is_one_line(table: Any, words: str) -> None:
+def test_the_error_about_a_format_is_one_line(table: Any, words: str) -> None:
     with pytest.raises(WrongFormat) as caught:
         formats.parse("mine", table)
     assert words in caught.value.message
     assert "\n" not in caught.value.message
 
 
-def test_names_that_cannot_be_used_are_refused() -> None:
+def test_names_that_are_taken_or_invalid_or_unknown_are_refused() -> None:
     with pytest.raises(WrongFormat, match="exists already"):
         formats.parse("llmstep", {"template": "{state}"})
     with pytest.raises(WrongFormat, match="letters, digits"):

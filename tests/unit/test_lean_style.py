@@ -18,7 +18,7 @@ SOURCES = sorted([*PACKAGE.glob("LlmSuggest/*.lean"), *PACKAGE.glob("*.lean")])
 def test_lines(source: Path) -> None:
     text = source.read_text(encoding="utf-8")
     lines = text.split("\n")
-    assert lines[-1] == "", "the last line ends"
+    assert lines[-1] == "", "a file must end with a newline"
     assert lines[-2] != ""
     assert [line for line in lines if len(line) > 100] == []
     assert [line for line in lines if line != line.rstrip() or "\t" in line] == []

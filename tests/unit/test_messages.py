@@ -67,7 +67,7 @@ def named_commands(text: str) -> list[str]:
 
 
 def problem(words: list[str]) -> str:
-    """The problem with the words of a command line of ours; empty if there is none."""
+    """The problem with the words of one of our command lines; empty if there is none."""
     command: click.Command = cli
     context = click.Context(cli)
     for word in words:
@@ -85,7 +85,7 @@ def problem(words: list[str]) -> str:
 def test_messages_name_only_what_every_installation_has(file: Path) -> None:
     for text in texts(file):
         assert not re.search(r"\bdocs/|\.md\b", text.removeprefix("README.md")), text
-        assert not re.search(r"(?<!-m )\bpip install", text), f"which pip? {text}"
+        assert not re.search(r"(?<!-m )\bpip install", text), f"name the Python of pip: {text}"
         for command in named_commands(text):
             assert not problem(command.split()), f"{text}: {problem(command.split())}"
 

@@ -30,7 +30,7 @@ def test_the_owner_of_the_other_end_of_a_connection(family: int) -> None:
             with ours:
                 assert tcp_peer(peer, ours.getsockname()) == os.getuid()
                 client.close()
-                # after its process has closed it, the table says root
+                # after the client has closed its end, the kernel's table names root as the owner
                 assert tcp_peer(peer, ours.getsockname()) is None
     assert tcp_peer(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 

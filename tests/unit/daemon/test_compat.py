@@ -1,4 +1,4 @@
-"""The state and the prefix are taken out of LLMLean's prompts, of every kind."""
+"""Recovering the state, the prefix and the file from the prompts of LLMLean and LeanCopilot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from llmsuggestd.daemon.compat import Question, recover
 from llmsuggestd.errors import UsageError
 
 STATE = "case inl\np q : Prop\nhp : p\n⊢ p ∨ q\n\ncase inr\n⊢ q"
-# a file that has all the marks in it, as one about LLMLean might
+# a Lean file that contains every mark, as a file about LLMLean may
 CONTEXT = (
     "-- [STATE]\n⊢ no\n[/STATE]\n[TAC]\nno\n[GOAL]no[PROOFSTEP]no\ntheorem t : p ∨ q := by\n  "
 )
@@ -36,7 +36,7 @@ def test_prompts_that_end_with_the_prefix(prompt: str, context: str, prefix: str
 
 
 @pytest.mark.parametrize("context", ["import Mathlib\ntheorem t : p := by\n  ", CONTEXT, ""])
-def test_the_file_above_is_taken_out_too(context: str) -> None:
+def test_the_file_in_a_prompt_becomes_the_context(context: str) -> None:
     instruction = INSTRUCTION + "[STATE]\n{s}\n[/STATE]\n[TAC]\nsimp"
     markdown = (
         "The file contents up to the current tactic are as follows:\n\n```lean4\n{c}\n```\n\n"
@@ -50,17 +50,17 @@ def test_the_file_above_is_taken_out_too(context: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "exact "])
 @pytest.mark.parametrize("state", [STATE, "f : a ::: b\n⊢ p"])
-def test_the_prompt_that_is_the_state(state: str, prefix: str) -> None:
-    """LLMLean's `tacticstate`, as BFS-Prover is asked."""
+def test_a_tacticstate_prompt(state: str, prefix: str) -> None:
+    """LLMLean's `tacticstate` prompt has BFS-Prover's format."""
     assert recover(f"{state}:::{prefix}") == Question(state, prefix)
 
 
 @pytest.mark.parametrize("text", ["x ::: y", "no goal:::"])
-def test_texts_without_a_goal_are_no_such_prompt(text: str) -> None:
+def test_text_without_a_goal_is_no_tacticstate_prompt(text: str) -> None:
     assert recover(text) is None
 
 
-def test_those_marks_inside_a_goal_end_no_state() -> None:
+def test_three_colons_inside_a_goal_do_not_end_the_state() -> None:
     state = "⊢ p ::: q\n  r"
     assert recover(state) == Question(state, "")
 
@@ -97,7 +97,7 @@ def test_the_second_prompt_of_few_shot_has_no_state() -> None:
     assert recover("theorem t : p := by\n  simp at h ⊢\n  ") is None
 
 
-def test_a_bare_goal_is_taken_as_one() -> None:
+def test_a_bare_goal_is_a_prompt() -> None:
     assert recover("p : Prop\n⊢ p") == Question("p : Prop\n⊢ p", "")
 
 

@@ -49,11 +49,13 @@ def test_a_request_has_a_goal_or_a_list_of_goals(body: dict[str, Any], message: 
     ("body", "where"),
     [({"goal": "x" * 100_001}, "$.goal"), ({"goals": [GOAL, "x" * 100_001]}, "$.goals[1]")],
 )
-def test_an_overlong_goal_reads_the_same_in_both_forms(body: dict[str, Any], where: str) -> None:
+def test_an_overlong_goal_has_the_same_message_in_both_forms(
+    body: dict[str, Any], where: str
+) -> None:
     message = f"Expected text of at most 100000 characters - at `{where}`"
     assert refusal(body) == (message, "shorten it")
 
 
-def test_as_many_goals_as_are_allowed() -> None:
+def test_the_largest_allowed_number_of_goals_is_accepted() -> None:
     body = msgspec.json.encode({"goals": [GOAL] * MAX_GOALS})
     assert msgspec.json.decode(body, type=SuggestRequest).goals == [GOAL] * MAX_GOALS

@@ -1,4 +1,4 @@
-"""The queue in front of the engine, with an engine that answers when the test says so."""
+"""The suggester: shared jobs, the queue and the cache, with a fake engine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from llmsuggestd.paths import Paths
 
 
 class FakeEngine:
-    """Answers each goal with itself, once `gate` is open."""
+    """An engine that suggests the goal itself, as soon as `gate` is set."""
 
     def __init__(self, name: str, failure: EngineError | None = None) -> None:
         self.name = name
         self.failure = failure
-        """Raised when it is asked."""
+        """`ask` raises this."""
         self.alive = True
         self.pid = 1
         self.info = protocol.Loaded("", "CPU", 1, 1, 2048, 1, "plain", 1.0)
@@ -70,7 +70,7 @@ class FakeEngine:
 
 
 class Model(ServedModel):
-    """A served model whose engine is a fake one."""
+    """A served model with a fake engine."""
 
     def __init__(self, name: str, path: Path, refusal: LoadFailed | None = None) -> None:
         load = protocol.Load(str(path), "auto", 0, 2048)
@@ -102,7 +102,7 @@ def ask(suggester: Suggester, *goals: str, **fields: Any) -> asyncio.Task[Sugges
 async def computing(
     suggester: Suggester, engine: FakeEngine, *goals: str, **fields: Any
 ) -> asyncio.Task[SuggestResults]:
-    """A request that the engine computes until its gate is opened."""
+    """Close the engine's gate, send a request, and wait until the engine computes it."""
     engine.gate.clear()
     task = ask(suggester, *goals, **fields)
     await until(lambda: engine.asked == list(goals))
@@ -137,11 +137,11 @@ async def test_equal_questions_are_computed_once(made: tuple[Suggester, FakeEngi
     answers = await asyncio.gather(*tasks)
     assert engine.asked == ["g", "other"]
     assert [text(answer) for answer in answers] == ["a: g"] * 5 + ["a: other"]
-    # each has its own answer to fill in
+    # each request has an answer object of its own
     assert len({id(answer.timings) for answer in answers}) == 6
 
 
-async def test_one_that_shares_can_leave_without_the_others(
+async def test_cancelling_one_request_leaves_the_others_that_share_its_job(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
@@ -156,7 +156,7 @@ async def test_one_that_shares_can_leave_without_the_others(
     assert text(await second) == text(await third) == "a: g"
 
 
-async def test_when_the_last_leaves_the_work_is_given_up(
+async def test_a_job_is_cancelled_with_its_last_request(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
@@ -168,12 +168,14 @@ async def test_when_the_last_leaves_the_work_is_given_up(
     await asyncio.gather(*tasks, return_exceptions=True)
     await until(lambda: engine.cancelled == ["g"])
     assert suggester.queue == 0
-    # and whoever asks the same now begins anew
+    # the same question now starts a new job
     engine.gate.set()
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_draws_without_a_seed_are_neither_shared_nor_cached(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     await asyncio.gather(*(ask(suggester, mode="sample") for _ in range(3)))
     assert len(engine.asked) == 3
@@ -182,7 +184,7 @@ async def test_draws_are_not_shared_and_not_kept(made: tuple[Suggester, FakeEngi
     assert len(engine.asked) == 4
 
 
-async def test_what_determines_the_answer_is_in_the_key(
+async def test_every_field_that_changes_the_answer_is_in_the_cache_key(
     made: tuple[Suggester, FakeEngine], tmp_path: Path
 ) -> None:
     suggester, engine = made
@@ -202,7 +204,7 @@ async def test_what_determines_the_answer_is_in_the_key(
     for fields in same:
         assert cached(await ask(suggester, **fields)) == [True]
     assert len(engine.asked) == len(different)
-    # the same name with another file, or another model altogether, is another model
+    # a model with the same id and another file is another model
     file = tmp_path / "m.gguf"
     file.write_bytes(b"one")
     one = served("a", file)
@@ -210,15 +212,17 @@ async def test_what_determines_the_answer_is_in_the_key(
     assert cached(await ask(suggester)) == [False]
     assert cached(await ask(suggester)) == [True]
     file.write_bytes(b"other")
-    assert cached(await ask(suggester)) == [True]  # the engine still has the old one in memory
+    assert cached(await ask(suggester)) == [True]  # the engine still serves the old file
     one.fake.alive = False
     assert cached(await ask(suggester)) == [False]
 
 
-async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_a_newer_request_of_a_client_supersedes_its_older_one(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     await ask(suggester, "kept")
-    for newer in ("new", "kept"):  # to be computed, or from the cache
+    for newer in ("new", "kept"):  # computed, then from the cache
         engine.gate.clear()
         older = ask(suggester, "old", client="editor")
         bystander = ask(suggester, f"beside {newer}", client="another editor")
@@ -231,7 +235,9 @@ async def test_a_newer_request_of_a_client_supersedes(made: tuple[Suggester, Fak
         assert text(await bystander) == f"a: beside {newer}"
 
 
-async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_asking_the_same_again_joins_the_running_job(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     older = await computing(suggester, engine, "g", client="editor")
     newer = ask(suggester, "g", client="editor")
@@ -242,7 +248,9 @@ async def test_asking_the_same_again_keeps_the_work(made: tuple[Suggester, FakeE
     assert (engine.asked, engine.cancelled) == (["g"], [])
 
 
-async def test_superseding_ends_ones_own_wait_only(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_superseding_does_not_end_another_clients_request(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     engine.gate.clear()
     shared = ask(suggester, "g", client="one")
@@ -263,13 +271,13 @@ async def test_the_queue_is_bounded(made: tuple[Suggester, FakeEngine]) -> None:
     await until(lambda: suggester.queue == MAX_QUEUE)
     with pytest.raises(Busy):
         await ask(suggester, "one more")
-    joining = ask(suggester, "g0")  # costs nothing
+    joining = ask(suggester, "g0")  # joins a job, so it takes no place in the queue
     engine.gate.set()
     await asyncio.gather(*tasks, joining)
     assert suggester.queue == 0
 
 
-async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
+async def test_a_failure_reaches_every_waiting_request_and_is_not_cached(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
@@ -281,7 +289,7 @@ async def test_a_failed_computation_fails_all_who_wait_and_is_not_kept(
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_an_answer_that_takes_too_long(
+async def test_an_overdue_answer_is_an_error_and_its_job_is_cancelled(
     made: tuple[Suggester, FakeEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suggester, engine = made
@@ -294,7 +302,7 @@ async def test_an_answer_that_takes_too_long(
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_after_a_switch_the_old_model_answers_what_it_was_asked(
+async def test_after_a_switch_the_old_model_answers_its_own_requests(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, old = made
@@ -303,7 +311,7 @@ async def test_after_a_switch_the_old_model_answers_what_it_was_asked(
     await until(lambda: suggester.queue == 3)
     new = served("b")
     await suggester.switch(new)
-    assert text(await ask(suggester, "g0")) == "b: g0"  # not the same question any more
+    assert text(await ask(suggester, "g0")) == "b: g0"  # to another model, it is another question
     assert not old.closed
     old.gate.set()
     assert [text(answer) for answer in await asyncio.gather(*before)] == ["a: g0", "a: g1", "a: g2"]
@@ -323,7 +331,9 @@ async def test_a_model_that_cannot_be_loaded_changes_nothing(
     assert text(await ask(suggester)) == "a: g"
 
 
-async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_at_shutdown_every_open_request_gets_an_error(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     engine.gate.clear()
     tasks = [ask(suggester, f"g{n}") for n in range(3)]
@@ -335,7 +345,7 @@ async def test_at_the_end_everybody_gets_an_answer(made: tuple[Suggester, FakeEn
         await ask(suggester, "too late")
 
 
-async def test_at_the_end_what_is_quick_enough_is_answered(
+async def test_at_shutdown_requests_within_the_grace_period_are_answered(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
@@ -352,11 +362,11 @@ async def test_goals_asked_together_are_one_computation(made: tuple[Suggester, F
     answer = await ask(suggester, "g", "h", "g", "k")
     assert texts(answer) == ["a: g", "a: h", "a: g", "a: k"]
     assert cached(answer) == [False] * 4
-    assert engine.batches == [["g", "h", "k"]]  # an equal goal once
+    assert engine.batches == [["g", "h", "k"]]  # equal goals are computed once
     assert suggester.queue == 0
 
 
-async def test_each_goal_has_its_own_place_in_the_cache(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_each_goal_is_cached_by_itself(made: tuple[Suggester, FakeEngine]) -> None:
     suggester, engine = made
     await ask(suggester, "h")
     answer = await ask(suggester, "g", "h", "k")
@@ -366,7 +376,7 @@ async def test_each_goal_has_its_own_place_in_the_cache(made: tuple[Suggester, F
     assert cached(await ask(suggester, "k")) == [True]
     answer = await ask(suggester, "k", "g")
     assert cached(answer) == [True, True]
-    assert answer.timings.prompt_tokens == 0  # none of it was computed for this request
+    assert answer.timings.prompt_tokens == 0  # nothing was computed for this request
     assert len(engine.batches) == 2
 
 
@@ -377,7 +387,7 @@ async def test_a_goal_that_is_being_computed_is_not_computed_again(
     first = await computing(suggester, engine, "g", "h")
     second = ask(suggester, "h", "k", "g", "l")
     third = ask(suggester, "l")
-    await until(lambda: suggester.queue == 4)  # questions, each once
+    await until(lambda: suggester.queue == 4)  # distinct questions
     engine.gate.set()
     assert texts(await second) == ["a: h", "a: k", "a: g", "a: l"]
     assert texts(await first) == ["a: g", "a: h"]
@@ -394,7 +404,7 @@ async def test_jobs_of_several_goals_end_with_their_last_caller(
     await until(lambda: suggester.queue == 3)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    assert suggester.queue == 3  # the second waits for both jobs
+    assert suggester.queue == 3  # `second` waits for both jobs
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
     await until(lambda: engine.cancelled == ["g", "h"])
@@ -403,7 +413,7 @@ async def test_jobs_of_several_goals_end_with_their_last_caller(
     assert texts(await ask(suggester, "g", "k")) == ["a: g", "a: k"]
 
 
-async def test_several_goals_supersede_and_keep_what_both_ask(
+async def test_a_newer_request_keeps_the_jobs_that_it_shares_with_the_older(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made
@@ -431,7 +441,7 @@ async def test_the_queue_counts_questions(made: tuple[Suggester, FakeEngine]) ->
     assert suggester.queue == 30
     more = ask(suggester, "one", "two", "0 3", client="c")
     await until(lambda: suggester.queue == MAX_QUEUE)
-    # what a newer request supersedes makes room for it
+    # the superseded request makes room for the newer one
     newer = ask(suggester, "three", "four", client="c")
     with pytest.raises(Superseded):
         await more
@@ -440,7 +450,9 @@ async def test_the_queue_counts_questions(made: tuple[Suggester, FakeEngine]) ->
     assert suggester.queue == 0
 
 
-async def test_draws_for_several_goals(made: tuple[Suggester, FakeEngine]) -> None:
+async def test_equal_goals_of_a_request_share_their_draws(
+    made: tuple[Suggester, FakeEngine],
+) -> None:
     suggester, engine = made
     for _ in range(2):
         answer = await ask(suggester, "g", "h", "g", mode="sample")
@@ -448,7 +460,7 @@ async def test_draws_for_several_goals(made: tuple[Suggester, FakeEngine]) -> No
     assert engine.batches == [["g", "h"], ["g", "h"]]
 
 
-async def test_a_failure_fails_the_whole_request_and_keeps_nothing(
+async def test_a_failure_fails_the_whole_request_and_caches_nothing(
     made: tuple[Suggester, FakeEngine],
 ) -> None:
     suggester, engine = made

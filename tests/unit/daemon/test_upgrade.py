@@ -86,7 +86,7 @@ def test_the_installed_version_is_known_by_its_files(
 
 
 def test_another_python_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After `pipx reinstall --python`, everything is in another folder."""
+    """`pipx reinstall --python` puts the packages into the folder of another Python."""
     monkeypatch.setattr(sys, "path", [])
     here = upgrade.installed()
     assert here is not None

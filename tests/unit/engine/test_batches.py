@@ -13,7 +13,7 @@ fresh = itertools.count()
 
 
 def goal(candidates: int, prompt: int, continuations: int, after: Sequence[int] = ()) -> Need:
-    """A goal with a prompt of this many tokens: those of `after`, then some of its own."""
+    """A goal whose prompt begins with the tokens of `after`, and continues with new ones."""
     own = [next(fresh) for _ in range(prompt - len(after))]
     return Need(candidates, [*after, *own], continuations)
 
@@ -27,14 +27,14 @@ def test_four_goals_with_four_candidates_each_are_one_batch() -> None:
 
 
 def test_candidates_prompts_and_continuations_bound_a_batch() -> None:
-    # 32 candidates; half of the context for continuations; all of it with the prompts
+    # at most 32 candidates, half of the context for continuations, and the context for everything
     assert sizes([goal(8, 10, 8) for _ in range(6)]) == [4, 2]
     assert sizes([goal(1, 10, 512) for _ in range(3)]) == [2, 1]
     assert sizes([goal(1, 900, 64) for _ in range(4)]) == [2, 2]
     assert sizes([goal(32, 1500, 512), goal(1, 10, 5), goal(1, 10, 5)]) == [1, 2]
 
 
-def test_the_beginning_of_a_proof_counts_once() -> None:
+def test_a_beginning_that_prompts_share_counts_once() -> None:
     context = list(range(-900, 0))
     siblings = [goal(4, 930, 4 * 64, context) for _ in range(4)]
     assert sizes(siblings) == [4]  # 900 + 4 * 30 + 4 * 256
@@ -43,15 +43,15 @@ def test_the_beginning_of_a_proof_counts_once() -> None:
     cousins = [goal(1, 600, 10, context[:n]) for n in (0, 500, 500, 0, 500)]
     assert sizes(cousins) == [4, 1]
     same = goal(1, 1000, 10)
-    assert sizes([same] * 10) == [10]  # the last token of each is decoded
+    assert sizes([same] * 10) == [10]  # of each further prompt, only the last token is decoded
 
 
-def test_a_goal_that_takes_all_there_is_gets_a_batch_by_itself() -> None:
+def test_a_goal_that_fills_the_context_has_a_batch_of_its_own() -> None:
     assert sizes([goal(1, 2000, 48), goal(5, 1024, 1024), goal(1, 5, 5)]) == [1, 1, 1]
     assert sizes([goal(32, 9000, 9000)]) == [1]
 
 
-def test_every_goal_has_its_turn_in_order() -> None:
+def test_batches_keep_the_goals_order_and_the_limits() -> None:
     chance = random.Random(1)
     assert batches([], 2048) == []
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""Prefixes that end inside a token."""
+"""Healing: a prefix that ends inside a token gets the suggestions that its user expects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIECES = [b"", b"exact", b" h", b" hp", b" ", b"h", b"p", b"q", b"e", b"ex", b"a
 END, EXACT, H_, HP_, SPACE, H, P, Q, E, EX, ACT, BRACKET = range(len(PIECES))
 
 
-def test_the_last_word_is_taken_back() -> None:
+def test_the_last_word_of_the_prefix_is_taken_back_from_the_prompt() -> None:
     def taken(prompt: list[int], prefix: bytes) -> tuple[list[int], bytes]:
         return take_back(prompt, prefix, PIECES.__getitem__)
 
@@ -25,7 +25,7 @@ def test_the_last_word_is_taken_back() -> None:
     assert taken([BRACKET, EXACT], b"") == ([BRACKET, EXACT], b"")
 
 
-def test_the_vocabulary_knows_what_agrees_with_a_text() -> None:
+def test_the_vocabulary_finds_every_token_that_agrees_with_a_text() -> None:
     vocabulary = Vocabulary(PIECES)
     for text in (b" h", b"exact", b"e", b"x", b" hpq", b"\xff"):
         expected = {
@@ -39,7 +39,7 @@ def test_the_vocabulary_knows_what_agrees_with_a_text() -> None:
 
 
 class Uniform:
-    """A model that finds everything equally likely, but ` hp` and the end a little likelier."""
+    """A model with equally likely tokens, except that ` hp` and the end are a little likelier."""
 
     def row(self) -> Floats:
         logits = np.zeros(len(PIECES), np.float32)
@@ -50,7 +50,7 @@ class Uniform:
         return np.stack([self.row() for _ in tokens])
 
 
-def test_a_continuation_can_merge_with_the_prefix() -> None:
+def test_a_token_can_span_the_end_of_the_prefix() -> None:
     model = Uniform()
     healing = Healing(b" h", Vocabulary(PIECES))
     first = healing.first(model.row())
@@ -66,7 +66,7 @@ def test_a_continuation_can_merge_with_the_prefix() -> None:
     assert all(hypothesis.text.startswith(" h") for hypothesis in found)
 
 
-def test_only_tokens_that_reach_past_the_prefix_count() -> None:
+def test_only_tokens_that_reach_past_the_prefix_count_towards_the_length() -> None:
     healing = Healing(b" hp", Vocabulary(PIECES))
     for tokens, length, continuation in [
         ([], 0, None),
@@ -81,7 +81,7 @@ def test_only_tokens_that_reach_past_the_prefix_count() -> None:
     assert (merging.length([HP_]), merging.continuation([HP_])) == (1, b"p")
 
 
-def test_nothing_owed_changes_nothing() -> None:
+def test_healing_changes_nothing_if_no_text_was_taken_back() -> None:
     model = Uniform()
     healing = Healing(b"", Vocabulary(PIECES))
     row = model.row()

@@ -1,4 +1,4 @@
-"""The kernels' arithmetic for each instruction set, held to that of the gguf package and numpy."""
+"""The kernels' arithmetic for each instruction set, compared with the gguf package and numpy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import programs
 BLOCK = 256
 BLOCK_BYTES = {"Q4_K": 144, "Q5_K": 176, "Q6_K": 210}
 HALVES = {"Q4_K": slice(0, 4), "Q5_K": slice(0, 4), "Q6_K": slice(208, 210)}
-"""Where a block has float16 numbers, for which not all bytes will do."""
+"""The bytes of a block that are float16 numbers. Random bytes there may be NaN or infinite."""
 
 OLD_PROCESSOR = Mock(
     llmsuggest_version=lambda: kernels.VERSION, llmsuggest_instructions=Mock(return_value=b"")
@@ -29,14 +29,14 @@ needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_n
 
 
 def choose(instructions: str) -> str:
-    """Choose the best instruction set up to this one; its name."""
+    """Choose the best instruction set up to a limit. Returns its name."""
     kernels.library().llmsuggest_choose(instructions.encode())
     return kernels.instructions()
 
 
 @pytest.fixture(params=kernels.INSTRUCTION_SETS)
 def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set in turn, for the kernels of this process."""
+    """Run the test once with each instruction set."""
     before = kernels.instructions()
     if choose(request.param) != request.param:
         choose(before)
@@ -46,15 +46,15 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def processor() -> set[str]:
-    """The instruction sets that Linux says this processor has."""
+    """The processor's flags in /proc/cpuinfo. Skips the test where Linux does not list them."""
     cpu = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpu.exists():
         pytest.skip("Linux on x86-64 lists them")
     return set(cpu.read_text().split())
 
 
-def test_they_are_there_where_the_processor_can_run_them() -> None:
-    """Or all the tests below would be skipped, and nobody would know why it is slow."""
+def test_the_kernels_are_available_on_processors_with_avx2() -> None:
+    """Without this test, kernels that are missing by mistake would only skip the tests below."""
     if not {"avx2", "fma", "f16c"} <= processor():
         pytest.skip("this processor has no AVX2")
     programs.need("g++")
@@ -67,7 +67,7 @@ def test_the_best_instruction_set_up_to_the_limit_is_chosen() -> None:
     before = kernels.instructions()
     best = "avx2"
     for name in kernels.INSTRUCTION_SETS:
-        # the instruction of AVX-VNNI has a second encoding, which processors with AVX-512 VNNI know
+        # processors with AVX-512 VNNI run a second encoding of AVX-VNNI's instruction
         if name.replace("-", "_") in flags or (name == "avx-vnni" and "avx512_vnni" in flags):
             best = name
         assert choose(name) == best
@@ -101,7 +101,7 @@ def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("ctypes.CDLL", lambda _: OLD_PROCESSOR, "has no AVX2"),
     ],
 )
-def test_why_they_are_not_used(
+def test_the_reason_why_the_kernels_are_not_used(
     patch: str, value: Any, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
@@ -112,7 +112,7 @@ def test_why_they_are_not_used(
 
 
 def random_weights(rows: int, blocks: int, name: str) -> np.ndarray[Any, Any]:
-    """Bytes of any kind, shape (rows, blocks * bytes of a block)."""
+    """Quantised weights made of random bytes, shape (rows, blocks * bytes per block)."""
     random = np.random.default_rng(rows)
     weights = random.integers(0, 256, (rows, blocks, BLOCK_BYTES[name]), np.uint8)
     half = HALVES[name]
@@ -165,7 +165,7 @@ def test_products_are_those_of_the_dequantised_weights(
     dequantised = quants.dequantize(weights, GGMLQuantizationType[name]).astype(np.float64)
     out = multiply(name, weights, x, threads)
     expected = rounded @ dequantised.T
-    # one weight in millions is rounded the other way, where it lies in the middle
+    # one activation in millions is half way between two integers, and is rounded the other way
     assert np.abs(out - expected).max() < 1e-4 * np.abs(expected).max()
     assert np.median(np.abs(out - expected)) < 1e-6 * np.abs(expected).max()
 
@@ -173,10 +173,10 @@ def test_products_are_those_of_the_dequantised_weights(
 @needs_kernels
 @pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
-def test_activations_of_nothing_give_nothing(name: str) -> None:
+def test_products_with_zero_activations_are_zero(name: str) -> None:
     weights = random_weights(20, 3, name)
     x = np.zeros((2, 3 * BLOCK), np.float32)
-    x[1] = 1e-42  # too small for its inverse to be a number
+    x[1] = 1e-42  # so small that its inverse is infinite
     out = multiply(name, weights, x, 2)
     np.testing.assert_allclose(out, 0, atol=1e-30)
 
@@ -185,7 +185,7 @@ DIMENSIONS = [32, 48, 64, 80, 96, 112, 128, 160, 192, 256]
 
 
 def attend(query: Any, keys: Any, values: Any, mask: Any) -> np.ndarray[Any, Any]:
-    """One token's attention; `keys` and `values` have shape (cells, dimensions)."""
+    """The attention of one token. `keys` and `values` have shape (cells, dimensions)."""
     cells, dimensions = keys.shape
     out = np.full(dimensions, np.nan, np.float32)
     arrays = [np.ascontiguousarray(array) for array in (query, keys, values, mask)]
@@ -209,7 +209,7 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
     random = np.random.default_rng(cells)
     query = (random.standard_normal(dimensions) * size).astype(np.float32)
     keys, values = random.standard_normal((2, cells, dimensions)).astype(np.float16)
-    # a bias, and cells of other candidates: some here and there, and sixteen in a row
+    # a bias; cells of other candidates (-inf) lie scattered, and sixteen of them in a row
     mask = random.choice([0, -0.5, -np.inf], cells).astype(np.float16)
     mask[32:48] = -np.inf
     mask[-1] = 0
@@ -223,10 +223,8 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
 @pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("count", [2, 17, 300, 3000])
-def test_attention_is_the_same_to_the_bit_wherever_the_cells_lie(
-    dimensions: int, count: int
-) -> None:
-    """In any order, with any others between them, whatever these hold."""
+def test_attention_is_bit_identical_wherever_the_cells_lie(dimensions: int, count: int) -> None:
+    """Neither the order of the cells nor the content of other cells changes the sum."""
     random = np.random.default_rng(count)
     query = random.standard_normal(dimensions).astype(np.float32)
     keys, values = random.standard_normal((2, count, dimensions)).astype(np.float16)
@@ -261,8 +259,8 @@ def test_attention_to_values_at_the_ends_of_their_range(value: float) -> None:
 @needs_kernels
 @pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
-def test_a_product_is_the_same_to_the_bit_whatever_is_computed_with_it(name: str) -> None:
-    """Any number of other tokens, and of threads."""
+def test_a_product_is_bit_identical_beside_any_other_tokens(name: str) -> None:
+    """Neither the number of tokens in the batch nor the number of threads changes a product."""
     weights = random_weights(40, 30, name)
     x = np.random.default_rng(1).standard_normal((70, 30 * BLOCK)).astype(np.float32)
     expected = multiply(name, weights, x, 1)
@@ -273,7 +271,7 @@ def test_a_product_is_the_same_to_the_bit_whatever_is_computed_with_it(name: str
 
 
 def extreme_weights(rows: int, name: str) -> np.ndarray[Any, Any]:
-    """Blocks in which each byte is at an end of its range, shape (rows, bytes of a block)."""
+    """Blocks whose bytes are the ends of their ranges, shape (rows, bytes per block)."""
     random = np.random.default_rng(3)
     weights = random.choice(np.array([0, 255], np.uint8), (rows, BLOCK_BYTES[name]))
     weights[:2] = [[0], [255]]
@@ -290,19 +288,19 @@ def extreme_weights(rows: int, name: str) -> np.ndarray[Any, Any]:
 @needs_kernels
 @pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
-def test_nothing_is_cut_off_at_the_ends_of_the_ranges(name: str) -> None:
-    """The largest weights, scales and activations, of either sign, in whole blocks of one sign."""
+def test_the_extremes_of_all_ranges_do_not_saturate(name: str) -> None:
+    """Some blocks have the largest weights, scales and activations, all of one sign."""
     weights = extreme_weights(64, name)
     signs = np.random.default_rng(4).choice([-1, 1], (6, BLOCK))
     signs[:2] = [[-1], [1]]
-    x = (signs * 127).astype(np.float32)  # which are rounded to themselves
+    x = (signs * 127).astype(np.float32)  # rounding to 8 bits leaves these values unchanged
     expected = x.astype(np.float64) @ quants.dequantize(weights, GGMLQuantizationType[name]).T
     np.testing.assert_allclose(multiply(name, weights, x, 1), expected, rtol=1e-5, atol=2e-2)
 
 
 @needs_kernels
 @pytest.mark.parametrize("name", sorted(BLOCK_BYTES))
-def test_all_instruction_sets_compute_the_same_to_the_bit(name: str) -> None:
+def test_all_instruction_sets_give_bit_identical_results(name: str) -> None:
     before = kernels.instructions()
     random = np.random.default_rng(5)
     weights = random_weights(37, 13, name)
@@ -322,7 +320,7 @@ def test_all_instruction_sets_compute_the_same_to_the_bit(name: str) -> None:
 
 @needs_kernels
 @pytest.mark.usefixtures("instructions")
-def test_what_they_do_not_know_is_refused() -> None:
+def test_unknown_types_and_sizes_are_refused() -> None:
     x = np.zeros((1, BLOCK), np.float32).ctypes.data_as(ctypes.c_void_p)
     assert kernels.library().llmsuggest_multiply(2, x, 1, BLOCK, x, 1, x, 1) == -1
     assert kernels.library().llmsuggest_attend(72, x, x, x, 1, x, ctypes.c_float(1), x) == -1

@@ -8,7 +8,7 @@ GIB = 2**30
 MODEL = Size(weights=2 * GIB, layers=33, cache_per_layer=20 * 2**20)
 
 
-def test_the_settings() -> None:
+def test_the_setting_limits_the_layers_on_the_gpu() -> None:
     plenty = [80 * GIB]
     assert layers_to_offload("off", plenty, MODEL) == 0
     assert layers_to_offload("auto", plenty, MODEL) == 33
@@ -29,7 +29,7 @@ def test_layers_that_do_not_fit_stay_on_the_cpu() -> None:
     assert layers_to_offload("auto", [2 * GIB, 2 * GIB], MODEL) == min(33, 2 * one)
 
 
-def test_trying_fewer_ends_on_the_cpu() -> None:
+def test_retries_with_fewer_layers_end_on_the_cpu() -> None:
     layers, tries = 33, 0
     while layers:
         assert fewer(layers) < layers

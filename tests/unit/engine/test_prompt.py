@@ -1,4 +1,4 @@
-"""What goes into the model, and what its answer becomes."""
+"""The prompt that a model gets, and the tactic that its tokens become."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHERS = ["case inr\nx : β\n⊢ s", "⊢ t"]
 
 
 def characters(text: str) -> list[int]:
-    """A tokenizer with one token a character."""
+    """A tokenizer with one token per character."""
     return [ord(character) for character in text]
 
 
@@ -35,12 +35,12 @@ def test_special_tokens_are_those_of_the_template() -> None:
     assert rest.endswith("theorem.\nassistant\n<|im_start|>")
 
 
-def test_the_token_that_begins_a_text_comes_first() -> None:
+def test_a_prompt_begins_with_the_bos_token() -> None:
     made = Prompter(LLMSTEP, characters, special={}, begin=[0])
     assert made.tokens(Question("⊢ p")) == [0, *characters("[GOAL]⊢ p[PROOFSTEP]")]
 
 
-def test_a_goal_that_fits_is_left_alone() -> None:
+def test_a_goal_that_fits_is_unchanged() -> None:
     prompt = LLMSTEP.text(GOAL, "exact")
     question = Question(GOAL, "exact")
     assert prompter().fit(question, len(prompt)) == (characters(prompt), False)
@@ -64,7 +64,7 @@ def test_a_state_loses_its_last_goals_before_its_first_one_loses_hypotheses() ->
 
 
 @pytest.mark.parametrize("limit", range(22, 80))
-def test_the_limit_is_kept_whatever_it_is(limit: int) -> None:
+def test_a_prompt_never_exceeds_the_limit(limit: int) -> None:
     tokens, _ = prompter().fit(Question(GOAL + " ∧ s" * 50, "apply"), limit)
     assert len(tokens) <= limit
     assert text(tokens).endswith("[PROOFSTEP]apply")
@@ -82,7 +82,7 @@ def test_every_format_keeps_the_limit_and_the_prefix(name: str, limit: int) -> N
 
 
 class TestContext:
-    """The file above the tactic is shortened first, and so that the next prompt can reuse it."""
+    """The file above the tactic is shortened before the goal, at places that prompts share."""
 
     asked = FORMATS["ntp-mathlib-context"]
     file = "".join(f"theorem t{n} : {n} + 0 = {n} := by simp\n" for n in range(500))
@@ -95,12 +95,12 @@ class TestContext:
     def context(self, prompt: str) -> str:
         return prompt.partition("[CTX]\n")[2].partition("\n[/CTX]")[0]
 
-    def test_a_short_one_is_whole(self) -> None:
+    def test_a_short_file_is_kept_whole(self) -> None:
         prompt, truncated = self.fit("import A\n", 2000)
         assert prompt == self.asked.text(GOAL, "exact", context="import A\n")
         assert not truncated
 
-    def test_a_long_one_loses_whole_lines_of_its_beginning_and_the_goal_nothing(self) -> None:
+    def test_a_long_file_loses_its_first_lines_and_the_goal_loses_nothing(self) -> None:
         prompt, truncated = self.fit(self.file, 2000)
         kept = self.context(prompt)
         assert self.file.endswith(kept)
@@ -109,14 +109,14 @@ class TestContext:
         assert GOAL in prompt
         assert not truncated
 
-    def test_it_goes_before_any_hypothesis(self) -> None:
+    def test_the_whole_file_is_dropped_before_any_hypothesis(self) -> None:
         limit = len(self.asked.text(GOAL, "exact"))
         prompt, truncated = self.fit(self.file, limit + 20)
         assert prompt == self.asked.text(GOAL, "exact")
         assert not truncated
 
-    def test_the_next_prompt_of_a_file_begins_the_same(self) -> None:
-        """Whatever the goal; a new beginning is taken once in many calls."""
+    def test_consecutive_prompts_of_a_file_share_their_beginning(self) -> None:
+        """While the file grows and its goals change, the beginning rarely moves."""
         prompts = []
         for n in range(100):
             file = self.file + "".join(f"  have h{k} : {k} = {k} := rfl\n" for k in range(n))
@@ -126,7 +126,7 @@ class TestContext:
             same += other.startswith(one.partition("\n[/CTX]")[0])
         assert same >= 95
 
-    def test_other_formats_do_not_look_at_it(self) -> None:
+    def test_formats_without_a_context_ignore_the_file(self) -> None:
         question = Question(GOAL, "", self.file, "t")
         assert prompter().fit(question, 2000)[0] == characters(LLMSTEP.text(GOAL))
 
@@ -149,9 +149,9 @@ def test_a_continuation_becomes_a_tactic(prefix: str, continuation: str, text: s
     assert suggestion_text(prefix, continuation.encode()) == text
 
 
-def test_bytes_become_text_only_where_they_are_text() -> None:
+def test_an_incomplete_character_is_dropped_and_invalid_bytes_give_no_tactic() -> None:
     assert suggestion_text("", "exact ⟨a, b⟩".encode()) == "exact ⟨a, b⟩"
-    assert suggestion_text("", "exact ⟨a".encode()[:-2]) == "exact"  # cut off inside a character
+    assert suggestion_text("", "exact ⟨a".encode()[:-2]) == "exact"  # cut inside a character
     assert suggestion_text("", b"exact \xff a") is None
 
 
@@ -159,8 +159,8 @@ def test_bytes_become_text_only_where_they_are_text() -> None:
     ("pieces", "text", "stopped"),
     [
         (["simp", "\n", "[/TAC]"], "simp", True),
-        (["simp", "\n[", "/TAC", "]\n"], "simp", True),  # it begins and ends inside tokens
-        (["simp;;rfl"], "simp", True),  # of several, the first
+        (["simp", "\n[", "/TAC", "]\n"], "simp", True),  # begins and ends inside tokens
+        (["simp;;rfl"], "simp", True),  # another stop string
         (["simp", "\n[/TA"], "simp\n[/TA", False),
         (["[/TAC]"], None, True),
     ],

@@ -41,6 +41,6 @@ def test_a_cut_frame_is_the_end(cut: int) -> None:
 @pytest.mark.parametrize(
     "data", [b"HTTP/1.1 200 OK\r\n\r\n", b"\0\0\0\2{]", b"\0\0\0\2{}", protocol.frame(SUGGEST)]
 )
-def test_what_is_no_reply_is_refused(data: bytes) -> None:
+def test_bytes_that_are_no_reply_are_refused(data: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         reply_from(data)

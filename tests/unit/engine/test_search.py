@@ -23,7 +23,7 @@ LETTERS = ".abcdefgh"
 
 
 class ToyModel:
-    """Next-token probabilities that depend on everything so far, made from a seed."""
+    """A model whose next-token probabilities are a random function of all tokens so far."""
 
     def __init__(self, vocabulary: int, seed: int) -> None:
         self.vocabulary = vocabulary
@@ -72,7 +72,7 @@ def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all(seed: int) -> None:
     search = beam_search(model.row(()), width=81, max_tokens=4, end={END}, text=text)
     found = alone(search, model)
     expected = every_continuation(model, 4)[:81]
-    # the search may stop before long candidates of low score are over; the best are always there
+    # the search may stop before long, unlikely candidates have ended, so only the best are compared
     for hypothesis, (score, tactic, finished) in zip(found[:10], expected[:10], strict=True):
         assert (hypothesis.text, hypothesis.finished) == (tactic, finished)
         assert hypothesis.score == pytest.approx(score, abs=1e-5)
@@ -88,7 +88,7 @@ def test_results_are_ranked_distinct_and_as_many_as_asked_for() -> None:
 
 def test_texts_that_differ_by_white_space_take_one_place() -> None:
     def row(tokens: tuple[int, ...]) -> Floats:
-        # two ways to the same words: "a b" and "a  b"; after either, the end
+        # two tokens spell the same words, "a b" and "a  b"; the end token follows each
         logits = np.full(4, -20.0, np.float32)
         if tokens == ():
             logits[[1, 2, 3]] = [3.0, 2.9, 1.0]
@@ -108,7 +108,7 @@ def test_texts_that_differ_by_white_space_take_one_place() -> None:
 
 
 def test_the_search_stops_when_no_open_beam_can_enter() -> None:
-    """A model that wants to end after one token is not asked for sixty-four."""
+    """If the model ends each candidate after one token, the search takes at most two steps."""
 
     def row(tokens: tuple[int, ...]) -> Floats:
         logits = np.zeros(6, np.float32)
@@ -122,7 +122,7 @@ def test_the_search_stops_when_no_open_beam_can_enter() -> None:
     assert len(model.steps) <= 2
 
 
-def test_what_is_cut_off_says_so() -> None:
+def test_a_candidate_at_the_token_limit_is_not_finished() -> None:
     logits = np.zeros(3, np.float32)
     logits[END] = -30.0
     row = log_softmax(logits)
@@ -132,7 +132,7 @@ def test_what_is_cut_off_says_so() -> None:
     assert [(len(h.text), h.finished) for h in found] == [(3, False), (3, False)]
 
 
-def test_sampling_is_reproducible_and_scored_by_the_model_itself() -> None:
+def test_draws_are_reproducible_and_scored_by_the_models_own_probabilities() -> None:
     def draw(seed: int) -> list[tuple[str, float]]:
         model = ToyModel(vocabulary=5, seed=5)
         search = sample(
@@ -177,7 +177,7 @@ def test_a_low_temperature_takes_the_likeliest(temperature: float) -> None:
 
 
 class SeveralPrompts:
-    """Toy models side by side: what `run` decodes as one batch."""
+    """Toy models whose candidates `run` decodes in one batch."""
 
     def __init__(self, models: Sequence[ToyModel]) -> None:
         self.candidates = [(model, model.candidates[0]) for model in models]
@@ -193,8 +193,8 @@ class SeveralPrompts:
         return np.stack([model.row(tokens) for model, tokens in extended])
 
 
-def test_goals_that_are_searched_together_find_what_each_finds_alone() -> None:
-    """Of several widths and lengths, by beam search and by draws; each ends when it ends."""
+def test_searches_in_one_batch_find_what_each_finds_alone() -> None:
+    """The batch has beam searches and draws of several widths and lengths."""
 
     def searches(model: ToyModel) -> list[Search]:
         row = model.row(())
@@ -217,12 +217,12 @@ def test_goals_that_are_searched_together_find_what_each_finds_alone() -> None:
     together = SeveralPrompts([model for model in models for _ in range(count)])
     found = run([search for model in models for search in searches(model)], together.step)
     assert found == expected
-    # one batch a step, of the candidates of the goals that are not over
+    # one batch per step, without the candidates of searches that have ended
     by_step = itertools.zip_longest(*steps, fillvalue=0)
     assert together.batches == [sum(widths) for widths in by_step]
 
 
-def test_no_search_and_searches_without_a_step() -> None:
+def test_nothing_is_decoded_without_a_search_or_for_a_single_token() -> None:
     def never(parents: Sequence[int], tokens: Sequence[int]) -> Floats:
         raise AssertionError
 
@@ -234,7 +234,7 @@ def test_no_search_and_searches_without_a_step() -> None:
 
 
 class TestStopStrings:
-    """A stop string ends a candidate as an end token does, wherever tokens begin and end."""
+    """A stop string ends a candidate like an end token, wherever it begins and ends in tokens."""
 
     pieces: tuple[str, ...] = (".", "a", "[", "]", "b[", "]c")  # the stop string is `[]`
     stop = "[]"
@@ -295,7 +295,7 @@ class TestStopStrings:
     def like_transformers(
         self, model: ToyModel, width: int, end: set[int]
     ) -> list[tuple[str, float, bool]]:
-        """The same search over whole rows, in the order of `GenerationMixin._beam_search`."""
+        """The same search, in the order of transformers' `GenerationMixin._beam_search`."""
         running: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
         done: dict[str, tuple[float, bool]] = {}
         for length in range(1, self.max_tokens + 1):
@@ -324,7 +324,7 @@ class TestStopStrings:
     @pytest.mark.parametrize("end", [{END}, set()])
     @pytest.mark.parametrize("width", [1, 2, 3, 5])
     @pytest.mark.parametrize("seed", range(20))
-    def test_a_narrow_beam_is_that_of_transformers(
+    def test_a_narrow_beam_finds_what_transformers_finds(
         self, seed: int, width: int, end: set[int]
     ) -> None:
         model = ToyModel(vocabulary=6, seed=seed)
@@ -335,7 +335,7 @@ class TestStopStrings:
         ]
         np.testing.assert_allclose([s for _, s, _ in found], [s for _, s, _ in expected], atol=1e-5)
 
-    def test_draws_end_there_too(self) -> None:
+    def test_a_stop_string_ends_a_draw(self) -> None:
         model = ToyModel(vocabulary=6, seed=3)
         search = sample(
             model.row(()), count=16, max_tokens=12, end=set(), text=self.text,
@@ -344,4 +344,4 @@ class TestStopStrings:
         found = alone(search, model)
         finished = [hypothesis for hypothesis in found if hypothesis.finished]
         assert finished
-        assert model.steps[-1] < model.steps[0] == 16  # what has ended is not decoded further
+        assert model.steps[-1] < model.steps[0] == 16  # ended draws are not decoded further

@@ -9,7 +9,7 @@ import pytest
 from llmsuggestd.engine.users import Users
 
 
-def test_they_are_gone_after_the_last_has_left() -> None:
+def test_gone_waits_until_the_last_user_has_left() -> None:
     async def run() -> None:
         users = Users()
         await users.gone()

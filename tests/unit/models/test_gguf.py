@@ -49,7 +49,7 @@ def edited(tmp_path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_it_reads_what_the_gguf_package_reads() -> None:
+def test_headers_are_read_as_the_gguf_package_reads_them() -> None:
     header, reader = gguf.read_header(SHIPPED), GGUFReader(SHIPPED)
     for key, field in reader.fields.items():
         if not key.startswith("GGUF."):
@@ -80,13 +80,13 @@ def test_names_of_quantisations_are_llama_cpps() -> None:
         assert known == name
 
 
-def test_any_architecture_with_a_cache_of_keys_is_taken(tmp_path: Path) -> None:
+def test_any_architecture_with_a_kv_cache_is_accepted(tmp_path: Path) -> None:
     path = edited(tmp_path, b"gptneox", b"gptneoy")
     assert gguf.architecture(path) == "gptneoy"
     gguf.check(path)
 
 
-def test_an_architecture_whose_state_cannot_be_shared_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_recurrent_architecture_is_refused_by_name(tmp_path: Path) -> None:
     for name in ("mamba", "rwkv7", "jamba"):
         path = tmp_path / f"{name}.gguf"
         writer = GGUFWriter(path, name)

@@ -63,7 +63,7 @@ def test_the_starter_stays(paths: Paths) -> None:
         store.check_free(paths, "starter", REPO)
 
 
-def test_an_id_is_for_one_source(paths: Paths) -> None:
+def test_an_id_belongs_to_one_source(paths: Paths) -> None:
     place(paths, "m")
     store.check_free(paths, "m", "owner/name@" + "1" * 40)
     with pytest.raises(ModelError, match="a model 'm' is installed already, from owner/name"):

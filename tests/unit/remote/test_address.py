@@ -1,4 +1,4 @@
-"""Where goals may be sent: to this machine, or to another by https and with leave."""
+"""Where goals may be sent: to this machine, or over https and with permission to another."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("url", HERE)
-def test_a_server_on_this_machine_needs_no_leave(url: str) -> None:
+def test_a_server_on_this_machine_needs_no_permission(url: str) -> None:
     check_allowed(parse(url), allow_remote=False)
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
-def test_another_machine_needs_leave(url: str) -> None:
+def test_a_server_on_another_machine_needs_permission(url: str) -> None:
     with pytest.raises(NotAllowed, match="another machine") as refused:
         check_allowed(parse(url), allow_remote=False)
     assert "allow_remote = true" in refused.value.hint
@@ -70,7 +70,7 @@ def test_the_url_may_be_given_with_or_without_v1(url: str, base: str) -> None:
         "http://localhost\n", "http://[::1", "", "file:///etc/passwd",
     ],
 )  # fmt: skip
-def test_other_texts_are_no_urls(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
         parse(url)
 

@@ -1,4 +1,4 @@
-"""Reading what servers answer, and ranking the suggestions in it."""
+"""Reading the completions that servers send, and ranking the suggestions in them."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def completion(text: str, *scores: float, finished: bool = True) -> Completion:
     ],
     ids=["vLLM, SGLang, llama-cpp-python", "without others", "llama.cpp"],
 )
-def test_each_servers_log_probabilities(logprobs: dict[str, Any]) -> None:
+def test_log_probabilities_are_read_in_each_servers_form(logprobs: dict[str, Any]) -> None:
     answer = read(body({"text": "rfl", "finish_reason": "stop", "logprobs": logprobs}))
     assert answer.prompt_tokens == 7
     assert answer.completions == [Completion("rfl", [Token("rf", -0.5), Token("l", -1.0)], True)]
 
 
-def test_choices_come_in_the_order_of_their_numbers() -> None:
+def test_choices_are_sorted_by_their_index() -> None:
     answer = read(body({"text": "b", "index": 1}, {"text": "a", "index": 0}))
     assert [one.text for one in answer.completions] == ["a", "b"]
 
 
 @pytest.mark.parametrize("logprobs", [None, {}, [], {"token_logprobs": None}, {"content": []}])
-def test_without_log_probabilities(logprobs: object) -> None:
+def test_a_completion_without_log_probabilities_has_no_tokens(logprobs: object) -> None:
     (found,) = read(body({"text": "rfl", "logprobs": logprobs})).completions
     assert found.tokens is None
 
@@ -68,7 +68,7 @@ def test_other_answers_are_malformed(text: bytes) -> None:
         read(text)
 
 
-def test_suggestions_are_ranked_by_their_mean_and_merged_up_to_white_space() -> None:
+def test_suggestions_are_ranked_by_mean_log_probability_and_merged_up_to_white_space() -> None:
     drawn = [
         completion("simp", -1.0),
         completion(" exact  h", -0.2, -0.4),
@@ -83,7 +83,7 @@ def test_suggestions_are_ranked_by_their_mean_and_merged_up_to_white_space() -> 
     assert suggestions(drawn, prefix="", n=1) == found[:1]
 
 
-def test_a_completion_continues_the_prefix_from_what_was_taken_back() -> None:
+def test_a_completion_begins_with_the_spaces_taken_back_from_the_prefix() -> None:
     drawn = [completion(" [h]", -0.1), completion("_all", -0.2)]
     (found,) = suggestions(drawn, prefix="simp ", taken=" ", n=5)
     assert found.text == "simp [h]"
@@ -96,7 +96,7 @@ def test_a_stop_string_that_a_server_ignores_ends_a_suggestion() -> None:
     assert (found.text, round(found.score, 6), found.finished) == ("rfl", -0.3, True)
 
 
-def test_text_that_is_cut_off_inside_a_character_or_none() -> None:
+def test_an_incomplete_character_is_dropped_and_invalid_text_gives_no_suggestion() -> None:
     drawn = [
         completion("exact ⟨h, \ufffd", -0.1, finished=False),
         completion("exact \ufffd", -0.1),
@@ -104,8 +104,8 @@ def test_text_that_is_cut_off_inside_a_character_or_none() -> None:
     assert [one.text for one in suggestions(drawn, prefix="", n=5)] == ["exact ⟨h,"]
 
 
-def test_beams_are_scored_by_their_tokens_and_the_end() -> None:
-    prompt = [Token("goal", -9.0)] * 2  # three tokens: the first has no log probability
+def test_beams_are_scored_by_their_tokens_and_the_end_token() -> None:
+    prompt = [Token("goal", -9.0)] * 2  # of three tokens; the first has no log probability
     other = {"x": -0.5, "</s>": -1.5}
 
     def echoed(count: int, *tokens: Token, finished: bool = False) -> Answer:
