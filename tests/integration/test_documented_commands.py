@@ -1,9 +1,9 @@
-"""The commands of README and docs/, run as they stand.
+"""The commands of README and docs/ run unchanged.
 
-A block of `sh` is run, page by page, unless a comment in front of it says why not:
-`<!-- not run here: REASON -->`. A block behind the comment `<!-- printed -->` is compared with what
-the commands in front of it have printed; numbers with a decimal point may differ a little, since
-they depend on the processor.
+The tests run each block of `sh`, page by page, unless the comment `<!-- not run here: REASON -->`
+stands above it. A block below the comment `<!-- printed -->` is compared with the output of the
+last commands above it. Numbers with a decimal point may differ a little, since they depend on the
+processor.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def is_run(block: Block) -> bool:
-    """Whether its commands are to be run; what is not says why."""
+    """Whether the test runs a block's commands."""
     return block.kind == "sh" and not re.match("not run here: .{10}", block.comment)
 
 
@@ -85,7 +85,7 @@ def test_commands_run_as_they_stand(page: Path, home: Home, tmp_path: Path) -> N
 
 
 def with_free_ports(text: str, ports: dict[str, str]) -> str:
-    """The text with a free port in the place of each that another program may have."""
+    """The text with free ports instead of the documented ones, which may be in use."""
     names = {"llmstep": "6000", "leancopilot": "23337", "llmlean": "11434"}
     for name, port in names.items():
         if port not in ports:
@@ -98,7 +98,7 @@ def with_free_ports(text: str, ports: dict[str, str]) -> str:
 
 
 def assert_alike(documented: str, printed: str) -> None:
-    """Equal, but for the digits of numbers with a point; of JSON the same keys."""
+    """Check that the texts are equal except for decimals, or that JSON has the same keys."""
     if documented.startswith("{"):
         assert shape(json.loads(documented)) == shape(json.loads(printed))
         return
@@ -112,7 +112,7 @@ def assert_alike(documented: str, printed: str) -> None:
 
 
 def shape(value: object) -> object:
-    """The keys of a JSON value; of a list those of its first item."""
+    """The nested keys of a JSON value; of a list, those of its first item."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -121,7 +121,7 @@ def shape(value: object) -> object:
 
 
 def test_readme_shows_what_its_first_command_prints(home: Home) -> None:
-    """That command installs; what it ends with is run here."""
+    """Only the last part of the command is run, since the rest installs llmsuggestd."""
     readme = blocks(ROOT / "README.md")
     command = next(block.text for block in readme if block.kind == "sh").split(" && ")[-1]
     sample = next(block.text for block in readme if block.comment == "printed")
@@ -135,7 +135,7 @@ def test_readme_shows_what_its_first_command_prints(home: Home) -> None:
     assert_alike(sample, result.stdout)
 
 
-def test_a_sample_that_is_not_printed_is_noticed() -> None:
+def test_a_sample_that_differs_from_the_output_is_noticed() -> None:
     assert_alike("  1  -0.187 simp\n", "  1  -0.189 simp\n")
     for other in ("  1  -0.189 omega\n", "  1  -0.800 simp\n", ""):
         with pytest.raises(AssertionError):

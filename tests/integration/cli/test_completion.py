@@ -1,4 +1,4 @@
-"""What Tab completes, as bash asks for it, and what the other shells' scripts are made of."""
+"""Completion with Tab: bash's answers, and the scripts for the other shells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 
 def completed(home: Home, *words: str) -> list[str]:
-    """What bash would offer for the last of these words."""
+    """The completions that bash offers for the last of these words."""
     result = subprocess.run(
         ["bash", "--norc", "-c", SCRIPT, "bash", "llmsuggestd", *words],
         env=home.env, capture_output=True, text=True, check=True, timeout=60,
@@ -37,7 +37,7 @@ def test_bash_completes_commands_options_and_models(home: Home) -> None:
     assert completed(home, "models", "pu") == ["pull"]
     assert completed(home, "install", "--acc") == ["--accelerator"]
     assert completed(home, "install", "--accelerator", "cu") == ["cuda"]
-    assert completed(home, "models", "use", "") == []  # nothing is installed, nothing is said
+    assert completed(home, "models", "use", "") == []  # no model is installed
     home.install_starter()
     (home.paths.models / "mine.gguf").write_bytes(b"GGUF")
     assert completed(home, "models", "use", "") == ["mine", "starter"]
@@ -46,7 +46,7 @@ def test_bash_completes_commands_options_and_models(home: Home) -> None:
     assert completed(home, "models", "pull", "llm") == ["llmstep-2.8b"]
 
 
-def test_models_that_cannot_be_listed_disturb_nothing(home: Home) -> None:
+def test_completion_is_silent_if_the_models_cannot_be_listed(home: Home) -> None:
     home.paths.data.mkdir()
     home.paths.models.write_text("not a folder")
     result = home.run(
@@ -56,7 +56,7 @@ def test_models_that_cannot_be_listed_disturb_nothing(home: Home) -> None:
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_have_a_script(home: Home, shell: str) -> None:
+def test_zsh_and_fish_have_a_script(home: Home, shell: str) -> None:
     result = home.run(_LLMSUGGESTD_COMPLETE=f"{shell}_source")
     assert result.returncode == 0, result.stderr
     assert f"_LLMSUGGESTD_COMPLETE={shell}_complete" in result.stdout

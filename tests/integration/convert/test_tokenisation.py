@@ -1,7 +1,7 @@
 """llama.cpp with our file tokenises every text as Hugging Face's tokenizers do.
 
-llama.cpp does not normalise text; the engine does, so every string
-goes through it on llama.cpp's side, and as it is on the other.
+The engine normalises text, since llama.cpp does not. So the strings for llama.cpp go through the
+engine's normalisation, and those for Hugging Face's tokenizers do not.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def test_events_report_changes(served: Home) -> None:
     events.close()
 
 
-def test_events_show_every_request_however_short(served: Home) -> None:
-    """Between requests, the state is polled once a second, and these requests are shorter."""
+def test_events_show_even_the_shortest_request(served: Home) -> None:
+    """The daemon polls the state once a second, and reports shorter requests, too."""
     events = served.client.events()
     next(events)
     for number in range(5):

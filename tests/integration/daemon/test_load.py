@@ -26,7 +26,7 @@ def test_an_answer_to_another_question_is_detected(served: Home) -> None:
 
 
 def test_a_cached_answer_is_fast(served: Home) -> None:
-    """It takes almost no time, compared with the start of the client, on a busy machine, too."""
+    """Even on a busy machine, it takes less time than starting curl."""
     measured = daemon_overhead.measure(served, 50)
     (median, _), (start, _) = measured["Unix socket"], measured["the start of curl alone"]
     assert median < start

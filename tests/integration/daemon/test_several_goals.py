@@ -1,4 +1,4 @@
-"""`POST /v1/suggest` with `goals`, each of which is answered as it is alone."""
+"""`POST /v1/suggest` with `goals`: each goal gets the answer that it gets alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ask(home: Home, goals: list[str], **fields: object) -> dict[str, Any]:
 
 
 def found(result: dict[str, Any]) -> list[tuple[str, float]]:
-    """Texts and scores. Only with our kernels are they the same to the last digit."""
+    """Texts and scores. Scores are rounded with llama.cpp's kernels, whose rounding varies."""
     digits = 17 if not kernels.why_not() else 1
     return [(one["text"], round(one["score"], digits)) for one in result["suggestions"]]
 
@@ -42,7 +42,7 @@ def figure(home: Home, name: str) -> float:
 
 
 def test_each_goal_is_answered_as_it_is_alone(served: Home) -> None:
-    # two limits that no suggestion reaches, so that the cache cannot answer
+    # the two limits, which no suggestion reaches, keep the cache from answering
     together = ask(served, GOALS, n=4, max_tokens=48)
     assert [result["cached"] for result in together["results"]] == [False] * 4
     for goal, result in zip(GOALS, together["results"], strict=True):
@@ -53,25 +53,25 @@ def test_each_goal_is_answered_as_it_is_alone(served: Home) -> None:
         assert len(result["suggestions"]) == 4
     timings = together["timings"]
     assert timings["prompt_tokens"] > 60
-    assert timings["reused_tokens"] > 20  # of the second goal, by the first
+    assert timings["reused_tokens"] > 20  # the second goal begins like the first
     assert timings["total_ms"] >= timings["prompt_ms"] + timings["decode_ms"] > 0
 
 
-def test_more_goals_than_are_decoded_together(served: Home) -> None:
+def test_goals_that_need_several_batches_are_answered_as_alone(served: Home) -> None:
     goals = [f"a b : Nat\nh : a = b + {n}\n⊢ a + {n} = b + {2 * n}" for n in range(16)]
     together = ask(served, goals, n=8, max_tokens=40)
     alone = [ask(served, [goal], n=8, max_tokens=41)["results"][0] for goal in goals]
     assert [found(result) for result in together["results"]] == [found(one) for one in alone]
 
 
-def test_goals_longer_than_the_context(served: Home) -> None:
+def test_goals_longer_than_the_context_are_truncated(served: Home) -> None:
     long = "".join(f"h{i} : a{i} = b{i}\n" for i in range(1500)) + "⊢ a1 = b1"
     results = ask(served, [GOALS[0], long, long + " + 1", GOALS[2]], n=2)["results"]
     assert [result["truncated"] for result in results] == [False, True, True, False]
     assert all(len(result["suggestions"]) == 2 for result in results)
 
 
-def test_each_goal_is_kept_by_itself_and_an_equal_one_is_decoded_once(served: Home) -> None:
+def test_each_goal_is_cached_by_itself_and_equal_goals_are_decoded_once(served: Home) -> None:
     goals = [f"k : Nat\n⊢ k * {n} = {n} * k" for n in range(4)]
     computed = 'llmsuggestd_answers_total{source="engine"}'
     before = figure(served, computed)
@@ -90,7 +90,7 @@ def test_each_goal_is_kept_by_itself_and_an_equal_one_is_decoded_once(served: Ho
     assert again["timings"]["decode_ms"] == 0
 
 
-def test_a_prefix_and_draws_hold_for_all_goals(served: Home) -> None:
+def test_prefix_and_sampling_apply_to_all_goals(served: Home) -> None:
     results = ask(served, GOALS, prefix="exact h", n=3)["results"]
     assert all(s["text"].startswith("exact h") for r in results for s in r["suggestions"])
     fields: dict[str, Any] = {"mode": "sample", "seed": 5, "temperature": 1.2, "n": 3}
@@ -122,7 +122,7 @@ def test_a_prefix_and_draws_hold_for_all_goals(served: Home) -> None:
         ({"goals": GOALS, "n": 0}, 400, "`$.n`"),
     ],
 )
-def test_wrong_goals_are_named_and_none_is_answered(
+def test_an_invalid_goal_is_named_and_no_goal_is_answered(
     served: Home, body: dict[str, object], status: int, words: str
 ) -> None:
     computed = 'llmsuggestd_answers_total{source="engine"}'
@@ -133,7 +133,7 @@ def test_wrong_goals_are_named_and_none_is_answered(
     assert figure(served, computed) == before
 
 
-def test_a_client_that_hangs_up_is_no_longer_worked_for(served: Home) -> None:
+def test_a_request_for_several_goals_ends_when_its_client_hangs_up(served: Home) -> None:
     goals = [f"{'x' * 900} {n}\n⊢ False" for n in range(16)]
     with pytest.raises(Exception, match="28"):  # curl: operation timed out
         served.curl("/v1/suggest", "--max-time", "0.3", body={"goals": goals} | LONG)
@@ -155,7 +155,7 @@ def test_a_newer_request_of_a_client_supersedes_several_goals(served: Home) -> N
     assert answers[0][1]["error"]["code"] == "superseded"
 
 
-def test_the_queue_has_no_room_for_more_questions(served: Home) -> None:
+def test_a_full_queue_refuses_more_questions(served: Home) -> None:
     clients = ("prover", "another")
     threads = []
     for client in clients:
@@ -167,7 +167,7 @@ def test_the_queue_has_no_room_for_more_questions(served: Home) -> None:
     served.wait_until(lambda status: status["queue"] == 32)
     code, answer = served.curl("/v1/suggest", body={"goals": GOALS, "max_tokens": 55})
     assert (code, answer["error"]["code"]) == (503, "busy")
-    # the newer requests of the same clients end the older ones, and find the room that these had
+    # newer requests of the same clients end the older ones, and take their places in the queue
     with ThreadPoolExecutor() as pool:
         newer = [
             pool.submit(ask, served, GOALS, max_tokens=56, client=client) for client in clients

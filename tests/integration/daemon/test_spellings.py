@@ -109,7 +109,7 @@ def among_goals(home: Home, goal: str) -> list[str]:
 
 
 DOORS: dict[str, tuple[Callable[[Home, str], list[str]], int, int]] = {
-    # each with the number and the length of what it asks for
+    # how to ask, the number of suggestions, and their `max_tokens`
     "POST /v1/suggest": (own_call, COUNT, LENGTH),
     "one of several goals": (among_goals, COUNT, LENGTH),
     "an argument": (argument, COUNT, LENGTH),

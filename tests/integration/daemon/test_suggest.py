@@ -17,7 +17,7 @@ CONJUNCTION = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 
 def check_answer(answer: dict[str, Any], count: int, prefix: str = "") -> list[str]:
-    """The texts of an answer that is as the API promises."""
+    """Check an answer against the API's promises. Returns its texts."""
     suggestions = answer["suggestions"]
     assert len(suggestions) == count
     scores = [suggestion["score"] for suggestion in suggestions]
@@ -39,14 +39,16 @@ def test_a_conjunction_is_split_or_built(served: Home) -> None:
 
 
 @pytest.mark.parametrize("row", runtime_cases(), ids=range(len(runtime_cases())))
-def test_every_runtime_case_has_its_prefix_kept(served: Home, row: dict[str, str]) -> None:
+def test_suggestions_for_every_runtime_case_begin_with_the_prefix(
+    served: Home, row: dict[str, str]
+) -> None:
     body = {"goal": row["tactic_state"], "prefix": row["prefix"]}
     code, answer = served.curl("/v1/suggest", body=body)
     assert code == 200
     check_answer(answer, 5, row["prefix"])
 
 
-def test_the_tokens_asked_for_are_those_after_the_prefix(served: Home) -> None:
+def test_max_tokens_counts_only_tokens_after_the_prefix(served: Home) -> None:
     prefix = "exact Nat.succ_le_of_lt"
     body = {"goal": "n m : Nat\nh : n < m\n⊢ n + 1 ≤ m", "prefix": prefix, "max_tokens": 2}
     suggestions = served.curl("/v1/suggest", body=body)[1]["suggestions"]
@@ -55,7 +57,7 @@ def test_the_tokens_asked_for_are_those_after_the_prefix(served: Home) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 16, 32])
-def test_as_many_as_asked_for(served: Home, count: int) -> None:
+def test_the_answer_has_the_requested_number_of_suggestions(served: Home, count: int) -> None:
     code, answer = served.curl("/v1/suggest", body={"goal": CONJUNCTION, "n": count})
     assert code == 200
     check_answer(answer, count)
@@ -71,7 +73,7 @@ def test_another_seed_draws_other_suggestions(served: Home) -> None:
     assert ask(1, 1.5) != ask(2, 1.5)
 
 
-def test_the_port_answers_who_has_the_token_as_the_socket_does(served: Home) -> None:
+def test_the_port_gives_the_same_answer_as_the_socket(served: Home) -> None:
     record = json.loads(served.paths.client_file.read_text())
     request = urllib.request.Request(
         f"{record['url']}/v1/suggest",
@@ -97,7 +99,7 @@ def test_the_same_question_is_answered_from_the_cache(served: Home) -> None:
 
 
 def test_the_answer_does_not_depend_on_what_was_asked_before(served: Home) -> None:
-    """The prompt's cells are kept between requests; a shared beginning must change nothing."""
+    """A prompt reuses cells of earlier prompts, which changes nothing but rounding."""
     goals = [CONJUNCTION, CONJUNCTION.replace("p ∧ q", "q ∧ p"), "⊢ 2 = 2", CONJUNCTION[:-3]]
 
     def ask(goal: str, max_tokens: int) -> list[tuple[str, float]]:
@@ -105,7 +107,7 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(served: Home) -> No
         assert not answer["cached"]
         return [(s["text"], round(s["score"], 3)) for s in answer["suggestions"]]
 
-    # two limits that no suggestion reaches, so that the cache cannot answer the second round
+    # the two limits, which no suggestion reaches, keep the cache from answering the second round
     forward = {goal: ask(goal, 48) for goal in goals}
     backward = {goal: ask(goal, 49) for goal in reversed(goals)}
     for goal in goals:
@@ -114,13 +116,13 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(served: Home) -> No
             assert one == pytest.approx(other, abs=0.02)
 
 
-def test_many_at_once_get_their_own_answers(served: Home) -> None:
+def test_concurrent_requests_get_their_own_answers(served: Home) -> None:
     goals = [f"n : Nat\n⊢ n + {i} = {i} + n" for i in range(12)]
     alone = {goal: served.curl("/v1/suggest", body={"goal": goal, "n": 3})[1] for goal in goals}
     together: dict[str, Any] = {}
 
     def ask(goal: str) -> None:
-        # another limit, so that the cache does not answer
+        # another limit keeps the cache from answering
         body = {"goal": goal, "n": 3, "max_tokens": 63}
         together[goal] = served.curl("/v1/suggest", body=body)[1]
 
@@ -169,7 +171,7 @@ def test_a_newer_request_of_a_client_supersedes_the_older(served: Home) -> None:
     assert answers[0][1]["error"]["code"] == "superseded"
 
 
-def test_who_hangs_up_is_no_longer_worked_for(served: Home) -> None:
+def test_a_request_ends_when_its_client_hangs_up(served: Home) -> None:
     context = "".join(f"p{i} q{i} : Nat\nhp{i} : p{i} < q{i} + {i}\n" for i in range(40))
     body = {"goal": f"{context}⊢ p1 * q2 = q2 * p1", "n": 32, "max_tokens": 512}
     with pytest.raises(Exception, match="28"):  # curl: operation timed out
@@ -179,14 +181,14 @@ def test_who_hangs_up_is_no_longer_worked_for(served: Home) -> None:
     assert code == 200
 
 
-def test_the_next_goal_of_a_proof_reuses_what_it_shares(served: Home) -> None:
+def test_the_next_goal_of_a_proof_reuses_the_cells_of_the_shared_context(served: Home) -> None:
     context = "".join(f"x{i} y{i} : Nat\nh{i} : x{i} = y{i}\n" for i in range(8))
     _, first = served.curl("/v1/suggest", body={"goal": f"{context}⊢ x1 = y1 ∧ x2 = y2"})
     # `constructor` leaves the same context with a part of the target
     _, second = served.curl("/v1/suggest", body={"goal": f"{context}⊢ x1 = y1"})
     tokens = [answer["timings"]["prompt_tokens"] for answer in (first, second)]
     assert tokens[1] > 100
-    # at most a word's tokens less than what the two prompts share, which is all but the end
+    # the prompts differ only at the end; up to a word's tokens before that are decoded again
     assert second["timings"]["reused_tokens"] >= 0.8 * (tokens[1] - 8)
     assert second["timings"]["reused_tokens"] < tokens[1]
     _, figures = metrics(served)
@@ -202,8 +204,8 @@ def metrics(home: Home) -> tuple[int, dict[str, float]]:
     return status, {name: float(value) for name, _, value in lines}
 
 
-def test_a_kept_answer_takes_next_to_no_time(served: Home) -> None:
-    """Within the daemon, and beside the first time: on a slow machine both take longer."""
+def test_a_cached_answer_is_much_faster_than_a_computed_one(served: Home) -> None:
+    """The daemon's own times are compared, since both are longer on a slow machine."""
     body = {"goal": "a b : Nat\n⊢ a * b + a = a * (b + 1)", "n": 16}
     _, first = served.curl("/v1/suggest", body=body)
     again = [served.curl("/v1/suggest", body=body)[1] for _ in range(5)]

@@ -33,7 +33,7 @@ def use(home: Home, model_id: str) -> tuple[int, Any]:
 
 
 class Clients:
-    """Clients that ask without a pause, always new questions."""
+    """Clients that ask new questions without a pause."""
 
     def __init__(self, home: Home, count: int) -> None:
         self._home = home

@@ -1,4 +1,4 @@
-"""The architectures that are refused by name are those that llama.cpp says are recurrent."""
+"""The architectures that are refused by name are those that llama.cpp calls recurrent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vocabulary_only(folder: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
-    """Whether llama.cpp says so of each architecture that it and the gguf package know."""
+    """Whether llama.cpp calls an architecture recurrent, for all that the gguf package knows."""
     capture_log(warnings=False)
     folder = tmp_path_factory.mktemp("architectures")
     params = llama_cpp.llama_model_default_params()
@@ -44,7 +44,7 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
     return found
 
 
-def test_the_list_is_llama_cpps(recurrent: dict[str, bool]) -> None:
+def test_the_list_agrees_with_llama_cpp(recurrent: dict[str, bool]) -> None:
     assert len(recurrent) > 50
     assert {name for name, is_so in recurrent.items() if is_so} == (
         architectures.RECURRENT & set(recurrent)
@@ -52,6 +52,6 @@ def test_the_list_is_llama_cpps(recurrent: dict[str, bool]) -> None:
 
 
 @pytest.mark.parametrize("name", ["mamba", "jamba", "t5", "llada"])
-def test_they_are_not_loaded(name: str, tmp_path: Path) -> None:
+def test_an_unsupported_architecture_is_not_loaded(name: str, tmp_path: Path) -> None:
     with pytest.raises(LlamaError, match=f"its architecture, {name}, "):
         read_header(vocabulary_only(tmp_path, name), 512)

@@ -28,7 +28,7 @@ WORDS = ("⊢", "h₁", ":", "ℕ", "→", "∀", "x", "Nat.succ", "n + 1", "  "
 
 
 def texts(count: int) -> Iterator[str]:
-    """Tactic states and what looks like them, the same ones each time."""
+    """Random texts that resemble tactic states, the same ones in each run."""
     chooser = random.Random(18)
     for _ in range(count):
         pieces = chooser.choices((*WORDS, *WORDS, " ", " ", *MARKS), k=chooser.randint(1, 30))
@@ -39,7 +39,7 @@ def texts(count: int) -> Iterator[str]:
 def real_vocabulary(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Engine, Tokenizer]:
-    """A model with GPT-NeoX's merges that splits text as its kind does, and Hugging Face's."""
+    """An engine with real merges and a model's rule to split text, and Hugging Face's tokenizer."""
     data = neox_tokenizer()
     del data["added_tokens"][1:]
     specials = CHAT.special
@@ -50,7 +50,7 @@ def real_vocabulary(
 
 
 def prompter(engine: Engine, asked: Format) -> Prompter:
-    """A maker of prompts in a format for a model that is loaded in another."""
+    """The prompter of an engine for another format than the one that it was loaded with."""
     engine._format = asked
     return engine._make_prompter()
 
@@ -62,7 +62,7 @@ def loaded(path: Path, asked: Format, context: int = 2048) -> Engine:
 def expected_tokens(
     tokenizer: Tokenizer, asked: Format, question: Question, begin: list[int]
 ) -> list[int]:
-    """The prompt by Hugging Face's tokenizer, in pieces at the template's special tokens only."""
+    """The prompt by Hugging Face's tokenizer. Only the template's special tokens are special."""
     state, prefix, context, name = question
     blank = asked.text("\0", "\1", context="\2", name="\3")
     values = {"\0": state, "\1": prefix, "\2": context, "\3": name}
@@ -92,7 +92,7 @@ def split_at(text: str, mark: str) -> list[str]:
 def test_prompts_have_the_tokens_of_hugging_faces_tokenizer(
     name: str, real_vocabulary: tuple[Engine, Tokenizer]
 ) -> None:
-    """Of 1,000 states; the marks of templates are in what users write, too."""
+    """Some of the 1,000 states contain marks of templates as plain text."""
     engine, tokenizer = real_vocabulary
     asked = FORMATS[name]
     made = prompter(engine, asked)
@@ -109,7 +109,7 @@ def test_prompts_have_the_tokens_of_hugging_faces_tokenizer(
 def test_special_tokens_are_those_that_the_tokenizer_finds(
     real_vocabulary: tuple[Engine, Tokenizer],
 ) -> None:
-    """In a prompt whose users wrote no marks, Hugging Face's tokenizer finds them by itself."""
+    """The goal contains no marks, so Hugging Face's tokenizer finds those of the template."""
     engine, tokenizer = real_vocabulary
     made = prompter(engine, msgspec.structs.replace(CHAT, bos=False))
     tokenizer.encode_special_tokens = False
@@ -155,7 +155,7 @@ def test_stop_strings_end_suggestions(small: Path, mode: str, prefix: str) -> No
     plain = loaded(small, Format(name="plain", template="{state}:::"))
     every = [s.text for s in ask(plain, prefix=prefix, mode=mode, seed=1).suggestions]
     assert every
-    # a text of two tokens that some of them have behind the prefix
+    # two tokens that some of the suggestions have after the prefix
     stop = every[0][len(prefix) + 3 : len(prefix) + 5]
     assert len(stop) == 2
     engine = loaded(small, Format(name="stops", template="{state}:::", stop=(stop,)))
@@ -166,8 +166,8 @@ def test_stop_strings_end_suggestions(small: Path, mode: str, prefix: str) -> No
     assert any(every[0].startswith(suggestion.text) for suggestion in ended)
 
 
-def test_a_prefix_behind_a_space_of_the_template_is_healed(small: Path) -> None:
-    """` e` is one token, ` ` and `e` are two; with the space as a token of its own, none."""
+def test_a_prefix_after_a_space_of_the_template_is_healed(small: Path) -> None:
+    """The template ends with a space, and ` e` is one token, so the space is healed, too."""
     asked = Format(name="space", template="{state}\nTACTIC: ")
     engine = loaded(small, asked)
     tokens = engine.llama.tokenize("⊢ p\nTACTIC: e")
@@ -177,11 +177,11 @@ def test_a_prefix_behind_a_space_of_the_template_is_healed(small: Path) -> None:
         assert found.suggestions
         assert all(s.text.startswith(prefix) for s in found.suggestions)
         assert not any(s.text.startswith(" ") for s in found.suggestions)
-    # the space is decoded together with what follows it
+    # the space is not part of the prompt, but of the first token after it
     assert ask(engine).prompt_tokens == len(engine.llama.tokenize("⊢ p\nTACTIC:"))
 
 
-def test_scores_are_those_of_the_tokens_behind_the_prefix(small: Path) -> None:
+def test_a_score_is_the_mean_over_a_suggestions_tokens_and_its_stop_string(small: Path) -> None:
     template = "<|im_start|>{state}:::"
     special = ("<|im_start|>",)
     plain = loaded(small, Format(name="plain", template=template, special=special))
@@ -198,7 +198,7 @@ def test_scores_are_those_of_the_tokens_behind_the_prefix(small: Path) -> None:
     assert best.score == pytest.approx(total / len(spelt), abs=2e-3)
 
 
-def test_the_file_above_stays_in_memory_between_two_calls(small: Path) -> None:
+def test_consecutive_calls_reuse_the_cells_of_the_file(small: Path) -> None:
     engine = loaded(small, FORMATS["ntp-mathlib-context"], 2048)
     file = "".join(f"theorem t{n} : {n} + 0 = {n} := by simp\n" for n in range(400))
     calls = [
@@ -216,12 +216,12 @@ def test_the_file_above_stays_in_memory_between_two_calls(small: Path) -> None:
         assert not result.truncated
 
 
-def test_a_model_in_llmsteps_format_does_not_look_at_the_file(small: Path) -> None:
+def test_llmsteps_format_ignores_the_file(small: Path) -> None:
     engine = loaded(small, LLMSTEP)
     assert ask(engine, context="x" * 1000).prompt_tokens == ask(engine).prompt_tokens
 
 
-def test_text_is_normalised_where_the_tokenizer_does(tmp_path: Path) -> None:
+def test_text_is_normalised_if_the_models_tokenizer_does_that(tmp_path: Path) -> None:
     composed, apart = Question("⊢ \u00e9"), Question("⊢ e\u0301")
     for architecture, same in (("qwen2", True), ("llama", False)):
         path = write_model(tmp_path / f"{architecture}.gguf", architecture)

@@ -1,4 +1,4 @@
-"""llama.cpp with our kernels, beside llama.cpp with its own."""
+"""llama.cpp with our kernels, compared with llama.cpp's own kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llmsuggestd.engine.engine import choose_kernels
 from llmsuggestd.engine.protocol import KERNELS, Kernels
 from llmsuggestd.models import store
 
-# Kernels that a process has once registered stay: so each kind has a process of its own.
+# A process cannot take registered kernels back, so each kind of kernels has a process of its own.
 FIRST_TOKENS = """
 import json, sys
 from llmsuggestd.engine import protocol
@@ -37,7 +37,7 @@ needs_kernels = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_n
 def log_probabilities(
     own: str, limit: str = ""
 ) -> tuple[list[str], np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    """What an engine uses, kernels and instruction set, and rows of log probabilities."""
+    """The kernels and instruction set that an engine uses, and rows of its log probabilities."""
     result = subprocess.run(
         [sys.executable, "-c", FIRST_TOKENS, str(store.SHIPPED), own],
         capture_output=True, check=True, timeout=60, env=os.environ | {kernels.LIMIT: limit},
@@ -47,22 +47,22 @@ def log_probabilities(
 
 
 @needs_kernels
-def test_a_model_says_the_same_with_either() -> None:
-    """A prompt of one batch, one of some batches, and a step of five candidates."""
+def test_both_kernels_give_the_same_log_probabilities_up_to_rounding() -> None:
+    """The rows are of a prompt in one batch, a step of five candidates, and a longer prompt."""
     used, ours = log_probabilities("own")
     assert used == ["own", kernels.instructions()]
     used, theirs = log_probabilities("not")
     assert used == ["plain", None]
     likely = theirs > np.log(0.01)
     assert likely.sum() > len(theirs)
-    # what they round differs, and nothing else
+    # they differ, so both kinds were used, and by rounding only
     assert 0 < np.abs(ours - theirs)[likely].max() < 0.15
     assert np.abs(ours - theirs)[likely].mean() < 0.03
 
 
 @needs_kernels
-def test_a_model_says_the_same_to_the_bit_with_each_instruction_set() -> None:
-    """So a processor's instruction sets make no difference to suggestions."""
+def test_every_instruction_set_gives_bit_identical_log_probabilities() -> None:
+    """Suggestions do not depend on the processor's instruction set."""
     first, expected = log_probabilities("own", "avx2")
     assert first == ["own", "avx2"]
     for limit in kernels.INSTRUCTION_SETS[1:]:
@@ -79,11 +79,11 @@ def test_a_model_says_the_same_to_the_bit_with_each_instruction_set() -> None:
         (15, ("repacked", "plain"), "repacked"),
     ],
 )
-def test_they_are_taken_for_the_types_that_they_know(
+def test_our_kernels_are_chosen_for_their_types_if_no_layer_is_on_a_gpu(
     file_type: int | None, allowed: tuple[Kernels, ...], chosen: str
 ) -> None:
     if chosen == "own" and kernels.why_not():
         chosen = "repacked"
     load = protocol.Load("", "off", 1, 1024, allowed)
     assert choose_kernels(load, file_type, 0) == chosen
-    assert choose_kernels(load, file_type, 1) != "own"  # beside a GPU
+    assert choose_kernels(load, file_type, 1) != "own"  # with a layer on a GPU

@@ -41,7 +41,7 @@ def engine() -> Engine:
     return Engine(protocol.Load(path, "off", 1, 1024, KERNELS if works else ("plain",)))
 
 
-def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
+def test_a_prompt_reuses_what_it_shares_with_the_last_one(engine: Engine) -> None:
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(12))
     reused = []
     for target in ("a1 = b1", "b1 = a1", "b1 = a1"):
@@ -53,7 +53,7 @@ def test_a_prompt_keeps_what_it_shares_with_the_last(engine: Engine) -> None:
     assert 0.9 < reused[2] < 1  # the last token is decoded for its output
 
 
-def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
+def test_reused_cells_give_the_output_of_fresh_ones(engine: Engine) -> None:
     model = engine.llama
     tokens = model.tokenize(LLMSTEP.text("p q : Prop\nh : p ∧ q\n⊢ q ∧ p"))
     model.forget()
@@ -64,7 +64,7 @@ def test_kept_cells_answer_as_fresh_ones(engine: Engine) -> None:
     np.testing.assert_allclose(kept, fresh, atol=0.05)
 
 
-def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
+def test_alternating_proofs_keep_their_cells(engine: Engine) -> None:
     """Lean elaborates theorems at the same time, so their calls alternate."""
     model = engine.llama
     model.forget()
@@ -83,7 +83,7 @@ def test_proofs_in_turn_keep_each_its_own_context(engine: Engine) -> None:
 
 
 def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> None:
-    """Whatever they share, there is room for them, and reused cells give the same answers."""
+    """Prompts of any length find room, and the cells that they reuse change only the rounding."""
     model = engine.llama
     model.forget()
     random = np.random.default_rng(3)
@@ -101,7 +101,7 @@ def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> Non
         prompts.append(prompt)
         rows.append(model.start([prompt]))
         shared += model.reused
-        for _ in range(3):  # candidates come and go
+        for _ in range(3):  # candidates use cells and free them
             model.step([0] * 5, random.choice(words, 5).tolist())
     assert shared > sum(map(len, prompts)) / 10
     for prompt, row in zip(prompts[::7], rows[::7], strict=True):
@@ -136,8 +136,8 @@ def test_llama_cpp_itself_stops_a_decode(
     np.testing.assert_allclose(model.start([tokens]), before, atol=1e-5)
 
 
-def test_a_seed_draws_the_same_again(engine: Engine) -> None:
-    """Equal to the last bit, whatever was asked before, although an answer may reuse cells."""
+def test_equal_seeds_give_equal_draws(engine: Engine) -> None:
+    """Draws are equal to the last bit, even if they reuse cells of earlier prompts."""
 
     def draw(seed: int | None, goal: str = "⊢ 2 + 2 = 4") -> list[tuple[str, float]]:
         request = protocol.Suggest(1, [goal], "", 5, 32, "sample", 1.0, seed)
@@ -198,7 +198,7 @@ def test_a_missing_part_of_the_tokenizer_is_completed(engine: Engine, tmp_path: 
     assert uncorrected.ends != engine.llama.ends
 
 
-def test_a_tokenizer_that_cannot_be_right_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_with_an_unknown_rule_is_refused(tmp_path: Path) -> None:
     path = str(edited(tmp_path, (b"olmo", b"dbrx")))
     with pytest.raises(LlamaError, match="its text is split as by dbrx") as caught:
         Engine(protocol.Load(path, "off", 1, 512, ("plain",)))
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise, the next try, with fewer layers on the GPU, would lack memory."""
+    """A model that stayed in memory would leave none for the next try with fewer GPU layers."""
     freed = []
     free = llama_cpp.llama_model_free
     monkeypatch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
@@ -225,7 +225,7 @@ def test_a_model_without_a_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp is Linux's")
-def test_spinning_is_turned_off_by_threads_that_sleep(engine: Engine) -> None:
+def test_a_pool_of_sleeping_threads_turns_spinning_off(engine: Engine) -> None:
     def threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
@@ -238,7 +238,7 @@ def test_spinning_is_turned_off_by_threads_that_sleep(engine: Engine) -> None:
         spinning.set(False)
         assert threads() >= before + (os.cpu_count() or 1)
         spinning.set(True)
-        deadline = time.monotonic() + 10  # they end by themselves, in a moment
+        deadline = time.monotonic() + 10  # the threads end by themselves, in a moment
         while threads() > before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert threads() <= before

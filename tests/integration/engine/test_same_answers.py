@@ -1,4 +1,4 @@
-"""With our kernels, the same question gets the same answer, to the last bit."""
+"""With our kernels, the same question gets the same answer to the last bit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not(
 
 @pytest.fixture(scope="module", params=["starter", "rows of 96", "rows of 336"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Llama:
-    """The shipped model, and models of random weights of types that `multiply.h` has not.
+    """The shipped model, and random models with types of weights that `multiply.h` lacks.
 
-    In a Q4_K_M file, rows of 96 weights are Q5_0 and Q8_0, and those of 336 F16.
+    In a Q4_K_M file, rows of 96 weights are Q5_0 and Q8_0, and rows of 336 weights are F16.
     """
     path = store.SHIPPED
     if request.param != "starter":
@@ -44,7 +44,7 @@ def prompt(model: Llama) -> list[int]:
     return [int(n) for n in chance.integers(1, model.vocabulary, 2 * PROMPT_CHUNK - 50)]
 
 
-def test_a_prompt_is_decoded_the_same_whatever_of_it_is_reused(
+def test_a_prompts_output_does_not_depend_on_its_reused_cells(
     model: Llama, prompt: list[int]
 ) -> None:
     model.forget()
@@ -54,21 +54,21 @@ def test_a_prompt_is_decoded_the_same_whatever_of_it_is_reused(
         model.use_threads(Threads(int(chance.integers(1, 4)), int(chance.integers(1, 4))))
         if chance.random() < 0.5:
             model.forget()
-        for length in (cut, int(chance.integers(2, 300))):  # the cells lie between others'
+        for length in (cut, int(chance.integers(2, 300))):  # other prompts scatter the free cells
             model.start([prompt[:cut] + chance.integers(1, model.vocabulary, length).tolist()])
             model.step([0] * 3, [1, 2, 3])
         np.testing.assert_array_equal(model.start([prompt]), expected)
         assert model.reused >= cut
 
 
-def test_a_candidate_is_decoded_the_same_whatever_is_decoded_with_it(
+def test_a_candidates_output_does_not_depend_on_the_rest_of_the_batch(
     model: Llama, prompt: list[int]
 ) -> None:
     chance = np.random.default_rng(3)
     tokens = chance.integers(1, model.vocabulary, 6).tolist()
 
     def rows(width: int, place: int) -> list[Floats]:
-        """After each token, for one of some candidates, of which the others are any."""
+        """The output after each token of the candidate at `place`, beside random candidates."""
         model.start([prompt[: int(chance.integers(1, 40))]])
         model.start([prompt[:60]])
         parents = [0] * width
@@ -89,7 +89,7 @@ def test_a_candidate_is_decoded_the_same_whatever_is_decoded_with_it(
             np.testing.assert_array_equal(found, wanted)
 
 
-def test_prompts_started_together_are_decoded_as_each_alone(model: Llama) -> None:
+def test_prompts_in_one_batch_have_the_output_that_each_has_alone(model: Llama) -> None:
     chance = np.random.default_rng(4)
     stem = chance.integers(1, model.vocabulary, 90).tolist()
     prompts = [
@@ -103,7 +103,7 @@ def test_prompts_started_together_are_decoded_as_each_alone(model: Llama) -> Non
         model.forget()
         rows = [model.start([prompt])[0]]
         expected.append(rows + [model.step([0], [row[i]])[0] for row in tokens])
-    for _ in range(2):  # with nothing in the cache, and with all of them
+    for _ in range(2):  # first without prompts in the cache, then with all of them
         found = [model.start(prompts)]
         found += [model.step(range(len(prompts)), row) for row in tokens]
         for i, rows in enumerate(expected):
@@ -111,13 +111,13 @@ def test_prompts_started_together_are_decoded_as_each_alone(model: Llama) -> Non
     assert model.reused == sum(map(len, prompts)) - len(prompts)
 
 
-def test_thirty_goals_are_answered_the_same_six_times() -> None:
-    """Of two or three hypotheses, with none to two other questions between."""
+def test_thirty_goals_get_the_same_answer_six_times() -> None:
+    """Up to two other questions are asked between two rounds of a goal."""
     assert same_answers.measure(store.SHIPPED, protocol.KERNELS) == (0, 0, 0.0)
 
 
-def test_goals_are_answered_together_as_each_is_alone() -> None:
-    """Of one proof, of others, longer than the context, more than one batch has room for."""
+def test_goals_in_one_request_get_the_answers_that_each_gets_alone() -> None:
+    """The goals, one longer than the context, are of several proofs and need several batches."""
     engine = Engine(protocol.Load(str(store.SHIPPED), "off", 0, 1024))
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(9))
     long = "".join(f"u{i} v{i} : Nat\nk{i} : u{i} = v{i}\n" for i in range(30))

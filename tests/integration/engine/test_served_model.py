@@ -142,7 +142,7 @@ async def until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("it did not come to that")
+    raise AssertionError("the condition was not met within 20 s")
 
 
 async def test_a_build_runs_in_place_of_the_installed_llama_cpp(paths: Paths) -> None:
@@ -226,7 +226,7 @@ async def test_a_model_that_failed_is_tried_again_when_its_file_is_another(
         for id_ in range(STRIKES):
             with pytest.raises(LoadFailed, match="could not be loaded"):
                 await model.ask(suggest(id_))
-        assert len(spawned) == number  # once for each file
+        assert len(spawned) == number  # one attempt per file
     shutil.copy(store.SHIPPED, file)
     assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert model.failure is None
@@ -265,7 +265,7 @@ async def test_an_engine_that_is_killed_repeatedly_pauses(
     began = time.monotonic()
     with pytest.raises(EngineDied, match="died while answering: killed"):
         await model.ask(suggest(7))
-    assert time.monotonic() - began < 0.2  # none was started
+    assert time.monotonic() - began < 0.2  # no engine was started
     monkeypatch.setattr(model, "_command", COMMAND)
     await asyncio.sleep(2)
     assert len((await model.ask(suggest(8))).result.found[0].suggestions) == 3
@@ -304,7 +304,7 @@ async def test_a_foreign_library_is_named(
 
 
 async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell changes neither its answers nor its threads."""
+    """Variables of the shell change neither its answers nor its number of threads."""
     engine = await EngineProcess.spawn(load())
     usual = await engine.ask(suggest(1, n=5))
     await engine.close()
@@ -328,7 +328,7 @@ async def test_an_engine_is_not_changed_by_the_shell(monkeypatch: pytest.MonkeyP
 async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
     model = served(load(), paths, idle=0.3)
     first = await started(model)
-    for id_ in range(5):  # in use, it stays
+    for id_ in range(5):  # an engine in use is kept
         await asyncio.sleep(0.15)
         await model.ask(suggest(id_))
     assert model.engine is first
@@ -339,7 +339,7 @@ async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
     await model.close()
 
 
-async def test_a_start_continues_without_its_callers(paths: Paths) -> None:
+async def test_a_load_continues_after_its_callers_have_left(paths: Paths) -> None:
     """While a user types, each request is cancelled for the next, before a model is loaded."""
     slow = (sys.executable, "-c", LOADS_SLOWLY)
     model = served(load(), paths, slow, idle=60)
@@ -349,7 +349,7 @@ async def test_a_start_continues_without_its_callers(paths: Paths) -> None:
                 await model.ask(suggest(id_))
         assert model.loading
     await until(lambda: model.engine is not None)
-    # one that is not loaded yet ends with the daemon, too
+    # closing ends an engine that is still loading
     closing = served(load(), paths, slow)
     task = asyncio.create_task(closing.load())
     await asyncio.sleep(0.1)
@@ -366,7 +366,7 @@ async def test_an_engine_that_hangs_is_killed(
     monkeypatch.setattr(module, "CANCEL_TIMEOUT", 2.0)
     model = served(load(), paths)
     engine = await started(model)
-    for id_ in range(3):  # one that gives up its requests is left alone
+    for id_ in range(3):  # an engine that gives up cancelled requests is not killed
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await model.ask(suggest(id_, goals=["x" * 3000], n=32, max_tokens=512))
@@ -426,7 +426,7 @@ async def test_a_long_answer_does_not_count_as_idle(paths: Paths) -> None:
     await model.close()
 
 
-async def test_a_gpu_that_crashes_is_left_alone(paths: Paths) -> None:
+async def test_a_gpu_that_crashes_is_no_longer_used(paths: Paths) -> None:
     model = served(load(), paths, (sys.executable, "-c", DIES_WITH_A_GPU))
     assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
     assert not model.crashed  # the kernels were not the cause
@@ -479,8 +479,10 @@ async def test_a_cancelled_request_frees_the_engine() -> None:
 
 
 @pytest.mark.parametrize("kernels", ["own", "plain"])
-async def test_draws_for_several_goals_are_those_for_each(kernels: protocol.Kernels) -> None:
-    """Also with kernels whose rounding of a token depends on the other tokens."""
+async def test_draws_for_several_goals_are_those_for_each_goal_alone(
+    kernels: protocol.Kernels,
+) -> None:
+    """This holds even for kernels whose rounding depends on the other tokens of a batch."""
     changed = msgspec.structs.replace(load(), kernels=(kernels, "plain"))
     engine = await EngineProcess.spawn(changed)
     goals = ["⊢ 2 + 2 = 4", "p q : Prop\nh : p ∧ q\n⊢ q ∧ p", "p q : Prop\nh : p\n⊢ p ∨ q"]
@@ -495,7 +497,7 @@ async def test_draws_for_several_goals_are_those_for_each(kernels: protocol.Kern
 
 
 async def test_a_cancelled_request_for_several_goals_frees_the_engine() -> None:
-    """Inside the prompts, between steps, and in the second batch."""
+    """The request is cancelled in its prompts, between steps, and in its second batch."""
     engine = await EngineProcess.spawn(load())
     goals = [f"{'x' * 300} {n}\n⊢ False" for n in range(16)]
     try:
@@ -512,8 +514,8 @@ async def test_a_cancelled_request_for_several_goals_frees_the_engine() -> None:
         await engine.close()
 
 
-async def test_cells_are_given_back(tmp_path: Path) -> None:
-    """Requests that fill the context many times leave it unchanged."""
+async def test_every_request_frees_its_cells(tmp_path: Path) -> None:
+    """After requests that fill the context many times, the first question has the same answer."""
     engine = await EngineProcess.spawn(load())
     try:
         first = await engine.ask(suggest(0))

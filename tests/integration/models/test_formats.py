@@ -1,4 +1,4 @@
-"""Models of other architectures, from a file or a repository to suggestions, each in its format."""
+"""Models of other architectures, from a file or a repository to suggestions, and their formats."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_from_a_file_to_suggestions(home: Home, qwen: Path) -> None:
     assert more["timings"]["prompt_tokens"] > answer["timings"]["prompt_tokens"]
     prefixed = suggest(home, prefix="exact hp")
     assert all(s["text"].startswith("exact hp") for s in prefixed["suggestions"])
-    # where it can be seen
+    # every view of the model shows its format
     status = home.client.request("GET", "/v1/status")
     assert status["model"]["format"] == "bfs-prover"
     (model,) = home.client.request("GET", "/v1/models")["models"]
@@ -67,7 +67,7 @@ def test_from_a_file_to_suggestions(home: Home, qwen: Path) -> None:
     assert "format bfs-prover, " in home.run("doctor", LLMSUGGESTD_MODEL="qwen").stdout
 
 
-def test_a_format_of_ones_own_that_is_written_while_the_daemon_runs(home: Home, qwen: Path) -> None:
+def test_a_users_format_is_used_without_restarting_the_daemon(home: Home, qwen: Path) -> None:
     home.install_starter()
     home.serve()
     home.paths.config_file.write_text(OWN, encoding="utf-8")
@@ -80,13 +80,13 @@ def test_a_format_of_ones_own_that_is_written_while_the_daemon_runs(home: Home, 
     assert not suggest(home, context="import B", name="t")["cached"]
     assert not suggest(home, context="import A", name="u")["cached"]
     assert suggest(home, context="import A", name="t")["cached"]
-    # another text of it, once the settings are read again
+    # a changed template counts as soon as the settings are read again
     home.paths.config_file.write_text(OWN.replace("-- {name}", "{name}!"), encoding="utf-8")
     assert home.run("models", "use", "qwen").returncode == 0
     assert not suggest(home, context="import A", name="t")["cached"]
 
 
-def test_a_format_that_is_gone_is_said(home: Home, qwen: Path) -> None:
+def test_a_format_that_was_removed_from_the_settings_is_named(home: Home, qwen: Path) -> None:
     home.paths.config.mkdir(parents=True)
     home.paths.config_file.write_text(OWN, encoding="utf-8")
     assert home.run("models", "import", str(qwen), "--format", "mine").returncode == 0
@@ -105,7 +105,7 @@ def test_a_format_that_is_gone_is_said(home: Home, qwen: Path) -> None:
         (["--format", "bsf"], "there is no format 'bsf'", ExitCode.USAGE),
     ],
 )
-def test_without_a_format_the_error_lists_them(
+def test_without_a_valid_format_the_error_lists_all_formats(
     home: Home, qwen: Path, arguments: list[str], words: str, code: ExitCode
 ) -> None:
     home.paths.config.mkdir(parents=True)
@@ -126,7 +126,7 @@ def test_without_a_format_the_error_lists_them(
         ('template = "{state}{goal}"', "`formats.mine`: its template has a field {goal}"),
     ],
 )
-def test_a_wrong_format_in_the_settings_is_one_line(home: Home, table: str, words: str) -> None:
+def test_an_invalid_format_in_the_settings_is_one_line(home: Home, table: str, words: str) -> None:
     home.paths.config.mkdir(parents=True)
     home.paths.config_file.write_text(f"port = 0\n\n[formats.mine]\n{table}\n", encoding="utf-8")
     for command in (["models", "list"], ["serve"], ["models", "import", str(SHIPPED)]):
@@ -136,7 +136,7 @@ def test_a_wrong_format_in_the_settings_is_one_line(home: Home, table: str, word
         assert "Traceback" not in result.stderr
 
 
-def test_a_special_token_that_the_model_lacks_is_said(home: Home, tmp_path: Path) -> None:
+def test_a_special_token_that_the_model_lacks_is_named(home: Home, tmp_path: Path) -> None:
     path = write_model(tmp_path / "other.gguf", specials=())
     result = home.run("models", "import", str(path), "--format", "chat")
     assert result.returncode == ExitCode.MODEL
@@ -152,7 +152,7 @@ def test_a_file_of_a_known_repository_needs_no_format(home: Home, tmp_path: Path
     assert json.loads(result.stdout)["format"] == "bfs-prover"
 
 
-def test_a_model_that_was_put_there_without_a_format_is_said(home: Home, qwen: Path) -> None:
+def test_a_model_added_manually_without_a_format_is_an_error(home: Home, qwen: Path) -> None:
     home.paths.models.mkdir(parents=True)
     shutil.copy(qwen, home.paths.models / "qwen.gguf")
     home.serve("--model", "qwen")
@@ -174,7 +174,7 @@ def hub(tmp_path: Path, qwen: Path) -> Iterator[Puller]:
         yield puller
 
 
-def test_another_format_is_given_without_another_download(hub: Puller) -> None:
+def test_changing_the_format_needs_no_second_download(hub: Puller) -> None:
     result = hub.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
     assert "qwen.gguf does not say how it wants to be asked" in result.stderr

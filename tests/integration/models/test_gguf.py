@@ -27,7 +27,7 @@ def ready_made(tmp_path: Path) -> Iterator[Puller]:
 
 
 def of_another_kind(path: Path) -> Path:
-    """The starter, said to be a llama of no known format, and twice as long as it need be."""
+    """The starter with an unknown architecture, without a format, and padded to twice its size."""
     data = SHIPPED.read_bytes().replace(b"gptneox", b"llamaXY", 1)
     data = data.replace(b"llmsuggestd.prompt_template", b"llmsuggestd.prompt_templatE", 1)
     path.write_bytes(data + bytes(4_000_000))
@@ -47,7 +47,7 @@ def test_a_repository_with_one_file(ready_made: Puller) -> None:
     assert list(home.paths.models.iterdir()) == []
 
 
-def test_a_repository_with_several(ready_made: Puller) -> None:
+def test_a_repository_with_several_files(ready_made: Puller) -> None:
     folder = ready_made.hub.repos[REPO]
     (folder / "sub").mkdir()
     shutil.copy(SHIPPED, folder / "sub" / "second.gguf")
@@ -80,7 +80,7 @@ def test_a_model_from_the_cache_outlives_the_cache(ready_made: Puller) -> None:
     assert model.read_bytes() == SHIPPED.read_bytes()
 
 
-def test_a_model_without_a_format_is_refused_before_it_is_fetched(ready_made: Puller) -> None:
+def test_a_model_without_a_format_is_refused_before_its_download(ready_made: Puller) -> None:
     file = of_another_kind(ready_made.hub.repos[REPO] / "tuned.gguf")
     ready_made.hub.rate = 2e6
     result = ready_made.run("pull", REPO)
@@ -103,9 +103,7 @@ def test_a_wrong_tokenizer_is_refused_before_the_download(ready_made: Puller) ->
     assert not ready_made.home.paths.downloads.exists()
 
 
-def test_a_file_that_does_not_say_how_text_is_split_answers_as_well(
-    ready_made: Puller, tmp_path: Path
-) -> None:
+def test_a_missing_pre_tokenizer_is_completed(ready_made: Puller, tmp_path: Path) -> None:
     home, old = ready_made.home, tmp_path / "old.gguf"
     data = SHIPPED.read_bytes()
     old.write_bytes(data.replace(b"tokenizer.ggml.pre", b"tokenizer.ggml.prE", 1))
@@ -131,7 +129,7 @@ def test_a_model_without_a_format_in_the_cache_is_refused(ready_made: Puller) ->
     assert not ready_made.home.paths.downloads.exists()
 
 
-def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
+def test_import_copies_the_file(ready_made: Puller, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     shutil.copy(SHIPPED, mine)
     result = ready_made.run("import", str(mine), "--json")
@@ -154,7 +152,7 @@ def test_a_file_is_copied_and_stays(ready_made: Puller, tmp_path: Path) -> None:
     assert list(ready_made.home.paths.models.iterdir()) == []
 
 
-def test_a_file_that_is_imported_again_is_served_anew(ready_made: Puller, tmp_path: Path) -> None:
+def test_a_file_that_is_imported_again_is_loaded_again(ready_made: Puller, tmp_path: Path) -> None:
     mine, home = tmp_path / "mine.gguf", ready_made.home
     shutil.copy(SHIPPED, mine)
     assert ready_made.run("import", str(mine)).returncode == 0
@@ -164,7 +162,7 @@ def test_a_file_that_is_imported_again_is_served_anew(ready_made: Puller, tmp_pa
     assert home.client.request("GET", "/v1/status")["engine_pid"] != before
 
 
-def test_a_file_is_linked_and_stays(ready_made: Puller, tmp_path: Path) -> None:
+def test_import_with_link_links_the_file(ready_made: Puller, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     shutil.copy(SHIPPED, mine)
     assert ready_made.run("import", str(mine), "--link").returncode == 0
@@ -198,7 +196,7 @@ def test_a_file_that_is_no_model_leaves_nothing(ready_made: Puller, tmp_path: Pa
     assert result.returncode == ExitCode.INPUT
     assert "is a folder" in result.stderr
     result = ready_made.run("import", str(tmp_path / "other.gguf"), "--format", "llmstep")
-    assert result.returncode == ExitCode.MODEL  # llama.cpp does not know that one
+    assert result.returncode == ExitCode.MODEL  # llama.cpp does not know the architecture
     assert "it does not work here" in result.stderr
     assert not list(ready_made.home.paths.models.glob("*"))
 

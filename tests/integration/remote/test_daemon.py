@@ -1,4 +1,4 @@
-"""Remote models as users have them: added, chosen, failing, and seen to be remote."""
+"""Remote models from the user's view: adding and choosing them, and their failures."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_remote_model_is_added_chosen_and_removed(lab: Home, server: Completio
     assert not list(lab.paths.remote.iterdir())
 
 
-def test_it_is_shown_that_goals_are_sent_and_where_to(lab: Home, server: Completions) -> None:
+def test_every_view_shows_where_goals_are_sent(lab: Home, server: Completions) -> None:
     lab.serve()
     address = f"http://127.0.0.1:{server.port}"
     assert lab.client.request("GET", "/v1/status")["remote"] is None
@@ -97,9 +97,7 @@ def test_it_is_shown_that_goals_are_sent_and_where_to(lab: Home, server: Complet
     assert [(one["id"], one["remote"]) for one in models] == [("lab", address), ("starter", None)]
 
 
-def test_a_server_that_does_not_answer_leaves_the_local_model_serving(
-    lab: Home, server: Completions
-) -> None:
+def test_a_failing_server_leaves_the_local_model_serving(lab: Home, server: Completions) -> None:
     lab.serve()
     server.faults.statuses = [(500, {})] * 5
     result = lab.run("models", "use", "lab")
@@ -112,7 +110,7 @@ def test_a_server_that_does_not_answer_leaves_the_local_model_serving(
     )
 
 
-def test_the_fallback_answers_while_the_server_does_not(lab: Home, server: Completions) -> None:
+def test_the_fallback_answers_while_the_server_fails(lab: Home, server: Completions) -> None:
     settings(lab, '[remote]\nfallback = "starter"\n')
     lab.serve()
     assert lab.run("models", "use", "lab").returncode == 0
@@ -125,7 +123,9 @@ def test_the_fallback_answers_while_the_server_does_not(lab: Home, server: Compl
     assert "failed with status 500" in shown["remote"]["reason"]
     assert "answered by starter: " in lab.run("status").stdout
     server.faults.statuses = []
-    lab.client.request("PUT", "/v1/model", {"id": "lab"}, timeout=30)  # sooner than by itself
+    lab.client.request(
+        "PUT", "/v1/model", {"id": "lab"}, timeout=30
+    )  # before the daemon's next try
     status, answer = suggest(lab)
     assert (status, answer["model"], answer["cached"]) == (200, "lab", False)
 
@@ -141,7 +141,9 @@ def test_a_failure_is_one_line_with_its_status(lab: Home, server: Completions) -
     assert lab.client.request("GET", "/v1/status")["state"] == "ready"
 
 
-def test_a_daemon_that_starts_with_a_remote_model(lab: Home, server: Completions) -> None:
+def test_a_daemon_that_starts_while_the_server_fails_recovers(
+    lab: Home, server: Completions
+) -> None:
     settings(lab, 'model = "lab"\n')
     server.faults.statuses = [(500, {})]
     lab.serve()
@@ -153,7 +155,7 @@ def test_neither_a_goal_nor_the_key_is_written_anywhere(lab: Home, server: Compl
     lab.env["LLMSUGGESTD_REMOTE_KEY"] = KEY
     process = lab.serve()
     assert lab.run("models", "use", "lab").returncode == 0
-    server.faults.words = f"secretgoal {KEY}"  # a server that repeats what it gets
+    server.faults.words = f"secretgoal {KEY}"  # a server that repeats its input
     goal = "h : secretgoal\n⊢ secretgoal"
     said = [suggest(lab, goal)]
     for status in (400, 401, 404, 429, 500):
@@ -217,7 +219,7 @@ def test_a_server_that_is_not_allowed_is_not_added(home: Home, url: str, message
     assert not home.paths.remote.exists()
 
 
-def test_a_server_that_does_not_answer_is_not_added(home: Home, server: Completions) -> None:
+def test_a_server_that_refuses_a_request_is_not_added(home: Home, server: Completions) -> None:
     result = add(home, server)  # without the key
     assert result.returncode == ExitCode.MODEL
     assert "requires a key" in result.stderr
@@ -225,7 +227,7 @@ def test_a_server_that_does_not_answer_is_not_added(home: Home, server: Completi
     assert not home.paths.remote.exists()
 
 
-def test_ids_are_taken_once(lab: Home, server: Completions) -> None:
+def test_local_and_remote_models_share_one_set_of_ids(lab: Home, server: Completions) -> None:
     result = lab.run("models", "add", "starter", "--url", server.url, "--model", "prover",
                      "--format", "llmstep", "--key", "ask", input_=KEY)  # fmt: skip
     assert result.returncode == ExitCode.MODEL
@@ -235,8 +237,10 @@ def test_ids_are_taken_once(lab: Home, server: Completions) -> None:
     assert "remote model" in result.stderr
 
 
-def test_leave_that_is_taken_back_holds_at_the_next_reload(home: Home, server: Completions) -> None:
-    """A served model of another machine is not asked any more, even if nothing takes its place."""
+def test_permission_that_is_withdrawn_ends_at_the_next_reload(
+    home: Home, server: Completions
+) -> None:
+    """The served model gets no more requests, even if no other model can take its place."""
     home.install_starter()
     settings(home, 'model = "lab"\n[remote]\nallow_remote = true\ntimeout = 1\n')
     home.paths.remote.mkdir(mode=0o700)

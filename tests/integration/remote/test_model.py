@@ -1,4 +1,4 @@
-"""A remote model and its server: what is sent, what comes of it, and each way it can fail."""
+"""A remote model and its server: the requests, the suggestions, and each way to fail."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ async def test_the_prompt_and_the_options_are_those_of_the_format(server: Comple
     assert sent["max_tokens"] == 16
 
 
-async def test_a_server_that_makes_one_at_a_time_is_asked_as_often(server: Completions) -> None:
+async def test_a_server_that_ignores_n_is_asked_n_times(server: Completions) -> None:
     server.many = False
     async with remote(server) as model:
         assert len(await texts(model, question())) == 3
 
 
-async def test_a_sample_is_drawn_as_it_was_asked_for(server: Completions) -> None:
+async def test_the_options_of_sampling_are_passed_on(server: Completions) -> None:
     async with remote(server) as model:
         await model.ask(question(mode="sample", temperature=0.3, seed=7, n=4))
     sent = server.asked[-1]
@@ -107,7 +107,7 @@ async def test_real_beams_are_scored_by_the_server(server: Completions) -> None:
     assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
 
 
-async def test_candidates_are_drawn_where_beam_search_is_refused(server: Completions) -> None:
+async def test_candidates_are_drawn_if_the_server_refuses_beam_search(server: Completions) -> None:
     server.owner = "vllm"
     async with remote(server) as model:
         await model.load()
@@ -117,12 +117,14 @@ async def test_candidates_are_drawn_where_beam_search_is_refused(server: Complet
     assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
 
 
-async def test_spaces_at_the_prefixs_end_are_left_to_the_model(server: Completions) -> None:
+async def test_trailing_spaces_of_the_prefix_are_generated_by_the_model(
+    server: Completions,
+) -> None:
     server.continuations = ((" [hp]", (-0.1,)), ("_all", (-0.1,)))
     async with remote(server) as model:
         assert await texts(model, question(prefix="simp ")) == ["simp [hp]"]
         assert all(sent["prompt"].endswith("simp") for sent in server.asked[1:])
-        server.continuations = (("[hp]", (-0.1,)),)  # it does not give them back
+        server.continuations = (("[hp]", (-0.1,)),)  # without the space
         assert await texts(model, question(prefix="simp ")) == ["simp [hp]"]
 
 
@@ -204,10 +206,10 @@ async def test_the_server_has_no_such_model(server: Completions) -> None:
         (504, "remote_broken", 1),
     ],
 )
-async def test_a_status_that_says_no(
+async def test_an_error_status_has_its_own_message(
     server: Completions, status: int, code: str, tries: int
 ) -> None:
-    """A request is sent again only where nothing was generated."""
+    """A request is repeated only after a status that means that nothing was generated."""
     server.faults.statuses = [(status, {"Location": "http://127.0.0.1:9/"})] * 10
     error = await refused(server)
     assert error.code == code
@@ -215,7 +217,9 @@ async def test_a_status_that_says_no(
     assert len(server.asked) == tries
 
 
-async def test_a_busy_server_is_asked_again(server: Completions) -> None:
+async def test_a_busy_server_is_asked_again_after_the_time_that_it_names(
+    server: Completions,
+) -> None:
     server.faults.statuses = [(429, {"Retry-After": "1"}), (503, {})]
     async with remote(server) as model:
         began = time.monotonic()
@@ -223,7 +227,7 @@ async def test_a_busy_server_is_asked_again(server: Completions) -> None:
         assert time.monotonic() - began >= 1
 
 
-async def test_a_server_that_wants_a_long_pause_is_not_waited_for(server: Completions) -> None:
+async def test_a_long_retry_after_is_not_waited_for(server: Completions) -> None:
     server.faults.statuses = [(429, {"Retry-After": "600"})] * 2
     assert (await refused(server)).code == "remote_busy"
     assert len(server.asked) == 1
@@ -236,7 +240,7 @@ async def test_the_server_is_slow(server: Completions) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"choices": []}', b"{}"])
-async def test_the_answer_is_not_one(server: Completions, body: bytes) -> None:
+async def test_the_answer_is_no_completion(server: Completions, body: bytes) -> None:
     server.faults.body = body
     assert (await refused(server)).code == "remote_answer"
 
@@ -249,7 +253,7 @@ async def test_the_answer_is_cut_off(server: Completions) -> None:
 async def test_the_connection_ends_before_the_answer(server: Completions) -> None:
     server.faults.hang_up = True
     assert (await refused(server)).code == "remote_cut_off"
-    assert len(server.asked) == 1  # it may have generated something
+    assert len(server.asked) == 1  # the server may have generated something
 
 
 async def test_there_are_no_log_probabilities(server: Completions) -> None:
@@ -260,7 +264,7 @@ async def test_there_are_no_log_probabilities(server: Completions) -> None:
     assert (await refused(server)).code == "remote_logprobs"
 
 
-async def test_the_tokenizer_is_another(server: Completions) -> None:
+async def test_the_servers_tokenizer_does_not_fit_the_format(server: Completions) -> None:
     server.tokens = {"<|im_start|>": [1], "<|im_end|>": [2]}
     async with remote(server, form=formats.CHAT) as model:
         await model.load()
@@ -288,7 +292,7 @@ async def test_a_certificate_that_is_not_valid(server: Completions) -> None:
     assert isinstance(error, failures.Untrusted)
 
 
-async def test_a_failure_passes_when_the_server_answers_again(server: Completions) -> None:
+async def test_a_failure_ends_when_the_server_answers_again(server: Completions) -> None:
     async with remote(server) as model:
         server.faults.statuses = [(500, {})]
         with pytest.raises(failures.Broken):
@@ -298,8 +302,10 @@ async def test_a_failure_passes_when_the_server_answers_again(server: Completion
         assert model.failure is None
 
 
-async def test_nothing_is_sent_elsewhere_without_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even a connection is made."""
+async def test_nothing_is_sent_to_another_machine_without_permission(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No connection is made."""
 
     def connect(*_: object, **__: object) -> None:
         raise AssertionError("a connection")
@@ -317,8 +323,8 @@ async def test_nothing_is_sent_elsewhere_without_leave(monkeypatch: pytest.Monke
         await model.close()
 
 
-async def test_leave_that_is_taken_back_ends_it_at_once(server: Completions) -> None:
-    """Also for a model that has answered."""
+async def test_permission_that_is_withdrawn_ends_at_once(server: Completions) -> None:
+    """This holds for a model that has answered before."""
     target = Target("lab", parse(server.url)._replace(host="192.0.2.1", encrypted=True), "prover",
                     LLMSTEP)  # fmt: skip
     model = RemoteModel(target, RemoteSettings(allow_remote=True))
