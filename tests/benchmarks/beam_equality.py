@@ -1,13 +1,13 @@
-"""Does our beam search find what transformers' finds? On the starter model, in one run.
+"""Compares our beam search with that of transformers, on the starter model.
 
     python -m tests.benchmarks.beam_equality [--goals 200] [--json FILE]
 
 needs `pip install -e '.[train]'`. The reference is `generate(num_beams=5, num_return_sequences=5,
-max_new_tokens=50)` in float32; ours runs the same checkpoint, converted by our converter, in F16
-and in F32 (the weights are float16, so both are exact; llama.cpp then computes otherwise). The
-table says for how many held-out goals the best suggestion is the same, all five are the same in the
-same order, and by how much scores differ; goals that differ are listed with the reason, for which
-our search runs once more, on the probabilities that transformers computes.
+max_new_tokens=50)` in float32. Ours runs the same checkpoint, converted to F16 and to F32. The
+checkpoint's weights are float16, so both are exact, but llama.cpp computes with them differently.
+The table has the share of held-out goals for which the best suggestion is the same, the share for
+which all five are the same in the same order, and the largest difference of scores. Each goal that
+differs is listed with a reason: our search runs again, with the probabilities of transformers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def load() -> tuple[Any, Any]:
 
 
 def reference(goals: list[str]) -> list[Ranked]:
-    """What transformers finds, with the mean log probabilities it ranks by."""
+    """The suggestions of transformers, with the mean log probabilities by which it ranks them."""
     tokenizer, model = load()
     found = []
     for goal in goals:
@@ -71,7 +71,7 @@ def reference(goals: list[str]) -> list[Ranked]:
 
 
 def widen(source: Path, target: Path) -> None:
-    """Write a GGUF again with its float16 tensors as float32."""
+    """Copy a GGUF file, with float32 instead of float16 tensors."""
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
     for name, field in reader.fields.items():
@@ -87,7 +87,7 @@ def widen(source: Path, target: Path) -> None:
 
 
 def ours(goals: list[str], kind: str) -> list[Ranked]:
-    """What the engine finds on the same weights, stored as F16 or F32."""
+    """The engine's suggestions with the same weights, stored as F16 or F32."""
     with tempfile.TemporaryDirectory() as directory:
         model = Path(directory) / "f16.gguf"
         convert(STARTER / "checkpoint", model, quant="F16")
@@ -96,14 +96,14 @@ def ours(goals: list[str], kind: str) -> list[Ranked]:
         engine = Engine(protocol.Load(str(model), "off", 0, 2048, ("plain",)))
         found = []
         for index, goal in enumerate(goals):
-            engine.llama.forget()  # llama.cpp rounds a prompt otherwise where it reuses some of it
+            engine.llama.forget()  # llama.cpp rounds differently if it reuses a part of a prompt
             request = protocol.Suggest(index, [goal], "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
             found.append([(s.text, s.score) for s in engine.suggest(request).found[0].suggestions])
     return found
 
 
 def on_their_numbers(goal: str) -> Ranked:
-    """What our search finds when transformers computes the probabilities."""
+    """The suggestions of our search with the probabilities of transformers."""
     tokenizer, model = load()
     prompt = tokenizer(LLMSTEP.text(goal))["input_ids"]
     candidates: list[list[int]] = [[]]
@@ -132,7 +132,7 @@ def on_their_numbers(goal: str) -> Ranked:
 
 
 def why(goal: str, theirs: Ranked) -> str:
-    """The reason for which our answer differs from theirs."""
+    """The reason why our answer differs from that of transformers."""
     cleaned = [" ".join(text.split()) for text, _ in theirs]
     if len(set(cleaned)) < len(cleaned):
         return "transformers repeats a text"
@@ -147,7 +147,7 @@ def same(one: Ranked, other: Ranked) -> bool:
 
 
 def compare(goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
-    """The figures of the table, and what differs from what transformers found."""
+    """The figures of the table, and the goals whose suggestions differ."""
     pairs = list(zip(goals, found, ours(goals, kind), strict=True))
     same_top = same_all = 0
     largest = 0.0

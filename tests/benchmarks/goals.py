@@ -1,11 +1,11 @@
-"""How much several goals in one request save, beside the same goals one after another.
+"""Measures how much time several goals save in one request, compared with one request per goal.
 
     python -m tests.benchmarks.goals [MODEL] [--shape 2.8B] [--goals 4] [--candidates 4]
 
-For goals of different proofs, and for goals of one proof, whose parent has just been asked (as in a
-search for a proof). Prints medians in seconds and their ratios. The measures alternate, so that the
-ratios hold on a machine that others use as well; those of processor time hold there better.
-With `--shape` the model has random weights (`shapes.py`): no candidate ends before its limit.
+The goals are of different proofs, or of one proof whose parent goal was the last request, as in a
+search for a proof. Prints medians in seconds and their ratios. The measurements alternate, so the
+ratios also hold on a machine with other work; those of processor time hold better there. With
+`--shape`, the model has random weights (`shapes.py`), so no candidate ends before its limit.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from llmsuggestd.models import store
 from tests.benchmarks.shapes import SHAPES, make
 
 USUAL = 5
-"""Candidates of the tactic's request."""
+"""Number of candidates in the tactic's request."""
 
 
 class Cost(NamedTuple):
-    """Seconds that requests took, by the clock and of the processors."""
+    """Seconds of some requests: wall-clock time and processor time."""
 
     wall: float
     processor: float
 
 
 def different_proofs(count: int, seed: int) -> list[str]:
-    """A goal that is asked before, and goals that share nothing, of about 55 tokens."""
+    """A goal to ask first, and goals of about 55 tokens that share nothing."""
     random = np.random.default_rng(seed)
     goals = []
     for _ in range(count + 1):
@@ -50,7 +50,7 @@ def different_proofs(count: int, seed: int) -> list[str]:
 
 
 def one_proof(count: int, seed: int) -> list[str]:
-    """A goal, and those that a step leaves of it: other targets, after a new hypothesis each."""
+    """A goal to ask first, and the goals after a step: each has a new hypothesis and target."""
     random = np.random.default_rng(seed)
     a, b, c, d = (int(x) for x in random.integers(10, 99, 4))
     context = (
@@ -72,7 +72,7 @@ KINDS: dict[str, Callable[[int, int], list[str]]] = {
 def measure(
     engine: Engine, options: argparse.Namespace, kind: Callable[[int, int], list[str]]
 ) -> dict[str, Cost]:
-    """Medians of the tactic's request, of one goal, of all goals in turn, and of all at once."""
+    """Median costs of the tactic's request, one goal, all goals in turn, and all goals at once."""
     count: int = options.goals
     width: int = options.candidates
     ways: dict[str, Callable[[list[str]], list[tuple[list[str], int]]]] = {
@@ -99,7 +99,7 @@ def measure(
 
 
 def ask(engine: Engine, goals: list[str], n: int, max_tokens: int) -> None:
-    """Have goals answered."""
+    """Send a request for goals to the engine."""
     engine.suggest(protocol.Suggest(1, goals, "", n, max_tokens, "beam", 0.5, None))
 
 

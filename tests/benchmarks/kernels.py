@@ -1,9 +1,9 @@
-"""Kernels side by side: python -m tests.benchmarks.kernels MODEL [--threads N] [--rounds N].
+"""Compares kernels: python -m tests.benchmarks.kernels MODEL [--threads N] [--rounds N].
 
-Milliseconds for a step by number of candidates, for a prompt, and for loading: with our own kernels
-for each instruction set that this processor has, and with llama.cpp's, repacked and plain. Prints
-medians over the rounds, or with `--smallest`, for a busy machine, the smallest values. In a round
-all take turns, each in its own process.
+Prints the milliseconds of a step by number of candidates, of a prompt, and of loading, for our
+kernels with each instruction set of this processor, and for llama.cpp's, repacked and plain. The
+values are medians over the rounds or, with `--smallest` for a busy machine, minima. In each round
+all kernels take turns, each in its own process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STEPS = 10
 
 
 def measure(path: Path, kernels: Kernels, threads: int) -> dict[str, float]:
-    """Milliseconds by what was done."""
+    """Milliseconds by operation."""
     from llmsuggestd.engine.llama import Llama
     from llmsuggestd.engine.threads import ask_for_short_slices
 
@@ -54,7 +54,7 @@ def measure(path: Path, kernels: Kernels, threads: int) -> dict[str, float]:
 
 
 def contenders() -> dict[str, tuple[Kernels, str]]:
-    """The kernels that can be used here, by name in the table; each with the limit for ours."""
+    """The kernels that this machine can run, with the limit of their instruction set, by name."""
     found: dict[str, tuple[Kernels, str]] = {}
     if reason := own.why_not():
         print(f"without ours: {reason}", file=sys.stderr)

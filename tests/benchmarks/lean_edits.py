@@ -1,10 +1,10 @@
-"""How soon an edit during a slow request brings fresh diagnostics, and ends the request.
+"""Measures how soon an edit during a slow request gets diagnostics and ends the request.
 
 `python -m tests.benchmarks.lean_edits [--edits 10] [--limit SECONDS]` edits a file in Lean's worker
-while the daemon, which never answers, is being asked, and prints the times until the new
-diagnostics are there and the daemon has seen the old request end, beside those of edits with
-nothing under way. It exits with 1 if the median is above the limit. The npm Lean, which has 32-bit
-addresses, is out of memory after some 25 edits of any kind.
+while a daemon that never answers holds a request. It prints the time until the new diagnostics have
+arrived and the daemon has seen the old request end, and for comparison the time of edits without a
+request. The exit code is 1 if the median is above the limit. The npm Lean has 32-bit addresses, and
+runs out of memory after about 25 edits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.leanwasm import find_lean
 
 
 def main() -> int:
-    """Measure and print; 1 if it takes too long."""
+    """Measure and print. Returns 1 if an edit takes too long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=10)
     parser.add_argument("--limit", type=float, default=1.0, help="seconds")

@@ -1,11 +1,12 @@
-"""How much memory Lean has while a file of many calls is elaborated.
+"""Measures Lean's memory while it elaborates a file with many calls.
 
 `python -m tests.benchmarks.lean_memory [CALLS]` prints the resident memory of Lean's process at the
-first of CALLS (100) calls, and after every tenth. Each gets five answers, of which some are printed
-by `simp?`, add lemmas, or fail. Needs Linux's `/proc`.
+first of CALLS calls (100 by default), and after every tenth. Each call gets five suggestions: some
+are printed by `simp?`, some add lemmas, some fail. Needs Linux's `/proc`.
 
-The proofs are elaborated one after the other, so the figures are about what calls leave behind.
-Otherwise each call waits in a thread of its own, of 0.2 GB in the npm Lean: see docs/notes/lean.md.
+Lean elaborates the proofs one after the other, so the figures show what calls leave behind. In
+parallel, each call would wait in a thread of its own, which takes 0.2 GB in the npm Lean
+(docs/notes/lean.md).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HEAD = "import LlmSuggest\nset_option llmsuggest.inBuild true\n"
 
 
 def resident_megabytes(pid: int) -> int:
-    """The memory of a process, the files that it maps included."""
+    """The resident memory of a process in MB, including mapped files."""
     status = Path(f"/proc/{pid}/status").read_text()
     match = re.search(r"VmRSS:\s*(\d+)", status)
     return int(match[1]) // 1024 if match else 0

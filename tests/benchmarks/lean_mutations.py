@@ -1,11 +1,10 @@
-"""Does a test fail for each protection of the tactic that is taken away?
+"""Removes each protection of the tactic once. Its test must fail.
 
-`python -m tests.benchmarks.lean_mutations [NAME…]` makes a copy of the Lean package without one of
-its protections, runs the test that is named for it on the copy, and prints whether it failed. It
-exits with 1 if one did not. Each takes about a minute. A test that fails by a timeout proves little
-on a busy machine, but for the protections against steps without an end. What two protections keep
-out is not here: of the information that a check leaves for the editor, none is made, and it is
-restored as well.
+`python -m tests.benchmarks.lean_mutations [NAME…]` copies the Lean package without one protection,
+runs the protection's test on the copy, and prints whether the test failed. The exit code is 1 if a
+test passed. Each protection takes about a minute. On a busy machine, a test that fails by a timeout
+proves little, except for protections against endless steps. One thing has two protections, so
+neither is listed: a check makes no information for the editor, and restores it as well.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ sys.exit(pytest.main([sys.argv[2], "-q", "-x", "-p", "no:cacheprovider"]))
 
 @dataclass(frozen=True)
 class Mutation:
-    """A protection, the text that makes it, what is there without it, and the test that minds."""
+    """A protection: its text, the text without it, and the test that must then fail."""
 
     name: str
     file: str
@@ -139,7 +138,7 @@ MUTATIONS = [
 
 
 def failure_without(mutation: Mutation) -> str:
-    """How the test fails without the protection; empty if it does not."""
+    """The failure of the test without the protection; empty if the test passes."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         package = Path(folder) / "lean"
         shutil.copytree(PACKAGE, package)
@@ -158,7 +157,7 @@ def failure_without(mutation: Mutation) -> str:
 
 
 def main() -> int:
-    """Try the mutations named, or all."""
+    """Try the named mutations, or all."""
     wanted = sys.argv[1:]
     survived = 0
     for mutation in MUTATIONS:

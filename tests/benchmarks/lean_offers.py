@@ -1,9 +1,10 @@
-"""Insert every offer in every place of `Places.lean`, and count those that break their mark.
+"""Inserts every offer in every place of `Places.lean`, and counts wrong marks.
 
     python -m tests.benchmarks.lean_offers [PARTS [FIRST]]
 
-The npm Lean has 32-bit addresses, so the places are taken in PARTS (16 by default), from the part
-FIRST (0) on. Prints the counts after each part, then each mismatch; exits with 1 if there is one.
+The npm Lean has 32-bit addresses, so the places are divided into PARTS (16 by default). FIRST (0 by
+default) is the first part to run. Prints the counts after each part, and then each offer that does
+not do what its mark says. The exit code is 1 if there is one.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The time that a call of `llmsuggest` takes besides the model's and the checks'.
+"""Measures the time of a call of `llmsuggest` without that of the model and of the checks.
 
 `python -m tests.benchmarks.lean_overhead [--limit MS]` runs the tactic in Lean (a native one, or
-the npm one) against a daemon that answers at once, and prints the median of each part over 20
-calls, the first five left out. It exits with 1 if the rest is above the limit.
+the npm one) with a daemon that answers immediately. It prints the median of each part over 20 calls
+without the first five. The exit code is 1 if the remaining time is above the limit.
 
-`starting curl` is a run of `curl --version` in the same way: spawning a process and loading curl.
-In the npm Lean it goes through a shell, which a native Lean does without.
+`starting curl` is a run of `curl --version` by Lean: spawning a process and loading curl. The npm
+Lean spawns it through a shell, a native Lean does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WARM_UP = 5
 
 
 def bare_curl() -> float:
-    """How many milliseconds a `curl --version` takes, started by Python."""
+    """Milliseconds of a `curl --version` that Python starts."""
     taken = []
     for _ in range(20):
         start = time.monotonic()
@@ -36,7 +36,7 @@ def bare_curl() -> float:
 
 
 def main() -> int:
-    """Measure and print; 1 if it takes too long."""
+    """Measure and print. Returns 1 if a call takes too long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=60, help="milliseconds")
     limit = parser.parse_args().limit

@@ -1,10 +1,10 @@
-"""Does the same question get the same answer, whatever was asked before?
+"""Checks that the same question gets the same answer, whatever questions came before.
 
     python -m tests.benchmarks.same_answers [MODEL] [--kernels repacked]
 
-Asks the engine thirty held-out goals of two or three hypotheses, six times each, with none to two
-other questions between. Prints how many goals got other suggestions in one of their answers, how
-many got other scores, and the largest difference between two scores of a suggestion.
+Asks the engine thirty held-out goals of two or three hypotheses, six times each, with up to two
+other questions in between. Prints the number of goals whose suggestions changed, the number whose
+scores changed, and the largest difference between two scores of a suggestion.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Answer = tuple[tuple[str, float], ...]
 
 
 class Moved(NamedTuple):
-    """How many of the goals got more than one answer."""
+    """Number of goals with more than one answer."""
 
     suggestions: int
     scores: int
     largest: float
-    """The largest difference between two scores of the same suggestion for the same goal."""
+    """The largest difference between two scores of a goal's suggestion."""
 
 
 def measure(path: Path, kernels: tuple[protocol.Kernels, ...], threads: int = 0) -> Moved:

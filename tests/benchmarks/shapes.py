@@ -1,7 +1,7 @@
-"""Models of the shapes of Pythia with random weights, made on the spot, without a download.
+"""Makes models with Pythia's shapes and random weights, without a download.
 
-The weights are float16 noise in one safetensors file, the tokenizer the real GPT-NeoX one, the GGUF
-Q4_K_M by our own converter. Everything is kept in a directory and made once.
+The weights are float16 noise in one safetensors file. The tokenizer is the real one of GPT-NeoX.
+Our converter makes a Q4_K_M file of both. A directory keeps the files for later runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llmsuggestd.convert import convert
 TOKENIZER = Path(__file__).parents[1] / "data" / "gpt-neox-tokenizer" / "tokenizer.json.gz"
 VOCABULARY = 50304
 CHUNK = 2**22
-"""Elements of noise made at a time."""
+"""Number of random elements generated at a time."""
 
 
 class Shape(NamedTuple):
@@ -39,7 +39,7 @@ SHAPES = {
 
 
 def make(name: str, directory: Path) -> tuple[Path, Path]:
-    """The checkpoint folder and the GGUF of a shape, made if they are not there."""
+    """The checkpoint folder and the GGUF file of a shape, made if they are missing."""
     checkpoint, gguf = directory / f"pythia-{name}", directory / f"pythia-{name}.gguf"
     if not (checkpoint / "model.safetensors").exists():
         checkpoint.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _write_weights(file: Path, shape: Shape) -> None:
-    """Write a safetensors file tensor by tensor, since the whole does not fit every memory."""
+    """Write a safetensors file in pieces, since the whole may not fit into memory."""
     header: dict[str, object] = {}
     offset = 0
     for name, dimensions in _tensors(shape):

@@ -1,10 +1,10 @@
-"""What the engine's adaptive threads are worth (`llmsuggestd/engine/threads.py`).
+"""Compares the engine's adaptive threads (`llmsuggestd/engine/threads.py`) with fixed choices.
 
     python -m tests.benchmarks.threads [--rounds 8] [--model GGUF] [--others 0 1 2 3 4 8]
 
-Five suggestions of 16 tokens beside so many busy processes, in milliseconds: the medians of
-three ways to wait: all threads spin, all sleep, and adaptive. Without
---model it takes the starter; `tests.benchmarks.shapes` makes larger ones.
+Prints the time of five suggestions of 16 tokens beside each number of busy processes: medians in
+milliseconds for threads that all spin, threads that all sleep, and adaptive ones. The default model
+is the starter; `tests.benchmarks.shapes` makes larger ones.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from llmsuggestd.models import store
 from tests.benchmarks.engine import busy, fresh_goals
 
 WAYS: Final = {"spinning": "10000", "sleeping": "0", "adaptive": "10000"}
-"""Each with its `GOMP_SPINCOUNT`, which libgomp reads once; so each is a process of its own."""
+"""The `GOMP_SPINCOUNT` of each way. libgomp reads it once, so each way has its own process."""
 
 
 def measure(model: str, way: str, rounds: int) -> float:
-    """The median of some answers, in milliseconds, in this process."""
+    """The median time of an answer in this process, in milliseconds."""
     from llmsuggestd.engine import protocol
     from llmsuggestd.engine.engine import Engine
 
@@ -49,7 +49,7 @@ def _all_threads(threads: AdaptiveThreads) -> None:
 
 
 def in_a_process(model: str, way: str, rounds: int) -> float:
-    """The same, in a process that has a session of its own, as the engine has."""
+    """The same in a separate process, which has a session of its own like the engine."""
     result = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.threads", "--model", model, "--way", way,
          "--rounds", str(rounds)],

@@ -1,9 +1,9 @@
-"""How long one waits: for the first suggestion after a start, and for a cancelled request to end.
+"""Measures the waits for the first suggestion after a start and for a cancelled request to end.
 
     python -m tests.benchmarks.waits [--model GGUF] [--answers 20]
 
-Without --model it takes the starter; `tests.benchmarks.shapes` makes larger ones. `engine.py` puts
-the figures of both into docs/benchmarks.md.
+The default model is the starter; `tests.benchmarks.shapes` makes larger ones. `engine.py` puts the
+figures of both into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.conftest import make_home
 
 
 def first_suggestion(model: Path, rounds: int = 3) -> dict[str, Any]:
-    """Seconds from `llmsuggestd start` to an answer of 5 suggestions, the file in the page cache.
+    """Seconds from `llmsuggestd start` to 5 suggestions, with the model in the page cache.
 
-    The suggestions have 16 tokens if the model does not end them before.
+    A suggestion has 16 tokens, unless the model ends it earlier.
     """
     with model.open("rb") as file:
         while file.read(2**24):
@@ -50,10 +50,10 @@ def first_suggestion(model: Path, rounds: int = 3) -> dict[str, Any]:
 
 
 class Watched(EngineProcess):
-    """Notes when the engine says that a request is cancelled."""
+    """Records the time at which the engine reports a cancelled request."""
 
     cancelled: asyncio.Future[float]
-    """When it does."""
+    """The time of the report."""
 
     def _deliver(self, reply: protocol.Reply) -> None:
         if isinstance(reply, protocol.Failed) and reply.code == "cancelled":
@@ -99,7 +99,7 @@ def main() -> None:
     first = first_suggestion(model)
     print(f"start to the first suggestion: {first['start_to_answer']:.2f} s "
           f"(up after {first['start']:.2f} s)")  # fmt: skip
-    if model != store.SHIPPED:  # the starter's answers are over before one can cancel them
+    if model != store.SHIPPED:  # the starter's answers end too soon to be cancelled
         for phase, waits in cancel(model, options.answers).items():
             print(f"cancelled {phase}: over after {1000 * waits['median']:.0f} ms, "
                   f"at most {1000 * waits['longest']:.0f} ms")  # fmt: skip

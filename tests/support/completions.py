@@ -1,4 +1,4 @@
-"""A server with OpenAI's `/v1/completions` on this machine, which can fail in every way."""
+"""A server on this machine with OpenAI's `/v1/completions`. `Faults` makes it fail."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ CONTINUATIONS = (
     ("constructor", (-0.9,)),
     ("exact ⟨hp, hq⟩", (-0.2, -0.24)),
 )
-"""What it generates, in turn, with the log probability of each token."""
+"""The completions that the server generates in turn, with the log probability of each token."""
 
 
 @dataclass
 class Faults:
-    """What the server does wrong."""
+    """The server's faults."""
 
     statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """The answers to the next requests for completions: a status and headers."""
+    """Status and headers of the answers to the next requests for completions."""
     words: str = "out of order"
-    """The message of such an answer."""
+    """The error message in these answers."""
     body: bytes | None = None
-    """An answer that is no completion."""
+    """The body of every answer, instead of completions."""
     cut: bool = False
     """Whether the connection ends in the middle of an answer."""
     hang_up: bool = False
     """Whether the connection ends before the answer."""
     seconds: float = 0.0
-    """How long an answer takes."""
+    """Duration of an answer."""
     without_logprobs: bool = False
     longest: int | None = None
-    """Characters of a prompt for which there is room; a longer one is refused."""
+    """Longest prompt that fits the context, in characters; None: no limit."""
 
 
 @dataclass
 class Completions:
-    """The server's address, what it can do, and what it was asked."""
+    """The server's address and abilities, and a record of its requests."""
 
     port: int
     model: str = "prover"
     key: str | None = None
     owner: str = "me"
-    """Whose the model is, in the list of models: `vllm` stands for beam search."""
+    """The model's owner in the list of models. With `vllm`, clients use beam search."""
     many: bool = True
-    """Whether it obeys `n`."""
+    """Whether the server obeys `n`."""
     tokens: dict[str, list[int]] | None = None
-    """The tokens of some texts, where it has `/tokenize`."""
+    """The answers of `/tokenize`, by text; None: the server has no such call."""
     detokenized: str = "⊢ ∧"
     continuations: tuple[tuple[str, tuple[float, ...]], ...] = CONTINUATIONS
     faults: Faults = field(default_factory=Faults)
@@ -64,12 +64,12 @@ class Completions:
     headers: list[dict[str, str]] = field(default_factory=list)
     """The headers of every request, with lower-case names."""
     waiting: threading.Event = field(default_factory=threading.Event)
-    """Set while an answer that takes its time is awaited."""
+    """Set when an answer with a duration has begun."""
     at_a_time: int = 0
     most_at_a_time: int = 0
-    """The answers that took their time side by side, at most."""
+    """The largest number of simultaneous answers."""
     left: threading.Event = field(default_factory=threading.Event)
-    """Set when a client closes its connection before it is answered."""
+    """Set when a client closes its connection before the answer."""
 
     @property
     def url(self) -> str:
@@ -79,7 +79,7 @@ class Completions:
 
 @contextlib.contextmanager
 def completions() -> Iterator[Completions]:
-    """A server that runs until the block ends."""
+    """Run a server until the block ends."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
         state = Completions(server.server_address[1])
@@ -95,7 +95,7 @@ def completions() -> Iterator[Completions]:
 
 
 def free_port() -> int:
-    """A port at which nothing listens."""
+    """A port on which no program listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply({"error": "no such route"}, 404)
 
     def enter(self) -> bool:
-        """Whether the request has the key, if one is needed."""
+        """Whether the request has the key, or needs none. Answers it with 401 if not."""
         self.state.headers.append({name.lower(): value for name, value in self.headers.items()})
         key = self.state.key
         if key is not None and self.headers["Authorization"] != f"Bearer {key}":
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(json.dumps(self.answer(asked)).encode())
 
     def wait(self) -> bool:
-        """Take the time for an answer; False if the client leaves meanwhile."""
+        """Wait for the duration of an answer. Returns whether the client has stayed."""
         if self.state.faults.seconds:
             self.state.waiting.set()
         self.state.at_a_time += 1
@@ -202,12 +202,12 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def length(self, prompt: str) -> int:
-        """The tokens of a prompt, which is ten and those of the continuation that it has."""
+        """Number of tokens of a prompt: ten, and those of the continuation at its end."""
         scores = (of for text, of in self.state.continuations if prompt.endswith(text))
         return 10 + len(next(scores, ())[:-1])
 
     def echoed(self, prompt: str) -> dict[str, Any]:
-        """A prompt with a continuation, of which the last token is the end."""
+        """The answer to `echo`, for a prompt with a continuation. Its last token is the end."""
         found = [(text, of) for text, of in self.state.continuations if prompt.endswith(text)]
         assert found, prompt
         scores = [None, *[-9.0] * 9, *found[0][1]]

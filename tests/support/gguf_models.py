@@ -1,4 +1,4 @@
-"""Small GGUF files of random weights: other architectures than the converter's."""
+"""Small GGUF files with random weights, of architectures that the converter does not make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS = {
     "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
-"""How Qwen2's and Llama 3's tokenizers split text, from their tokenizer.json."""
+"""The rules by which Qwen2's and Llama 3's tokenizers split text, from their tokenizer.json."""
 
 
 def write_model(
@@ -33,10 +33,10 @@ def write_model(
     data: Mapping[str, Any] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a model of the shape of a Llama or a Qwen2; it likes to write the letters a to z.
+    """Write a model with the structure of a Llama or a Qwen2, which prefers the letters a to z.
 
-    `data` is a tokenizer.json's object, by default a small one; `specials` are added to it. `bos`
-    says whether the file wants its first token before each text; `facts` are further keys.
+    `data` is the object of a tokenizer.json, by default a small one, to which `specials` are added.
+    With `bos`, the file asks for its first token before each text. `facts` are further keys.
     """
     tokens, merges = vocabulary(data or byte_level_tokenizer(), specials)
     writer = GGUFWriter(path, architecture)
@@ -111,7 +111,7 @@ def _weights(architecture: str, tokens: Sequence[str]) -> dict[str, Any]:
         "output_norm.weight": np.ones(HIDDEN, np.float32),
         "output.weight": matrix(len(tokens), HIDDEN) * 8,
     }
-    # what every text has in common, and the letters like
+    # one channel is 1 for every token, and favours the letters
     found["token_embd.weight"][:, 0] = 1.0
     letters = [n for n, token in enumerate(tokens) if len(token) == 1 and token in LETTERS]
     found["output.weight"][:, 0] = 0.0

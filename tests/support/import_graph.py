@@ -1,4 +1,4 @@
-"""Print which parts of llmsuggestd import which, lazy imports counted, and the circles among them.
+"""Prints which parts of llmsuggestd import which others, and the circles. Lazy imports count.
 
     python -m tests.support.import_graph
 

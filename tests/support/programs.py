@@ -18,7 +18,7 @@ BOUND_BY_MODES: Final = (
 
 
 def missing(what: str) -> str:
-    """The reason for skipping a test."""
+    """The reason for skipping a test that needs a program."""
     return f"{what} is missing (README.md, Develop: the line that installs what the tests need)"
 
 

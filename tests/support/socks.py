@@ -21,7 +21,7 @@ class Socks:
 
 @contextlib.contextmanager
 def proxying(refuse: int = 0) -> Iterator[Socks]:
-    """Run a proxy during the block. With `refuse`, it sends that reply instead of connecting.
+    """Run a proxy during the block. With `refuse`, it answers with that code instead of connecting.
 
     Every name resolves to this machine.
     """

@@ -1,4 +1,4 @@
-"""What the tests in the infoview share: a Lean, the infoview, and a browser to show it."""
+"""Fixtures for the tests in the infoview: a Lean, the infoview, and a browser."""
 
 from __future__ import annotations
 

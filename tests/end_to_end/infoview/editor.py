@@ -24,7 +24,7 @@ PAGE = Path(__file__).with_name("page")
 async def serve_editor(
     lean: Lean, infoview: Path, file: Path, text: str, env: Mapping[str, str]
 ) -> AsyncIterator[str]:
-    """Serve an editor in which the file is open with this text; gives its address."""
+    """Serve an editor in which the file is open with this text. Yields its address."""
     opened = {"uri": _uri(file), "text": text}
     with lean.server(file, text, env) as server:
         app = web.Application()
@@ -64,7 +64,7 @@ def _uri(file: Path) -> str:
 
 
 async def _pass_on(server: subprocess.Popen[bytes], page: web.WebSocketResponse) -> None:
-    """Send the page what the server says, until it ends."""
+    """Send the server's messages to the page, until the server ends."""
     while (body := await asyncio.to_thread(_receive, server)) is not None:
         await page.send_str(body.decode())
 

@@ -1,4 +1,4 @@
-"""Fetches the infoview that VS Code shows, as npm packs it: it needs nothing else to run."""
+"""Downloads VS Code's infoview from npm. The package needs no other package to run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHA512 = "4DbTpK1lmqrpPb+kBFdcDW44kbB26NGtvlIzDLozmvbWkoqajlJdo+Fw3paXga0/9GnOP+
 
 
 def infoview() -> Path:
-    """The directory of the infoview's scripts and styles, fetched into the cache if need be.
+    """The directory of the infoview's scripts and styles, downloaded into the cache if missing.
 
     Raises npm.FetchError.
     """

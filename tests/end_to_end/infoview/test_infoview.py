@@ -1,4 +1,4 @@
-"""The tactic in the infoview that VS Code shows: what one sees there, and what a click does."""
+"""The tactic in VS Code's infoview: the messages, and the effects of clicks."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ async def test_a_click_changes_the_document(
             "  [apply] constructor  -- leaves 2 goals",
         ]
 
-        # Over a mark, there are the goals that the step leaves.
+        # A tooltip over a mark shows the goals that the step leaves.
         await page.hover(f"{MARKS}[1]")
         await page.wait_for(TOOLTIP)
         goals = await page.evaluate(f"{TOOLTIP}.innerText")
         box = await page.evaluate(f"({TOOLTIP}.getBoundingClientRect()).toJSON()")
         assert box["top"] >= 0
-        assert box["bottom"] <= await page.evaluate("window.innerHeight"), "it is on the page"
+        assert box["bottom"] <= await page.evaluate("window.innerHeight"), "below the window"
         hypotheses = "p q : Prop\nhp : p\nhq : q\n"
         assert goals == f"case left\n{hypotheses}⊢ p\n\ncase right\n{hypotheses}⊢ q"
         await page.hover("document.querySelector('#numbers')")
         await page.wait_for(f"!{TOOLTIP}")
 
-        # A double click, too, puts one in the place of the call, and Lean finds nothing wrong.
+        # A double click replaces the call once, and Lean reports no error.
         await page.click(f"{LINKS}[0]", times=2)
         await page.wait_for("!editor.text().includes('llmsuggest\\n')")
         inserted = "constructor\n  · exact hp\n  · exact hq"
@@ -67,7 +67,7 @@ async def test_a_click_changes_the_document(
         assert await page.evaluate("editor.cursor()") == {"line": 5, "character": 12}
         await page.wait_for(f"!{MESSAGE}")
 
-        # The goals of one that leaves some are shown next, as they are after any tactic.
+        # After a suggestion that leaves goals, the infoview shows these.
         await page.evaluate(f"editor.replace({FILE!r})")
         await page.evaluate("editor.moveTo(3, 5)")
         await page.click(f"{MESSAGE} && {LINKS}[1]")
@@ -94,7 +94,7 @@ async def test_ask_again(
         await page.click(again)
         await page.wait_for(f"{MESSAGE}.innerText.split('no daemon answers').length === 3")
 
-        # With one, it lists the suggestions, without a change of the document.
+        # With a daemon, a click on the link lists the suggestions; the document stays the same.
         gone.rename(socket)
         await page.click(again)
         await page.wait_for(f"{LINKS}.length === 2")

@@ -1,4 +1,4 @@
-"""The panel: suggestions for the goal at the cursor, without a word typed."""
+"""The panel: suggestions for the goal at the cursor, without a call in the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.leanwasm.worker import Worker
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
 
-# The limit of time is for people; here it would be one on the machine.
+# The time limit suits users; on a busy test machine, checks may take longer.
 HEAD = """import LlmSuggest.Panel
 set_option llmsuggest.checkTime 100000
 show_panel_widgets [local llmSuggestPanel]
@@ -39,7 +39,7 @@ async def test_panel(
         serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
         open_page(browser, url) as page,
     ):
-        # Where the cursor rests, the panel lists what works there, marked.
+        # The panel lists the suggestions that work at the cursor, with marks.
         await page.wait_for("globalThis.editor")
         await page.evaluate("editor.moveTo(6, 2)")
         await page.wait_for(f"{PANEL} && {LINKS}.length === 2", 120)
@@ -53,7 +53,7 @@ async def test_panel(
         assert fake.requests[-1]["goal"] == "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
         assert fake.requests[-1]["client"].startswith("panel ")
 
-        # A click, or a double one, writes it there, indented as the block is.
+        # A double click inserts a suggestion once, indented like the block.
         await page.click(f"{LINKS}[0]", times=2)
         done = FILE.replace("  \n", "  constructor\n  · exact hp\n  · exact hq\n", 1)
         await page.wait_for(f"editor.text() !== {FILE!r}")
@@ -62,12 +62,12 @@ async def test_panel(
         (warning,) = diagnostics
         assert warning["message"].startswith("declaration uses")
 
-        # The cursor is behind it; where there is no goal, there is no panel, and nothing is asked.
+        # The cursor stands behind the insertion. Without a goal there, the panel disappears.
         assert await page.evaluate("editor.cursor()") == {"line": 8, "character": 12}
         await page.wait_for(f"!{PANEL}")
         asked = len(fake.requests)
 
-        # A cursor that moves on ends the request; what the model says then is for the new place.
+        # Moving the cursor ends the request.
         (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
         await page.evaluate("editor.moveTo(11, 2)")
         await until_asked(asked + 1)
@@ -76,7 +76,7 @@ async def test_panel(
         await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
         await page.wait_for(f"!{PANEL}")
 
-        # A closed panel asks nothing, either.
+        # A closed panel sends no request.
         fake.answer("exact ⟨hp, hq⟩")
         await page.evaluate("editor.moveTo(11, 2)")
         await until_asked(asked + 2)
@@ -90,14 +90,14 @@ async def test_panel(
         )
         await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
 
-        # Without a daemon there is one calm line with the remedy.
+        # Without a daemon, the panel shows one line with the remedy, and no links.
         (fake.directory / "socket").rename(fake.directory / "gone")
         await page.evaluate("editor.moveTo(5, 2)")
         await page.wait_for(f"{PANEL} && {PANEL}.innerText.startsWith('no daemon answers.')")
         assert "llmsuggestd start" in await page.evaluate(f"{PANEL}.innerText")
         assert await page.evaluate(f"{LINKS}.length") == 0
 
-        # One that is started is found by itself.
+        # The panel finds a daemon that starts later.
         (fake.directory / "gone").rename(fake.directory / "socket")
         await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
         assert page.console == []
@@ -105,7 +105,7 @@ async def test_panel(
 
 PAIR = "example : 1 = 1 ∧ 2 = 2 := by\n  constructor\n"
 CASES = "example (n : Nat) : n = n := by\n  cases n with\n"
-# Files with the cursor (‸), and what they are after a step was applied there.
+# Files with the cursor (‸), and their text after a suggestion was inserted there.
 PLACES = {
     "placeholder": (
         "example : 1 = 1 := by ‸sorry\n",
@@ -176,7 +176,7 @@ PLACES = {
         f"{CASES}  | zero =>\n    first\n    | rfl\n    | simp\n    skip\n  | succ n => rfl\n",
     ),
 }
-# Where a step would be read as something else, or what follows it would.
+# Places where Lean would misread an inserted step, or the text after it.
 NO_PLACES = [
     "example : 1 = 1 := by\n  skip; skip‸; skip\n  rfl\n",
     "example : 1 = 1 := by\n  skip <;> skip‸\n  rfl\n",
@@ -185,14 +185,14 @@ NO_PLACES = [
 ]
 
 
-# What makes lemmas of its own, what closes a goal without, what leaves goals, what fails.
+# Steps that close the goal with and without lemmas of their own, that leave goals, and that fail.
 STEPS = ["grind", "have : 2 + 2 = 4 := by decide\ngrind", "exact ⟨hp, hq⟩", "constructor", "omega"]
 
 
 def test_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
     fake.answer("first\n| rfl\n| simp")
     wrong = {}
-    # The npm Lean, which has 32-bit addresses, is out of memory after some 25 edits.
+    # The npm Lean has 32-bit addresses, and runs out of memory after about 25 edits.
     for names in (list(PLACES)[:8], list(PLACES)[8:]):
         with lean.worker(tmp_path / "Some.lean", HEAD, fake.env) as worker:
             for name in names:
@@ -213,7 +213,7 @@ def test_marks_and_no_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> No
         for text in NO_PLACES:
             assert _entries(worker, HEAD + text, nothing) == []
 
-        # The marks, and the order, are those of the tactic.
+        # The panel has the tactic's marks and order.
         fake.answer(*STEPS)
         theorem = HEAD + EXAMPLE.replace("example", "theorem both")
         entries = _entries(worker, theorem + "  skip‸\n")
@@ -227,7 +227,7 @@ def test_marks_and_no_places(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> No
 
 
 def _entries(worker: Worker, marked: str, message: str = "") -> list[dict[str, Any]]:
-    """What the panel lists at the cursor (‸), with this message."""
+    """The panel's entries at the cursor (‸). Its message must be `message`."""
     worker.change(marked.replace("‸", ""))
     worker.diagnostics()
     before = marked.partition("‸")[0]
@@ -245,7 +245,7 @@ def _entries(worker: Worker, marked: str, message: str = "") -> list[dict[str, A
 
 
 def _edited(text: str, edit: dict[str, Any]) -> str:
-    """The text after an edit of the language server's."""
+    """The text after an edit that the language server proposes."""
     lines = text.split("\n")
 
     def offset(position: dict[str, int]) -> int:

@@ -89,7 +89,7 @@ def account() -> Iterator[Account]:
         shutil.rmtree(root)
 
 
-def test_nothing_is_left_of_an_installation(account: Account) -> None:
+def test_purging_leaves_nothing_of_an_installation(account: Account) -> None:
     before = account.listing()
     said = account.run("install")
     assert said.returncode == 0, said.stderr
@@ -200,7 +200,7 @@ def test_two_logins_with_different_variables_find_the_same_installation(account:
     assert account.listing() == before
 
 
-def test_a_daemon_that_the_new_service_should_run_is_restarted(account: Account) -> None:
+def test_a_dry_run_plans_to_restart_the_daemon_under_the_new_service(account: Account) -> None:
     account.run("install")
     account.run("start")
     account.service_manager(answers=True)
@@ -216,7 +216,7 @@ def test_a_service_is_removed_even_if_its_manager_no_longer_answers(account: Acc
     unit = account.home / ".config" / "systemd" / "user" / "llmsuggestd.service"
     assert f"ExecStart={sys.executable} " in unit.read_text()
     account.service_manager(answers=False)
-    account.run("install")  # for example from cron: the service stays
+    account.run("install")  # for example from cron; the service must stay
     assert unit.exists()
     assert str(unit) in account.run("uninstall", "--purge").stdout
     assert account.listing() == before
@@ -230,7 +230,7 @@ def test_a_service_that_could_not_be_registered_is_registered_next_time(account:
     message, hint = said.stderr.splitlines()
     assert "enable llmsuggestd.service" in message
     assert "`llmsuggestd install` again" in hint
-    assert "starter.gguf" in said.stdout  # the steps before
+    assert "starter.gguf" in said.stdout  # the earlier steps are printed
     account.service_manager(answers=True)
     findings = {f["part"]: f for f in json.loads(account.run("doctor", "--json").stdout)}
     assert findings["service"]["level"] == "warning"
@@ -268,7 +268,7 @@ def test_a_service_follows_an_installation_that_has_moved(account: Account) -> N
     assert account.run("install").returncode == 0
     assert f"XDG_DATA_HOME={account.home / 'elsewhere'}\n" in unit.read_text()
     assert not (account.home / "elsewhere" / "systemd").exists()
-    # and a service whose manager searches another folder now
+    # the service's file moves to the folder that its manager now searches
     account.service_manager(answers=True, config=account.home / "elsewhere")
     said = account.run("install")
     assert f"remove what an earlier version made: {unit}" in said.stdout

@@ -116,7 +116,7 @@ def test_the_daemon_outlives_the_tray(home: Home, panel: PanelClient, run_tray: 
 
 @pytest.fixture
 def scripted(home: Home) -> Iterator[ScriptedDaemon]:
-    """A daemon that is in any state the test wants."""
+    """A stand-in daemon whose state the test sets."""
     daemon = ScriptedDaemon(home.root / "s")
     yield daemon
     daemon.close()
@@ -157,7 +157,7 @@ def test_shows_every_state_in_its_icon_and_in_words(
     shown("stopped", "Stopped")
 
 
-def test_an_open_menu_stays_as_it_is_while_the_daemon_works(
+def test_an_open_menu_keeps_its_items_while_the_daemon_works(
     home: Home, scripted: ScriptedDaemon, panel: PanelClient, run_tray: RunTray
 ) -> None:
     scripted.models = [{"id": name, "bytes": 1_000_000} for name in ("a", "b")]
@@ -251,7 +251,7 @@ def test_a_killed_daemon_and_its_return_are_shown(
     first = home.serve()
     run_tray()
     panel.wait_for_line("Ready: starter")
-    time.sleep(1)  # now it listens
+    time.sleep(1)  # until the tray follows the daemon's events
     first.kill()
     first.wait()
     menu = panel.wait_for_line("The daemon ended unexpectedly")

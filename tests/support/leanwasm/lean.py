@@ -43,7 +43,7 @@ _FINISH = "\n#eval WasmShim.finish\n"
 
 
 class NoLeanError(Exception):
-    """There is no Lean here, and none can be downloaded. Tests skip with the message."""
+    """No Lean is installed, and none can be downloaded. Tests are skipped with the message."""
 
 
 @dataclass(frozen=True)

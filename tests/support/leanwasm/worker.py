@@ -50,7 +50,7 @@ class Worker:
             return self._diagnostics.get(version, [])
 
     def wait_for(self, text: str, timeout: float = 60) -> None:
-        """Wait until Lean says this about the present text, which it may still be going through."""
+        """Wait until a message about the present text contains `text`. Lean may still elaborate."""
         version = self._version
 
         def said() -> bool | None:
@@ -60,7 +60,7 @@ class Worker:
         self._wait(said, timeout, text)
 
     def completions(self, line: int, column: int) -> list[str]:
-        """What Lean would complete at a position, both from 0."""
+        """Lean's completions at a position, whose numbers start at 0."""
         params = {
             "textDocument": {"uri": self.uri},
             "position": {"line": line, "character": column},
