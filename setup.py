@@ -1,4 +1,4 @@
-"""The part of the package that is compiled; all else is in pyproject.toml."""
+"""The compiled part of the package; the rest is in pyproject.toml."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ setup(
                 "-std=c++17",
                 "-fopenmp",
                 "-fvisibility=hidden",
-                # a product and a sum are one operation, with one rounding, only where they say so
+                # only an explicit fused multiply-add may round once, so all builds agree
                 "-ffp-contract=off",
-                # GCC 12 finds them in its own <immintrin.h>
+                # GCC 12 warns about its own <immintrin.h>
                 "-Wno-uninitialized",
                 "-Wno-maybe-uninitialized",
             ],
             extra_link_args=["-fopenmp"],
-            # Where it cannot be compiled (MSVC, or a Clang without OpenMP), llama.cpp's own kernels
-            # do the work.
+            # If it cannot be compiled (MSVC, or a Clang without OpenMP), llama.cpp's own kernels
+            # are used.
             optional=True,
         )
     ]

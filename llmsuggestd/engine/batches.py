@@ -19,10 +19,10 @@ class Need(NamedTuple):
 
 
 def batches(needs: Sequence[Need], context: int) -> list[range]:
-    """The ranges of goals that are decoded together, in their order.
+    """Return the ranges of goals that are decoded together, in order.
 
-    As for one goal, all continuations take at most half of the context. A goal that does not fit
-    beside others is a separate batch.
+    All continuations of a batch take at most half of the context, as they do for one goal. A goal
+    that does not fit beside the previous ones begins the next batch.
     """
     found: list[range] = []
     begin = prompts = 0
@@ -39,20 +39,20 @@ def batches(needs: Sequence[Need], context: int) -> list[range]:
 
 
 def in_common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The number of tokens at the beginning that two texts have in common."""
+    """The length of the longest common beginning of two texts, in tokens."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _new_cells(need: Need, batch: Sequence[Need]) -> int:
-    """The number of a prompt's cells that it does not share. Its last token always needs one."""
+    """The number of cells that a prompt does not share. Its last token always needs its own."""
     return len(need.prompt) - max(
         (in_common(need.prompt[:-1], one.prompt) for one in batch), default=0
     )
 
 
 def _fit(needs: Sequence[Need], prompts: int, context: int) -> bool:
-    """Whether goals fit together, if their prompts take `prompts` cells."""
+    """Whether goals fit into one batch. `prompts` is the number of cells of their prompts."""
     continuations = sum(need.continuations for need in needs)
     return (
         sum(need.candidates for need in needs) <= MAX_CANDIDATES

@@ -1,4 +1,4 @@
-"""A loaded model that answers requests: prompt, search and text around one llama.cpp context."""
+"""A loaded model that answers requests: one llama.cpp context with prompts and searches."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from llmsuggestd.engine.threads import (
 from llmsuggestd.engine.tokenizer import nfc
 
 
-class _Question(NamedTuple):
-    """A goal, ready to be decoded."""
+class _Prepared(NamedTuple):
+    """A goal with its prompt and its share of the context."""
 
     truncated: bool
     taken: bytes
-    """What is taken back from the prefix, so that the candidates spell it out."""
+    """The bytes that were taken back from the prefix. Candidates first spell them out."""
     max_tokens: int
-    """Tokens of a candidate at most, those that spell out `taken` included."""
+    """Limit of a candidate's tokens, including those that spell out `taken`."""
     need: Need
 
 
@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(self, load: protocol.Load) -> None:
         began = time.monotonic()
-        ask_for_short_slices()  # before llama.cpp starts its threads, which inherit it
+        ask_for_short_slices()  # before llama.cpp starts its threads, which inherit the setting
         header = read_header(Path(load.path), load.context)
         self.llama, device = _load(load, header)
         self._format = load.format
@@ -74,7 +74,7 @@ class Engine:
         )
 
     def _make_prompter(self) -> Prompter:
-        """The maker of prompts. Raises LlamaError if the vocabulary lacks what the format needs."""
+        """Make the prompter. Raises LlamaError if the vocabulary lacks a token of the format."""
         special: dict[str, int] = {}
         for text in self._format.special:
             token = self.llama.special_token(text)
@@ -82,7 +82,7 @@ class Engine:
                 raise LlamaError(
                     f"its vocabulary has no token {text!r}, which the format"
                     f" {self._format.name} needs",
-                    "give it the format that it was trained with",
+                    "choose the format that it was trained with",
                 )
             special[text] = token
         return Prompter(
@@ -93,49 +93,48 @@ class Engine:
         )
 
     def _normalise(self, text: str) -> str:
-        """A text as the model's tokenizer normalises it, which llama.cpp does not do."""
+        """Normalise a text as the model's tokenizer does, since llama.cpp does not."""
         return nfc(text) if self._nfc else text
 
     def suggest(self, request: protocol.Suggest) -> protocol.Result:
         """Answer a request. Raises Cancelled once `llama.stop` is raised, LlamaError on failure."""
         began = time.monotonic()
         self.threads.before_request()
-        questions = [self._question(request, goal) for goal in request.goals]
+        prepared = [self._prepare(request, goal) for goal in request.goals]
         found: list[protocol.Found] = []
         reused = 0
         decoding = 0.0
-        for numbers in self._batches(request, questions):
-            batch = [questions[i] for i in numbers]
-            rows = self.llama.start([question.need.prompt for question in batch])
+        for numbers in self._batches(request, prepared):
+            batch = [prepared[i] for i in numbers]
+            rows = self.llama.start([goal.need.prompt for goal in batch])
             reused += self.llama.reused
             started = time.monotonic()
             searches = [
-                self._search(request, question, row)
-                for question, row in zip(batch, rows, strict=True)
+                self._search(request, goal, row) for goal, row in zip(batch, rows, strict=True)
             ]
-            for question, hypotheses in zip(batch, run(searches, self.llama.step), strict=True):
+            for goal, hypotheses in zip(batch, run(searches, self.llama.step), strict=True):
                 suggestions = [protocol.Suggestion(*hypothesis) for hypothesis in hypotheses]
-                found.append(protocol.Found(suggestions, question.truncated))
+                found.append(protocol.Found(suggestions, goal.truncated))
             decoding += time.monotonic() - started
         return protocol.Result(
             id=request.id,
             found=found,
-            prompt_tokens=sum(len(question.need.prompt) for question in questions),
+            prompt_tokens=sum(len(goal.need.prompt) for goal in prepared),
             reused_tokens=reused,
             prompt_ms=_ms(time.monotonic() - began - decoding),
             decode_ms=_ms(decoding),
         )
 
-    def _question(self, request: protocol.Suggest, goal: str) -> _Question:
-        """A goal's prompt, and how much of the context its candidates may take.
+    def _prepare(self, request: protocol.Suggest, goal: str) -> _Prepared:
+        """Make a goal's prompt, and divide the context between prompt and candidates.
 
-        That depends on the request alone: what else is decoded with a goal must not change its
-        answer.
+        The division depends only on the request's other fields, since a goal's answer must not
+        depend on the goals that are decoded with it.
         """
         llama = self.llama
         width = min(request.n, MAX_CANDIDATES)
         positions = min(llama.context, llama.trained_context)
-        # candidates first spell out the word that is taken back from the prefix
+        # candidates first spell out the word that was taken back from the prefix
         spelt = self._format.space_before_prefix() + self._normalise(request.prefix)
         longest = request.max_tokens + (MAX_TAKEN_BACK if spelt else 0)
         # at least half of the context is reserved for the prompt
@@ -148,32 +147,29 @@ class Engine:
         tokens, taken = take_back(prompt, spelt.encode(), llama.pieces.__getitem__)
         max_tokens = min(request.max_tokens + len(prompt) - len(tokens), longest)
         need = Need(width, tokens, width * max_tokens)
-        return _Question(truncated, taken, max_tokens, need)
+        return _Prepared(truncated, taken, max_tokens, need)
 
-    def _batches(
-        self, request: protocol.Suggest, questions: Sequence[_Question]
-    ) -> Iterator[range]:
-        """The questions that are decoded together."""
+    def _batches(self, request: protocol.Suggest, prepared: Sequence[_Prepared]) -> Iterator[range]:
+        """Yield the ranges of goals that are decoded together."""
         llama = self.llama
         if request.mode == "sample" and request.seed is not None and llama.kernels != "own":
-            # llama.cpp rounds the cells of other batches differently, which could change the draws
-            for i in range(len(questions)):
+            # llama.cpp's rounding depends on the batch, and could change the draws
+            for i in range(len(prepared)):
                 llama.forget()
                 yield range(i, i + 1)
         else:
-            yield from batches([question.need for question in questions], llama.context)
+            yield from batches([goal.need for goal in prepared], llama.context)
 
-    def _search(self, request: protocol.Suggest, question: _Question, first: Floats) -> Search:
-        """The search for continuations of a prompt, with the log probabilities at its end."""
-        healing = Healing(question.taken, self.vocabulary)
-
+    def _search(self, request: protocol.Suggest, goal: _Prepared, first: Floats) -> Search:
+        """The search for a goal. `first` has the log probabilities of the first token."""
+        healing = Healing(goal.taken, self.vocabulary)
         reader = Reader(request.prefix, self._stops, healing.continuation)
         if request.mode == "beam":
             return beam_search(
                 healing.first(first),
                 healing,
-                width=question.need.candidates,
-                max_tokens=question.max_tokens,
+                width=goal.need.candidates,
+                max_tokens=goal.max_tokens,
                 end=self.llama.ends,
                 text=reader.text,
                 stopped=reader.stopped,
@@ -182,8 +178,8 @@ class Engine:
         return sample(
             healing.first(first),
             healing,
-            count=question.need.candidates,
-            max_tokens=question.max_tokens,
+            count=goal.need.candidates,
+            max_tokens=goal.max_tokens,
             end=self.llama.ends,
             text=reader.text,
             stopped=reader.stopped,
@@ -196,8 +192,8 @@ class Engine:
 def _load(load: protocol.Load, header: Header) -> tuple[Llama, str]:
     """Load a model with as many layers on GPUs as fit. Returns it with its device's name.
 
-    The memory that a GPU's driver reserves is not known before. So a load that fails is tried again
-    with fewer layers, finally with none.
+    The memory that a GPU's driver reserves is not known in advance. So a failed load is tried again
+    with fewer layers, and finally with none.
     """
     found = gpus()
     layers = layers_to_offload(load.gpu, [gpu.free for gpu in found], header.size)
@@ -222,9 +218,9 @@ def _load(load: protocol.Load, header: Header) -> tuple[Llama, str]:
 
 
 def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) -> protocol.Kernels:
-    """The first kernels, in the order of preference, that can be used.
+    """The most preferred kernels that can be used.
 
-    Our own are for the CPU alone: beside a GPU they would take work from it.
+    Our own are used only without a GPU: beside one, they would take work from it.
     """
     own = file_type in kernels.FILE_TYPES and not gpu_layers and not kernels.why_not()
     return next(name for name in load.kernels if name != "own" or own)

@@ -1,9 +1,9 @@
-"""llama.cpp, as much of it as the search needs: one model, some prompts, many candidates.
+"""The part of llama.cpp that the search needs: one model, some prompts, many candidates.
 
-All candidates live in one context with a unified KV cache, in which a cell belongs to any number of
-sequences. The candidates are the sequences below MAX_CANDIDATES. They share their prompt's cells,
-and each other's where they branch. The sequences from MAX_CANDIDATES on hold prompts: those that
-are being answered, and the last ones. A prompt shares the cells of its beginning with another.
+All candidates are in one context with a unified KV cache, in which a cell may belong to several
+sequences. The sequences below MAX_CANDIDATES are the candidates. A candidate shares its prompt's
+cells, and those of the candidate from which it branched. The other sequences are prompts: those
+that are being answered, and recent ones. Prompts with the same beginning share its cells.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from llmsuggestd.engine.threads import Threads
 from llmsuggestd.engine.tokenizer import Corrections
 
 MAX_PROMPTS = 4
-"""Prompts that stay in the cache, or as many as a request has goals: Lean elaborates several
-theorems at the same time, so their goals alternate."""
+"""Prompts that stay in the cache, or as many as a request has goals if these are more. Lean
+elaborates several theorems at the same time, so the requests' goals alternate between theorems."""
 
 MAX_SEQUENCES = MAX_CANDIDATES + 2 * MAX_GOALS
-"""Sequences of a context: candidates, prompts in the cache, and those that are being answered."""
+"""Sequences of a context: candidates, prompts in the cache, and prompts that are being answered."""
 
 PROMPT_CHUNK = 256
-"""Tokens of a prompt per batch. On a GPU a decode cannot be aborted, so this bounds the time that a
-cancelled request goes on."""
+"""Tokens of a prompt per batch. A GPU cannot abort a decode, so this limits how long a cancelled
+request continues."""
 
 ABORTED = 2
 """llama_decode's result after its abort callback returned true."""
@@ -48,9 +48,9 @@ class Cancelled(Exception):
 class StopFlag:
     """A flag that llama.cpp checks between the operations of a decode, without entering Python.
 
-    llama.cpp's abort callback is a C function of a pointer. Here it is `strlen` on a string that is
-    empty until the flag is raised, so a check costs nanoseconds and needs no interpreter lock. Only
-    the CPU backend checks (llama.h, `llama_set_abort_callback`).
+    llama.cpp's abort callback is a C function of a pointer. Here it is `strlen` of a string that is
+    empty until the flag is raised, so a check takes nanoseconds and needs no interpreter lock. Only
+    the CPU backend calls it (llama.h, `llama_set_abort_callback`).
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class StopFlag:
         self.data = ctypes.cast(self._text, ctypes.c_void_p)
 
     def raise_(self) -> None:
-        """Stop the present decode. Any thread may call this."""
+        """Stop the current decode. Any thread may call this."""
         self._text[0] = b"x"
 
     def lower(self) -> None:
@@ -74,10 +74,10 @@ class StopFlag:
 class Llama:
     """A loaded model and its context.
 
-    Raises LlamaError if llama.cpp cannot load the file, and KernelsUnavailable if our own kernels
-    are asked for and cannot be had; once had, they stay for all models of the process. The first
-    decode happens here too, so that a build that cannot decode shows it (by an error, or by dying)
-    before anyone waits. Decodes raise Cancelled once `stop` is raised.
+    Raises LlamaError if llama.cpp cannot load the file, and KernelsUnavailable if `kernels` is
+    `own` and they cannot be used. Once registered, our kernels stay for all models of the process.
+    The constructor also decodes for the first time. A build that cannot decode thus fails, or dies,
+    before a request waits for it. Decodes raise Cancelled while `stop` is raised.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class Llama:
         try:
             self._prepare(context, threads)
         except LlamaError:
-            # otherwise a second try, with fewer layers on the GPU, would lack the memory
+            # the next try, with fewer layers on the GPU, needs this memory
             C.llama_free(self._context)
             C.llama_model_free(self._model)
             raise
 
     def _prepare(self, context: int, threads: int) -> None:
-        """Make the context, read the vocabulary, decode once."""
+        """Make the context, read the vocabulary, and decode for the first time."""
         self._vocab = C.llama_model_get_vocab(self._model)
         self._piece_buffer = ctypes.create_string_buffer(4096)
         self._context = self._new_context(context, threads)
@@ -131,13 +131,13 @@ class Llama:
         self._never = self._tokens_never_chosen()
         self.pieces = [self._piece(token) for token in range(self.vocabulary)]
         self._prompts: dict[int, list[int]] = {}
-        """The prompts in the cache by sequence, as far as they are decoded; the latest is last."""
+        """The decoded tokens of each prompt in the cache, by sequence; the most recent is last."""
         self.reused = 0
-        """The number of the last prompts' tokens that were in the cache."""
+        """The number of tokens of the last `start`'s prompts that were in the cache."""
         self._slots: list[int] = []
         """The sequence of each candidate, or of its prompt before the first step."""
         self._positions: list[int] = []
-        """The number of tokens of each, prompt included."""
+        """The number of tokens of each candidate, prompt included."""
         self._probe()
 
     def _new_context(self, context: int, threads: int) -> Any:
@@ -149,7 +149,7 @@ class Llama:
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         if self.kernels == "own":
-            # otherwise llama.cpp finds attention and cache on different devices, and disables it
+            # in automatic mode, llama.cpp disables it, since attention and cache are on two devices
             params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
         handle = C.llama_init_from_model(self._model, params)
         if not handle:
@@ -169,7 +169,7 @@ class Llama:
         )
 
     def _probe(self) -> None:
-        """Decode a few tokens together and one alone: the two shapes of batches in an answer."""
+        """Decode a few tokens together, then one: the two shapes of batches in an answer."""
         self._decode([0] * 8, range(8), [0] * 8, outputs=[7])
         self._decode([0], [8], [0], outputs=[0])
         self.forget()
@@ -183,7 +183,7 @@ class Llama:
         return buffer.value.decode().replace("?B", f"{self.parameters / 1e6:.3g}M")
 
     def use_threads(self, threads: Threads) -> None:
-        """Decode with this many threads from now on."""
+        """Set the number of threads for later decodes."""
         C.llama_set_n_threads(self._context, threads.llama, threads.llama)
         if self.kernels == "own":
             own_kernels.use_threads(threads.kernels)
@@ -199,7 +199,7 @@ class Llama:
         return list(tokens[:count])
 
     def special_token(self, text: str) -> int | None:
-        """The token that is this text as a whole; None if the vocabulary has none."""
+        """The token whose whole text this is; None if the vocabulary has none."""
         data = text.encode()
         found = (
             n for n in range(self.vocabulary) if C.llama_vocab_get_text(self._vocab, n) == data
@@ -207,33 +207,33 @@ class Llama:
         return next(found, None)
 
     def begin(self, wanted: bool | None) -> list[int]:
-        """The token that begins a text, if it is wanted; None: if the file says so.
+        """The tokens at a prompt's start: the BOS token, if it is wanted. None: the file decides.
 
-        Raises LlamaError if it is wanted and the vocabulary has none.
+        Raises LlamaError if a BOS token is wanted and the vocabulary has none.
         """
         token = int(C.llama_vocab_bos(self._vocab))
         if not (C.llama_vocab_get_add_bos(self._vocab) if wanted is None else wanted):
             return []
         if token < 0:
-            raise LlamaError("its vocabulary has no token that begins a text")
+            raise LlamaError("its vocabulary has no token that begins a text (BOS)")
         return [token]
 
     def _piece(self, token: int) -> bytes:
-        """A token's bytes, which may be part of a character; none for control tokens."""
+        """A token's bytes. They may be a part of a character, and are empty for control tokens."""
         buffer = self._piece_buffer
         count = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(count, 0)]
 
     def forget(self) -> None:
-        """Drop all cells, also those of the prompts in the cache."""
+        """Drop all cells, including those of the prompts in the cache."""
         C.llama_memory_clear(self._memory, True)
         self._prompts = {}
 
     def start(self, prompts: Sequence[Sequence[int]]) -> Floats:
-        """Decode prompts. Each reuses the cells of the beginning that it shares with another.
+        """Decode prompts. A prompt reuses the cells of a beginning that it shares with another.
 
-        Returns the log probabilities of each one's next token, shape (len(prompts), vocabulary). If
-        it is cancelled, the cells decoded so far stay in the cache.
+        Returns the log probabilities of each prompt's next token, shape (len(prompts), vocabulary).
+        After a cancellation, the cells decoded so far stay in the cache.
         """
         for candidate in range(MAX_CANDIDATES):
             C.llama_memory_seq_rm(self._memory, candidate, -1, -1)
@@ -251,7 +251,10 @@ class Llama:
         return np.stack(rows)
 
     def _decode_prompt(self, prompt: Sequence[int], sequence: int, shared: int) -> Floats:
-        """Decode what comes after the first `shared` tokens; the log probabilities at the end."""
+        """Decode a prompt, except its first `shared` tokens.
+
+        Returns the log probabilities of the next token, shape (vocabulary,).
+        """
         row: Floats | None = None
         for begin in range(shared, len(prompt), PROMPT_CHUNK):
             chunk = prompt[begin : begin + PROMPT_CHUNK]
@@ -269,10 +272,10 @@ class Llama:
         return row
 
     def _place(self, prompt: Sequence[int]) -> tuple[int, int]:
-        """A sequence for a prompt, and the number of its tokens that are decoded there already.
+        """Choose a sequence for a prompt. Returns it and its number of tokens already decoded.
 
-        Other prompts stay as long as all of them take at most half of the context, and those that
-        are being answered in any case.
+        Prompts that are being answered stay in the cache. The others stay while all prompts
+        together take at most half of the context.
         """
         kept = self._prompts
         # the last token is always decoded, since its output is needed
@@ -283,7 +286,7 @@ class Llama:
         sequence = next(s for s in range(MAX_CANDIDATES, MAX_SEQUENCES) if s not in kept)
         if source is not None and shared:
             C.llama_memory_seq_cp(self._memory, source, sequence, 0, shared)
-            # the next goal of a proof replaces the one before, with which it shares the most
+            # a proof's next goal shares most of its tokens with the previous one, and replaces it
             if 2 * shared > len(kept[source]) and source not in self._slots:
                 self._drop(source)
             else:
@@ -296,16 +299,16 @@ class Llama:
         return sequence, shared
 
     def _drop(self, sequence: int) -> None:
-        """Drop a prompt. Cells that it shares with others stay."""
+        """Drop a prompt from the cache. Cells that it shares with others stay."""
         C.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         del self._prompts[sequence]
 
     def step(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-        """Extend candidates by one token each, in one batch: a `search.Step`."""
+        """Extend candidates by one token each, in one batch, as a `search.Step`."""
         slots = self._slots
         alive = {slots[parent] for parent in parents}
         free = [slot for slot in range(MAX_CANDIDATES) if slot not in alive]
-        taken = set(self._prompts)  # a prompt's sequence must stay as it is, so it is copied
+        taken = set(self._prompts)  # a prompt's sequence must stay unchanged, so it is copied
         new: list[int] = []
         copies: list[tuple[int, int]] = []
         for parent in parents:
@@ -333,7 +336,7 @@ class Llama:
         sequences: Sequence[int],
         outputs: Sequence[int],
     ) -> Floats:
-        """Run one batch. Returns log probabilities after the tokens at `outputs`, one row each."""
+        """Decode one batch. Returns the log probabilities after each token at `outputs`, by row."""
         batch = self._batch
         batch.n_tokens = len(tokens)
         for i, (token, position, sequence) in enumerate(
@@ -350,7 +353,7 @@ class Llama:
         if self.stop:
             raise Cancelled
         code = C.llama_decode(self._context, batch)
-        if code == ABORTED:  # llama.cpp has removed the cells of this batch only
+        if code == ABORTED:  # llama.cpp has removed only the cells of this batch
             raise Cancelled
         if code != 0:
             self.forget()
@@ -371,14 +374,14 @@ def _load_model(
     path: Path, gpu_layers: int, *, extra_buffers: bool, corrections: Corrections
 ) -> Any:
     params = C.llama_model_default_params()
-    keys = overrides(corrections)  # which must live until the model is loaded
+    keys = overrides(corrections)  # the reference keeps them alive until the model is loaded
     params.kv_overrides = keys
     params.n_gpu_layers = gpu_layers
-    if gpu_layers == 0:  # use none: without this, a GPU still computes long prompts
+    if gpu_layers == 0:  # without these settings, a GPU would still compute long prompts
         params.split_mode = C.LLAMA_SPLIT_MODE_NONE
         params.main_gpu = -1
     params.use_extra_bufts = extra_buffers
     if extra_buffers:
-        # what is repacked is a copy: a mapped file would stay in memory beside it
+        # repacked weights are a copy, and a mapped file would stay in memory beside it
         params.load_mode = C.LLAMA_LOAD_MODE_NONE
     return open_model(path, params)

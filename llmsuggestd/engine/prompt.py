@@ -1,4 +1,4 @@
-"""The tokens that go into the model, in its format, and the text that comes out of it."""
+"""Makes a prompt's tokens in a model's format, and reads tactics from a model's tokens."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from llmsuggestd.formats import Format
 from llmsuggestd.goals import split_goals, split_target
 
 Tokenize = Callable[[str], list[int]]
-"""The tokens of a text, in which nothing is a special token."""
+"""Returns the tokens of a text, without special tokens."""
 
 
 class Question(NamedTuple):
-    """What a prompt is made of."""
+    """The parts of a prompt."""
 
     state: str
     prefix: str = ""
@@ -36,14 +36,14 @@ class Prompter:
         special: Mapping[str, int],
         begin: Sequence[int] = (),
     ) -> None:
-        """`special` has the number of each of the format's special tokens; `begin` comes first."""
+        """`special` has the id of each special token of the format. Prompts start with `begin`."""
         self._format = asked
         self._tokenize = tokenize
         self._special = special
         self._begin = list(begin)
 
     def tokens(self, question: Question) -> list[int]:
-        """The whole prompt."""
+        """The whole prompt, whatever its length."""
         tokens = list(self._begin)
         state, prefix, context, name = question
         for part in self._format.parts(state, prefix, context=context, name=name):
@@ -53,9 +53,9 @@ class Prompter:
     def fit(self, question: Question, limit: int) -> tuple[list[int], bool]:
         """The prompt in at most `limit` tokens, and whether the state had to be shortened.
 
-        The context is shortened first. A state that is too long alone loses its other goals, then
-        the hypotheses furthest from its target, which stand first in Lean's order. A target that is
-        too long by itself loses its beginning.
+        The context is shortened first. If the state alone is too long, it loses its other goals,
+        then the hypotheses furthest from its target, which are the first in Lean's order. If the
+        target alone is too long, it loses its beginning.
         """
         tokens = self._fit_context(question, limit)
         if len(tokens) <= limit:
@@ -68,7 +68,7 @@ class Prompter:
         return tokens[-limit:], True  # the format and the prefix alone are too long
 
     def _fit_context(self, question: Question, limit: int) -> list[int]:
-        """The prompt with as much of its context as fits, without one if need be."""
+        """The prompt with as much of its context as fits. It may still be longer than `limit`."""
         if not (question.context and self._format.uses("context")):
             return self.tokens(question)
         room = limit - len(self.tokens(question._replace(context="")))
@@ -79,11 +79,11 @@ class Prompter:
         return self.tokens(question._replace(context=""))
 
     def _shorter_contexts(self, context: str, limit: int, room: int) -> Iterator[str]:
-        """A context of at most `room` tokens, and ever shorter ones.
+        """Yield ends of a context, from one of about `room` tokens to shorter ones.
 
-        It is cut at lines that depend on the context alone, and takes at most three quarters of the
-        prompt. So the next context of the same file, which is longer, begins like this one, and
-        reuses its cells.
+        They begin at lines that depend on the context alone, and take at most three quarters of
+        the prompt. So the next context of the same file, which is longer, usually begins at the
+        same line and reuses this one's cells.
         """
         starts = _starts(context, 1 << (limit.bit_length() - 1))
         ends = [*starts[1:], len(context)]
@@ -101,12 +101,12 @@ class Prompter:
             yield context[start:]
 
     def _shorter_states(self, state: str, limit: int) -> Iterator[str]:
-        """Ever shorter forms of a state, from one of about `limit` tokens on."""
+        """Yield shorter and shorter forms of a state, beginning with about `limit` tokens."""
         first, *others = split_goals(state) or [state]
         hypotheses, target = split_target(first)
         counts = [len(self._tokenize(text)) for text in [*reversed(hypotheses), *others]]
         most = sum(1 for total in accumulate(counts) if total <= limit)
-        # counted apart, pieces can come out a token or two longer or shorter than together
+        # a text's number of tokens can differ from its pieces' total by one or two
         for kept in range(most, -1, -1):
             near = hypotheses[max(0, len(hypotheses) - kept) :]
             goal = "\n".join([*near, target])
@@ -118,7 +118,7 @@ class Prompter:
 
 
 def _starts(context: str, block: int) -> list[int]:
-    """Where a context may begin: at its beginning, and at the first line of each further block."""
+    """The positions where a context may begin: its start, and each later block's first line."""
     starts = [0]
     for position in range(block, len(context), block):
         start = context.find("\n", position) + 1
@@ -128,9 +128,9 @@ def _starts(context: str, block: int) -> list[int]:
 
 
 def suggestion_text(prefix: str, continuation: bytes) -> str | None:
-    """The tactic that a continuation makes of a prefix; None if it is empty or not text."""
+    """The tactic made of a prefix and its continuation; None if it is empty or not text."""
     try:
-        # not final: a candidate cut off inside a character loses that character's beginning
+        # final=False: where a candidate was cut off inside a character, the rest of it is dropped
         text = codecs.getincrementaldecoder("utf-8")().decode(continuation, final=False).rstrip()
     except UnicodeDecodeError:
         return None
@@ -141,7 +141,7 @@ def suggestion_text(prefix: str, continuation: bytes) -> str | None:
 
 
 class Reader:
-    """Reads the tactics that candidates are, for a search."""
+    """Reads candidates' tactics for a search."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Reader:
         stops: Sequence[bytes],
         continuation: Callable[[Sequence[int]], bytes | None],
     ) -> None:
-        """`continuation` gives a candidate's bytes past the prefix; None if it is not there yet."""
+        """`continuation` returns a candidate's bytes after the prefix; None until it gets there."""
         self._prefix = prefix
         self._stops = stops
         self._continuation = continuation

@@ -22,23 +22,23 @@ import msgspec
 from llmsuggestd.formats import LLMSTEP, Format
 
 MAX_FRAME = 16 * 2**20
-"""Bytes, far above any request that the daemon accepts. A longer frame means a broken peer."""
+"""Limit of a frame in bytes. It is far above a request's limit: a longer frame is a fault."""
 
 MAX_CANDIDATES: Final = 32
-"""Candidates that are decoded at a time, and that a goal may have."""
+"""Limit of the candidates per step, and so of those per goal."""
 
 MAX_GOALS: Final = 16
-"""Goals of one request."""
+"""Limit of the goals per request."""
 
 _LENGTH = struct.Struct(">I")
 
 
 Kernels = Literal["own", "repacked", "plain"]
-"""The code that multiplies by quantised weights on the CPU: our kernels, llama.cpp's with its extra
-buffer types (repacked weights, AMX), or llama.cpp's without."""
+"""The code that multiplies by quantised weights on the CPU: our own kernels, llama.cpp's with extra
+buffer types (repacked weights, AMX), or llama.cpp's without them."""
 
 KERNELS: Final[tuple[Kernels, ...]] = ("own", "repacked", "plain")
-"""The order of preference, fastest first. `plain` works everywhere."""
+"""The order of preference, fastest first. `plain` works on every machine."""
 
 
 class Load(msgspec.Struct, tag="load"):
@@ -49,17 +49,17 @@ class Load(msgspec.Struct, tag="load"):
     threads: int
     context: int
     kernels: tuple[Kernels, ...] = KERNELS
-    """The kernels that may be used. The engine takes the first that can be used."""
+    """The kernels that may be used, in order of preference. The engine uses the first possible."""
     format: Format = LLMSTEP
-    """How the model is asked."""
+    """The format in which the model is asked."""
 
 
 class Suggest(msgspec.Struct, tag="suggest"):
-    """Ask for continuations of goals; the fields are those of `POST /v1/suggest`."""
+    """Ask for suggestions. The fields are those of `POST /v1/suggest`."""
 
     id: int
     goals: list[str]
-    """At most MAX_GOALS; they are decoded together."""
+    """At most MAX_GOALS goals, which are decoded together."""
     prefix: str
     n: int
     max_tokens: int
@@ -71,7 +71,7 @@ class Suggest(msgspec.Struct, tag="suggest"):
 
 
 class Cancel(msgspec.Struct, tag="cancel"):
-    """Cancel a request. One that has been answered is ignored."""
+    """Cancel a request. This has no effect if it has been answered."""
 
     id: int
 
@@ -89,7 +89,7 @@ class Loaded(msgspec.Struct, tag="loaded"):
     """Tokens of context, prompt and all candidates together."""
     threads: int
     kernels: Kernels | Literal["gpu"]
-    """The kernels in use; `gpu` where layers are offloaded."""
+    """The kernels in use; `gpu` if layers are offloaded."""
     load_ms: float
     instructions: str | None = None
     """The instruction set that our own kernels use; None with others."""
@@ -103,15 +103,15 @@ class Suggestion(msgspec.Struct):
     score: float
     """Mean log probability of the tokens after the prefix."""
     finished: bool
-    """Whether the model ended it; false if it was cut off at `max_tokens`."""
+    """Whether the model ended it; False if it was cut off at `max_tokens`."""
 
 
 class Found(msgspec.Struct):
-    """What was found for one goal."""
+    """The suggestions for one goal."""
 
     suggestions: list[Suggestion]
     truncated: bool
-    """Whether hypotheses were left out, because the prompt was longer than the context."""
+    """Whether a part of the goal was left out, because the prompt was longer than the context."""
 
 
 class Result(msgspec.Struct, tag="result"):
@@ -119,23 +119,23 @@ class Result(msgspec.Struct, tag="result"):
 
     id: int
     found: list[Found]
-    """For each goal, in their order."""
+    """The suggestions for each goal, in the request's order."""
     prompt_tokens: int
-    """Tokens of all prompts."""
+    """The number of tokens of all prompts."""
     reused_tokens: int
-    """The number of them that were in the cache."""
+    """The number of these tokens that were in the cache."""
     prompt_ms: float
     decode_ms: float
 
 
 class Failed(msgspec.Struct, tag="failed"):
-    """A request, or the load (`id` null), failed."""
+    """A request has failed, or the load if `id` is null."""
 
     id: int | None
     code: str
     message: str
     hint: str = ""
-    """What to do about it, where that is known."""
+    """A remedy, if one is known."""
 
 
 Request = Load | Suggest | Cancel
@@ -151,13 +151,13 @@ class ProtocolError(Exception):
 
 
 def frame(message: Request | Reply) -> bytes:
-    """A message as the bytes to send."""
+    """Encode a message as a frame."""
     body = _encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
 def read_request(stream: BinaryIO) -> Request | None:
-    """The next request, in the engine; None at the end of the stream."""
+    """Read the next request, in the engine. None at the end of the stream."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
@@ -169,9 +169,9 @@ def read_request(stream: BinaryIO) -> Request | None:
 
 
 async def read_reply(stream: asyncio.StreamReader) -> Reply | None:
-    """The next reply, in the daemon; None at the end of the stream.
+    """Read the next reply, in the daemon. None at the end of the stream.
 
-    Raises ProtocolError if what arrives is no reply.
+    Raises ProtocolError if the data is not a reply.
     """
     try:
         (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))

@@ -1,10 +1,10 @@
 """Choosing tactics by a model's next-token probabilities: beam search and sampling.
 
-A `Search` is for one goal. It yields how its candidates are to be extended, and is sent log
-probabilities; it does not know about llama.cpp. `run` runs the searches of several goals side by
-side, and decodes the candidates of all of them in one `Step`. A candidate ends with an end token,
-or with the token that completes a stop string. Both searches rank candidates by the mean log
-probability of their tokens, those that end them included.
+A `Search` is for one goal and independent of llama.cpp. It yields the extensions of its candidates,
+and is sent log probabilities. `run` runs the searches of several goals side by side, and decodes
+the candidates of all of them in one `Step`. A candidate ends with an end token, or with the token
+that completes a stop string. Both searches rank candidates by the mean log probability of their
+tokens, including the tokens that end them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Hypothesis(NamedTuple):
 
     text: str
     score: float
-    """Mean log probability per token, those that end it included."""
+    """Mean log probability per token, including the tokens that end it."""
     finished: bool
-    """Whether the model ended it; otherwise the length limit did."""
+    """Whether the model ended it, rather than the length limit."""
 
 
 class Step(Protocol):
@@ -52,14 +52,14 @@ class Extension(NamedTuple):
 
 
 Extending = Generator[Extension, Floats, Floats]
-"""Yields an extension, is sent the log probabilities after it, shape (len(tokens), vocabulary), and
-returns them as the search shall see them."""
+"""Yields an extension and is sent the log probabilities after it, shape (len(tokens), vocabulary).
+It returns log probabilities of the same shape for the search, which it may have restricted."""
 
 Extend = Callable[[Sequence[int], Sequence[int]], Extending]
 """Extends candidates `parents` by `tokens`."""
 
 Search = Generator[Extension, Floats, list[Hypothesis]]
-"""A search for one goal. It returns what it has found, best first."""
+"""A search for one goal. It returns the hypotheses found, best first."""
 
 
 Text = Callable[[Sequence[int]], str | None]
@@ -69,11 +69,11 @@ Stopped = Callable[[Sequence[int]], bool]
 """Whether the last token of a candidate completes a stop string."""
 
 Length = Callable[[Sequence[int]], int]
-"""The number of a candidate's tokens that count for its mean: all, or those past the prefix."""
+"""The number of a candidate's tokens that count for its mean: all, or those after the prefix."""
 
 
 class _Results:
-    """The best hypotheses so far, one per text. Texts equal up to white space count as one."""
+    """The best hypotheses so far, one per text. Texts that differ only in white space are equal."""
 
     def __init__(self, size: int, text: Text, length: Length) -> None:
         self._size = size
@@ -86,7 +86,7 @@ class _Results:
     ) -> None:
         """Offer a candidate with the sum of its log probabilities.
 
-        `end_token`: an end token, which is not among `tokens`, has ended it.
+        `end_token` says that an end token has ended it. `tokens` does not include that token.
         """
         text = self._text(tokens)
         if text is None:
@@ -111,19 +111,20 @@ class _Results:
 
 
 def extend(parents: Sequence[int], tokens: Sequence[int]) -> Extending:
-    """Extend candidates, and take the log probabilities as they are."""
+    """Extend candidates, with unrestricted log probabilities."""
     return (yield Extension(parents, tokens))
 
 
 def run(searches: Sequence[Search], step: Step) -> list[list[Hypothesis]]:
-    """What each search has found. The candidates of all open searches are one batch.
+    """Run searches side by side and return each one's hypotheses.
 
-    Before the first step, the i-th candidate of `step` is the bare prompt of the i-th search.
+    The candidates of all open searches are one batch. Before the first step, the i-th candidate of
+    `step` is the bare prompt of the i-th search.
     """
     found: list[list[Hypothesis]] = [[] for _ in searches]
     first = list(range(len(searches)))  # the number of each search's first candidate
     wanted: dict[int, Extension] = {}
-    """What the searches wait for that are not over."""
+    """The next extension of each open search."""
 
     def advance(i: int, rows: Floats | None) -> None:
         try:
@@ -158,12 +159,12 @@ def beam_search(
 ) -> Search:
     """Search for the `width` best continuations, by beam search of that width.
 
-    `first`, shape (vocabulary,), holds the log probabilities of the first token. The search is
-    that of transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)`, with
-    its `stop_strings`: a candidate ends only if it is among the best `width` extensions of a step,
-    and the search stops when the best open beam's mean is no better than the worst result. One
-    difference: texts equal up to white space count as one. There are fewer results only if the
-    model has no more within `max_tokens`.
+    `first`, shape (vocabulary,), holds the log probabilities of the first token. The search follows
+    transformers' `generate(num_beams=width, length_penalty=1, early_stopping=False)` with
+    `stop_strings`. A candidate ends only if it is among the best `width` extensions of a step. The
+    search stops when the best open beam's mean is no better than the worst of `width` results.
+    Unlike there, texts that differ only in white space count as one. It returns fewer than `width`
+    results only if no more are found within `max_tokens`.
     """
     results = _Results(width, text, length)
     ends = set(end)
@@ -211,9 +212,9 @@ def sample(
     stopped: Stopped = lambda _: False,
     length: Length = len,
 ) -> Search:
-    """Draw `count` continuations at a temperature; equal ones count once.
+    """Draw `count` continuations at a temperature. Equal ones are returned once.
 
-    The score is that of the model's own distribution, temperature 1. The same seed gives the same
+    Scores are those of the model's own distribution, at temperature 1. The same seed gives the same
     draws on the same build and machine.
     """
     results = _Results(count, text, length)
@@ -227,7 +228,7 @@ def sample(
         for parent, (tokens, total) in enumerate(open_):
             row = log_probabilities[parent]
             # Gumbel-max trick: the index of the largest noisy score is a draw from the softmax. The
-            # best score is shifted to 0, so that no small temperature overflows.
+            # largest score is shifted to 0, so that a small temperature cannot overflow.
             scores = (row - row.max()).astype(np.float64) / temperature
             token = int(np.argmax(scores + generator.gumbel(size=row.shape)))
             total += float(row[token])
@@ -242,7 +243,7 @@ def sample(
                 extended.append((tokens, total))
         if not extended:
             break
-        # the bare prompt is one candidate, also for several draws from it
+        # in the first step, all draws extend the same candidate, the bare prompt
         log_probabilities = yield from extend(
             parents if drawn > 1 else [0] * len(parents), [tokens[-1] for tokens, _ in extended]
         )
@@ -262,10 +263,10 @@ def _best_extensions(
 ) -> Iterator[tuple[int, int, float]]:
     """Yield parent, token and total of the `count` best extensions by one token, best first.
 
-    `totals` has a sum of log probabilities per parent, `log_probabilities` has shape
-    (parents, vocabulary). Extensions of probability zero are left out.
+    `totals` has each parent's sum of log probabilities. `log_probabilities` has shape (parents,
+    vocabulary). Extensions of probability zero are left out.
     """
-    # the best of all are among the best per parent, so the full vocabulary is scanned once
+    # the best extensions overall are among each parent's best, so the vocabulary is scanned once
     count_of_each = min(count, log_probabilities.shape[1])
     tokens = np.argpartition(log_probabilities, -count_of_each, axis=1)[:, -count_of_each:]
     extended = np.array(totals)[:, np.newaxis] + np.take_along_axis(

@@ -1,9 +1,9 @@
 """One model and the engine that answers for it.
 
 llama.cpp ends its process on some bad inputs and, on some CPUs, at the first decode of a quantised
-model (its AMX code path). So each engine proves itself with a decode before it is used. If a signal
-kills it there, it is started again without the kernels that may have crashed (`crashes` remembers
-them).
+model (in its AMX code). So each engine has to pass a first decode before it is used. If a signal
+kills it there, it is started again without the kernels that may have crashed. `crashes` records
+these.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ STRIKES: Final = 3
 """Number of consecutive crashes after which the engine is not restarted automatically."""
 
 PAUSE: Final = 30.0
-"""Seconds until another try if an engine has died STRIKES times for a reason that may pass."""
+"""Seconds until the next try, after STRIKES deaths for a reason that may pass."""
 
 
 class Answer(NamedTuple):
-    """A question's result, with the time before the engine began, in milliseconds."""
+    """A question's result, with the times before the engine began, in milliseconds."""
 
     result: protocol.Result
     queue_ms: float
-    """Waiting for earlier questions."""
+    """Time spent waiting for earlier questions."""
     load_ms: float
-    """Waiting for the engine to start."""
+    """Time spent waiting for the engine to start."""
     model: str | None = None
-    """The model that answered in place of the one that was asked."""
+    """The model that answered, if it was not the one that was asked."""
     sent_to: str | None = None
     """The server to which the goals were sent."""
 
@@ -68,12 +68,12 @@ class ServedModel:
         command: Sequence[str] = COMMAND,
         find: Callable[[], protocol.Load] | None = None,
     ) -> None:
-        """While `load` has no path, `find` returns one with a path, or raises an error."""
+        """If `load` has no path yet, `find` returns one with a path, or raises an error."""
         self.id = model_id
         self.failure: LlmsuggestdError | None = None
-        """Why there is no engine. None is started unless the reason may pass or has passed."""
+        """The reason why there is no engine. A lasting reason prevents further starts."""
         self.crashed = crashes.recall(paths)
-        """The kernels that crash on this machine, and are not used."""
+        """The kernels that crash on this machine and are therefore not used."""
         self._load = load
         self._paths = paths
         self._idle = idle
@@ -87,13 +87,13 @@ class ServedModel:
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._engine: EngineProcess | None = None
         self._file: tuple[int, ...] = ()
-        """The identity of the file that the last engine was started with."""
+        """The identity of the file with which the last engine was started."""
         self._strikes = 0
         self._try_at = math.inf
 
     @property
     def engine(self) -> EngineProcess | None:
-        """The engine, if there is one and it lives."""
+        """The engine, if there is one and it is alive."""
         return self._engine if self._engine is not None and self._engine.alive else None
 
     @property
@@ -103,7 +103,7 @@ class ServedModel:
 
     @property
     def found(self) -> bool:
-        """Whether its file has been found, and with it the format."""
+        """Whether its file has been found. Only then the format is known."""
         return bool(self._load.path)
 
     @property
@@ -115,18 +115,19 @@ class ServedModel:
     def identity(self) -> tuple[object, ...]:
         """What distinguishes this model from every other: its id, file, context and format.
 
-        The file counts as the engine read it. Replacing it changes nothing until the next load.
+        The file is the one that the engine has read. Replacing it has no effect before the next
+        load.
         """
         file = self._file if self.engine is not None else _file_identity(Path(self._load.path))
         return (self.id, *file, self._load.context, self.format)
 
     async def load(self) -> protocol.Loaded:
-        """Start the engine if there is none, and describe what it has loaded.
+        """Start the engine if there is none, and describe the loaded model.
 
-        Cancelling the caller does not stop the start: while a user types, each request is cancelled
-        for the next, and no request would live to see a large model loaded. Raises LoadFailed or
-        EngineDied, and from then on the same error, unless its reason may have passed. Raises what
-        `find` raises while there is no file.
+        Cancelling the caller does not stop the start: while a user types, each request cancels the
+        previous one, and none would last until a large model is loaded. Raises LoadFailed or
+        EngineDied, and later the same error again, unless its reason may have passed. Raises the
+        error of `find` while there is no file.
         """
         with self._in_use():
             return (await self._started()).info
@@ -157,7 +158,7 @@ class ServedModel:
         await self.close()
 
     async def close(self) -> None:
-        """End the engine, also one that is being started."""
+        """End the engine, even while it is being started."""
         for task in (self._retirement, self._loading):
             if task is not None:
                 task.cancel()
@@ -168,7 +169,7 @@ class ServedModel:
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[None]:
-        """Keep the engine while the block runs. The last user to leave starts its idle time."""
+        """Keep the engine while the block runs. When the last user leaves, its idle time begins."""
         if self._retirement is not None:
             self._retirement.cancel()
             self._retirement = None
@@ -279,7 +280,7 @@ class ServedModel:
         raise last
 
     def _attempts(self) -> dict[tuple[Any, frozenset[Kernels]], None]:
-        """Pairs to try in order: a setting for the GPU, and the kernels to leave out."""
+        """Pairs to try in this order: a setting for the GPU, and the kernels to leave out."""
         optional: list[frozenset[Kernels]] = [
             frozenset(), frozenset({"repacked"}), frozenset({"own"}), frozenset({"repacked", "own"})
         ]  # fmt: skip
@@ -291,7 +292,7 @@ class ServedModel:
     def _strike(self, engine: EngineProcess, error: EngineDied) -> None:
         """Count a crash while answering."""
         if engine is not self._engine:
-            return  # it has been counted
+            return  # this crash has been counted
         self._engine = None
         self._strikes += 1
         log.error("%s, strike %d of %d", error.message, self._strikes, STRIKES)

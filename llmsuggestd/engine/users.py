@@ -1,4 +1,4 @@
-"""Counts those who use a thing, so that it ends only after the last of them."""
+"""Counts the users of a resource, so that it is closed only after the last one has left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class Users:
-    """The number of users. Each is one `with` block."""
+    """A count of users. Each user is one `with` block."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -32,5 +32,5 @@ class Users:
             self._none.set()
 
     async def gone(self) -> None:
-        """Return when there are none."""
+        """Wait until there are no users."""
         await self._none.wait()

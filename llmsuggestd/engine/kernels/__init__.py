@@ -1,10 +1,10 @@
-"""Our own kernels for quantised weights, which llama.cpp uses as one of its backends.
+"""Our own kernels for quantised weights, which llama.cpp uses as a backend.
 
-`multiply.h` has the arithmetic and the reason for it, and `kernels.h` says how the files divide it.
-`backend.cpp` implements ggml's interface for backends, and `ggml.h` declares what that needs of
-ggml. The kernels are compiled when llmsuggestd is installed (setup.py), for x86-64 processors with
-AVX2, AVX-VNNI or AVX-512 VNNI. The best of these that a processor has is chosen at run time. Other
-processors use llama.cpp's own kernels.
+`multiply.h` has the arithmetic and the reason for it. `kernels.h` describes the other files of the
+arithmetic. `backend.cpp` implements ggml's interface for backends, and `ggml.h` declares the parts
+of ggml that this needs. The kernels are compiled when llmsuggestd is installed (setup.py), for
+x86-64 processors with AVX2, AVX-VNNI or AVX-512 VNNI. The best instruction set that the processor
+has is chosen at run time. Other processors use llama.cpp's own kernels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from llama_cpp.llama_cpp import _lib as llama
 
 FILE_TYPES: Final = frozenset({14, 15, 16, 17, 18})
-"""The files for which the kernels are used, Q4_K_S to Q6_K (llama.h, `enum llama_ftype`)."""
+"""The file types that use the kernels, Q4_K_S to Q6_K (llama.h, `enum llama_ftype`)."""
 
 VERSION: Final = 3
 """The version of the compiled kernels' interface, `VERSION` in backend.cpp."""
@@ -29,8 +29,8 @@ INSTRUCTION_SETS: Final = ("avx2", "avx-vnni", "avx512-vnni")
 """The instruction sets that the kernels are compiled for, slowest first."""
 
 LIMIT: Final = "LLMSUGGESTD_INSTRUCTIONS"
-"""The environment variable that names the last instruction set that may be used, for tests and
-comparisons. All of them compute the same bits."""
+"""The environment variable that names the best instruction set allowed, for tests and comparisons.
+All instruction sets compute the same bits."""
 
 FUNCTIONS: Final = (
     "ggml_backend_cpu_buffer_type",
@@ -51,7 +51,7 @@ class KernelsUnavailable(Exception):
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled kernels, on a processor that can run them. Raises KernelsUnavailable."""
+    """Load the compiled kernels. Raises KernelsUnavailable if the processor cannot run them."""
     if platform.machine() not in ("x86_64", "AMD64"):
         raise KernelsUnavailable("ours need x86-64")
     found = importlib.util.find_spec(f"{__name__}._backend")
@@ -62,7 +62,7 @@ def library() -> ctypes.CDLL:
     except OSError as error:
         raise KernelsUnavailable(str(error)) from error
     compiled: Callable[[], int] = getattr(loaded, "llmsuggest_version", lambda: 0)
-    if compiled() != VERSION:  # a checkout was updated since
+    if compiled() != VERSION:  # the checkout was updated after they were compiled
         raise KernelsUnavailable("ours are older than this llmsuggestd: install it again")
     limit = os.environ.get(LIMIT, "")
     if limit and limit not in INSTRUCTION_SETS:

@@ -1,4 +1,4 @@
-// The arithmetic for one instruction set, as a table (see simd.h for what is defined before).
+// The kernels of one instruction set, as a `Kernels`. See simd.h for the macros to define before.
 #pragma once
 
 #include "attention.h"
@@ -8,7 +8,7 @@
 namespace llmsuggest {
 namespace {
 
-// Calls `f` with the format that has ggml's number `type`.
+// Calls `f` with the weight type of ggml's number `type`.
 template <class F>
 void with_format(int type, F f) {
     switch (type) {

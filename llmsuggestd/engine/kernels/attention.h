@@ -1,13 +1,13 @@
-// Attention of the tokens of a batch to the cells of the cache, which are float16.
+// Attention of a batch's tokens to the cells of the cache, which are float16.
 //
-// llama.cpp's own goes from cell to cell and computes one exponential at a time; with five
-// candidates after a goal of 150 tokens it takes a third of a step. Here one head of one token is a
-// task: the scores of all cells that the token sees, 16 at a time; their softmax; and the sum of
-// the values.
+// llama.cpp's own attention visits one cell after the other and computes one exponential at a time.
+// With five candidates after a goal of 150 tokens, it takes a third of a step. Here a task is one
+// head of one token: it computes the scores of all visible cells, 16 at a time, then their softmax,
+// then the weighted sum of the values.
 //
-// Each time that a goal is decoded its cells lie elsewhere, and floats that are added in another
-// order are rounded otherwise. So what is added up over cells are integers, multiples of a power of
-// two that depends on the set of cells alone: a goal gets the same answer whatever was asked
+// A goal's cells lie in other places each time that it is decoded, and a sum of floats depends on
+// their order. So the sums over cells are sums of integers: multiples of a power of two that
+// depends only on the set of cells. A goal therefore gets the same answer whatever was asked
 // before.
 #pragma once
 
@@ -21,11 +21,11 @@ namespace {
 
 constexpr float INFINITE = std::numeric_limits<float>::infinity();
 
-// e^x of x at most 0; what float32 cannot hold is 0. Relative error below 1e-6 (a polynomial of
-// degree 6 around 0, on half of ln 2 to either side).
+// e^x for x <= 0, with 0 for results below float32's range. The relative error is below 1e-6: a
+// polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2].
 SIMD inline Floats exponential(Floats x) {
     const Floats n = rounded(times(x, all(1.44269504f)));
-    // ln 2 in two parts, the first of which times n is exact
+    // ln 2 in two parts: n times the first part is exact
     const Floats r = minus_times(minus_times(x, n, all(0.693359375f)), n, all(-2.12194440e-4f));
     Floats y = all(1 / 720.f);
     for (const float factorial : {120.f, 24.f, 6.f, 2.f, 1.f, 1.f})
@@ -34,7 +34,7 @@ SIMD inline Floats exponential(Floats x) {
     return where_above(x, -87, times(y, power));
 }
 
-// The larger of 16 pairs of float16, of which the signs are left out.
+// The larger absolute value of each of 16 pairs of float16. `one` has no signs.
 SIMD inline __m256i larger_halves(__m256i one, __m256i other) {
     return _mm256_max_epu16(one, _mm256_and_si256(other, _mm256_set1_epi16(0x7fff)));
 }
@@ -45,11 +45,11 @@ SIMD inline float largest_of_halves(__m256i halves) {
 }
 
 struct Largest {
-    float score, value;  // the value without its sign
+    float score, value;  // of the values, the largest absolute one
 };
 
-// Scores of the cells that are seen, for a query of D sixteens. Looks at the values too: their
-// loads cost less here than by themselves. Behind the last score there is minus infinity.
+// Computes the scores of the visible cells for a query of D sixteens, and the largest value, whose
+// loads cost less here than in a loop of their own. Minus infinity follows the last score.
 template <int D>
 SIMD Largest score(const Head &head, const Seen &seen, const Floats *query, float *scores) {
     Eight highest = _mm256_set1_ps(-INFINITE);
@@ -80,9 +80,9 @@ SIMD Largest score(const Head &head, const Seen &seen, const Floats *query, floa
     return {largest_of(highest), largest_of_halves(most)};
 }
 
-// Turns scores into weights, of which the highest is 1; returns their sum.
+// Turns scores into weights, the highest of which is 1. Returns their sum.
 SIMD inline float weigh(float *scores, int count, float highest) {
-    const float whole = 1 << 30;  // parts of a weight of 1
+    const float whole = 1 << 30;  // a weight of 1 as an integer
     Ints total = all_ints(0);
     for (int first = 0; first < count; first += LANES) {
         const Floats weight = exponential(subtract(load(scores + first), all(highest)));
@@ -101,15 +101,15 @@ inline float power_of_two(float x) {
     return x;
 }
 
-// The mean of the values that are seen, by their weights, of which `total` is the sum; `out` has D
-// sixteens. No product of a value and its weight is more than `most`, nor are all together more
-// than 2^8 times that.
+// The weighted mean of the visible values. `total` is the sum of the weights, and `out` has D
+// sixteens. `most` is a bound of each product of a value and its weight, and 2^8 * `most` one of
+// the sum of all products' absolute values.
 //
-// A product is less than twice the power of two just below `most`. Added to six times that power,
-// it makes a float between four and eight times the power, whose last bit is worth a 2^21st of the
-// power: the bits of the float, taken as an integer, count these. Their sum stays below 2^31.
+// Let p be the largest power of two up to `most`. A product is below 2p, so 6p plus the product is
+// a float between 4p and 8p, whose last bit is worth p / 2^21. The float's bits, read as an
+// integer, thus count the product in units of p / 2^21. Their sum stays below 2^31.
 //
-// Registers from FIRST on, as many as there are besides those that a sum needs.
+// One call handles as many registers of `out` as fit into the processor's, from FIRST on.
 template <int D, int FIRST = 0>
 SIMD void average(const Head &head, const Seen &seen, const float *weights, float most, float total,
                   float *out) {

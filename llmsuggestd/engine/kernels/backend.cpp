@@ -1,19 +1,18 @@
-// A ggml backend for products with weights and for attention, which llama.cpp uses beside its CPU
-// backend.
+// A ggml backend for products with weights and for attention, beside llama.cpp's CPU backend.
 //
-// llama.cpp gives it the operations that it says it can do, and does all else itself. Both work in
-// the main memory and on the same threads (libgomp keeps one pool), one after the other; whether to
-// abort, llama.cpp's CPU backend looks between two products. See kernels.h for the arithmetic, and
-// __init__.py for how llama.cpp gets it. Where the compiler cannot make the kernels, or the
-// processor cannot run them, `llmsuggest_instructions` returns an empty name, and nothing else may
-// be called.
+// llama.cpp gives this backend the operations that it supports, and the rest to the CPU backend.
+// Both use the main memory and the same threads (libgomp keeps one pool), and run one after the
+// other. The CPU backend checks between two products whether to abort. See kernels.h for the
+// arithmetic, and __init__.py for how the backend is registered. If the compiler cannot compile the
+// kernels, or the processor cannot run them, `llmsuggest_instructions` returns an empty name, and
+// no other function may be called.
 
 #include "ggml.h"
 #include "kernels.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// To be raised with every change of the functions below that Python calls.
+// Raise this with every change of the functions below that Python calls.
 constexpr int VERSION = 3;
 
 #ifdef LLMSUGGEST_COMPILES
@@ -30,9 +29,9 @@ using namespace llmsuggest;
 
 GgmlFunctions ggml;
 int op_mul_mat = -1, op_flash_attn_ext = -1;
-bool moves_nothing[128];  // operations that only look at a tensor in another way
+bool is_empty[128];  // operations without computation, such as views
 
-// Activations of some tokens for one product.
+// The rounded activations of some tokens for one product.
 struct Scratch {
     std::unique_ptr<Activations[]> activations;
     std::unique_ptr<float[]> scales;
@@ -41,18 +40,18 @@ struct Scratch {
     void reserve(size_t blocks) {
         if (blocks <= size) return;
         activations.reset(new Activations[blocks]);
-        scales.reset(new float[blocks + 7]);  // the last are read eight at a time
+        scales.reset(new float[blocks + 7]);  // they are read eight at a time
         size = blocks;
     }
 };
 
-const Kernels *kernels = nullptr;  // those in use
+const Kernels *kernels = nullptr;  // the kernels in use
 
 void multiply(int type, const Product &p, int threads, Scratch &scratch) {
     scratch.reserve(size_t(p.columns) * p.blocks);
     Activations *y = scratch.activations.get();
     float *scales = scratch.scales.get();
-    // for a few tokens it is not worth a meeting of the threads
+    // for a few tokens, synchronising the threads would cost more than it saves
 #pragma omp parallel for num_threads(threads) if (p.columns > FEW)
     for (int c = 0; c < p.columns; c++) {
         const Group group = group_at(p.columns, c);
@@ -60,8 +59,8 @@ void multiply(int type, const Product &p, int threads, Scratch &scratch) {
         kernels->quantize(type, (const float *)(p.x + c * p.x_stride), y + first, scales + first,
                           group.columns, p.blocks);
     }
-    // dynamic: a thread that has to share its core with others does less. Not too many turns each,
-    // since what is prefetched beyond the end of one is for another thread.
+    // Dynamic, so that a thread on a contended core gets less work. Each thread takes few turns,
+    // since the data prefetched beyond a turn's end may be another thread's.
     const int turns = 8 * threads, tiles = (p.rows + ROWS - 1) / ROWS;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, (tiles + turns - 1) / turns)
     for (int row = 0; row < p.rows; row += ROWS) kernels->multiply(type, p, row, y, scales);
@@ -76,30 +75,30 @@ size_t block_bytes(int type) {
     }
 }
 
-// The operation's parameters (ggml_flash_attn_ext in ggml.c)
+// A parameter of the attention (ggml_flash_attn_ext in ggml.c): scale, ALiBi's bias, soft cap.
 float parameter(const ggml_tensor *node, int index) {
     float value;
     std::memcpy(&value, &node->op_params[index], sizeof value);
     return value;
 }
 
-// q (heads, tokens, dimensions), k and v (heads of the cache, cells, dimensions): out (tokens,
-// heads, dimensions). Several heads of q may share one of the cache. `seen` has room for each
-// token.
+// Computes attention. The shapes are: q (heads, tokens, dimensions), k and v (heads of the cache,
+// cells, dimensions), the result (tokens, heads, dimensions). Several heads of q may share a head
+// of the cache. `seen` is scratch space.
 void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *mask = node->src[3];
     const int tokens = int(q->ne[1]), heads = int(q->ne[2]), cells = int(k->ne[1]);
     const int heads_each = heads / int(k->ne[2]);
     const float scale = parameter(node, 0);
     seen.resize(std::max(seen.size(), size_t(tokens)));
-    // for a few tokens it is not worth a meeting of the threads
+    // for a few tokens, synchronising the threads would cost more than it saves
 #pragma omp parallel for num_threads(threads) if (tokens > FEW)
     for (int token = 0; token < tokens; token++)
         seen[token].look((const uint16_t *)((const char *)mask->data + token * mask->nb[1]), cells);
 #pragma omp parallel num_threads(threads)
     {
         std::vector<float> scores(cells + 16);
-        // one after the other of the same head, whose keys and values are then at hand
+        // consecutive tasks are of the same head, whose keys and values are then in the cache
 #pragma omp for schedule(dynamic, std::max(1, std::min(tokens, 16)))
         for (int task = 0; task < heads * tokens; task++) {
             const int head = task / tokens, token = task % tokens;
@@ -115,11 +114,11 @@ void attend_all(const ggml_tensor *node, int threads, std::vector<Seen> &seen) {
     }
 }
 
-int threads_asked_for = 0;  // 0: as many as llama.cpp's
+int requested_threads = 0;  // 0: llama.cpp's number
 
 struct Context {
     int llama_threads = 1;
-    int threads() const { return threads_asked_for ? threads_asked_for : llama_threads; }
+    int threads() const { return requested_threads ? requested_threads : llama_threads; }
     Scratch scratch;
     std::vector<Seen> seen;
     std::vector<char> rounded;
@@ -138,9 +137,8 @@ void free_backend(ggml_backend *backend) {
 
 bool is_matrix(const ggml_tensor *t) { return t->ne[2] == 1 && t->ne[3] == 1; }
 
-// A product with weights of another type, by llama.cpp's own product of two rows. What llama.cpp
-// does for some tokens together is faster, and rounds otherwise: the answer for one would depend on
-// the others.
+// Multiplies weights of another type with llama.cpp's product of two rows. llama.cpp's product for
+// several tokens is faster, but rounds differently, so a token's result would depend on the others.
 void multiply_row_by_row(const ggml_tensor *node, Context &context) {
     const ggml_tensor *weights = node->src[0], *x = node->src[1];
     const ggml_type_traits_cpu *traits = ggml.ggml_get_type_traits_cpu(weights->type);
@@ -176,7 +174,7 @@ ggml_status compute(ggml_backend *backend, ggml_cgraph *graph) {
     Context &context = *(Context *)backend->context;
     for (int i = 0, count = ggml.ggml_graph_n_nodes(graph); i < count; i++) {
         const ggml_tensor *node = ggml.ggml_graph_node(graph, i);
-        if (moves_nothing[node->op] || !(node->flags & GGML_TENSOR_FLAG_COMPUTE)) continue;
+        if (is_empty[node->op] || !(node->flags & GGML_TENSOR_FLAG_COMPUTE)) continue;
         if (node->op == op_mul_mat)
             multiply(node, context);
         else
@@ -208,8 +206,8 @@ bool supports_attention(const ggml_tensor *node) {
 }
 
 bool supports(ggml_backend_device *, const ggml_tensor *node) {
-    if (node->op < 0 || node->op >= int(sizeof moves_nothing)) return false;
-    return moves_nothing[node->op] || (node->op == op_mul_mat && supports_product(node)) ||
+    if (node->op < 0 || node->op >= int(sizeof is_empty)) return false;
+    return is_empty[node->op] || (node->op == op_mul_mat && supports_product(node)) ||
            (node->op == op_flash_attn_ext && supports_attention(node));
 }
 
@@ -272,7 +270,7 @@ void *procedure(ggml_backend_reg *, const char *name) {
     return std::strcmp(name, "ggml_backend_set_n_threads") ? nullptr : (void *)set_threads;
 }
 
-// Whether the processor has AVX-VNNI, for which `__builtin_cpu_supports` has no name everywhere.
+// Whether the processor has AVX-VNNI, which not every compiler's `__builtin_cpu_supports` knows.
 bool has_avx_vnni() {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
@@ -283,8 +281,8 @@ bool has_half_floats() {
     return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
 }
 
-// The kernels of the best instruction set that this processor and the operating system have, at
-// most `most`; null where they have none of ours.
+// The kernels of the best instruction set, up to `most`, that this processor and the operating
+// system support; null if there are none.
 const Kernels *best(const char *most) {
     __builtin_cpu_init();
     const bool avx2 =
@@ -307,35 +305,34 @@ const Kernels *best(const char *most) {
 
 }  // namespace
 
-// Chooses the best instruction set that this processor has, at most the one of this name; an empty
-// name sets no bound.
+// Chooses the best instruction set that this processor has, up to `most`. An empty name allows all.
 EXPORT void llmsuggest_choose(const char *most) { kernels = best(most); }
 
-// The name of the instruction set in use; empty where the processor has none of ours.
+// The name of the instruction set in use; empty if the processor can run none of the kernels.
 EXPORT const char *llmsuggest_instructions() { return kernels ? kernels->name : ""; }
 
-// ggml asks before it takes a backend; 0: not here.
+// ggml calls this before it loads the backend; 0 means that the processor cannot run it.
 EXPORT int ggml_backend_score() { return kernels != nullptr; }
 
 EXPORT int llmsuggest_version() { return VERSION; }
 
-// ggml's functions, before ggml takes the backend.
+// Receives ggml's functions. Python calls it before ggml loads the backend.
 EXPORT void llmsuggest_connect(const GgmlFunctions *functions) {
     ggml = *functions;
-    // ggml does not say how many operations it has, but all of these are among them
+    // ggml does not tell its number of operations, but it has all of these
     int missing = 7;
-    for (int op = 0; missing && op < int(sizeof moves_nothing); op++) {
+    for (int op = 0; missing && op < int(sizeof is_empty); op++) {
         const char *name = ggml.ggml_op_name(op);
         for (const char *view : {"NONE", "RESHAPE", "VIEW", "PERMUTE", "TRANSPOSE"})
-            if (!std::strcmp(name, view)) moves_nothing[op] = true;
+            if (!std::strcmp(name, view)) is_empty[op] = true;
         if (!std::strcmp(name, "MUL_MAT")) op_mul_mat = op;
         if (!std::strcmp(name, "FLASH_ATTN_EXT")) op_flash_attn_ext = op;
-        missing -= moves_nothing[op] || op == op_mul_mat || op == op_flash_attn_ext;
+        missing -= is_empty[op] || op == op_mul_mat || op == op_flash_attn_ext;
     }
 }
 
-// From now on, in place of as many threads as llama.cpp has.
-EXPORT void llmsuggest_use_threads(int count) { threads_asked_for = count; }
+// Sets the number of threads, in place of llama.cpp's.
+EXPORT void llmsuggest_use_threads(int count) { requested_threads = count; }
 
 EXPORT ggml_backend_reg *ggml_backend_init() {
     static ggml_backend_reg registry = {
@@ -343,8 +340,8 @@ EXPORT ggml_backend_reg *ggml_backend_init() {
     return &registry;
 }
 
-// For tests: weights (rows, columns of 256) of a ggml type times x, shape (tokens, weights a row).
-// Returns 0, or -1 for a type that is not done here.
+// For tests: multiplies weights of a ggml type, shape (rows, row_weights), by x, shape (tokens,
+// row_weights). Returns 0, or -1 for a type that the kernels do not support.
 EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_weights,
                                const float *x, int tokens, float *out, int threads) {
     const int blocks = row_weights / BLOCK;
@@ -358,8 +355,8 @@ EXPORT int llmsuggest_multiply(int type, const void *weights, int rows, int row_
     return 0;
 }
 
-// For tests: one token's attention to `cells` keys and values of so many float16 numbers; `mask` is
-// float16 too. Returns 0, or -1 for a size of heads that is not done here.
+// For tests: computes one token's attention to keys and values of shape (cells, dimensions), which
+// are float16, as is `mask`. Returns 0, or -1 for a size of heads that the kernels do not support.
 EXPORT int llmsuggest_attend(int dimensions, const void *query, const void *keys,
                              const void *values, int cells, const void *mask, float scale,
                              float *out) {

@@ -1,8 +1,8 @@
-// What a ggml backend has to know of ggml, written down anew: llama-cpp-python installs ggml's
-// libraries, not its headers. Layouts are those of backend API version 2 (ggml.h, ggml-backend.h
-// and ggml-backend-impl.h of ggml 0.25); ggml itself refuses a backend of another version. What can
-// be asked for while running (the numbers of operations, the nodes of a graph) is asked for,
-// through `GgmlFunctions`, rather than written down here.
+// The declarations of ggml that a backend needs. llama-cpp-python installs ggml's libraries, but
+// not its headers. The layouts are those of backend API version 2 (ggml.h, ggml-backend.h and
+// ggml-backend-impl.h of ggml 0.25), and ggml refuses a backend of another version. Facts that ggml
+// can tell at run time, such as the numbers of operations, are looked up through `GgmlFunctions`
+// and not declared here.
 #pragma once
 
 #include <cstddef>
@@ -111,7 +111,7 @@ struct ggml_backend_reg {
     void *context;
 };
 
-// What ggml's CPU backend does with one row of a type.
+// The functions of ggml's CPU backend for one row of a type.
 struct ggml_type_traits_cpu {
     void (*from_float)(const float *, void *, int64_t count);
     void (*vec_dot)(int count, float *out, size_t, const void *row, size_t, const void *other,
@@ -120,7 +120,7 @@ struct ggml_type_traits_cpu {
     int64_t nrows;
 };
 
-// Functions of ggml's libraries, which llama_cpp has loaded: Python looks them up.
+// Functions of ggml's libraries, which llama_cpp has loaded. Python looks up their addresses.
 struct GgmlFunctions {
     ggml_backend_buffer_type *(*ggml_backend_cpu_buffer_type)();
     ggml_backend_buffer *(*ggml_backend_cpu_buffer_from_ptr)(void *, size_t);

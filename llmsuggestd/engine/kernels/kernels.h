@@ -1,8 +1,8 @@
-// What the kernels of all instruction sets share, and what they take and give.
+// The interface of the kernels, and the types that all instruction sets share.
 //
-// The arithmetic (multiply.h, attention.h) is written once, over registers of 8 or 16 lanes
+// The arithmetic (multiply.h, attention.h) is written once, for registers of 8 or 16 lanes
 // (simd.h), and compiled once for each instruction set (avx2.cpp, avx_vnni.cpp, avx512_vnni.cpp).
-// All of them add the same numbers in the same order, so they agree to the last bit.
+// All instruction sets add the same numbers in the same order, so they agree to the last bit.
 #pragma once
 
 #include <algorithm>
@@ -19,11 +19,11 @@
 namespace llmsuggest {
 
 constexpr int BLOCK = 256;  // weights
-constexpr int ROWS = 16;    // rows of weights that are done together
-constexpr int FEW = 8;      // tokens whose totals are held in registers
-constexpr int GROUP = 32;   // tokens that are done together
+constexpr int ROWS = 16;    // rows of weights per tile
+constexpr int FEW = 8;      // limit of the tokens whose totals are held in registers
+constexpr int GROUP = 32;   // limit of the tokens per tile
 
-// Blocks of weights, as the file has them.
+// Blocks of weights, in the layout of the file.
 
 struct Q4KBlock {
     uint16_t d, dmin;
@@ -45,10 +45,10 @@ struct Q6KBlock {
     uint16_t d;
 };
 
-// A block of a token's activations, in the order of a type of weights.
+// A block of a token's activations, in the order that a weight type needs.
 struct alignas(64) Activations {
     int8_t q[4][64];
-    char more[64];  // what a type of weights needs besides
+    char more[64];  // sums, in the form that the weight type needs
 };
 
 // weights (rows, blocks * 256) times x (columns, blocks * 256): out (columns, rows)
@@ -63,16 +63,16 @@ struct Product {
     size_t out_stride;  // floats
 };
 
-// Columns that are done together, GROUP at most.
+// Columns of one tile, GROUP at most.
 struct Group {
     int first, columns;
 };
 
-// The group of one of a product's columns. The groups are as equal as can be.
+// The group to which a column belongs. The groups' sizes differ by one at most.
 inline Group group_at(int columns, int column) {
     const int groups = (columns + GROUP - 1) / GROUP;
     const int size = columns / groups,
-              larger = columns % groups;  // the first `larger` have one more
+              larger = columns % groups;  // the first `larger` groups have one column more
     if (column < larger * (size + 1)) return {column / (size + 1) * (size + 1), size + 1};
     return {larger + (column - larger) / size * size, size};
 }
@@ -86,15 +86,15 @@ struct Head {
 
 constexpr uint16_t MINUS_INFINITY = 0xfc00;  // as float16
 
-// The cells that a token sees, and what its mask adds to their scores (float16). Behind them, there
-// is room for 16 more, to which minus infinity is added.
+// The cells that a token sees, and the values (float16) that its mask adds to their scores. 16
+// further elements follow, whose scores become minus infinity.
 struct Seen {
     int count = 0;
     std::vector<int32_t> cells;
     std::vector<uint16_t> added;
 
-    // Lists the cells whose mask, of shape (cells,), is not minus infinity. Most cells of a batch
-    // of candidates are other candidates', or free.
+    // Lists the cells whose mask, of shape (cells,), is not minus infinity. Most cells belong to
+    // other candidates or are free.
     void look(const uint16_t *mask, int all) {
         if (cells.size() < size_t(all) + 16) {
             cells.resize(all + 16);
@@ -110,8 +110,8 @@ struct Seen {
     }
 };
 
-// Calls `f` with the number of 16s that a head of this size has, for the sizes that models have;
-// whether it is one of these.
+// Calls `f` with `dimensions / 16` as a constant, for the sizes of heads that models have. Returns
+// whether `dimensions` is one of these.
 template <class F>
 bool with_sixteens(int64_t dimensions, F f) {
     switch (dimensions) {
@@ -129,7 +129,7 @@ bool with_sixteens(int64_t dimensions, F f) {
     }
 }
 
-// The kernels of one instruction set. `type` is ggml's number of a type of weights.
+// The kernels of one instruction set. `type` is ggml's number of a weight type.
 struct Kernels {
     const char *name;
 
@@ -138,14 +138,14 @@ struct Kernels {
     void (*quantize)(int type, const float *x, Activations *y, float *scales, int stride,
                      int blocks);
 
-    // The product's rows from `row` on, ROWS at most, with all its columns. Their rounded
-    // activations `y` and `scales` have a group behind the other, each of shape (blocks, columns of
+    // Computes the product's rows from `row` on, ROWS at most, for all columns. The rounded
+    // activations `y` and `scales` are stored group after group, each of shape (blocks, columns of
     // the group).
     void (*multiply)(int type, const Product &product, int row, const Activations *y,
                      const float *scales);
 
-    // The attention of one head of a token: `query` and `out` have shape (dimensions,), one of the
-    // sizes that `with_sixteens` has; `scores` is room for 16 more than are seen.
+    // Computes one head of a token's attention. `query` and `out` have shape (dimensions,), a size
+    // that `with_sixteens` knows. `scores` has room for the visible cells and 16 more.
     void (*attend)(int dimensions, const Head &head, const Seen &seen, const float *query,
                    float scale, float *scores, float *out);
 };

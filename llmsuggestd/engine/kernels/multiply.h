@@ -1,17 +1,18 @@
-// Quantised weights times activations: the arithmetic that nearly all of a decode's time goes into.
+// Quantised weights times activations. Nearly all of a decode's time is spent here.
 //
 // llama.cpp's own kernels are made for one token (a chat) and for hundreds (a prompt). A beam
-// search decodes five together; theirs then need 1.7 times and more what they need for one,
-// although a step has to read the same weights. Of these kernels' time for one, nearly all is for
-// reading; five are bound by arithmetic (docs/benchmarks.md).
+// search decodes five tokens together. llama.cpp then takes 1.7 to 2.3 times as long as for one,
+// although a step reads the same weights. With these kernels, one token is limited by reading the
+// weights, and five by arithmetic (docs/benchmarks.md).
 //
-// Weights are taken as the file has them, mapped and not repacked. A block is 256 weights of a row,
-// of which each is `d * scale * w - min`; scale and min are shared by a group of 32 (Q4_K, Q5_K) or
-// 16 (Q6_K). The activations are rounded to 8 bits in blocks of 256, as ggml rounds them. A block
-// of weights is unpacked to four vectors of 64 bytes so that each 32-bit lane has bytes of one
-// group only, the same in all four: four multiply-adds of bytes then leave one sum a lane, which is
-// scaled once. The activations are put in the same order beforehand. Registers of 32 bytes have the
-// lower or the upper eight lanes of a vector: one part of the block after the other.
+// The weights are used as the file has them, mapped and not repacked. A block is 256 weights of a
+// row. Each weight is `d * scale * w - min`, where scale and min are shared by a group of 32 (Q4_K,
+// Q5_K) or 16 (Q6_K). The activations are rounded to 8 bits in blocks of 256, as ggml does. A block
+// of weights is unpacked to four vectors of 64 bytes. Each 32-bit lane has bytes of one group only,
+// the same group in all four vectors. So four multiply-adds of bytes leave one sum per lane, which
+// is scaled once. The activations are put in the same order beforehand. A register of 32 bytes
+// holds the lower or the upper eight lanes of a vector: the two parts of a block are processed one
+// after the other.
 #pragma once
 
 #include "simd.h"
@@ -19,19 +20,19 @@
 namespace llmsuggest {
 namespace {
 
-// As many blocks of activations as the first-level cache has room for, at 320 bytes each.
+// Blocks of activations, of 320 bytes each, that fit into the first-level cache.
 constexpr int CACHED_BLOCKS = 96;
 
-// The lanes of a part.
+// The weights of one part of a block.
 struct Unpacked {
     Ints w[4];  // unsigned bytes
     Scales scales;
 };
 
-// Scales and mins of 8 groups, 6 bits each in 12 bytes, to 8 bytes each.
+// Unpacks the scales and mins of 8 groups, 6 bits each in 12 bytes, to 8 bytes each.
 SIMD inline __m128i scales_and_mins(const uint8_t *packed) {
     const __m128i x = _mm_loadu_si128((const __m128i *)packed);
-    // the first eight bytes have those of groups 0 to 3, and two bits each of groups 4 to 7
+    // the first eight bytes hold groups 0 to 3, and two bits each of groups 4 to 7
     const __m128i first = _mm_and_si128(x, _mm_set1_epi8(0x3f));
     const __m128i high = _mm_and_si128(_mm_srli_epi32(x, 2), _mm_set1_epi8(0x30));
     const __m128i low =
@@ -40,8 +41,8 @@ SIMD inline __m128i scales_and_mins(const uint8_t *packed) {
     return _mm_unpacklo_epi32(first, _mm_or_si128(low, high));
 }
 
-// Four bits a weight, in pairs of groups: a byte has one of group 2i and one of group 2i + 1.
-// Vector k has weights 8k to 8k + 7 of groups 0, 2, 4, 6, then of 1, 3, 5, 7.
+// Unpacks four bits per weight. A byte has a weight of group 2i and one of group 2i + 1. Vector k
+// gets weights 8k to 8k + 7 of groups 0, 2, 4, 6, then of 1, 3, 5, 7.
 SIMD inline void unpack_nibbles(const uint8_t *qs, [[maybe_unused]] int part, Ints w[4]) {
 #if WIDTH == 512
     const Ints front = load(qs), back = load(qs + 64);
@@ -52,7 +53,7 @@ SIMD inline void unpack_nibbles(const uint8_t *qs, [[maybe_unused]] int part, In
             both(right_longs(_mm512_permutex2var_epi64(front, order, back), shift), all_bytes(15));
     }
 #else
-    const auto two = [&](int first) SIMD {  // 16 bytes, and those 64 behind
+    const auto two = [&](int first) SIMD {  // 16 bytes from `first` on, and 16 from 64 later
         return _mm256_inserti128_si256(
             _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(qs + first))),
             _mm_loadu_si128((const __m128i *)(qs + first + 64)), 1);
@@ -66,18 +67,17 @@ SIMD inline void unpack_nibbles(const uint8_t *qs, [[maybe_unused]] int part, In
 #endif
 }
 
-// The group of each 64-bit lane of a vector, and the first of the four consecutive weights of a
-// 32-bit one.
+// The group of each 64-bit lane of a vector; and the first of the four consecutive weights of a
+// 32-bit lane.
 alignas(64) constexpr int64_t GROUPS[] = {0, 2, 4, 6, 1, 3, 5, 7};
 constexpr int eights_weight(int vector, int lane) {
     return 32 * int(GROUPS[lane / 2]) + 8 * vector + 4 * (lane % 2);
 }
 
-// What Q4_K and Q5_K have in common: scales and mins.
+// The common part of Q4_K and Q5_K: scales and mins.
 template <class Block>
 struct WithMins {
-    // What is taken off the scaled sums of a token: the mins times the sums of the groups'
-    // activations.
+    // The mins times the sums of the groups' activations are subtracted from a token's total.
     struct Mins {
         Eight min;
         SIMD Mins(const Block &block) {
@@ -108,7 +108,7 @@ struct WithMins {
         std::memcpy(y.more, groups, sizeof groups);
     }
 
-    // The first of the four consecutive weights that a lane of a vector has.
+    // The first of the four consecutive weights in a lane of a vector.
     static constexpr int weight(int vector, int lane) { return eights_weight(vector, lane); }
 };
 
@@ -146,7 +146,7 @@ struct Q6K {
 
     static SIMD inline Unpacked unpack(const Block &block, int part) {
         const Ints low4 = all_bytes(0x0f), bits45 = all_bytes(0x30);
-        Ints w[4];  // of 64 consecutive weights each, which are four groups, those of the part
+        Ints w[4];  // each has the part's lanes of 64 consecutive weights, which are four groups
         for (int half = 0; half < 2; half++) {
             const Ints ql = load(block.ql + 64 * half + 32 * part);
 #if WIDTH == 512
@@ -161,7 +161,7 @@ struct Q6K {
             w[2 * half] = either(both(ql, low4), both(first, bits45));
             w[2 * half + 1] = either(both(right(ql, 4), low4), both(second, bits45));
         }
-        // a group is 16 bytes, four lanes: put its k-th lane into vector k
+        // a group has 16 bytes, four lanes: its k-th lane goes to vector k
         const Ints a = low_ints(w[0], w[1]), b = high_ints(w[0], w[1]);
         const Ints c = low_ints(w[2], w[3]), d = high_ints(w[2], w[3]);
         const __m128i lanes = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -171,8 +171,8 @@ struct Q6K {
                 scales_of(scales, part)};
     }
 
-    // The weights are -32 to 31, unpacked to unsigned bytes: 32 times the activations is taken off
-    // beforehand.
+    // The weights -32 to 31 are unpacked to unsigned bytes 0 to 63. So each sum starts from -32
+    // times the sum of the activations.
     struct Mins {
         SIMD Mins(const Block &) {}
         SIMD Eight taken_off(Eight sum, const Activations &) const { return sum; }
@@ -194,8 +194,8 @@ struct Q6K {
     }
 };
 
-// Activations of one token, rounded and put in the order of a format. `x` has shape (blocks *
-// 256,); of `y` and `scales`, every `stride`-th is one of the token's.
+// Rounds the activations of one token and puts them in a weight type's order. `x` has shape
+// (blocks * 256,). The results are every `stride`-th element of `y` and `scales`.
 template <class Format>
 SIMD void quantize(const float *x, Activations *y, float *scales, int stride, int blocks) {
     for (int b = 0; b < blocks; b++, x += BLOCK, y += stride, scales += stride) {
@@ -215,31 +215,31 @@ SIMD void quantize(const float *x, Activations *y, float *scales, int stride, in
     }
 }
 
-// The products of one part of a block and a token, scaled; those of the second part are added to
-// those of the first.
+// Computes the scaled products of a token and one part of a block. The second part's are added to
+// the first part's.
 template <class Format, int PART>
 SIMD inline void multiply_part(const Unpacked &weights, const Activations &y, Scaled &products) {
     const Sums sums = dot(Format::start(y, PART), weights.w, y.q[0] + 4 * LANES * PART);
     products = PART ? scaled_plus(sums, weights.scales, products) : scaled(sums, weights.scales);
 }
 
-// The scales of N tokens, each times that of a block. They are read eight at a time.
+// Multiplies the scales of N tokens by a block's `d`. They are read eight at a time.
 template <int N>
 SIMD inline void multiply_scales(float d, const float *scales, int columns, float (&out)[N]) {
     for (int c = 0; c < columns; c += 8)
         _mm256_storeu_ps(out + c, _mm256_mul_ps(_mm256_set1_ps(d), _mm256_loadu_ps(scales + c)));
 }
 
-// Adds the products of a block and a token to the token's total.
+// Adds the scaled products of a block and a token to the token's total.
 template <class Format>
 SIMD inline Eight add_block(Eight total, Scaled products, const typename Format::Mins &mins,
                             const Activations &y, float scale) {
     return _mm256_fmadd_ps(eight(products), _mm256_set1_ps(scale), mins.taken_off(total, y));
 }
 
-// Blocks `from` to `to` of one row times N tokens, added to `totals`, shape (N,). `y` and `scales`
-// have shape (blocks, N). Each part of a block is unpacked and multiplied before the next, for want
-// of registers.
+// Multiplies blocks `from` to `to` of one row by N tokens, and adds the products to `totals`, shape
+// (N,). `y` and `scales` have shape (blocks, N). There are not enough registers for both parts of a
+// block, so one part is unpacked and multiplied after the other.
 template <class Format, int N>
 SIMD void multiply_row(const typename Format::Block *row, size_t ahead, int from, int to,
                        const Activations *y, const float *scales, Eight *totals) {
@@ -263,8 +263,8 @@ SIMD void multiply_row(const typename Format::Block *row, size_t ahead, int from
     for (int c = 0; c < N; c++) totals[c] = total[c];
 }
 
-// The sums of the lanes of `totals`, shape (ROWS, columns) with `width` from one row to the next:
-// `out` has shape (columns, stride), and gets as many rows as there are.
+// Stores the lanes' sum of each element of `totals`, which has shape (ROWS, columns) and `width`
+// elements from one row to the next. `out` has shape (columns, stride) and gets `rows` rows.
 SIMD inline void store_sums(const Eight *totals, int width, int rows, int columns, float *out,
                             size_t stride) {
     alignas(32) float sums[ROWS];
@@ -275,8 +275,7 @@ SIMD inline void store_sums(const Eight *totals, int width, int rows, int column
     }
 }
 
-// Rows of a product times some of its columns, with their rounded activations of shape (blocks,
-// columns).
+// Some rows and columns of a product, with rounded activations of shape (blocks, columns).
 struct Tile {
     const char *weights;
     size_t row_bytes;
@@ -288,13 +287,13 @@ struct Tile {
     size_t out_stride;
 };
 
-// ROWS rows at most times N tokens, whose totals are in registers: one row after the other.
+// Multiplies at most ROWS rows by N tokens, row after row. The totals are in registers.
 template <class Format, int N>
 SIMD void multiply_few(const Tile &t) {
     Eight totals[ROWS][N];
     for (auto &row : totals)
         for (auto &total : row) total = _mm256_setzero_ps();
-    // the activations that all rows need stay in the first-level cache meanwhile
+    // all rows use the same activations, which stay in the first-level cache
     const int step = CACHED_BLOCKS / N;
     for (int from = 0; from < t.blocks; from += step)
         for (int r = 0; r < t.rows; r++)
@@ -304,8 +303,8 @@ SIMD void multiply_few(const Tile &t) {
     store_sums(totals[0], N, t.rows, N, t.out, t.out_stride);
 }
 
-// ROWS rows at most times GROUP tokens at most, one block after the other: each is unpacked once
-// for all tokens. The totals are in the first-level cache, as are a block's activations.
+// Multiplies at most ROWS rows by at most GROUP tokens, block after block. A block is unpacked once
+// for all tokens. The totals and a block's activations are in the first-level cache.
 template <class Format>
 SIMD void multiply_many(const Tile &t) {
     Eight totals[ROWS][GROUP];

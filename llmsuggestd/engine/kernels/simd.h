@@ -1,11 +1,12 @@
-// Registers of 32-bit lanes under names that do not tell their width, and the product of bytes.
+// Operations on registers of 32-bit lanes, with the same names for both widths, and the product of
+// bytes.
 //
-// A file that is compiled for an instruction set defines before it includes this:
-//   SIMD    the attribute of functions that use these instructions, which a program for any x86-64
-//           may contain
-//   WIDTH   256 or 512 bits a register
+// Each instruction set's file defines these macros before it includes this:
+//   SIMD    the attribute of functions that use the instruction set; the rest of the program is
+//           compiled for any x86-64 processor
+//   WIDTH   bits per register, 256 or 512
 //   DPBUSD  the instruction that multiplies unsigned by signed bytes and adds four products to a
-//           lane; undefined where there is none
+//           lane; undefined if the instruction set has none
 #pragma once
 
 #include <immintrin.h>
@@ -64,7 +65,7 @@ SIMD inline void store_bytes(int8_t *p, Ints x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(x));
 }
 
-// 64-bit sums, to which lanes are added, and what they sum up to.
+// Adds all lanes of x to 64-bit sums; and the total of such sums.
 SIMD inline Ints add_to_longs(Ints longs, Ints x) {
     longs = _mm512_add_epi64(longs, _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x)));
     return _mm512_add_epi64(longs, _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(x, 1)));
@@ -124,7 +125,7 @@ SIMD inline void store_bytes(int8_t *p, Ints x) {
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
 }
 
-// 64-bit sums, to which lanes are added, and what they sum up to.
+// Adds all lanes of x to 64-bit sums; and the total of such sums.
 SIMD inline Ints add_to_longs(Ints longs, Ints x) {
     longs = _mm256_add_epi64(longs, _mm256_cvtepi32_epi64(_mm256_castsi256_si128(x)));
     return _mm256_add_epi64(longs, _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x, 1)));
@@ -137,20 +138,20 @@ SIMD inline int64_t sum_of_longs(Ints longs) {
 
 #endif
 
-// What is done in 16 lanes is done in as many registers as have them: in one part, or in two.
+// The registers that 16 lanes take: one part, or two.
 constexpr int PARTS = 16 / LANES;
 
-using Eight = __m256;  // floats, whatever the width
+using Eight = __m256;  // eight floats, for both widths
 
 SIMD inline float from_half(uint16_t half) { return _cvtsh_ss(half); }
 
-// Weights times activations, in whole numbers, are exact. In each 32-bit lane there are products of
-// unsigned bytes `w` (of 6 bits at most) and signed ones of -127 to 127, added up over four
-// vectors, and then multiplied by the lane's `scale`, a signed byte. The signed bytes of a vector
-// are 64 behind those of the one before.
+// Products of weights and activations are exact, since they are integers. Each 32-bit lane sums the
+// products of unsigned bytes `w` (of at most 6 bits) and signed bytes (-127 to 127) over four
+// vectors. The sum is then multiplied by the lane's `scale`, a signed byte. Each vector's signed
+// bytes begin 64 bytes after those of the previous vector.
 #ifdef DPBUSD
 
-using Sums = Ints;  // one a lane
+using Sums = Ints;  // one sum per lane
 using Scales = Floats;
 using Scaled = Floats;
 
@@ -160,7 +161,7 @@ SIMD inline Sums dot(Sums start, const Ints w[4], const int8_t *bytes) {
 }
 SIMD inline Ints lanes(Sums x) { return x; }
 SIMD inline Sums minus_32_times(Sums x) { return subtract(all_ints(0), left(x, 5)); }
-// They stay below 2^24, so that floats hold them.
+// The sums stay below 2^24, so floats hold them exactly.
 SIMD inline Scaled scaled(Sums x, Scales scales) { return times(to_floats(x), scales); }
 SIMD inline Scaled scaled_plus(Sums x, Scales scales, Scaled y) {
     return times_plus(to_floats(x), scales, y);
@@ -171,14 +172,14 @@ SIMD inline Scales scales_of(__m128i bytes, int part) {
 
 #else
 
-using Sums = Ints;  // two a lane, of 16 bits each
+using Sums = Ints;  // two sums per lane, of 16 bits each
 using Scales = Ints;
 using Scaled = Ints;
 
-// The instruction adds two products in 16 bits, and cuts off what does not fit there. Two products
-// of 6 bits and 7 bits with a sign do fit. So do their sums over the four vectors for weights of 5
-// bits; those of 6 bits start from -32 times the signed bytes, and so are weights of -32 to 31.
-// Additions wrap around, so what does not fit before the last of them does no harm.
+// `maddubs` adds two products in 16 bits, and saturates. Two products of a 6-bit weight and a
+// signed byte fit into 16 bits. With 5-bit weights, their sum over the four vectors fits too. With
+// 6-bit weights, it starts from -32 times the signed bytes, so it is the sum for weights of -32 to
+// 31, which fits. These additions wrap around, so intermediate overflows cancel out.
 static_assert(2 * 63 * 128 < 1 << 15 && 4 * 2 * 31 * 127 < 1 << 15 && 4 * 2 * 32 * 127 < 1 << 15);
 
 SIMD inline Sums dot(Sums start, const Ints w[4], const int8_t *bytes) {
@@ -203,7 +204,7 @@ SIMD inline Scales scales_of(__m128i bytes, int part) {
 
 #endif
 
-// Lanes that are 8 apart, added.
+// Adds the lanes that are 8 apart.
 #if WIDTH == 512
 SIMD inline Eight eight(Floats x) {
     return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
@@ -220,13 +221,13 @@ SIMD inline float largest_of(Eight x) {
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
-// Has memory fetched ahead to the cache of a level, the first or the second.
+// Prefetches memory to the cache of a level, 1 or 2.
 template <int LEVEL>
 inline void prefetch(const char *from, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(from + line, 0, 4 - LEVEL);
 }
 
-// The sums over the lanes of each of eight vectors that stand `stride` apart.
+// The sum of each vector's lanes, for eight vectors at a distance of `stride`.
 SIMD inline Eight sum_each(const Eight *v, int stride) {
     Eight a[4];
     for (int i = 0; i < 4; i++) {
