@@ -19,6 +19,7 @@ import pytest
 
 from llmsuggestd.client import Client, Refused
 from llmsuggestd.errors import NotRunningError
+from llmsuggestd.lock import is_held
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
 from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport
@@ -134,7 +135,8 @@ class Home:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-        self.run("stop")
+        if any(is_held(lock) for lock in self.root.rglob("daemon.lock")):
+            self.run("stop")
 
 
 def make_home() -> Iterator[Home]:
@@ -167,6 +169,16 @@ def served() -> Iterator[Home]:
     for home in make_home():
         home.install_starter()
         home.serve()
+        yield home
+
+
+@pytest.fixture(scope="module")
+def exposed() -> Iterator[Home]:
+    """Like `served`, with every compatibility listener."""
+    for home in make_home():
+        home.install_starter()
+        names = ("llmstep", "tutorial", "leancopilot", "llmlean")
+        home.serve(*(flag for name in names for flag in ("--compat", f"{name}:0")))
         yield home
 
 

@@ -62,6 +62,21 @@ def answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
         return int(first.split()[1]), headers, body
 
 
+def text(home: Home, path: str) -> str:
+    """The text that the socket answers to a GET request, with status 200."""
+    with connect(home, "socket") as sock:
+        sock.sendall(head("GET", path))
+        status, _, body = answer(sock)
+    assert status == 200, body
+    return body.decode()
+
+
+def metrics(home: Home) -> dict[str, float]:
+    """The values of /metrics by name with labels, such as `requests_total{door="socket"}`."""
+    lines = (line.rpartition(" ") for line in text(home, "/metrics").splitlines())
+    return {name: float(value) for name, _, value in lines if not name.startswith("#")}
+
+
 def ask(home: Home, request: bytes, door: str = "port") -> tuple[int, dict[str, str], Any]:
     """Send bytes to a door. Returns the status, headers and JSON of the answer."""
     with connect(home, door) as sock:

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import COMMAND, Home, make_home
+from tests.conftest import COMMAND, Home
 
 GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
 
@@ -25,14 +24,6 @@ LOCALES: dict[str, dict[str, Any]] = {
     "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "code page": {"PYTHONIOENCODING": "cp1252"},
 }
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Home]:
-    for home in make_home():
-        home.install_starter()
-        home.serve()
-        yield home
 
 
 def shell(home: Home, script: str, *arguments: str, **env: str) -> tuple[int, str, str]:

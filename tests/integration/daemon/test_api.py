@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import threading
@@ -19,14 +18,6 @@ from tests.conftest import Home
 from tests.support import raw
 
 GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
-
-
-def text_of(home: Home, path: str) -> str:
-    with raw.connect(home, "socket") as sock:
-        sock.sendall(raw.head("GET", path))
-        status, _, body = raw.answer(sock)
-    assert status == 200
-    return body.decode()
 
 
 def test_events_report_changes(served: Home) -> None:
@@ -91,16 +82,12 @@ def test_models_are_listed(served: Home) -> None:
 
 
 def test_metrics_count_requests(served: Home) -> None:
-    def figures() -> dict[str, float]:
-        text = text_of(served, "/metrics")
-        return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+\{?.*\}?) (\S+)$", text, re.M)}
-
     body = {"goal": GOAL, "n": 3}
-    before = figures()
+    before = raw.metrics(served)
     for _ in range(3):
         assert served.curl("/v1/suggest", body=body)[0] == 200
     served.curl("/v1/suggest", body={"goal": "", "n": 3})
-    after = figures()
+    after = raw.metrics(served)
 
     def gained(name: str) -> float:
         return after[name] - before.get(name, 0)
@@ -120,11 +107,11 @@ def test_metrics_count_requests(served: Home) -> None:
 def test_unknown_paths_do_not_become_metrics(served: Home) -> None:
     for number in range(5):
         served.curl(f"/unknown{number}")
-    assert "unknown" not in text_of(served, "/metrics")
+    assert "unknown" not in raw.text(served, "/metrics")
 
 
 def test_the_openapi_document_has_every_call(served: Home) -> None:
-    document = json.loads(text_of(served, "/openapi.json"))
+    document = json.loads(raw.text(served, "/openapi.json"))
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/v1/suggest", "/v1/status", "/v1/events", "/v1/models", "/v1/model", "/v1/shutdown",

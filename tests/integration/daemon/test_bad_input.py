@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -92,35 +90,3 @@ def test_errors_of_the_command_line_are_one_line_and_an_exit_code(served: Home) 
         assert result.stderr
         assert "Traceback" not in result.stderr
         assert result.stdout == ""
-
-
-def ask_port(served: Home, head: str) -> int:
-    """The status of the answer to a raw request on the port."""
-    url = json.loads(served.paths.client_file.read_text())["url"]
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as sock:
-        sock.sendall(head.replace("\n", "\r\n").encode())
-        return int(sock.recv(65536).split()[1])
-
-
-def test_the_port_is_closed_without_token_to_other_hosts_and_to_pages(served: Home) -> None:
-    token = served.paths.token_file.read_text()
-    good = f"Authorization: Bearer {token}\n"
-    for path, headers, status in [
-        ("/health", "Host: localhost\n", 200),
-        ("/v1/status", "Host: localhost\n", 401),
-        ("/v1/status", "Host: localhost\nAuthorization: Bearer wrong\n", 401),
-        ("/v1/status", f"Host: localhost\nAuthorization: Basic {token}\n", 401),
-        ("/v1/status", f"Host: localhost\n{good}", 200),
-        ("/v1/status", f"Host: LOCALHOST:1234\n{good}", 200),
-        ("/v1/status", f"Host: evil.example\n{good}", 403),
-        ("/health", "Host: evil.example\n", 403),
-        ("/health", "Host:\n", 403),
-        ("/v1/status", f"Host: localhost\nOrigin: http://localhost\n{good}", 403),
-        ("/health", "Host: localhost\nOrigin: null\n", 403),
-    ]:
-        head = f"GET {path} HTTP/1.1\n{headers}\n"
-        assert ask_port(served, head) == status, head
-
-
-def test_the_socket_refuses_web_pages_too(served: Home) -> None:
-    assert served.curl("/v1/status", "-H", "Origin: http://localhost")[0] == 403

@@ -6,12 +6,11 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.conftest import Home, make_home
+from tests.conftest import Home
 from tests.support import raw
 
 STATE = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
@@ -19,17 +18,6 @@ INSTRUCTION = (
     "/- You are proving a theorem in Lean 4.\nPut the next tactic inside [TAC]...[/TAC].\n-/\n"
     "[CTX]\nimport Lean\n[/CTX]\n[STATE]\n{state}\n[/STATE]\n[TAC]\n{prefix}"
 )
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Home]:
-    for home in make_home():
-        home.install_starter()
-        home.serve(
-            "--compat", "llmstep:0", "--compat", "tutorial:0", "--compat", "leancopilot:0",
-            "--compat", "llmlean:0",
-        )  # fmt: skip
-        yield home
 
 
 def curl(home: Home, door: str, path: str, body: object, *headers: str) -> Any:
@@ -63,73 +51,75 @@ def urllib_post(home: Home, door: str, body: object) -> Any:
         return json.load(response)
 
 
-def test_llmstep(served: Home) -> None:
+def test_llmstep(exposed: Home) -> None:
     for prefix in ("", "exact"):
         answer = urllib_post(
-            served, "llmstep", {"tactic_state": STATE, "prefix": prefix, "context": "import Lean"}
+            exposed,
+            "llmstep",
+            {"tactic_state": STATE, "prefix": prefix, "context": "import Lean"},
         )
         assert set(answer) == {"suggestions"}
         assert answer["suggestions"] == [
-            s["text"] for s in own(served, prefix, n=10, max_tokens=128)
+            s["text"] for s in own(exposed, prefix, n=10, max_tokens=128)
         ]
         joined = "[SUGGESTION]".join(answer["suggestions"])  # in the form that its script prints
         assert all(text.startswith(prefix) for text in joined.split("[SUGGESTION]"))
 
 
-def test_the_tutorials_llmsuggest(served: Home) -> None:
-    answer = urllib_post(served, "tutorial", {"tactic_state": STATE})
-    assert answer == {"suggestions": [s["text"] for s in own(served, max_tokens=50)]}
+def test_the_tutorials_llmsuggest(exposed: Home) -> None:
+    answer = urllib_post(exposed, "tutorial", {"tactic_state": STATE})
+    assert answer == {"suggestions": [s["text"] for s in own(exposed, max_tokens=50)]}
 
 
-def test_leancopilot(served: Home) -> None:
+def test_leancopilot(exposed: Home) -> None:
     name = "wellecks/llmstep-mathlib4-pythia2.8b"
     for prefix in ("", "exact"):
         answer = curl(
-            served, "leancopilot", "/generate", {"name": name, "input": STATE, "prefix": prefix}
+            exposed, "leancopilot", "/generate", {"name": name, "input": STATE, "prefix": prefix}
         )
         outputs = answer["outputs"]
         assert [o["output"] for o in outputs] == [
-            s["text"] for s in own(served, prefix, n=8, max_tokens=128)
+            s["text"] for s in own(exposed, prefix, n=8, max_tokens=128)
         ]
         scores = [o["score"] for o in outputs]
         assert scores == sorted(scores, reverse=True)
         assert all(0 < score <= 1 for score in scores)
     nothing = curl(
-        served, "leancopilot", "/generate", {"name": name, "input": "no goals", "prefix": ""}
+        exposed, "leancopilot", "/generate", {"name": name, "input": "no goals", "prefix": ""}
     )
     assert nothing == {"outputs": []}
 
 
-def test_llmlean_through_ollama(served: Home) -> None:
+def test_llmlean_through_ollama(exposed: Home) -> None:
     def ask(prompt: str, temperature: float) -> str:
         body = {
             "model": "wellecks/ntpctx-llama3-8b", "prompt": prompt, "raw": False, "stream": False,
             "options": {"temperature": temperature, "stop": ["[/TAC]"], "num_predict": 128},
         }  # fmt: skip
-        answer = curl(served, "llmlean", "/api/generate", body, "Authorization: Bearer ",
+        answer = curl(exposed, "llmlean", "/api/generate", body, "Authorization: Bearer ",
                       "x-api-key: ", "anthropic-version: 2023-06-01")  # fmt: skip
         response: str = answer["response"]
         return response
 
     for prefix in ("", "exact "):
         prompt = INSTRUCTION.format(state=STATE, prefix=prefix)
-        best = own(served, prefix, n=1, max_tokens=128)[0]["text"]
+        best = own(exposed, prefix, n=1, max_tokens=128)[0]["text"]
         # the client adds the prefix to the answer
         assert prefix + ask(prompt, 0.0).strip() == best.strip()
         assert isinstance(ask(prompt, 0.7), str)
     assert ask("theorem t : p := by\n  simp at h ⊢\n", 0.7) == ""
     # LLMLEAN_PROMPT=tacticstate
-    assert ask(f"{STATE}:::", 0.0) == own(served, "", n=1, max_tokens=128)[0]["text"]
+    assert ask(f"{STATE}:::", 0.0) == own(exposed, "", n=1, max_tokens=128)[0]["text"]
 
 
 @pytest.mark.parametrize("count", [1, 16])
-def test_llmlean_through_openai(served: Home, count: int) -> None:
+def test_llmlean_through_openai(exposed: Home, count: int) -> None:
     prompt = INSTRUCTION.format(state=STATE, prefix="exact ")
     body = {
         "model": "gpt-4o", "messages": [{"role": "user", "content": prompt}], "n": count,
         "temperature": 0.7, "max_tokens": 512, "stream": False, "stop": ["[/TAC]"],
     }  # fmt: skip
-    answer = curl(served, "llmlean", "/v1/chat/completions", body, "Authorization: Bearer x")
+    answer = curl(exposed, "llmlean", "/v1/chat/completions", body, "Authorization: Bearer x")
     assert isinstance(answer["id"], str)
     contents = [choice["message"]["content"] for choice in answer["choices"]]
     assert 1 <= len(contents) <= count
@@ -137,40 +127,40 @@ def test_llmlean_through_openai(served: Home, count: int) -> None:
     assert {choice["message"]["role"] for choice in answer["choices"]} == {"assistant"}
 
 
-def test_leancopilots_chat_models(served: Home) -> None:
+def test_leancopilots_chat_models(exposed: Home) -> None:
     prompt = (
         "Here is a theorom you need to prove in Lean:\n"
         f"{STATE}\nNow you should suggest one line tactic in lean code:"
     )
     body = {"messages": [{"role": "user", "content": prompt}], "n": 3, "temperature": 0}
-    answer = curl(served, "llmlean", "/v1/chat/completions", body)
+    answer = curl(exposed, "llmlean", "/v1/chat/completions", body)
     outputs = [choice["message"]["content"] for choice in answer["choices"]]
     # read as LeanCopilot's post_process_output does
     tactics = [text.split("lean")[-1].split("```")[0].split("\n")[1] for text in outputs]
-    assert tactics == [s["text"] for s in own(served, "", n=3, max_tokens=128)]
+    assert tactics == [s["text"] for s in own(exposed, "", n=3, max_tokens=128)]
 
 
-def test_completions(served: Home) -> None:
+def test_completions(exposed: Home) -> None:
     body = {"prompt": f"[GOAL]{STATE}[PROOFSTEP]exact", "n": 3, "max_tokens": 40}
-    answer = curl(served, "llmlean", "/v1/completions", body)
+    answer = curl(exposed, "llmlean", "/v1/completions", body)
     assert ["exact" + choice["text"] for choice in answer["choices"]] == [
-        s["text"] for s in own(served, "exact", n=3, max_tokens=40)
+        s["text"] for s in own(exposed, "exact", n=3, max_tokens=40)
     ]
 
 
-def test_whole_proofs_are_refused_with_a_readable_message(served: Home) -> None:
+def test_whole_proofs_are_refused_with_a_readable_message(exposed: Home) -> None:
     """LLMLean shows the user an answer that it cannot parse."""
     body = {"prompt": "[CTX]\ntheorem t\n[/CTX]\n[PROOF]", "stream": False, "options": {}}
-    answer = curl(served, "llmlean", "/api/generate", body)
+    answer = curl(exposed, "llmlean", "/api/generate", body)
     assert "whole proof" in answer["error"]["message"]
     assert "llmstep" in answer["error"]["hint"]
 
 
-def test_the_port_accepts_llmleans_key_as_the_token(served: Home) -> None:
+def test_the_port_accepts_llmleans_key_as_the_token(exposed: Home) -> None:
     body = {"prompt": f"[GOAL]{STATE}[PROOFSTEP]"}
-    key = f"Authorization: Bearer {raw.token(served)}"
-    assert curl(served, "port", "/v1/completions", body, key)["choices"]
-    assert curl(served, "port", "/v1/completions", body)["error"]["code"] == "unauthorized"
+    key = f"Authorization: Bearer {raw.token(exposed)}"
+    assert curl(exposed, "port", "/v1/completions", body, key)["choices"]
+    assert curl(exposed, "port", "/v1/completions", body)["error"]["code"] == "unauthorized"
 
 
 def test_listeners_are_off_by_default_and_logged_when_opened(home: Home) -> None:

@@ -33,12 +33,9 @@ def found(result: dict[str, Any]) -> list[tuple[str, float]]:
     return [(one["text"], round(one["score"], digits)) for one in result["suggestions"]]
 
 
-def figure(home: Home, name: str) -> float:
-    with raw.connect(home, "socket") as sock:
-        sock.sendall(raw.head("GET", "/metrics"))
-        _, _, body = raw.answer(sock)
-    lines = (line.rpartition(" ") for line in body.decode().splitlines())
-    return next(float(value) for key, _, value in lines if key == name)
+def computed(home: Home) -> float:
+    """Number of goals that the engine has answered."""
+    return raw.metrics(home)['llmsuggestd_answers_total{source="engine"}']
 
 
 def test_each_goal_is_answered_as_it_is_alone(served: Home) -> None:
@@ -73,15 +70,14 @@ def test_goals_longer_than_the_context_are_truncated(served: Home) -> None:
 
 def test_each_goal_is_cached_by_itself_and_equal_goals_are_decoded_once(served: Home) -> None:
     goals = [f"k : Nat\n⊢ k * {n} = {n} * k" for n in range(4)]
-    computed = 'llmsuggestd_answers_total{source="engine"}'
-    before = figure(served, computed)
+    before = computed(served)
     _, alone = served.curl("/v1/suggest", body={"goal": goals[1]})
     spellings = [goals[0], goals[1] + "\r\n", "case a\n" + goals[2], goals[0] + "  "]
     results = ask(served, spellings)["results"]
     assert [result["cached"] for result in results] == [False, True, False, False]
     assert results[1]["suggestions"] == alone["suggestions"]
     assert results[0] == results[3]
-    assert figure(served, computed) - before == 3
+    assert computed(served) - before == 3
     _, alone = served.curl("/v1/suggest", body={"goal": goals[0]})
     assert alone["cached"]
     assert alone["suggestions"] == results[0]["suggestions"]
@@ -125,12 +121,11 @@ def test_prefix_and_sampling_apply_to_all_goals(served: Home) -> None:
 def test_an_invalid_goal_is_named_and_no_goal_is_answered(
     served: Home, body: dict[str, object], status: int, words: str
 ) -> None:
-    computed = 'llmsuggestd_answers_total{source="engine"}'
-    before = figure(served, computed)
+    before = computed(served)
     code, answer = served.curl("/v1/suggest", body=body)
     assert code == status
     assert words in answer["error"]["message"]
-    assert figure(served, computed) == before
+    assert computed(served) == before
 
 
 def test_a_request_for_several_goals_ends_when_its_client_hangs_up(served: Home) -> None:

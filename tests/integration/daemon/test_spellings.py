@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.conftest import Home, make_home
+from tests.conftest import Home
 from tests.support import raw
 from tests.support.spellings import NEXT_GOAL, SPELLINGS
 
@@ -23,17 +23,6 @@ MARKDOWN = (
     "The current proof state is as follows:\n{}\n\nYour task is to generate the next tactic in the"
     " proof.\n"
 )
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Home]:
-    for home in make_home():
-        home.install_starter()
-        home.serve(
-            "--compat", "llmstep:0", "--compat", "tutorial:0", "--compat", "leancopilot:0",
-            "--compat", "llmlean:0",
-        )  # fmt: skip
-        yield home
 
 
 def post(home: Home, door: str, path: str, body: object) -> Any:
@@ -128,36 +117,36 @@ DOORS: dict[str, tuple[Callable[[Home, str], list[str]], int, int]] = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_every_spelling_has_the_same_answer_at_every_door(served: Home, door: str) -> None:
+def test_every_spelling_has_the_same_answer_at_every_door(exposed: Home, door: str) -> None:
     ask, count, length = DOORS[door]
-    expected = own_call(served, GOAL, count, length)
+    expected = own_call(exposed, GOAL, count, length)
     assert expected
     for name, spelling in SPELLINGS.items():
-        assert ask(served, spelling(GOAL)) == expected, name
+        assert ask(exposed, spelling(GOAL)) == expected, name
 
 
-def test_every_spelling_shares_the_cached_answer(served: Home) -> None:
+def test_every_spelling_shares_the_cached_answer(exposed: Home) -> None:
     body = {"goal": GOAL, "n": 2, "max_tokens": 20}
-    assert not post(served, "socket", "/v1/suggest", body)["cached"]
+    assert not post(exposed, "socket", "/v1/suggest", body)["cached"]
     for spelling in SPELLINGS.values():
-        answer = post(served, "socket", "/v1/suggest", body | {"goal": spelling(GOAL)})
+        answer = post(exposed, "socket", "/v1/suggest", body | {"goal": spelling(GOAL)})
         assert answer["cached"]
 
 
-def test_of_many_goals_the_first_is_answered_in_full(served: Home) -> None:
+def test_of_many_goals_the_first_is_answered_in_full(exposed: Home) -> None:
     """All goals together are longer than the context, but the first is not."""
     state = "\n\n".join([GOAL, *[NEXT_GOAL] * 100])
-    answer = post(served, "socket", "/v1/suggest", {"goal": state, "n": 2, "max_tokens": 20})
+    answer = post(exposed, "socket", "/v1/suggest", {"goal": state, "n": 2, "max_tokens": 20})
     assert not answer["truncated"]
     assert (
         answer["suggestions"]
-        == post(served, "socket", "/v1/suggest", {"goal": GOAL, "n": 2, "max_tokens": 20})[
+        == post(exposed, "socket", "/v1/suggest", {"goal": GOAL, "n": 2, "max_tokens": 20})[
             "suggestions"
         ]
     )
 
 
-def test_text_without_a_goal_is_refused_at_every_door(served: Home) -> None:
+def test_text_without_a_goal_is_refused_at_every_door(exposed: Home) -> None:
     """The message is in the body, where LLMLean and curl show it."""
     words = "a goal needs a line `⊢ …`"
     for door, path, body in [
@@ -168,7 +157,7 @@ def test_text_without_a_goal_is_refused_at_every_door(served: Home) -> None:
         ("llmlean", "/api/generate", {"prompt": INSTRUCTION.format("hello")}),
         ("llmlean", "/v1/completions", {"prompt": INSTRUCTION.format("hello")}),
     ]:
-        status, _, answer = raw.ask(served, raw.post(path, body), door)
+        status, _, answer = raw.ask(exposed, raw.post(path, body), door)
         assert (status, answer["error"]["code"]) == (422, "not_a_goal"), door
         assert answer["error"]["message"].startswith(words), door
 
@@ -187,9 +176,9 @@ def test_text_without_a_goal_is_refused_at_every_door(served: Home) -> None:
     ],
 )
 def test_the_command_line_refuses_text_without_a_goal_in_one_line(
-    served: Home, arguments: list[str], input_: bytes | None, words: str
+    exposed: Home, arguments: list[str], input_: bytes | None, words: str
 ) -> None:
-    result = served.run(*arguments, input_=input_)
+    result = exposed.run(*arguments, input_=input_)
     assert result.returncode == 2
     first, *more = result.stderr.splitlines()
     assert words in first
@@ -198,7 +187,7 @@ def test_the_command_line_refuses_text_without_a_goal_in_one_line(
     assert result.stdout == ""
 
 
-def test_a_file_from_powershell_is_read(served: Home) -> None:
+def test_a_file_from_powershell_is_read(exposed: Home) -> None:
     """PowerShell writes UTF-16 with a byte order mark."""
-    result = served.run(*COMMAND, "-", input_=GOAL.encode("utf-16"))
-    assert from_command_line(result) == own_call(served, GOAL)
+    result = exposed.run(*COMMAND, "-", input_=GOAL.encode("utf-16"))
+    assert from_command_line(result) == own_call(exposed, GOAL)

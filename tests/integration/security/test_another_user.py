@@ -26,9 +26,13 @@ def another() -> dict[str, object]:
 
 
 @pytest.fixture
-def open_directory(target: Home) -> Iterator[None]:
+def open_directory(exposed: Home) -> Iterator[None]:
     """Open the socket's directory to all users, to test the other defences."""
-    changed = [(target.root, 0o700), (target.paths.runtime, 0o700), (target.paths.socket, 0o600)]
+    changed = [
+        (exposed.root, 0o700),
+        (exposed.paths.runtime, 0o700),
+        (exposed.paths.socket, 0o600),
+    ]
     for path, _ in changed:
         path.chmod(0o777)
     yield
@@ -46,32 +50,38 @@ def curl(another: dict[str, object], *arguments: str) -> tuple[int, str]:
     return result.returncode, result.stdout
 
 
-def test_the_socket_cannot_be_opened(target: Home, another: dict[str, object]) -> None:
+def test_the_socket_cannot_be_opened(exposed: Home, another: dict[str, object]) -> None:
     code, status = curl(
-        another, "--unix-socket", str(target.paths.socket), "http://localhost/health"
+        another, "--unix-socket", str(exposed.paths.socket), "http://localhost/health"
     )
     assert (code, status) == (7, "000")
 
 
 def test_a_socket_open_to_all_still_refuses_other_users(
-    target: Home, another: dict[str, object], open_directory: None
+    exposed: Home, another: dict[str, object], open_directory: None
 ) -> None:
     for path in ("/health", "/v1/status", "/metrics"):
-        where = ("--unix-socket", str(target.paths.socket), f"http://localhost{path}")
+        where = ("--unix-socket", str(exposed.paths.socket), f"http://localhost{path}")
         assert curl(another, *where) == (0, "403")
         assert curl({}, *where) == (0, "200")
 
 
-def test_the_files_cannot_be_read(target: Home, another: dict[str, object]) -> None:
-    for file in (target.paths.token_file, target.paths.client_file, target.paths.lock_file):
+def test_the_files_cannot_be_read(exposed: Home, another: dict[str, object]) -> None:
+    for file in (
+        exposed.paths.token_file,
+        exposed.paths.client_file,
+        exposed.paths.lock_file,
+    ):
         assert file.exists()
         result = subprocess.run(["cat", str(file)], capture_output=True, check=False, **another)  # type: ignore[call-overload]
         assert (result.returncode, result.stdout) == (1, b"")
 
 
-def test_the_port_gives_nothing_without_the_token(target: Home, another: dict[str, object]) -> None:
+def test_the_port_gives_nothing_without_the_token(
+    exposed: Home, another: dict[str, object]
+) -> None:
     for path in ("/v1/status", "/v1/models", "/metrics", "/openapi.json"):
-        assert curl(another, f"http://127.0.0.1:{raw.port(target)}{path}") == (0, "401")
+        assert curl(another, f"http://127.0.0.1:{raw.port(exposed)}{path}") == (0, "401")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +94,10 @@ def test_the_port_gives_nothing_without_the_token(target: Home, another: dict[st
     ],
 )
 def test_a_listener_without_a_token_refuses_other_users(
-    target: Home, another: dict[str, object], door: str, path: str, body: str
+    exposed: Home, another: dict[str, object], door: str, path: str, body: str
 ) -> None:
     for host in ("127.0.0.1", "localhost"):
-        where = (f"http://{host}:{raw.port(target, door)}{path}", "--data-binary", body)
+        where = (f"http://{host}:{raw.port(exposed, door)}{path}", "--data-binary", body)
         assert curl(another, *where) == (0, "403")
         assert curl({}, *where) == (0, "200")
 

@@ -125,9 +125,7 @@ def profile(tmp_path: Path) -> Iterator[Path]:
 
 def statuses(home: Home) -> dict[tuple[str, str], float]:
     """Number of answers by door and status, and of questions to the engine."""
-    with raw.connect(home, "socket") as sock:
-        sock.sendall(raw.head("GET", "/metrics"))
-        text = raw.answer(sock)[2].decode()
+    text = raw.text(home, "/metrics")
     counted: dict[tuple[str, str], float] = {}
     for door, status, count in re.findall(
         r'llmsuggestd_requests_total\{door="(\w+)",.*status="(\d+)"\} (\S+)', text
@@ -148,14 +146,14 @@ def gained(home: Home, before: dict[tuple[str, str], float]) -> dict[tuple[str, 
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "rebound.example"])
-def test_a_page_gets_nothing(target: Home, profile: Path, name: str) -> None:
-    port, llmstep, llmlean = (raw.port(target, door) for door in ("port", "llmstep", "llmlean"))
+def test_a_page_gets_nothing(exposed: Home, profile: Path, name: str) -> None:
+    port, llmstep, llmlean = (raw.port(exposed, door) for door in ("port", "llmstep", "llmlean"))
     attacker = Attacker(
         [f"http://{name}:{port}/v1/status", f"http://{name}:{port}/v1/suggest",
          f"http://{name}:{port}/health", f"http://{name}:{llmstep}/",
          f"http://{name}:{llmlean}/api/generate"]
     )  # fmt: skip
-    before = statuses(target)
+    before = statuses(exposed)
     browser = browse(profile, f"http://{name}:{attacker.port}/")
     try:
         report = attacker.reports.get(timeout=60)
@@ -169,26 +167,26 @@ def test_a_page_gets_nothing(target: Home, profile: Path, name: str) -> None:
         # an opaque answer hides everything from the page, even its status
         assert kind in ("refused", "opaque"), url
         assert (status, text) == (0, "")
-    counted = gained(target, before)
+    counted = gained(exposed, before)
     assert sum(counted.values()) > 20  # the attempts have reached the daemon
     assert {status for door, status in counted} <= {"403"}, counted
 
 
-def test_a_rebound_name_gets_nothing(target: Home, profile: Path) -> None:
+def test_a_rebound_name_gets_nothing(exposed: Home, profile: Path) -> None:
     """The page's name now resolves to us. To the browser it is the same origin, without markers."""
-    before = statuses(target)
-    port, llmstep = raw.port(target), raw.port(target, "llmstep")
+    before = statuses(exposed)
+    port, llmstep = raw.port(exposed), raw.port(exposed, "llmstep")
     for url in (f"http://rebound.example:{port}/health", f"http://rebound.example:{llmstep}/"):
         browser = browse(profile, url, "--dump-dom")
         shown = browser.communicate(timeout=60)[0]
         assert "forbidden" in shown
         assert "is not this machine" in shown
-    assert {status for _, status in gained(target, before)} == {"403"}
+    assert {status for _, status in gained(exposed, before)} == {"403"}
 
 
-def test_a_page_of_the_daemons_own_origin_gets_nothing(target: Home, profile: Path) -> None:
+def test_a_page_of_the_daemons_own_origin_gets_nothing(exposed: Home, profile: Path) -> None:
     """The address in the browser's address bar makes a page, too. It must not be framed or read."""
-    before = statuses(target)
-    browser = browse(profile, f"http://127.0.0.1:{raw.port(target)}/health", "--dump-dom")
+    before = statuses(exposed)
+    browser = browse(profile, f"http://127.0.0.1:{raw.port(exposed)}/health", "--dump-dom")
     assert "forbidden" in browser.communicate(timeout=60)[0]
-    assert {status for _, status in gained(target, before)} == {"403"}
+    assert {status for _, status in gained(exposed, before)} == {"403"}

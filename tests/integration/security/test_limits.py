@@ -18,26 +18,26 @@ GOAL = {"goal": "⊢ 2 = 2"}
 
 
 @pytest.fixture(autouse=True)
-def _still_serving(target: Home) -> Iterator[None]:
+def _still_serving(exposed: Home) -> Iterator[None]:
     yield
-    assert raw.ask(target, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
+    assert raw.ask(exposed, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
 
 
-def authorized(target: Home) -> str:
-    return f"Authorization: Bearer {raw.token(target)}"
+def authorized(exposed: Home) -> str:
+    return f"Authorization: Bearer {raw.token(exposed)}"
 
 
 @pytest.mark.parametrize("door", ["socket", "port", "llmstep"])
-def test_a_body_over_the_limit(target: Home, door: str) -> None:
+def test_a_body_over_the_limit(exposed: Home, door: str) -> None:
     path = "/" if door == "llmstep" else "/v1/suggest"
-    request = raw.post(path, b"x" * (2**20 + 1), authorized(target))
-    assert raw.ask(target, request, door)[0] == 413
+    request = raw.post(path, b"x" * (2**20 + 1), authorized(exposed))
+    assert raw.ask(exposed, request, door)[0] == 413
     chunk = b"10000\r\n" + b"x" * 2**16 + b"\r\n"
     chunked = raw.head(
         "POST", path, "Content-Type: application/json", "Transfer-Encoding: chunked",
-        authorized(target),
+        authorized(exposed),
     )  # fmt: skip
-    with raw.connect(target, door) as sock:
+    with raw.connect(exposed, door) as sock:
         sock.sendall(chunked)
         try:
             for _ in range(40):
@@ -48,35 +48,35 @@ def test_a_body_over_the_limit(target: Home, door: str) -> None:
         assert raw.answer(sock)[0] == 413
 
 
-def test_a_compressed_body_is_not_expanded(target: Home) -> None:
+def test_a_compressed_body_is_not_expanded(exposed: Home) -> None:
     bomb = gzip.compress(json.dumps(GOAL | {"prefix": "x" * 50_000_000}).encode())
     request = raw.post("/v1/suggest", bomb, "Content-Encoding: gzip")
-    assert raw.ask(target, request, "socket")[0] == 400
+    assert raw.ask(exposed, request, "socket")[0] == 400
     fine = gzip.compress(json.dumps(GOAL).encode())
     request = raw.post("/v1/suggest", fine, "Content-Encoding: gzip")
-    assert raw.ask(target, request, "socket")[0] == 400  # it is not decompressed
+    assert raw.ask(exposed, request, "socket")[0] == 400  # it is not decompressed
 
 
-def test_a_body_nested_too_deep(target: Home) -> None:
+def test_a_body_nested_too_deep(exposed: Home) -> None:
     for body in (b"[" * 500_000, b'{"goal":' * 100_000, b'{"x":' + b"[" * 400_000):
-        assert raw.ask(target, raw.post("/v1/suggest", body), "socket")[0] == 400
+        assert raw.ask(exposed, raw.post("/v1/suggest", body), "socket")[0] == 400
 
 
 @pytest.mark.parametrize("door", ["socket", "port"])
-def test_headers_over_the_limit(target: Home, door: str) -> None:
+def test_headers_over_the_limit(exposed: Home, door: str) -> None:
     long = raw.head("GET", "/health", "X-Long: " + "x" * 10_000)
     many = raw.head("GET", "/health", *(f"X-{n}: x" for n in range(500)))
     line = raw.head("GET", "/health?" + "x" * 10_000)
     for request in (long, many, line):
-        status, _, body = raw.ask(target, request, door)
+        status, _, body = raw.ask(exposed, request, door)
         assert status == 400
         assert body["error"]["code"] == "invalid_request"
 
 
-def test_what_is_not_http(target: Home) -> None:
+def test_what_is_not_http(exposed: Home) -> None:
     for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 300 + b"\r\n\r\n",
                     b"secret goal\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):  # fmt: skip
-        status, _, body = raw.ask(target, request, "socket")
+        status, _, body = raw.ask(exposed, request, "socket")
         assert status == 400
         assert "secret" not in json.dumps(body)
 
@@ -96,14 +96,14 @@ def closes(sock: socket.socket, limit: float) -> bool:
     return False
 
 
-def test_slow_clients_are_dropped(target: Home) -> None:
+def test_slow_clients_are_dropped(exposed: Home) -> None:
     """Endless heads, endless bodies, and answers that the client does not read."""
     head = raw.head("GET", "/health")
-    body = raw.post("/v1/suggest", GOAL, authorized(target))
+    body = raw.post("/v1/suggest", GOAL, authorized(exposed))
     document = raw.head("GET", "/openapi.json").replace(b"Connection: close\r\n", b"")
     idle, trickling, stuck, unread = (
-        raw.connect(target), raw.connect(target), raw.connect(target),
-        raw.connect(target, "socket"),
+        raw.connect(exposed), raw.connect(exposed), raw.connect(exposed),
+        raw.connect(exposed, "socket"),
     )  # fmt: skip
     trickling.sendall(head[:20])
     stuck.sendall(body[:-5])
@@ -122,7 +122,7 @@ def test_slow_clients_are_dropped(target: Home) -> None:
     thread.start()
     try:
         began = time.monotonic()
-        assert raw.ask(target, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
+        assert raw.ask(exposed, raw.post("/v1/suggest", GOAL), "socket")[0] == 200
         status, _, answer = raw.answer(stuck)
         assert (status, json.loads(answer)["error"]["code"]) == (408, "timeout")
         assert time.monotonic() - began < 30
@@ -144,19 +144,19 @@ def test_slow_clients_are_dropped(target: Home) -> None:
             sock.close()
 
 
-def test_a_client_with_many_connections_leaves_the_other_doors_open(target: Home) -> None:
-    held = [raw.connect(target) for _ in range(140)]
+def test_a_client_with_many_connections_leaves_the_other_doors_open(exposed: Home) -> None:
+    held = [raw.connect(exposed) for _ in range(140)]
     try:
         wait_until(lambda: sum(map(readable, held)) >= 12)
         full = [sock for sock in held if readable(sock)]
         assert len(full) == 12
         assert raw.answer(full[0])[0] == 503
         for door, path in (("socket", "/health"), ("llmstep", "/nothing")):
-            assert raw.ask(target, raw.head("GET", path), door)[0] in (200, 404)
+            assert raw.ask(exposed, raw.head("GET", path), door)[0] in (200, 404)
     finally:
         for sock in held:
             sock.close()
-    wait_until(lambda: status_of(target, "/health") == b"HTTP/1.1 200")
+    wait_until(lambda: status_of(exposed, "/health") == b"HTTP/1.1 200")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -166,9 +166,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def status_of(target: Home, path: str, door: str = "port") -> bytes:
+def status_of(exposed: Home, path: str, door: str = "port") -> bytes:
     """The status line of an answer that may be endless; empty if the door closes immediately."""
-    with raw.connect(target, door) as sock:
+    with raw.connect(exposed, door) as sock:
         try:
             sock.sendall(raw.head("GET", path))
             return sock.recv(12)
@@ -187,27 +187,27 @@ def readable(sock: socket.socket) -> bool:
         sock.settimeout(10)
 
 
-def test_event_listeners_are_counted(target: Home) -> None:
+def test_event_listeners_are_counted(exposed: Home) -> None:
     held = []
     try:
         for _ in range(16):
-            held.append(raw.connect(target, "socket"))
+            held.append(raw.connect(exposed, "socket"))
             held[-1].sendall(raw.head("GET", "/v1/events"))
             assert held[-1].recv(12) == b"HTTP/1.1 200"
-        assert raw.ask(target, raw.head("GET", "/v1/events"), "socket")[0] == 503
+        assert raw.ask(exposed, raw.head("GET", "/v1/events"), "socket")[0] == 503
     finally:
         for sock in held:
             sock.close()
-    wait_until(lambda: status_of(target, "/v1/events", "socket") == b"HTTP/1.1 200")
+    wait_until(lambda: status_of(exposed, "/v1/events", "socket") == b"HTTP/1.1 200")
 
 
-def test_the_queue_is_bounded(target: Home) -> None:
+def test_the_queue_is_bounded(exposed: Home) -> None:
     """Of many long questions at once, some are refused with a time to try again, and none fails."""
     answers: list[tuple[int, dict[str, str]]] = []
 
     def ask(number: int) -> None:
         body = {"goal": f"⊢ {number} = {number}", "n": 8, "max_tokens": 32}
-        status, headers, _ = raw.ask(target, raw.post("/v1/suggest", body), "socket")
+        status, headers, _ = raw.ask(exposed, raw.post("/v1/suggest", body), "socket")
         answers.append((status, headers))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(60)]

@@ -36,15 +36,9 @@ def log_after_attacks(home: Home, **env: str) -> str:
         raw.ask(home, request, "socket")
     with raw.connect(home, "socket") as sock:  # disconnect in the middle
         sock.sendall(ATTACKS[0][:-5])
-    assert b"secretgoal" not in metrics(home)
+    assert "secretgoal" not in raw.text(home, "/metrics")
     process.terminate()
     return process.communicate(timeout=15)[1]
-
-
-def metrics(home: Home) -> bytes:
-    with raw.connect(home, "socket") as sock:
-        sock.sendall(raw.head("GET", "/metrics"))
-        return raw.answer(sock)[2]
 
 
 def test_goals_are_in_no_log_and_no_metric(home: Home) -> None:
