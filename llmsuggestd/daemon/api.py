@@ -63,7 +63,7 @@ async def suggest(request: web.Request, body: SuggestRequest) -> SuggestAnswer |
 
 @CALLS.declare("GET", "/v1/status", answer=Status)
 async def status(request: web.Request, _: None) -> Status:
-    """State, model, device, queue, versions. Wakes nothing."""
+    """State, model, device, queue and versions. Does not load the model."""
     return request.app[DAEMON].status()
 
 
@@ -147,8 +147,10 @@ def _remote_model(remote: remotes.Remote, status: Status) -> InstalledModel:
 
 @CALLS.declare("PUT", "/v1/model", body=SwitchRequest, answer=ModelStatus, errors=(404, 409, 503))
 async def use_model(request: web.Request, body: SwitchRequest) -> ModelStatus:
-    """Serve another installed model; the present one serves until it is loaded, and on if it
-    cannot be."""
+    """Serve another installed model.
+
+    The present one serves until that is loaded, and goes on serving if the load fails.
+    """
     daemon = request.app[DAEMON]
     await daemon.use_model(body.id)
     return daemon.status().model
@@ -156,20 +158,20 @@ async def use_model(request: web.Request, body: SwitchRequest) -> ModelStatus:
 
 @CALLS.declare("POST", "/v1/shutdown", answer=Stopping)
 async def shutdown(request: web.Request, _: None) -> Stopping:
-    """End the daemon, once this is answered."""
+    """Stop the daemon after this answer."""
     request.app[DAEMON].shut_down()
     return Stopping("stopping")
 
 
 @CALLS.declare("GET", "/health", answer=Health)
 async def health(_request: web.Request, _: None) -> Health:
-    """The daemon lives; needs no token."""
+    """Whether the daemon is running. Needs no token."""
     return Health("ok")
 
 
 @CALLS.declare("GET", "/ready", answer=Readiness, statuses={503: Readiness})
 async def ready(request: web.Request, _: None) -> Answer:
-    """Whether a request would be answered: 200, or 503 while the model loads or if it failed.
+    """Whether requests are answered: 200, or 503 while the model is being loaded or has failed.
 
     An idle model counts as ready: the next request loads it. This call does not load it.
     """

@@ -1,4 +1,4 @@
-"""Cache of answers, least recently used out first."""
+"""Cache of answers, which evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from llmsuggestd.daemon.schema import GoalResult
 MAX_ANSWERS: Final = 512
 
 MAX_CHARACTERS: Final = 4 * 2**20
-"""Total length of all suggestions. It bounds the memory: 512 answers may have 8 million tokens."""
+"""Limit of the suggestions' total length. 512 answers alone may have 8 million tokens."""
 
 
 class AnswerCache:
-    """Recent answers, each under a digest of everything that determines it."""
+    """Recent answers. The key of each is a digest of everything that determines it."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[object, GoalResult] = OrderedDict()

@@ -95,8 +95,10 @@ class Calls:
         statuses: Mapping[int, type[Struct]] | None = None,
         media: Mapping[str, type[Struct] | None] | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Declare the decorated function as the handler of a call; its docstring's first line
-        is the summary."""
+        """Declare the decorated function as a call's handler.
+
+        The first line of its docstring is the call's summary.
+        """
 
         def add(handler: Handler) -> Handler:
             # under `python -OO` there are no docstrings
@@ -114,7 +116,7 @@ class Calls:
 
 
 async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
-    """Decode a request's body. Raises an error that names the problem with it."""
+    """Decode a request's body. Raises WrongType, TooSlow, TooLarge or UsageError."""
     if request.content_type != JSON:
         raise WrongType("the body must be JSON", "send Content-Type: application/json")
     try:
@@ -136,11 +138,11 @@ async def read_body(request: web.Request, type_: type[Struct]) -> Struct:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the body is not JSON: {error}", 'send {"goal": "⊢ ..."}') from None
     except RecursionError:
-        raise UsageError("the body is nested too deep", API_HINT) from None
+        raise UsageError("the body is nested too deeply", API_HINT) from None
 
 
 def _decode(data: bytes, type_: type[Struct]) -> Struct:
-    """Decode JSON as a type. 5.0 counts as the integer 5, as in JSON and for many clients."""
+    """Decode JSON as a type. 5.0 is accepted as the integer 5, as JSON Schema does."""
     try:
         return msgspec.json.decode(data, type=type_)
     except msgspec.ValidationError as error:
@@ -160,7 +162,7 @@ def _whole_numbers(value: Any) -> Any:
 
 
 def invalid(error: msgspec.ValidationError) -> UsageError:
-    """An error for a wrong body, in words instead of patterns."""
+    """The error for an invalid body, with words instead of patterns."""
     text = str(error)
     for pattern, words in PATTERNS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)
@@ -171,12 +173,12 @@ def invalid(error: msgspec.ValidationError) -> UsageError:
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
-    """A value as a JSON answer."""
+    """A response with a value as JSON."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)
 
 
 def refusal(status: int, code: str, message: str, hint: str) -> web.Response:
-    """An error response, in the form that every client gets."""
+    """An error response, in the form of all errors."""
     response = json_response({"error": {"code": code, "message": message, "hint": hint}}, status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

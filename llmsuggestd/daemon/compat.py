@@ -1,17 +1,16 @@
-"""The calls that other projects' clients make, answered as those clients expect.
+"""The calls of other projects' clients, with the answers that these expect.
 
-llmstep and the tutorial's llmsuggest post a state to `/`; LeanCopilot's external generator posts to
-`/generate`; LLMLean and LeanCopilot's runners speak Ollama's and OpenAI's APIs, where the state is
-inside a prompt written for another kind of model: it is taken out again, and our model asked in its
-own format. llmstep and LeanCopilot expect the prefix in the answer, LLMLean does not. docs/clients/
-says how to point each here.
+llmstep and the tutorial's llmsuggest post a state to `/`, and LeanCopilot's external generator to
+`/generate`. LLMLean and LeanCopilot's runners use Ollama's and OpenAI's APIs, where the state is
+inside a prompt for another kind of model. It is recovered from that prompt, and our model is asked
+in its own format. llmstep and LeanCopilot expect the prefix in the answer, LLMLean does not.
+docs/clients/ describes how to configure each client.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from typing import Annotated, Final, Literal, NamedTuple
 from uuid import uuid4
 
@@ -43,11 +42,11 @@ GROUPS: Final = {"llmstep": "llmstep", "tutorial": "llmstep", "leancopilot": "le
 """The calls behind each compatibility listener."""
 
 SEPARATOR: Final = "[SUGGESTION]"
-"""llmstep's script joins the suggestions with it, and its tactic splits them there."""
+"""The separator with which llmstep's script joins suggestions, for its tactic to split them."""
 
 
 async def ask(request: web.Request, **fields: object) -> SuggestAnswer:
-    """Have our own question answered, checked like one that came in as such."""
+    """Answer a request with these fields, after the checks of `POST /v1/suggest`."""
     try:
         question = msgspec.convert(fields, SuggestRequest)
     except msgspec.ValidationError as error:
@@ -59,7 +58,7 @@ async def ask(request: web.Request, **fields: object) -> SuggestAnswer:
 
 
 class StateRequest(Struct, frozen=True):
-    """What llmstep posts, and the tutorial's llmsuggest without a prefix."""
+    """The request of llmstep, and of the tutorial's llmsuggest, which has no prefix."""
 
     tactic_state: Goal
     prefix: Prefix | None = None
@@ -76,8 +75,8 @@ class StateAnswer(Struct):
 async def llmstep(request: web.Request, body: StateRequest) -> StateAnswer:
     """Suggestions for llmstep (with a prefix) and the tutorial's llmsuggest (without).
 
-    As many and as long as from their own servers, but found by beam search: the same goal has the
-    same answer, best first, and asking again costs nothing.
+    Their number and length are those of these projects' own servers. But they are found by beam
+    search, so the same goal gets the same answer, best first, and repeating it costs nothing.
     """
     count, length = (5, 50) if body.prefix is None else (10, 128)
     answer = await ask(
@@ -96,7 +95,7 @@ async def llmstep(request: web.Request, body: StateRequest) -> StateAnswer:
 
 
 class GenerateRequest(Struct, frozen=True):
-    """What LeanCopilot's `ExternalGenerator` posts; its `name` is not needed."""
+    """The request of LeanCopilot's `ExternalGenerator`, without its `name`, which is not needed."""
 
     input: Goal
     prefix: Prefix = ""
@@ -107,7 +106,7 @@ class Generation(Struct):
 
     output: str
     score: Annotated[
-        float, Meta(ge=0, le=1, description="Taken for the probability that the tactic is right.")
+        float, Meta(ge=0, le=1, description="The mean probability of the tactic's tokens.")
     ]
 
 
@@ -134,67 +133,78 @@ async def leancopilot(request: web.Request, body: GenerateRequest) -> GenerateAn
 
 
 class Question(NamedTuple):
-    """What a prompt asks for."""
+    """The question that a prompt asks."""
 
     goal: str
     prefix: str
     markdown: bool = False
-    """Whether the answer is looked for in a code block, whole and not only its continuation."""
+    """Whether the client expects the whole tactic in a code block, rather than a continuation."""
     context: str = ""
     """The file above the tactic."""
 
 
-# What stands before the state in each prompt, and between the state and the prefix.
+class Prompts(NamedTuple):
+    """A kind of prompts."""
+
+    opening: str
+    """The text before the state."""
+    closing: str
+    """The text between the state and the prefix, or the rest of the prompt."""
+    markdown: bool = False
+    """As in `Question`."""
+    prefix_mark: str = ""
+    """The text before the prefix, in Markdown prompts that may have one."""
+
+
 PROMPTS: Final = (
-    formats.LLMSTEP.marks(),
-    ("[STATE]\n", "\n[/STATE]\n[TAC]\n"),  # LLMLEAN_PROMPT=instruction
-    ("[STATE]\n", "\n[/STATE]\n[THOUGHTS]\n"),  # reasoning
-    ("Tactic state:\n---\n", "\n---\nNext tactic:\n---\n"),  # fewshot
-)
-# The same of the prompts whose answer is looked for in a code block, and what stands before the
-# prefix there.
-MARKDOWN: Final = (
-    (
+    Prompts(*formats.LLMSTEP.marks()),
+    Prompts("[STATE]\n", "\n[/STATE]\n[TAC]\n"),  # LLMLEAN_PROMPT=instruction
+    Prompts("[STATE]\n", "\n[/STATE]\n[THOUGHTS]\n"),  # reasoning
+    Prompts("Tactic state:\n---\n", "\n---\nNext tactic:\n---\n"),  # fewshot
+    Prompts(  # markdown
         "The current proof state is as follows:\n",
         "\n\nYour task is to generate the next tactic",
-        "The tactic you generate should start with ",
+        markdown=True,
+        prefix_mark="The tactic you generate should start with ",
     ),
-    (  # LeanCopilot's runners of InternLM2 and of chat models; the misspelling is theirs
+    # LeanCopilot's runners of InternLM2 and of chat models; the misspelling is theirs
+    Prompts(
         "My LEAN 4 state is:\n```lean\n",
         "```\nPlease predict a possible tactic to help me prove the theorem.",
-        None,
+        markdown=True,
     ),
-    (
+    Prompts(
         "Here is a theorom you need to prove in Lean:\n",
         "\nNow you should suggest one line tactic in lean code:",
-        None,
+        markdown=True,
     ),
 )
 
-# What stands before and behind the file above the tactic, directly before the state's own mark.
 CONTEXTS: Final = (("[CTX]\n", "\n[/CTX]\n"), ("```lean4\n", "\n```\n\n"))
+"""The texts before and after the file above the tactic. The state's opening text follows."""
 
 STATE_ALONE: Final = formats.FORMATS["bfs-prover"].marks()[1]
-"""What follows the state in LLMLEAN_PROMPT=tacticstate, which has nothing else."""
+"""The text after the state with LLMLEAN_PROMPT=tacticstate, which has none before it."""
 
 
 def recover(prompt: str) -> Question | None:
-    """The state and the prefix in a prompt; None if it has none (few-shot's second prompt).
+    """The question that a prompt asks; None if it has no state (few-shot's second prompt).
 
-    The file above the tactic is part of some prompts, so that what counts is what stands last.
-    Raises UsageError for a prompt that asks for a whole proof.
+    Some prompts show the file above the tactic, which may look like another prompt. So the last
+    match counts. Raises UsageError for a prompt that asks for a whole proof.
     """
     prompt = plain(prompt)
     found: list[tuple[int, Question]] = []
-    for opening, closing in PROMPTS:
-        for before, state, rest in _between(prompt, opening, closing):
-            question = Question(state, rest.rstrip("\n"), context=_context(before))
-            found.append((len(prompt) - len(rest), question))
-    for opening, closing, before_prefix in MARKDOWN:
-        for before, state, rest in _between(prompt, opening, closing):
-            prefix = rest.partition(before_prefix)[2] if before_prefix else ""
-            question = Question(state, prefix, markdown=True, context=_context(before))
-            found.append((len(prompt) - len(rest), question))
+    for kind in PROMPTS:
+        if (parts := _divided(prompt, kind.opening, kind.closing)) is None:
+            continue
+        before, state, rest = parts
+        if kind.markdown:
+            prefix = rest.partition(kind.prefix_mark)[2] if kind.prefix_mark else ""
+        else:
+            prefix = rest.rstrip("\n")
+        question = Question(state, prefix, kind.markdown, _context(before))
+        found.append((len(prompt) - len(rest), question))
     if found:
         return max(found)[1]
     state, _, prefix = prompt.rpartition(STATE_ALONE)
@@ -208,12 +218,13 @@ def recover(prompt: str) -> Question | None:
     return Question(prompt, "") if _has_target(prompt) else None
 
 
-def _between(prompt: str, opening: str, closing: str) -> Iterator[tuple[str, str, str]]:
-    """What stands before, between and behind two marks, the last ones; nothing without them."""
+def _divided(prompt: str, opening: str, closing: str) -> tuple[str, str, str] | None:
+    """The texts before, between and after the last occurrence of two marks; None without them."""
     end = prompt.rfind(closing)
     start = prompt.rfind(opening, 0, end) if end >= 0 else -1
-    if start >= 0:
-        yield prompt[:start], prompt[start + len(opening) : end], prompt[end + len(closing) :]
+    if start < 0:
+        return None
+    return prompt[:start], prompt[start + len(opening) : end], prompt[end + len(closing) :]
 
 
 def _context(before: str) -> str:
@@ -229,16 +240,16 @@ def _has_target(text: str) -> bool:
 
 
 def bounded(context: str) -> str:
-    """As much of a file's end as our own calls take."""
+    """The end of a file, in the form and length that `POST /v1/suggest` accepts."""
     return context.replace("\0", "")[-MAX_CONTEXT:]
 
 
 async def continuations(
     request: web.Request, prompt: str, count: int, tokens: int, temperature: float | None
 ) -> tuple[list[str], str]:
-    """What continues a prompt, at least one text, and the model that says so.
+    """Return at least one continuation of a prompt, and the id of the model that answered.
 
-    A temperature above 0 means draws, since LLMLean asks the same several times for variety.
+    A temperature above 0 means sampling, since LLMLean repeats a request to get other suggestions.
     """
     question = recover(prompt)
     if question is None:
@@ -264,24 +275,24 @@ Temperature = Annotated[float, Meta(ge=0, le=10)]
 
 
 class OllamaOptions(Struct, frozen=True):
-    """Those of Ollama's options that mean something here."""
+    """The options of Ollama that have an effect here."""
 
     temperature: Temperature | None = None
     num_predict: Annotated[int, Meta(ge=-2, le=2**31)] = 128
 
 
 class OllamaRequest(Struct, frozen=True):
-    """What LLMLean posts with LLMLEAN_API=ollama."""
+    """The request of LLMLean with LLMLEAN_API=ollama."""
 
     prompt: Prompt
     options: OllamaOptions = field(default_factory=OllamaOptions)
 
 
 class OllamaAnswer(Struct):
-    """One object, which is also a whole stream of Ollama's."""
+    """An answer of one object, which is also valid as Ollama's stream."""
 
     model: str
-    response: Annotated[str, Meta(description="What follows the prefix.")]
+    response: Annotated[str, Meta(description="The tactic after the prefix.")]
     done: bool = True
     done_reason: str = "stop"
 
@@ -306,7 +317,7 @@ class Message(Struct, frozen=True):
 
 
 class CompletionRequest(Struct, frozen=True):
-    """What a client of OpenAI's completions posts."""
+    """The request of a client of OpenAI's completions."""
 
     prompt: Prompt
     n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
@@ -316,7 +327,7 @@ class CompletionRequest(Struct, frozen=True):
 
 
 class ChatRequest(Struct, frozen=True):
-    """What LLMLean posts with LLMLEAN_API=openai or together; the last message is the prompt."""
+    """The request of LLMLean with LLMLEAN_API=openai or together. The last message counts."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
@@ -334,7 +345,7 @@ class CompletionChoice(Struct):
 
 
 class CompletionAnswer(Struct):
-    """What OpenAI's completions answer."""
+    """The answer of OpenAI's completions."""
 
     id: str
     created: int
@@ -352,7 +363,7 @@ class ChatChoice(Struct):
 
 
 class ChatAnswer(Struct):
-    """What OpenAI's chat completions answer."""
+    """The answer of OpenAI's chat completions."""
 
     id: str
     created: int
@@ -369,7 +380,7 @@ class ChatAnswer(Struct):
     errors=(422, 503, 504),
 )
 async def completions(request: web.Request, body: CompletionRequest) -> CompletionAnswer:
-    """Continuations of a prompt, as OpenAI's completions."""
+    """Continuations of a prompt, in the form of OpenAI's completions."""
     texts, model = await continuations(
         request, body.prompt, body.n, body.max_tokens or 0, body.temperature
     )

@@ -1,4 +1,4 @@
-"""The object behind the API's calls: settings, the suggester, and switching the model."""
+"""The object that the API's calls act on: it has the settings and the suggester."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ class Daemon:
         )
 
     async def suggest_each(self, request: SuggestRequest) -> SuggestResults:
-        """Answer a request, as `Suggester.suggest`, in its one spelling.
+        """Normalise a request's goals, and answer it like `Suggester.suggest`.
 
-        Raises NotAGoal, too. The goals are logged if the user wants that.
+        The setting `log_goals` has the goals logged. Also raises NotAGoal.
         """
         form = self.suggester.model.format
         asked = _goals(request, form)
@@ -144,10 +144,11 @@ class Daemon:
         return await self.suggester.suggest(asked, request)
 
     async def use_model(self, model_id: str) -> None:
-        """Switch to another installed model. The present one serves until it is loaded.
+        """Switch to another installed model. The present one serves until that is loaded.
 
         Cancelling the caller does not cancel the switch. Raises NotInstalled, Switching while
-        another switch is under way, and what `ServedModel.load` raises; then nothing has changed.
+        another switch is under way, and the errors of `ServedModel.load`. After an error, the
+        present model goes on serving.
         """
         if self._switch is not None:
             if self._switch[0] != model_id:
@@ -174,7 +175,7 @@ class Daemon:
             raise
 
     def reload(self, config: Config) -> None:
-        """Apply changed settings. Those of the engine need a new one, which takes over when loaded.
+        """Apply changed settings. Settings of the engine take effect with a new engine.
 
         A setting that no engine has applied yet still counts as changed at the next reload.
         """
@@ -188,11 +189,11 @@ class Daemon:
             log.warning("`%s` takes effect with `llmsuggestd restart`", name)
         self.config = _with_engine_settings(config, self.config)
         if isinstance(served := self.suggester.model, RemoteModel):
-            served.restrict(config.remote)  # at once, even if nothing can take its place
+            served.restrict(config.remote)  # now, even if no model can replace it
         if not set(ENGINE_SETTINGS) & set(changed):
             return
         if self._switch is not None:
-            log.warning("a model is being loaded: reload once more when it is there")
+            log.warning("a model is being loaded: reload again when it serves")
             return
         model = config.model if "model" in changed else self.suggester.model.id
         new = self._served(model, config)
@@ -206,7 +207,7 @@ class Daemon:
             self._begin_switch(new, config)
 
     async def load(self) -> None:
-        """Load the model ahead of the first request. Its failure is kept and shown."""
+        """Load the model ahead of the first request. The status shows a failure."""
         try:
             await self.suggester.model.load()
         except LlmsuggestdError:
@@ -224,12 +225,12 @@ class Daemon:
             await asyncio.gather(switch, return_exceptions=True)
 
     def _served(self, model_id: str, config: Config) -> Model:
-        """A model with these settings. If it is not installed, its `failure` says so."""
+        """A model with these settings. If it is not installed, its `failure` is set."""
         try:
             if (remote := remotes.find(self.paths, model_id)) is not None:
                 return self._remote(remote, config)
         except LlmsuggestdError:
-            pass  # its record is damaged, as `_local` will say
+            pass  # its record is damaged: `_local` sets the failure
         return self._local(model_id, config)
 
     def _remote(self, remote: remotes.Remote, config: Config) -> RemoteModel:
@@ -245,11 +246,11 @@ class Daemon:
         )
 
     def _local(self, model_id: str, config: Config) -> ServedModel:
-        """As `_served`, of a model with a file."""
+        """As `_served`, for a local model."""
 
         def find() -> protocol.Load:
             if (remote := remotes.find(self.paths, model_id)) is not None:
-                self._remote(remote, config)  # raises why it cannot be used
+                self._remote(remote, config)  # raises the reason why it cannot be used
             found = store.find(self.paths, model_id)
             form = store.format_of(self.paths, found, self._current(config).formats)
             return msgspec.structs.replace(load, path=str(found.path), format=form)
@@ -265,14 +266,14 @@ class Daemon:
         return model
 
     def _current(self, config: Config) -> Config:
-        """The settings as `config.toml` has them now, for what a model may have just got anew."""
+        """The present content of `config.toml`, which may have changed since the last reload."""
         try:
             return load_config(self.paths)
         except ConfigError:
             return config
 
     def _serves_well(self, new: Model) -> bool:
-        """Whether the present model is the new one already, from the same file, and works."""
+        """Whether the present model equals the new one, has the same file, and works."""
         old = self.suggester.model
         if isinstance(old, RemoteModel) and isinstance(new, RemoteModel):
             return old.error is None and old.same_as(new)
@@ -307,7 +308,7 @@ class Daemon:
 
 
 def _remote_status(model: Model) -> RemoteStatus | None:
-    """Where a model's goals are sent; None if they stay here."""
+    """The state of a remote model; None for a local one."""
     if not isinstance(model, RemoteModel):
         return None
     local, error = model.falls_back, model.error
@@ -320,9 +321,9 @@ def _remote_status(model: Model) -> RemoteStatus | None:
 
 
 def _goals(request: SuggestRequest, form: Format) -> list[str]:
-    """The states that a request asks about, each in its one spelling, as far as they are shown.
+    """A request's normalised states, without the goals that the format does not show.
 
-    The one place where that is done, for every call. Raises NotAGoal.
+    Every call's goals are normalised here. Raises NotAGoal.
     """
     spelt = goals.first_goal if form.goals == "first" else goals.normalise
     if isinstance(request.goals, list):
@@ -332,7 +333,7 @@ def _goals(request: SuggestRequest, form: Format) -> list[str]:
 
 
 def _shown(request: SuggestRequest, form: Format) -> SuggestRequest:
-    """A request without what the model's format does not show."""
+    """A request without the fields that the model's format does not show."""
     return msgspec.structs.replace(
         request,
         context=goals.plain(request.context) if form.uses("context") else "",

@@ -14,16 +14,16 @@ from llmsuggestd.config import MODEL_ID
 from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels, Suggestion
 
 MAX_BODY: Final = 2**20
-"""Bytes of a request's body."""
+"""Limit of a request's body, in bytes."""
 
 MAX_COUNT: Final = MAX_CANDIDATES
-"""Suggestions for one goal."""
+"""Limit of the suggestions per goal."""
 
 MAX_TOKENS: Final = 512
-"""Tokens that a suggestion may add to the prefix."""
+"""Limit of the tokens that a suggestion adds to the prefix."""
 
-# The patterns mean the same in Python's `re` and in JSON Schema (`\s` would not), and take linear
-# time.
+# The patterns mean the same in Python's `re` and in JSON Schema (`\s` would not), and are matched
+# in linear time.
 _GOAL: Final = r"^[ \t\n\v\f\r]*[^ \t\n\v\f\r\x00][^\x00]*$"
 _PREFIX: Final = r"^[^\x00]*$"
 
@@ -32,10 +32,10 @@ PATTERNS: Final = {
     _PREFIX: "text without NUL characters",
     MODEL_ID: "a name of letters, digits, `.`, `_` and `-`",
 }
-"""What each pattern means, for error messages."""
+"""Each pattern in words, for error messages."""
 
 MAX_CONTEXT: Final = 200_000
-"""Characters of the file above a tactic."""
+"""Limit of the file above a tactic, in characters."""
 
 Goal = Annotated[
     str,
@@ -43,12 +43,13 @@ Goal = Annotated[
         max_length=100_000,
         pattern=_GOAL,
         description="The goal as Lean prints it: one hypothesis per line, then `⊢ target`."
-        " Of several goals, the first counts, unless the model's format shows all of them.",
+        " If there are several goals, all but the first are ignored, unless the model's format"
+        " shows them.",
         examples=["p q : Prop\nh : p ∧ q\n⊢ q ∧ p"],
     ),
 ]
 Prefix = Annotated[
-    str, Meta(max_length=4_000, pattern=_PREFIX, description="How the tactic must begin.")
+    str, Meta(max_length=4_000, pattern=_PREFIX, description="The beginning of the tactic.")
 ]
 Context = Annotated[
     str,
@@ -77,7 +78,7 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
     also: ClassVar[dict[str, Any]] = {
         "oneOf": [{"required": ["goal"]}, {"required": ["goals"]}],
     }
-    """What msgspec cannot say of this type in JSON Schema."""
+    """The part of this type's JSON Schema that msgspec cannot express."""
 
     goal: Goal | UnsetType = UNSET
     goals: (
@@ -86,7 +87,8 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
             Meta(
                 min_length=1,
                 max_length=MAX_GOALS,
-                description="Goals that are answered together, each as if it were alone.",
+                description="Several goals, which are answered together. Each gets the same answer"
+                " as alone.",
             ),
         ]
         | UnsetType
@@ -97,22 +99,24 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=1,
             le=MAX_COUNT,
-            description="How many suggestions for each goal; also the width of the beam.",
+            description="The number of suggestions per goal, and the width of the beam.",
         ),
     ] = 5
     max_tokens: Annotated[
         int,
-        Meta(ge=1, le=MAX_TOKENS, description="Tokens that a suggestion may add to the prefix."),
+        Meta(ge=1, le=MAX_TOKENS, description="Limit of the tokens after the prefix."),
     ] = 64
     mode: Literal["beam", "sample"] = "beam"
-    temperature: Annotated[float, Meta(gt=0, le=10, description="Of mode `sample`.")] = 0.5
+    temperature: Annotated[
+        float, Meta(gt=0, le=10, description="The temperature in mode `sample`.")
+    ] = 0.5
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
-        Meta(description="Of mode `sample`: the same seed gives the same suggestions."),
+        Meta(description="In mode `sample`, the same seed gives the same suggestions."),
     ] = None
     client: Annotated[
         Annotated[str, Meta(max_length=200)] | None,
-        Meta(description="An id. A newer request with the same id supersedes the older."),
+        Meta(description="An id. A request supersedes an earlier one with the same id."),
     ] = None
     context: Context = ""
     name: TheoremName = ""
@@ -123,7 +127,7 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Timings(Struct):
-    """Time per phase in milliseconds, and the number of the prompt's tokens."""
+    """The time of each phase in milliseconds, and the number of the prompt's tokens."""
 
     queue_ms: float = 0.0
     load_ms: float = 0.0
@@ -133,33 +137,33 @@ class Timings(Struct):
     prompt_tokens: int = 0
     reused_tokens: Annotated[
         int,
-        Meta(description="The tokens of the prompt that were still in memory from an earlier one."),
+        Meta(description="The number of these tokens that were in the cache."),
     ] = 0
 
 
 Truncated = Annotated[
     bool,
     Meta(
-        description="The goal was longer than the context and has lost hypotheses, or goals behind"
-        " the first."
+        description="Whether the goal was longer than the context, and has lost hypotheses or the"
+        " goals after the first."
     ),
 ]
 
 
 AnsweredBy = Annotated[
-    str, Meta(description="The id of the model that answered. It may be a remote one's fallback.")
+    str, Meta(description="The id of the model that answered. It may be a remote model's fallback.")
 ]
 SentTo = Annotated[
     str | None,
     Meta(
-        description="The server to which the goals were sent, as its URL without a path; null if"
-        " they stayed with the daemon."
+        description="The server to which the goals were sent, as a URL without a path; null if they"
+        " did not leave the daemon."
     ),
 ]
 
 
 class SuggestAnswer(Struct):
-    """What `POST /v1/suggest` returns for `goal`, best suggestion first."""
+    """The answer of `POST /v1/suggest` to `goal`, best suggestion first."""
 
     suggestions: list[Suggestion]
     model: AnsweredBy
@@ -178,13 +182,13 @@ class GoalResult(Struct):
 
 
 class SuggestResults(Struct):
-    """What `POST /v1/suggest` returns for `goals`."""
+    """The answer of `POST /v1/suggest` to `goals`."""
 
-    results: Annotated[list[GoalResult], Meta(description="One for each goal, in their order.")]
+    results: Annotated[list[GoalResult], Meta(description="One per goal, in the request's order.")]
     model: AnsweredBy
     remote: SentTo
     timings: Annotated[
-        Timings, Meta(description="Of all goals that had to be computed, decoded together.")
+        Timings, Meta(description="The times of the goals that were not cached, taken together.")
     ]
 
 
@@ -193,7 +197,7 @@ class ModelStatus(Struct):
 
     id: str
     description: Annotated[
-        str | None, Meta(description="llama.cpp's words for it; null until it is loaded.")
+        str | None, Meta(description="llama.cpp's description; null until the model is loaded.")
     ] = None
     format: Annotated[str | None, Meta(description="The name of its prompt's format.")] = None
     parameters: int | None = None
@@ -202,34 +206,38 @@ class ModelStatus(Struct):
 
 
 class RemoteStatus(Struct):
-    """A model whose engine is a server elsewhere."""
+    """The state of a remote model."""
 
-    url: Annotated[str, Meta(description="The server to which goals are sent, without a path.")]
+    url: Annotated[
+        str, Meta(description="The server to which goals are sent, as a URL without a path.")
+    ]
     leaves: Annotated[
         bool,
-        Meta(description="Whether it is another machine. A tunnel from this one is not seen."),
+        Meta(description="Whether the server is another machine. Tunnels are not recognised."),
     ]
     fallback: Annotated[
         str | None,
-        Meta(description="The local model that answers now, because the server does not."),
+        Meta(description="The local model that answers now, since the server does not."),
     ]
-    reason: Annotated[str | None, Meta(description="Why the server does not answer.")]
+    reason: Annotated[
+        str | None, Meta(description="The reason why the server does not answer; null if it does.")
+    ]
 
 
 State = Literal["idle", "loading", "ready", "busy", "failed"]
 
 
 class Status(Struct):
-    """What `GET /v1/status` returns, and each line of `GET /v1/events`."""
+    """The answer of `GET /v1/status`, and each line of `GET /v1/events`."""
 
     state: Annotated[
         State, Meta(description="`idle`: no model is in memory; the next request loads it.")
     ]
-    reason: Annotated[str | None, Meta(description="Why the state is `failed`.")]
-    hint: Annotated[str | None, Meta(description="How to mend that.")]
+    reason: Annotated[str | None, Meta(description="The reason of the state `failed`.")]
+    hint: Annotated[str | None, Meta(description="A remedy for it.")]
     model: ModelStatus
     remote: Annotated[
-        RemoteStatus | None, Meta(description="Where goals are sent; null if they stay here.")
+        RemoteStatus | None, Meta(description="The server of a remote model; null for a local one.")
     ]
     switching_to: Annotated[
         str | None, Meta(description="The model that is being loaded to replace the present one.")
@@ -251,15 +259,16 @@ class Status(Struct):
         ),
     ]
     crashed_kernels: Annotated[
-        list[Kernels], Meta(description="Kernels that crash on this machine, and are not used.")
+        list[Kernels],
+        Meta(description="Kernels that crash on this machine and are therefore not used."),
     ]
     environment: Annotated[
         dict[str, str],
-        Meta(description="Variables that choose devices or libraries, as the daemon has them."),
+        Meta(description="The daemon's variables that choose devices or libraries."),
     ]
     queue: Annotated[
         int,
-        Meta(description="Questions waiting or being answered; the same question counts once."),
+        Meta(description="Questions that wait or are being answered. Equal ones count once."),
     ]
     engine_pid: int | None
     pid: int
@@ -269,7 +278,7 @@ class Status(Struct):
     socket: str | None
     url: str
     listeners: Annotated[
-        dict[str, str], Meta(description="Compatibility listeners by name, each with its URL.")
+        dict[str, str], Meta(description="The URL of each compatibility listener, by name.")
     ]
 
 
@@ -289,12 +298,12 @@ class InstalledModel(Struct):
         str | None, Meta(description="The name of its prompt's format; null if it is unknown.")
     ]
     remote: Annotated[
-        str | None, Meta(description="Its server, to which goals are sent; null for a local one.")
+        str | None, Meta(description="The server of a remote model; null for a local one.")
     ] = None
 
 
 class ModelList(Struct):
-    """What `GET /v1/models` returns."""
+    """The answer of `GET /v1/models`."""
 
     models: list[InstalledModel]
 
@@ -306,19 +315,19 @@ class SwitchRequest(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Health(Struct):
-    """What `GET /health` returns: the daemon lives."""
+    """The answer of `GET /health`: the daemon is running."""
 
     status: Literal["ok"]
 
 
 class Readiness(Struct):
-    """What `GET /ready` returns: 200 when a request would be answered, 503 otherwise."""
+    """The answer of `GET /ready`, with status 200 if requests are answered, otherwise 503."""
 
     state: State
 
 
 class Stopping(Struct):
-    """What `POST /v1/shutdown` returns."""
+    """The answer of `POST /v1/shutdown`."""
 
     status: Literal["stopping"]
 
@@ -326,12 +335,12 @@ class Stopping(Struct):
 class ErrorBody(Struct):
     """One error."""
 
-    code: Annotated[str, Meta(description="A word that programs can test.")]
-    message: Annotated[str, Meta(description="One line that says what happened.")]
-    hint: Annotated[str, Meta(description="What to do next; may be empty.")]
+    code: Annotated[str, Meta(description="A word for programs to compare.")]
+    message: Annotated[str, Meta(description="The cause, in one line.")]
+    hint: Annotated[str, Meta(description="A remedy, in one line; may be empty.")]
 
 
 class ErrorAnswer(Struct):
-    """What every call returns with a status of 400 or more."""
+    """The answer of every call with a status of 400 or more."""
 
     error: ErrorBody

@@ -1,9 +1,9 @@
-"""Answers for goals: a queue in front of the served model, and one computation per question.
+"""Answers requests: a queue in front of the served model, and one computation per question.
 
-A question is one goal with what is asked about it. Those questions of a request that no other asks
-are one job. The `Suggester` asks one model at a time. It can change the model while requests go on:
-the new one is loaded beside the old one and takes over in one step, and the old one ends when it
-has answered the questions it had been asked.
+A question is one goal with the fields of its request. A request's questions are one job, except
+those that are cached or that a running job answers. The `Suggester` asks one model at a time, and
+can change it while requests go on. The new model is loaded beside the old one, and takes over in
+one step. The old one first answers its questions, and then ends.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from llmsuggestd.remote.model import RemoteModel
 log = logging.getLogger(__name__)
 
 Model = ServedModel | RemoteModel
-"""What answers: a model with its engine, or one with a server elsewhere."""
+"""The two kinds of models: with an engine, or with a server elsewhere."""
 
 MAX_QUEUE: Final = 32
-"""Limit of questions that wait or are being answered."""
+"""Limit of the questions that wait or are being answered."""
 
 ANSWER_TIMEOUT: Final = 120.0
 """Timeout for an answer, in seconds, time in the queue included."""
@@ -47,7 +47,7 @@ class Busy(LlmsuggestdError):
 
 
 class Superseded(LlmsuggestdError):
-    """The same client has asked something newer."""
+    """The same client has made a newer request."""
 
     code = "superseded"
 
@@ -59,18 +59,19 @@ class ShuttingDown(LlmsuggestdError):
 
 
 class Overdue(EngineError):
-    """The answer takes too long."""
+    """There was no answer within the timeout."""
 
     code = "timeout"
 
 
 class _Computed(NamedTuple):
-    """What a job has computed: the result of each of its questions, by key."""
+    """A job's result."""
 
     results: dict[object, GoalResult]
+    """The result of each of its questions, by key."""
     timings: Timings
     model: str
-    """The model that has answered."""
+    """The model that answered."""
     sent_to: str | None
     """The server to which the goals were sent, if any."""
 
@@ -79,7 +80,7 @@ class _Computed(NamedTuple):
 class _Job:
     """One computation, and the number of callers that wait for it.
 
-    It answers the questions that one request was the first to ask. They are decoded together.
+    It answers the questions that its request was the first to ask. They are decoded together.
     """
 
     keys: list[object]
@@ -89,7 +90,7 @@ class _Job:
 
 @dataclass(eq=False)
 class _Wait:
-    """One caller's wait for jobs. It can end while other callers still wait."""
+    """One caller's wait for jobs. It can end while other callers go on waiting for them."""
 
     jobs: list[_Job] = field(default_factory=list)
     outcome: asyncio.Future[list[_Computed]] | None = None
@@ -97,7 +98,7 @@ class _Wait:
     """The reason, if the suggester ended the wait."""
 
     async def over(self) -> list[_Computed]:
-        """What the jobs have computed, the one begun for this caller last."""
+        """Wait for the jobs' results. The job that was begun for this caller is the last."""
         self.outcome = asyncio.gather(*(asyncio.shield(job.task) for job in self.jobs))
         return await self.outcome
 
@@ -133,17 +134,17 @@ class Suggester:
         return "ready" if self.model.engine is not None else "idle"
 
     async def suggest(self, goals: Sequence[str], request: SuggestRequest) -> SuggestResults:
-        """Answer a request about some goals, with a result for each.
+        """Answer a request, with a result for each of its goals.
 
-        A result comes from the cache, from a job for the same question, or from a new job for all
-        other goals of the request. Cancelling the caller cancels the jobs that no other caller
-        waits for. Raises Busy when the queue is full, Superseded when the same client asks again
-        meanwhile, ShuttingDown, Overdue, and what `ServedModel.ask` raises.
+        A result comes from the cache, from a job for the same question, or from a new job for the
+        request's remaining goals. Cancelling the caller cancels the jobs that no other caller waits
+        for. Raises Busy if the queue is full, Superseded if the same client makes another request
+        meanwhile, ShuttingDown, Overdue, and the errors of `ServedModel.ask`.
         """
         began = time.monotonic()
         if self._stopping:
             raise ShuttingDown("the daemon is stopping", "ask again when it runs")
-        model = self.model
+        model = self.model  # it may be replaced meanwhile
         keys = {goal: _key(model, request, goal) for goal in goals}
         results = {
             key: msgspec.structs.replace(result, cached=True)
@@ -181,10 +182,10 @@ class Suggester:
         )
 
     async def switch(self, new: Model) -> None:
-        """Let another model take over. No request fails or waits for its loading.
+        """Replace the model. No request fails or waits for the new model's loading.
 
-        Returns when the new model serves. Raises what `ServedModel.load` raises; the old model then
-        serves on.
+        Returns when the new model serves. Raises the errors of `ServedModel.load`; the old model
+        then goes on serving.
         """
         try:
             await new.load()
@@ -197,7 +198,7 @@ class Suggester:
         end.add_done_callback(self._ending.discard)
 
     async def finish(self, grace: float) -> None:
-        """Refuse new requests. Those in flight have `grace` seconds, then get an error."""
+        """Refuse new requests. After `grace` seconds, those in flight get an error."""
         self._stopping = True
         tasks = {job.task for job in self._jobs.values()}
         if tasks:
@@ -209,12 +210,12 @@ class Suggester:
     def _join(
         self, wait: _Wait, model: Model, request: SuggestRequest, missing: dict[object, str]
     ) -> None:
-        """Have a caller wait for the jobs that answer its questions, and begin one for the rest."""
+        """Make a caller wait for the jobs that answer its questions, and begin one for the rest."""
         running = {key: self._jobs[key] for key in missing if key in self._jobs}
         for job in dict.fromkeys(running.values()):
             self._enter(wait, job)
         self._metrics.answers.labels("shared").inc(len(running))
-        # only now, or the jobs that both wait for would be cancelled
+        # after joining, since jobs for which only the older request waits are cancelled
         if request.client is not None:
             if (older := self._by_client.get(request.client)) is not None:
                 self._end(older, Superseded("the same client has asked again", ""))
@@ -224,7 +225,7 @@ class Suggester:
             self._enter(wait, self._begin(model, request, new))
 
     def _begin(self, model: Model, request: SuggestRequest, questions: dict[object, str]) -> _Job:
-        """Begin a job for questions that no job is for. Raises Busy if the queue has no room."""
+        """Begin a job for questions without one. Raises Busy if the queue has no room."""
         if self.queue + len(questions) > MAX_QUEUE:
             self._metrics.refused.inc()
             raise Busy(f"{self.queue} questions are waiting", "try again in a moment")
@@ -255,7 +256,7 @@ class Suggester:
             job.waiting -= 1
             if not job.waiting and not job.task.done():
                 job.task.cancel()
-                self._forget(job)  # at once: the next caller must not join a cancelled job
+                self._forget(job)  # now, so that the next caller cannot join a cancelled job
 
     def _forget(self, job: _Job) -> None:
         for key in job.keys:
@@ -298,7 +299,7 @@ class Suggester:
         results: dict[object, GoalResult] = {}
         for (key, goal), found in zip(questions.items(), result.found, strict=True):
             results[key] = GoalResult(found.suggestions, cached=False, truncated=found.truncated)
-            # again, since the model may have been loaded from another file meanwhile
+            # computed again, since the model may have been loaded from another file meanwhile
             key_now = _key(model, request, goal)
             if isinstance(key_now, bytes) and by is None:
                 self.answers.put(key_now, results[key])
@@ -306,12 +307,12 @@ class Suggester:
 
 
 def _server_of(model: Model) -> str | None:
-    """The server that a remote model's answers come from."""
+    """The server to which a model's goals are sent; None for a local model."""
     return model.target.address.origin if isinstance(model, RemoteModel) else None
 
 
 def _key(model: Model, request: SuggestRequest, goal: str) -> object:
-    """A digest of everything that determines an answer; if it is random, an object of its own."""
+    """A digest of everything that determines an answer; a unique object if the answer is random."""
     drawn: tuple[object, ...] = ()
     if request.mode == "sample":
         if request.seed is None:
