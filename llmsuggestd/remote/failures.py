@@ -45,6 +45,18 @@ class Untrusted(RemoteError):
         )
 
 
+class NoTls(RemoteError):
+    """The server has no TLS, or the two do not agree on its version."""
+
+    code = "remote_no_tls"
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(
+            f"no TLS connection to {address}, so nothing was sent",
+            "does it speak https? on this machine http:// will do, elsewhere a tunnel (ssh -L)",
+        )
+
+
 class Unauthorised(RemoteError):
     """The server requires a key, or rejects the one that it got."""
 

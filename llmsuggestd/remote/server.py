@@ -179,8 +179,10 @@ class Server:
         """Convert aiohttp's exceptions to those of `failures`."""
         try:
             yield
-        except (aiohttp.ClientSSLError, ssl.SSLError):
+        except ssl.SSLCertVerificationError:
             raise failures.Untrusted(self.address) from None
+        except ssl.SSLError:
+            raise failures.NoTls(self.address) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise failures.Down(self.address, _why(error)) from None
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, OSError):

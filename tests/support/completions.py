@@ -6,6 +6,7 @@ import contextlib
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -78,10 +79,12 @@ class Completions:
 
 
 @contextlib.contextmanager
-def completions() -> Iterator[Completions]:
-    """Run a server until the block ends."""
+def completions(tls: ssl.SSLContext | None = None) -> Iterator[Completions]:
+    """Run a server until the block ends; with a context, over TLS."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         state = Completions(server.server_address[1])
         _Handler.states[state.port] = state
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import trustme
 
 from llmsuggestd import formats
 from llmsuggestd.config import RemoteSettings
@@ -287,9 +289,19 @@ async def test_another_programs_port(server: Completions) -> None:
     assert error.code in ("remote_answer", "remote_cut_off")
 
 
-async def test_a_certificate_that_is_not_valid(server: Completions) -> None:
+async def test_the_server_has_no_tls(server: Completions) -> None:
     error = await refused(server, url=f"https://127.0.0.1:{server.port}")
-    assert isinstance(error, failures.Untrusted)
+    assert error.code == "remote_no_tls"
+    assert not server.headers
+
+
+async def test_the_servers_certificate_is_not_trusted() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with completions(context) as server:
+        error = await refused(server, url=f"https://127.0.0.1:{server.port}")
+    assert error.code == "remote_untrusted"
+    assert not server.headers
 
 
 async def test_a_failure_ends_when_the_server_answers_again(server: Completions) -> None:
