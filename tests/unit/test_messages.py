@@ -28,37 +28,33 @@ def texts(file: Path) -> Iterator[str]:
     if file.suffix == ".lean":
         yield from re.findall(r'"(?:[^"\\]|\\.)*"', source, re.DOTALL)
         return
-    tree = ast.parse(source)
-    parts = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr)
-        for part in node.values
-    }
-    comments = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and not _is_help(file, tree, node)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(
-                str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
-            )
-        elif (
+    nodes = list(ast.walk(ast.parse(source)))
+    formatted = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    shown = help_texts(nodes) if file.parent.name == "cli" else set()
+    comments = (node.value for node in nodes if isinstance(node, ast.Expr))
+    hidden = {id(part) for node in formatted for part in node.values}
+    hidden |= {id(node) for node in comments if id(node) not in shown}
+    for node in formatted:
+        yield "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+        )
+    for node in nodes:
+        if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and id(node) not in parts | comments
+            and id(node) not in hidden
         ):
             yield node.value
 
 
-def _is_help(file: Path, tree: ast.Module, docstring: ast.Expr) -> bool:
-    """Whether `--help` shows a docstring."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return file.parent.name == "cli" and any(
-        function.body[0] is docstring and function.decorator_list for function in functions
-    )
+def help_texts(nodes: list[ast.AST]) -> set[int]:
+    """The ids of the docstrings that `--help` shows: those of functions with a decorator."""
+    return {
+        id(node.body[0].value)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef) and node.decorator_list
+        if isinstance(node.body[0], ast.Expr)
+    }
 
 
 def named_commands(text: str) -> list[str]:
