@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from llmsuggestd.daemon.compat import Question, recover
@@ -112,6 +114,8 @@ def test_prompts_for_whole_proofs_are_refused(prompt: str) -> None:
         recover(prompt)
 
 
-def test_long_prompts_take_no_long_time() -> None:
+def test_long_prompts_are_fast() -> None:
+    began = time.monotonic()
     assert recover("[STATE]\n" * 100_000) is None
     assert recover("\n[/STATE]\n[TAC]\n" * 50_000) is None
+    assert time.monotonic() - began < 5

@@ -243,7 +243,7 @@ def test_temporary_files_go_with_the_tray_and_with_a_dead_one(tmp_path: Path) ->
     assert tempfile.gettempdir() == before
 
 
-def test_loads_neither_engine_nor_server_nor_before_its_time_pystray() -> None:
+def test_importing_the_tray_loads_no_engine_no_server_and_no_pystray() -> None:
     script = (
         "import llmsuggestd.cli.tray, llmsuggestd.tray.app, json, sys;"
         "print(json.dumps([m.split('.')[0] for m in sys.modules]))"
