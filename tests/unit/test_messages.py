@@ -32,11 +32,11 @@ def texts(file: Path) -> Iterator[str]:
     formatted = [node for node in nodes if isinstance(node, ast.JoinedStr)]
     shown = help_texts(nodes) if file.parent.name == "cli" else set()
     comments = (node.value for node in nodes if isinstance(node, ast.Expr))
-    hidden = {id(part) for node in formatted for part in node.values}
+    hidden = {id(part) for text in formatted for part in text.values}
     hidden |= {id(node) for node in comments if id(node) not in shown}
-    for node in formatted:
+    for text in formatted:
         yield "".join(
-            str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+            str(part.value) if isinstance(part, ast.Constant) else "…" for part in text.values
         )
     for node in nodes:
         if (
