@@ -1,4 +1,4 @@
-"""Small GGUF files with random weights, of architectures that the converter does not make."""
+"""GGUF files: small ones of architectures that the converter does not make, and edited starters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from gguf import GGUFWriter, TokenType
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from llmsuggestd.models.store import SHIPPED
 from tests.unit.convert.checkpoints import byte_level_tokenizer
 
 HIDDEN, WIDE, LAYERS, HEADS, CACHED_HEADS = 64, 128, 2, 4, 2
@@ -67,6 +68,18 @@ def write_model(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return path
+
+
+def edited_starter(folder: Path, *changes: tuple[bytes, bytes]) -> Path:
+    """Write the starter with some bytes replaced by others of the same length."""
+    data = SHIPPED.read_bytes()
+    for old, new in changes:
+        assert old in data
+        assert len(old) == len(new)
+        data = data.replace(old, new, 1)
+    path = folder / "edited.gguf"
+    path.write_bytes(data)
     return path
 
 

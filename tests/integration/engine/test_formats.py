@@ -17,6 +17,7 @@ from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.llama_log import LlamaError
 from llmsuggestd.engine.prompt import Prompter, Question
 from llmsuggestd.formats import CHAT, FORMATS, LLMSTEP, Format
+from tests.support.engine_requests import request
 from tests.support.gguf_models import reference_tokenizer, write_model
 from tests.unit.convert.checkpoints import neox_tokenizer
 
@@ -140,11 +141,7 @@ class Answer:
 
 
 def ask(engine: Engine, goal: str = "⊢ p", **fields: Any) -> Answer:
-    values: dict[str, Any] = {
-        "id": 1, "prefix": "", "n": 5, "max_tokens": 12, "mode": "beam", "temperature": 0.5,
-        "seed": None,
-    } | fields  # fmt: skip
-    result = engine.suggest(protocol.Suggest(goals=[goal], **values))
+    result = engine.suggest(request(goal, **({"n": 5, "max_tokens": 12} | fields)))
     (found,) = result.found
     return Answer(found.suggestions, found.truncated, result.prompt_tokens, result.reused_tokens)
 

@@ -23,6 +23,8 @@ from llmsuggestd.engine.protocol import KERNELS
 from llmsuggestd.engine.threads import Spinning
 from llmsuggestd.formats import LLMSTEP
 from llmsuggestd.models import store
+from tests.support.engine_requests import request
+from tests.support.gguf_models import edited_starter
 
 LOADS = """
 from llmsuggestd.engine.protocol import KERNELS
@@ -45,8 +47,7 @@ def test_a_prompt_reuses_what_it_shares_with_the_last_one(engine: Engine) -> Non
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(12))
     reused = []
     for target in ("a1 = b1", "b1 = a1", "b1 = a1"):
-        request = protocol.Suggest(1, [f"{context}⊢ {target}"], "", 3, 16, "beam", 0.5, None)
-        result = engine.suggest(request)
+        result = engine.suggest(request(f"{context}⊢ {target}"))
         reused.append(result.reused_tokens / result.prompt_tokens)
     assert reused[0] < 0.1
     assert reused[1] > 0.9
@@ -140,8 +141,8 @@ def test_equal_seeds_give_equal_draws(engine: Engine) -> None:
     """Draws are equal to the last bit, even if they reuse cells of earlier prompts."""
 
     def draw(seed: int | None, goal: str = "⊢ 2 + 2 = 4") -> list[tuple[str, float]]:
-        request = protocol.Suggest(1, [goal], "", 5, 32, "sample", 1.0, seed)
-        return [(s.text, s.score) for s in engine.suggest(request).found[0].suggestions]
+        drawn = request(goal, n=5, max_tokens=32, mode="sample", temperature=1.0, seed=seed)
+        return [(s.text, s.score) for s in engine.suggest(drawn).found[0].suggestions]
 
     first = draw(1)
     assert draw(2) != first
@@ -171,25 +172,13 @@ def test_a_model_that_does_not_fit_the_gpu_is_tried_with_fewer_layers(
     assert tried == [7, 4, 2, 0]
 
 
-def edited(folder: Path, *changes: tuple[bytes, bytes]) -> Path:
-    """The starter with some bytes replaced by others of the same length."""
-    data = store.SHIPPED.read_bytes()
-    for old, new in changes:
-        assert old in data
-        assert len(old) == len(new)
-        data = data.replace(old, new, 1)
-    path = folder / "edited.gguf"
-    path.write_bytes(data)
-    return path
-
-
 NO_PRE = (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE")
 NO_END = (b"ggml.eos_token_id", b"ggml.eos_tokeN_id")
 
 
 def test_a_missing_part_of_the_tokenizer_is_completed(engine: Engine, tmp_path: Path) -> None:
     text = LLMSTEP.text("a b c : Nat\nh₁ : a < b\nh₂ : b < c\n⊢ a + 123 < c")
-    path = str(edited(tmp_path, NO_PRE, NO_END))
+    path = str(edited_starter(tmp_path, NO_PRE, NO_END))
     found = Engine(protocol.Load(path, "off", 1, 512, ("plain",))).llama
     assert found.tokenize(text) == engine.llama.tokenize(text)
     assert found.ends == engine.llama.ends
@@ -199,7 +188,7 @@ def test_a_missing_part_of_the_tokenizer_is_completed(engine: Engine, tmp_path: 
 
 
 def test_a_tokenizer_with_an_unknown_rule_is_refused(tmp_path: Path) -> None:
-    path = str(edited(tmp_path, (b"olmo", b"dbrx")))
+    path = str(edited_starter(tmp_path, (b"olmo", b"dbrx")))
     with pytest.raises(LlamaError, match="its text is split as by dbrx") as caught:
         Engine(protocol.Load(path, "off", 1, 512, ("plain",)))
     assert "llmsuggestd convert" in caught.value.hint

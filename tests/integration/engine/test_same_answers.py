@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from llmsuggestd.engine.search import Floats
 from llmsuggestd.engine.threads import Threads
 from llmsuggestd.models import store
 from tests.benchmarks import same_answers
+from tests.support.engine_requests import request
 from tests.unit.convert.checkpoints import config, make_checkpoint
 
 pytestmark = pytest.mark.skipif(bool(kernels.why_not()), reason=kernels.why_not())
@@ -111,11 +111,13 @@ def test_prompts_in_one_batch_have_the_output_that_each_has_alone(model: Llama) 
     assert model.reused == sum(map(len, prompts)) - len(prompts)
 
 
+@pytest.mark.timeout(300)
 def test_thirty_goals_get_the_same_answer_six_times() -> None:
     """Up to two other questions are asked between two rounds of a goal."""
     assert same_answers.measure(store.SHIPPED, protocol.KERNELS) == (0, 0, 0.0)
 
 
+@pytest.mark.timeout(300)
 def test_goals_in_one_request_get_the_answers_that_each_gets_alone() -> None:
     """The goals, one longer than the context, are of several proofs and need several batches."""
     engine = Engine(protocol.Load(str(store.SHIPPED), "off", 0, 1024))
@@ -133,21 +135,15 @@ def test_goals_in_one_request_get_the_answers_that_each_gets_alone() -> None:
     for changes in (
         {"n": 4, "max_tokens": 32},
         {"n": 1, "max_tokens": 64},
-        {"n": 5, "prefix": "exact h"},
-        {"n": 3, "mode": "sample", "seed": 7, "temperature": 1.2},
+        {"n": 5, "max_tokens": 24, "prefix": "exact h"},
+        {"n": 3, "max_tokens": 24, "mode": "sample", "seed": 7, "temperature": 1.2},
         {"n": 32, "max_tokens": 8},
     ):
-        alone = [engine.suggest(suggest([goal], changes)).found[0] for goal in goals]
+        alone = [engine.suggest(request(goal, **changes)).found[0] for goal in goals]
         assert alone[5].truncated
         for _ in range(2):
             order = chance.sample(range(len(goals)), len(goals))
             if chance.random() < 0.5:
                 engine.llama.forget()
-            together = engine.suggest(suggest([goals[i] for i in order], changes))
+            together = engine.suggest(request(*(goals[i] for i in order), **changes))
             assert together.found == [alone[i] for i in order]
-
-
-def suggest(goals: list[str], changes: dict[str, Any]) -> protocol.Suggest:
-    fields: dict[str, Any] = {"prefix": "", "n": 5, "max_tokens": 24, "mode": "beam",
-                              "temperature": 0.5, "seed": None} | changes  # fmt: skip
-    return protocol.Suggest(1, goals, **fields)

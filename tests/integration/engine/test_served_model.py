@@ -27,6 +27,7 @@ from llmsuggestd.engine.host import (
 from llmsuggestd.engine.served_model import STRIKES, ServedModel
 from llmsuggestd.models import store
 from llmsuggestd.paths import Paths
+from tests.support.engine_requests import request
 
 # A stand-in for the engine that dies as llama.cpp does on some CPUs: at the first decode with extra
 # buffers, before it reports that it has loaded.
@@ -106,10 +107,8 @@ def load(path: Path = store.SHIPPED) -> protocol.Load:
     return protocol.Load(str(path), "auto", 0, 1024)
 
 
-def suggest(id_: int = 1, **changes: object) -> protocol.Suggest:
-    fields = {"goals": ["⊢ 2 = 2"], "prefix": "", "n": 3, "max_tokens": 16, "mode": "beam",
-              "temperature": 0.5, "seed": None} | changes  # fmt: skip
-    return protocol.Suggest(id=id_, **fields)  # type: ignore[arg-type]
+def suggest(id_: int = 1, goals: Sequence[str] = ("⊢ 2 = 2",), **fields: Any) -> protocol.Suggest:
+    return request(*goals, id=id_, **fields)
 
 
 @pytest.fixture

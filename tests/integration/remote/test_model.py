@@ -20,6 +20,7 @@ from llmsuggestd.remote import failures
 from llmsuggestd.remote.address import NotAllowed, parse
 from llmsuggestd.remote.model import RemoteModel, Target
 from tests.support.completions import Completions, completions, free_port
+from tests.support.engine_requests import request
 
 GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
@@ -49,11 +50,7 @@ async def remote(
 
 
 def question(*goals: str, **more: Any) -> protocol.Suggest:
-    fields: dict[str, Any] = {
-        "id": 1, "goals": list(goals or [GOAL]), "prefix": "", "n": 3, "max_tokens": 16,
-        "mode": "beam", "temperature": 1.0, "seed": None,
-    }  # fmt: skip
-    return protocol.Suggest(**(fields | more))
+    return request(*(goals or [GOAL]), **more)
 
 
 async def texts(model: RemoteModel, asked: protocol.Suggest) -> list[str]:

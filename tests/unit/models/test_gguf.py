@@ -15,6 +15,7 @@ from llmsuggestd.convert import convert
 from llmsuggestd.errors import InputError
 from llmsuggestd.models import gguf
 from llmsuggestd.models.store import SHIPPED
+from tests.support.gguf_models import edited_starter
 from tests.unit.convert.checkpoints import make_checkpoint
 
 
@@ -37,16 +38,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     convert(make_checkpoint(folder / "checkpoint"), folder / "small.gguf")
     return folder / "small.gguf"
-
-
-def edited(tmp_path: Path, old: bytes, new: bytes) -> Path:
-    """The starter with some bytes replaced by others of the same length."""
-    assert len(old) == len(new)
-    data = SHIPPED.read_bytes()
-    assert old in data
-    path = tmp_path / "edited.gguf"
-    path.write_bytes(data.replace(old, new, 1))
-    return path
 
 
 def test_headers_are_read_as_the_gguf_package_reads_them() -> None:
@@ -81,7 +72,7 @@ def test_names_of_quantisations_are_llama_cpps() -> None:
 
 
 def test_any_architecture_with_a_kv_cache_is_accepted(tmp_path: Path) -> None:
-    path = edited(tmp_path, b"gptneox", b"gptneoy")
+    path = edited_starter(tmp_path, (b"gptneox", b"gptneoy"))
     assert gguf.architecture(path) == "gptneoy"
     gguf.check(path)
 
@@ -117,7 +108,7 @@ def test_a_recurrent_architecture_is_refused_by_name(tmp_path: Path) -> None:
 )
 def test_each_problem_is_named(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        gguf.check(edited(tmp_path, old, new))
+        gguf.check(edited_starter(tmp_path, (old, new)))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +123,7 @@ def test_each_problem_is_named(tmp_path: Path, old: bytes, new: bytes, words: st
 def test_a_missing_part_of_the_tokenizer_is_a_warning(
     tmp_path: Path, old: bytes, new: bytes, warning: str
 ) -> None:
-    _, warnings = gguf.check(edited(tmp_path, old, new))
+    _, warnings = gguf.check(edited_starter(tmp_path, (old, new)))
     assert len(warnings) == 1
     assert warning in warnings[0]
 
@@ -167,9 +158,8 @@ def test_counts_beyond_reason_are_refused(tmp_path: Path) -> None:
 
 def test_a_tensor_without_dimensions_is_refused(tmp_path: Path) -> None:
     name = b"token_embd.weight"
-    path = edited(
-        tmp_path, name + struct.pack("<I", 2), name + struct.pack("<I", 0)
-    )  # the other tensors are not read
+    change = (name + struct.pack("<I", 2), name + struct.pack("<I", 0))
+    path = edited_starter(tmp_path, change)  # the other tensors are not read
     with pytest.raises(InputError, match=r"token_embd\.weight has 0 dimensions"):
         gguf.read_header(path)
 
