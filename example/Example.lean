@@ -11,7 +11,7 @@ theorem or_swap (p q : Prop) (h : p ∨ q) : q ∨ p := by
   | inl hp => sorry
   | inr hq => sorry
 
-/-! A word behind it, as in `llmsuggest "induction"`, asks for steps that begin so. -/
+/-! With a text, as in `llmsuggest "induction"`, all suggestions start with it. -/
 
 theorem zero_add' (n : Nat) : 0 + n = n := by
   sorry
@@ -19,7 +19,7 @@ theorem zero_add' (n : Nat) : 0 + n = n := by
 theorem length_append (xs ys : List α) : (xs ++ ys).length = ys.length + xs.length := by
   sorry
 
-/-! From here on a panel lists suggestions for the goal at the cursor, without a word typed. -/
+/-! From here on, a panel lists suggestions for the goal at the cursor, without a call. -/
 
 show_panel_widgets [local llmSuggestPanel]
 

@@ -203,7 +203,7 @@ def test_a_newer_version_removes_the_files_of_an_older_one(home: Home) -> None:
 
 
 def test_install_and_purge_do_not_change_a_shared_models_folder(home: Home, tmp_path: Path) -> None:
-    """Whether or not something was installed before it was shared, and with --purge, too."""
+    """Neither an install, a daemon nor a purge changes the folder to which `models` is a link."""
     home.run("install")
     shutil.rmtree(home.paths.models)
     team = tmp_path / "team"

@@ -163,7 +163,7 @@ def broken_json(name: str) -> Callable[[Path], None]:
 
 
 def holds(name: str, content: bytes) -> Callable[[Path], None]:
-    """A checkpoint with another content in place of a file's."""
+    """A checkpoint in which a file has this content."""
 
     def make(folder: Path) -> None:
         (make_checkpoint(folder) / name).write_bytes(content)

@@ -185,7 +185,7 @@ def test_a_full_disk_keeps_the_settings(home: Home) -> None:
     assert [path.name for path in home.paths.config.iterdir()] == ["config.toml"]
 
 
-def test_the_log_of_a_background_daemon_is_its_own(home: Home) -> None:
+def test_a_background_daemon_logs_to_its_own_private_file(home: Home) -> None:
     home.install_starter()
     assert home.run("start").returncode == 0
     assert "serving on" in home.run("logs").stdout

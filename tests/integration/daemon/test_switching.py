@@ -136,7 +136,7 @@ def test_a_switch_repairs_a_daemon_without_its_model(home: Home) -> None:
     assert home.curl("/v1/suggest", body={"goal": GOAL})[0] == 200
 
 
-def test_a_missing_model_is_served_when_it_is_there(home: Home) -> None:
+def test_a_missing_model_is_served_once_it_is_there(home: Home) -> None:
     home.serve(LLMSUGGESTD_MODEL="other")
     code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
     assert (code, answer["error"]["code"]) == (503, "model")

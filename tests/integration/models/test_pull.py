@@ -60,7 +60,7 @@ def test_one_command_makes_a_model_that_can_be_used_and_removed(puller: Puller) 
     assert sorted(file.name for file in home.paths.models.iterdir()) == ["starter.gguf"]
 
 
-def test_killed_five_times_it_ends_with_the_right_file(
+def test_a_pull_that_is_killed_five_times_makes_the_right_file(
     tmp_path: Path, pulling: Callable[[Path], AbstractContextManager[Puller]]
 ) -> None:
     folder = write_checkpoint(

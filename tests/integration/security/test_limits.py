@@ -28,7 +28,7 @@ def authorized(exposed: Home) -> str:
 
 
 @pytest.mark.parametrize("door", ["socket", "port", "llmstep"])
-def test_a_body_over_the_limit(exposed: Home, door: str) -> None:
+def test_a_body_over_the_limit_is_refused(exposed: Home, door: str) -> None:
     path = "/" if door == "llmstep" else "/v1/suggest"
     request = raw.post(path, b"x" * (2**20 + 1), authorized(exposed))
     assert raw.ask(exposed, request, door)[0] == 413
@@ -73,7 +73,7 @@ def test_headers_over_the_limit(exposed: Home, door: str) -> None:
         assert body["error"]["code"] == "invalid_request"
 
 
-def test_what_is_not_http(exposed: Home) -> None:
+def test_bytes_that_are_not_http(exposed: Home) -> None:
     for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 300 + b"\r\n\r\n",
                     b"secret goal\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):  # fmt: skip
         status, _, body = raw.ask(exposed, request, "socket")

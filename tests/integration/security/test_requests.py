@@ -30,8 +30,8 @@ def attempt(home: Home, door: str, *headers: str, host: str | None = "localhost"
 
 
 @pytest.mark.parametrize("door", [*DOORS, "socket"])
-def test_a_valid_request_gets_in(exposed: Home, door: str) -> None:
-    """Without this, the other tests would prove nothing."""
+def test_a_valid_request_is_answered(exposed: Home, door: str) -> None:
+    """Without this test, the refusals below would prove nothing."""
     assert attempt(exposed, door) == 200
 
 
@@ -48,7 +48,7 @@ def test_a_host_that_is_not_this_machine(exposed: Home, door: str, host: str | N
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_two_hosts(exposed: Home, door: str) -> None:
+def test_two_host_headers(exposed: Home, door: str) -> None:
     assert attempt(exposed, door, "Host: evil.example") in (400, 403)
 
 
@@ -63,7 +63,7 @@ def test_a_host_that_is_this_machine(exposed: Home, host: str) -> None:
     ["Origin: http://evil.example", "Origin: http://localhost:5567", "Origin: null", "Origin:",
      "Sec-Fetch-Site: none", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
 )  # fmt: skip
-def test_whatever_a_browser_sends_is_refused(exposed: Home, door: str, header: str) -> None:
+def test_headers_that_only_browsers_send_are_refused(exposed: Home, door: str, header: str) -> None:
     assert attempt(exposed, door, header) == 403
 
 
@@ -88,7 +88,7 @@ def test_there_is_no_cors(exposed: Home, door: str) -> None:
                "Authorization: Basic {}", "Authorization: {}", "Authorization: Bearer {}x",
                "Authorization: Bearer \udcff"],
 )  # fmt: skip
-def test_nothing_on_the_port_without_the_token(exposed: Home, path: str, header: str) -> None:
+def test_the_port_answers_nothing_without_the_token(exposed: Home, path: str, header: str) -> None:
     given = [header.format(raw.token(exposed))] if header else []
     for request in (raw.head("GET", path, *given), raw.post(path, GOAL, *given),
                     raw.head("HEAD", path, *given)):  # fmt: skip
@@ -117,7 +117,7 @@ def test_even_health_is_closed_to_other_hosts_and_web_pages(exposed: Home, reque
     "type_", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
               "text/json", ""],
 )  # fmt: skip
-def test_a_body_must_be_json_by_name(exposed: Home, door: str, type_: str) -> None:
+def test_the_content_type_must_be_json(exposed: Home, door: str, type_: str) -> None:
     """A web page's form can send these types without a preflight request."""
     path, body = CALLS[door]
     data = json.dumps(body).encode()
@@ -147,7 +147,7 @@ def test_a_compatibility_listener_answers_its_client_and_nothing_else(
     ["../../../etc/passwd", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "starter\n", "starter\0",
      "starter.gguf", "../models/starter", "%2e%2e%2fx", "~", "$HOME", "x" * 101, "-rf"],
 )  # fmt: skip
-def test_no_path_gets_in_as_a_model_id(exposed: Home, model_id: str) -> None:
+def test_a_path_is_no_model_id(exposed: Home, model_id: str) -> None:
     data = json.dumps({"id": model_id}).encode()
     request = raw.head(
         "PUT", "/v1/model", "Content-Type: application/json", f"Content-Length: {len(data)}"
@@ -168,7 +168,7 @@ def test_model_names_of_other_clients_are_not_used(exposed: Home) -> None:
         assert "secret" not in json.dumps(answer)
 
 
-def test_listens_nowhere_else(exposed: Home) -> None:
+def test_the_daemon_listens_only_on_127_0_0_1(exposed: Home) -> None:
     """Every TCP socket of the daemon is bound to 127.0.0.1."""
     pid = exposed.client.request("GET", "/v1/status")["pid"]
     inodes = set()
