@@ -24,6 +24,7 @@ from llmsuggestd.errors import ExitCode
 from llmsuggestd.identity import Process
 from llmsuggestd.paths import Paths
 from tests.conftest import Home
+from tests.support.errors import error_of
 
 GOAL = "⊢ 2 = 2"
 
@@ -52,14 +53,6 @@ def running_first(code: str, home: Home, **env: str) -> Home:
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(code)
     return Home(home.root, home.env | {"PYTHONPATH": str(folder)} | env, home.processes)
-
-
-def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    """The error of a command that must have failed."""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 2, result.stderr
-    assert lines[1].startswith("  → ")
-    return lines[0]
 
 
 @pytest.fixture
@@ -101,8 +94,8 @@ def test_a_daemon_in_a_container_that_hangs_gets_no_signal(home: Home) -> None:
     try:
         stopped = home.run("stop")
         assert stopped.returncode == ExitCode.ERROR
-        assert f"(pid {daemon.pid} in another container)" in one_line(stopped)
-        assert "another container" in one_line(home.run("serve"))
+        assert f"(pid {daemon.pid} in another container)" in error_of(stopped)
+        assert "another container" in error_of(home.run("serve"))
         assert daemon.poll() is None
     finally:
         daemon.send_signal(signal.SIGCONT)
@@ -128,7 +121,7 @@ def test_another_process_with_the_daemons_number_gets_no_signal(home: Home, star
             holder.stdout.readline()  # it has the lock
             stopped = home.run("stop")
             assert stopped.returncode == ExitCode.ERROR
-            assert "nothing proves" in one_line(stopped)
+            assert "nothing proves" in error_of(stopped)
             assert stranger.poll() is None
             holder.kill()
         stranger.kill()
@@ -141,7 +134,7 @@ def test_a_daemon_whose_socket_is_gone_still_counts_as_running(home: Home) -> No
     home.paths.socket.unlink()
     home.paths.client_file.unlink()
     for command in ("status", "start"):
-        assert f"pid {daemon.pid}" in one_line(home.run(command))
+        assert f"pid {daemon.pid}" in error_of(home.run(command))
     assert home.run("restart").returncode == 0
     assert daemon.wait(10) == 0
     assert home.run("suggest", GOAL).returncode == 0
@@ -183,7 +176,7 @@ def test_two_machines_with_one_home_each_have_their_own_daemon(account: Home) ->
     for command in (["status", "--json"], ["suggest", GOAL, "--json"]):
         assert account.run(*command).returncode == 0
     assert json.loads(account.run("status", "--json").stdout)["pid"] == mine
-    assert f"pid {mine}" in one_line(account.run("start"))
+    assert f"pid {mine}" in error_of(account.run("start"))
     assert account.run("stop").returncode == 0
     assert first.wait(10) == 0
     assert other.poll() is None
@@ -226,7 +219,7 @@ def test_without_a_home_the_command_prints_one_line(account: Home) -> None:
     for command in ("status", "install", "start", "stop", "doctor", "uninstall", "logs"):
         result = account.run(command)
         assert result.returncode == ExitCode.CONFIG, command
-        assert "there is no home" in one_line(result)
+        assert "there is no home" in error_of(result)
 
 
 def test_with_llmsuggestd_home_no_other_home_is_needed(home: Home) -> None:
@@ -276,7 +269,7 @@ def test_a_tilde_in_the_settings_is_the_home(home: Home, monkeypatch: pytest.Mon
     assert home.run("stop").returncode == 0
     assert not list(home.root.rglob("~*"))
     home.paths.config_file.write_text('socket = "~nobody-of-that-name/x.sock"\n')
-    assert "config.toml:1: `socket`: there is no user" in one_line(home.run("serve"))
+    assert "config.toml:1: `socket`: there is no user" in error_of(home.run("serve"))
 
 
 def test_a_home_whose_path_is_too_long_for_a_socket_has_the_port(home: Home) -> None:
