@@ -1,4 +1,4 @@
-"""Requests to an engine, with defaults for what a test does not look at."""
+"""Requests to an engine, with defaults for the fields that a test does not set."""
 
 from __future__ import annotations
 

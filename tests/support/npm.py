@@ -30,7 +30,7 @@ def fetch(package: str, into: Path, sha512: str | None = None) -> None:
             reason = result.stderr.strip().splitlines()[:1] or ["no reason given"]
             raise FetchError(f"npm could not fetch {package}: {reason[0][:300]}")
         digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-        assert sha512 in (None, digest), f"what npm fetched is not the {package} that was tested"
+        assert sha512 in (None, digest), f"npm's {package} differs from the tested one"
         with tarfile.open(archive) as tar:
             # Python has filters since 3.11.4; Debian 12 has 3.11.2
             tar.extraction_filter = getattr(tarfile, "data_filter", None)

@@ -76,7 +76,7 @@ def test_the_commands_that_are_named_exist(document: Path) -> None:
     lines = [line for line in re.split(r"\n| && | +# ", shell) if line.startswith("llmsuggestd ")]
     for command in named_commands(text) + [line.removeprefix("llmsuggestd") for line in lines]:
         words = command.split()
-        if not words or not words[0].isupper():  # COMMAND stands for any
+        if not words or not words[0].isupper():  # COMMAND means any command
             assert not problem(words), f"llmsuggestd{command}: {problem(words)}"
 
 
@@ -97,7 +97,7 @@ def test_every_part_is_used() -> None:
     assert sorted([*named, "man"]) == sorted(generate.PARTS)
 
 
-def test_parts_list_what_the_code_has() -> None:
+def test_generated_parts_list_everything_in_the_code() -> None:
     settings = generate.settings()
     assert [name for name in Config.__struct_fields__ if f"| `{name}` |" not in settings] == []
     assert '| `model` | `LLMSUGGESTD_MODEL` | `"starter"` | the id of ' in settings

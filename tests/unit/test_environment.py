@@ -89,7 +89,7 @@ def test_doctor_reports_variables_that_users_set_for_us() -> None:
 
 
 @pytest.mark.parametrize("variable", ["PYTHONPATH", "PYTHONUSERBASE"])
-def test_a_package_that_is_found_by_a_variable_is_found_by_the_daemon(
+def test_the_daemon_finds_a_package_that_a_variable_names(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For example, after `pip install --target`."""

@@ -178,7 +178,7 @@ def test_the_new_file_is_on_disk_before_it_has_its_name(
     assert there == [False, True]  # the file, then the folder with its name
 
 
-def test_the_new_file_takes_the_old_ones_place(tmp_path: Path) -> None:
+def test_the_new_file_replaces_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "model.gguf"
     target.write_text("old")
     with replacing(target) as partial:

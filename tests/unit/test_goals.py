@@ -37,12 +37,12 @@ def test_every_spelling_of_a_goal_is_the_same_goal(spelling: str, goal: str) -> 
 
 
 @pytest.mark.parametrize("goal", [*GOALS, CONV_GOAL])
-def test_what_lean_prints_stays_as_it_is(goal: str) -> None:
+def test_goals_as_lean_prints_them_are_unchanged(goal: str) -> None:
     assert normalise(goal) == goal
     assert split_goals(goal) == [goal]
 
 
-def test_goals_of_mathlib_stay_as_they_are() -> None:
+def test_goals_of_mathlib_are_unchanged() -> None:
     for row in runtime_cases():
         assert normalise(row["tactic_state"]) == row["tactic_state"]
 

@@ -1,4 +1,4 @@
-"""The process that a number in a file stands for."""
+"""Identifying the process whose number a file contains."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_uninstall_names_the_projects_that_still_require_the_package(
         assert str(undone) not in said
     assert list(home.root.iterdir()) == []
     assert "nothing to remove" in home.run("uninstall", "--purge").stdout
-    # it works if everything else is gone
+    # the command works without the rest of the installation
     assert home.run("lean", "remove", str(kept)).returncode == 0
     assert (kept / "lakefile.toml").read_text() == LAKEFILES["lakefile.toml"]
     assert list(home.root.iterdir()) == []

@@ -82,7 +82,7 @@ def test_an_ignored_signal_stays_ignored(number: signal.Signals) -> None:
         signal.signal(number, old)
 
 
-def test_what_a_kill_left_is_gone_after_the_next_conversion(
+def test_the_next_conversion_removes_the_files_of_a_killed_one(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     process = start(checkpoint, tmp_path)

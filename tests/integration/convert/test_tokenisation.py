@@ -170,7 +170,7 @@ def test_the_gpt_neox_tokenizer_on_more_than_ten_thousand_strings(neox: Path) ->
     assert different(neox, texts) == []
 
 
-def test_a_small_byte_level_tokenizer_too(tmp_path: Path) -> None:
+def test_a_small_byte_level_tokenizer_on_the_same_strings(tmp_path: Path) -> None:
     make_checkpoint(tmp_path)
     convert(tmp_path, tmp_path / "m.gguf", "F16")
     assert different(tmp_path, list(strings())[::4]) == []

@@ -46,7 +46,7 @@ def test_a_wrong_command_line_has_an_error_like_all_others(
     assert "--help" in result.stderr
 
 
-def test_without_a_command_there_is_help(home: Home) -> None:
+def test_without_a_command_the_help_is_printed(home: Home) -> None:
     assert "Usage: llmsuggestd" in home.run().stderr
 
 
@@ -416,7 +416,7 @@ def test_an_engine_that_is_killed_comes_back(home: Home) -> None:
         assert home.client.request("GET", "/v1/status")["engine_pid"] != engine
 
 
-def test_ctrl_c_ends_it_cleanly(home: Home) -> None:
+def test_ctrl_c_ends_the_daemon_cleanly(home: Home) -> None:
     home.install_starter()
     process = home.serve()
     engine = home.client.request("GET", "/v1/status")["engine_pid"]

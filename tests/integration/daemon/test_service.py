@@ -1,4 +1,4 @@
-"""Starting and stopping through a service manager, which a stand-in plays."""
+"""Starting and stopping through a stand-in for a service manager."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def computed(home: Home) -> float:
     return raw.metrics(home)['llmsuggestd_answers_total{source="engine"}']
 
 
-def test_each_goal_is_answered_as_it_is_alone(served: Home) -> None:
+def test_each_goal_gets_the_answer_that_it_gets_alone(served: Home) -> None:
     # the two limits, which no suggestion reaches, keep the cache from answering
     together = ask(served, GOALS, n=4, max_tokens=48)
     assert [result["cached"] for result in together["results"]] == [False] * 4

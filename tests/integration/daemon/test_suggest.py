@@ -98,7 +98,7 @@ def test_the_same_question_is_answered_from_the_cache(served: Home) -> None:
     assert first["suggestions"] == second["suggestions"]
 
 
-def test_the_answer_does_not_depend_on_what_was_asked_before(served: Home) -> None:
+def test_an_answer_does_not_depend_on_earlier_requests(served: Home) -> None:
     """A prompt reuses cells of earlier prompts, which changes nothing but rounding."""
     goals = [CONJUNCTION, CONJUNCTION.replace("p ∧ q", "q ∧ p"), "⊢ 2 = 2", CONJUNCTION[:-3]]
 

@@ -120,7 +120,7 @@ def test_a_switch_to_the_present_model_does_nothing(two: Home) -> None:
     before = two.client.request("GET", "/v1/status")["engine_pid"]
     assert use(two, "starter")[0] == 200
     assert two.client.request("GET", "/v1/status")["engine_pid"] == before
-    # but a replaced file is loaded
+    # a replaced file is loaded, though
     time.sleep(0.01)
     shutil.copy(store.SHIPPED, two.paths.models / "new.gguf")
     (two.paths.models / "new.gguf").replace(two.paths.models / "starter.gguf")

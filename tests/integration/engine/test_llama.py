@@ -43,7 +43,7 @@ def engine() -> Engine:
     return Engine(protocol.Load(path, "off", 1, 1024, KERNELS if works else ("plain",)))
 
 
-def test_a_prompt_reuses_what_it_shares_with_the_last_one(engine: Engine) -> None:
+def test_a_prompt_reuses_the_beginning_that_it_shares_with_the_last(engine: Engine) -> None:
     context = "".join(f"a{i} b{i} : Nat\nh{i} : a{i} = b{i}\n" for i in range(12))
     reused = []
     for target in ("a1 = b1", "b1 = a1", "b1 = a1"):

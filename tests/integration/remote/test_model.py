@@ -186,7 +186,7 @@ async def test_the_server_wants_a_key(server: Completions) -> None:
         assert await texts(model, question())
 
 
-async def test_the_server_has_no_such_model(server: Completions) -> None:
+async def test_the_server_lacks_the_model(server: Completions) -> None:
     error = await refused(server, model="other")
     assert "no model 'other'" in error.message
     assert "prover" in error.hint
@@ -255,7 +255,7 @@ async def test_the_connection_ends_before_the_answer(server: Completions) -> Non
     assert len(server.asked) == 1  # the server may have generated something
 
 
-async def test_there_are_no_log_probabilities(server: Completions) -> None:
+async def test_the_answer_has_no_log_probabilities(server: Completions) -> None:
     server.faults.without_logprobs = True
     assert (await refused(server)).code == "remote_logprobs"
     server.faults.statuses = [(400, {})]

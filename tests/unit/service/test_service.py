@@ -77,7 +77,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert "llmsuggestd.service:" not in result.stderr, result.stderr
 
 
-def test_systemd_is_only_used_where_it_answers(
+def test_systemd_is_used_only_if_it_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = tmp_path / "systemctl"
@@ -337,7 +337,7 @@ def test_a_process_that_the_desktop_starts_has_the_folders_of_the_service(
 
 
 @programs.needs("systemd-analyze")
-def test_systemd_reads_the_variables_as_they_were_meant(tmp_path: Path) -> None:
+def test_systemd_reads_the_variables_correctly(tmp_path: Path) -> None:
     strange = {"XDG_DATA_HOME": '/a "b" 100% $c \\d é', "LLMSUGGESTD_SOCKET": "/x"}
     file = tmp_path / "llmsuggestd.service"
     file.write_bytes(systemd.SystemdService(tmp_path, strange).content())

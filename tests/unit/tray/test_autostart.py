@@ -29,7 +29,7 @@ def keys(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_is_off_until_it_is_asked_for(linux: Path) -> None:
+def test_start_at_login_is_off_by_default(linux: Path) -> None:
     assert not autostart.enabled()
     assert not linux.exists()
 
