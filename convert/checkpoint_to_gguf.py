@@ -1,4 +1,4 @@
-"""Convert a GPT-NeoX checkpoint to a 4-bit GGUF file: `llmsuggestd convert` as a script.
+"""Convert a checkpoint to a 4-bit GGUF file: `llmsuggestd convert` as a script.
 
     python convert/checkpoint_to_gguf.py CHECKPOINT [--quant Q4_K_M] [--output FILE]
 

@@ -1,4 +1,4 @@
-"""`llmsuggestd convert`: a GPT-NeoX checkpoint to a quantised GGUF file."""
+"""`llmsuggestd convert`: a checkpoint to a quantised GGUF file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from llmsuggestd import formats
 from llmsuggestd.cli import print_json, terminal
 from llmsuggestd.cli.parameters import UserPath
 from llmsuggestd.cli.signals import terminating
+from llmsuggestd.config import load_config
 from llmsuggestd.convert import Summary, convert
 from llmsuggestd.convert import check as checking
 from llmsuggestd.convert.check import CheckReport
 from llmsuggestd.convert.samples import BUILT_IN, read_samples
 from llmsuggestd.errors import ModelError
+from llmsuggestd.formats import LLMSTEP
+from llmsuggestd.models import asking
 from llmsuggestd.models.checkpoints import find_checkpoint
+from llmsuggestd.ownership import our_paths
 from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
 
 
@@ -45,6 +50,12 @@ from llmsuggestd.quants import DEFAULT_QUANT, QUANTS
     default=DEFAULT_QUANT,
     show_default=True,
     help="The quantisation: bits per weight, and their layout.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="The format of its prompt, if it is not known.",
 )
 @click.option("--revision", help="Branch, tag or commit, if CHECKPOINT is a repository.")
 @click.option("--name", help="The model's name in the file.  [default: the checkpoint's]")
@@ -66,6 +77,7 @@ def command(
     checkpoint: str,
     output: Path | None,
     quant: str,
+    format_name: str | None,
     revision: str | None,
     name: str | None,
     threads: int | None,
@@ -75,21 +87,24 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Convert a GPT-NeoX checkpoint (Pythia and its fine-tunes) to a GGUF file.
+    """Convert a checkpoint of a GPT-NeoX, Llama or Qwen2 to a GGUF file.
 
     CHECKPOINT is a folder in Hugging Face layout (config.json, tokenizer.json, and safetensors
     or pytorch_model.bin files), or a repository of the hub such as EleutherAI/pythia-2.8b.
     """
     samples = read_samples(goals) if goals else BUILT_IN
     report = None
+    wanted = formats.find(format_name, load_config(our_paths()).formats) if format_name else None
     with terminating():
         folder, source, found_name = find_checkpoint(checkpoint, revision, quiet=quiet)
         target = output or Path(f"{found_name}-{quant}.gguf")
+        asked = wanted or asking.of_repository(source.repo or "")
         with _progress_bar("converting", shown=not quiet) as progress:
             summary = convert(
                 folder,
                 target,
                 quant,
+                asked=asked,
                 name=name or found_name,
                 source=source,
                 threads=threads,
@@ -106,6 +121,7 @@ def command(
                     target,
                     samples,
                     is_f16=summary.quant == "F16",
+                    asked=asked or LLMSTEP,
                     threads=threads,
                     progress=progress,
                 )
@@ -147,7 +163,9 @@ def _print_report(report: CheckReport) -> None:
     if table.row_count:
         terminal.console(stderr=False).print(table)
     if report.tokenisation is None:
-        click.echo("Tokenisation was not checked: the package tokenizers is not installed.")
+        click.echo(
+            "Tokenisation was not checked: it needs a tokenizer.json, and the package tokenizers."
+        )
     else:
         click.echo(
             f"Tokenised like the checkpoint's tokenizer: {report.tokenisation.equal} of"

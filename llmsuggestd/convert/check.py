@@ -16,13 +16,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from llmsuggestd.convert.architectures import read_model
 from llmsuggestd.convert.conversion import Progress, convert, default_threads
 from llmsuggestd.convert.evaluate import Comparison, compare, tokenize_all
 from llmsuggestd.convert.samples import Sample
+from llmsuggestd.convert.tokenizer import read_tokenizer
 from llmsuggestd.engine.tokenizer import nfc
 from llmsuggestd.errors import InputError, ModelError
 from llmsuggestd.files import beside
-from llmsuggestd.formats import LLMSTEP
+from llmsuggestd.formats import LLMSTEP, Format
 
 Result = TypeVar("Result")
 
@@ -54,9 +56,10 @@ class Tokenisation:
 class CheckReport:
     """The result of `--check`.
 
-    `tokenisation` is None if `tokenizers` is not installed. `everywhere` covers every position of
-    the goals and tactics, and `tactics` the positions in tactics. Both are None for an F16 file,
-    which is the reference itself. `tactics` is also None if goals fill the whole context.
+    `tokenisation` is None if `tokenizers` or the tokenizer.json that it reads is missing.
+    `everywhere` covers every position of the goals and tactics, and `tactics` the positions in
+    tactics. Both are None for an F16 file, which is the reference itself. `tactics` is also None if
+    goals fill the whole context.
     """
 
     goals: int
@@ -75,34 +78,41 @@ def check(
     samples: Sequence[Sample],
     *,
     is_f16: bool,
+    asked: Format = LLMSTEP,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Compare a converted file with its checkpoint.
+    """Compare a converted file with its checkpoint, on prompts in a format.
 
     Needs disk space for the F16 file beside `model`, unless `model` is one (`is_f16`), and memory
     for one model. `progress` reports the F16 conversion.
 
     Raises `ModelError` if llama.cpp cannot load or run a file, and the errors of `convert`.
     """
-    texts = [nfc(LLMSTEP.text(sample.goal, sample.tactic)) for sample in samples]
+    normalise = _normaliser(checkpoint)
+    raw = [asked.text(sample.goal, sample.tactic) for sample in samples]
+    texts = [normalise(text) for text in raw]
     threads = threads or default_threads()
     if is_f16:
         tokens = _apart(tokenize_all, model, texts)
-        return CheckReport(len(samples), _tokenisation(checkpoint, samples, tokens), None, None)
+        return CheckReport(len(samples), _tokenisation(checkpoint, raw, tokens), None, None)
     reference = beside(model, "f16")
     try:
         convert(checkpoint, reference, "F16", threads=threads, progress=progress)
         found = _apart(compare, reference, model, texts, threads)
     finally:
         reference.unlink(missing_ok=True)
-    everywhere, tactics = _distances(found, _apart(tokenize_all, model, _goals_only(samples)))
-    tokenisation = _tokenisation(checkpoint, samples, found.tokens)
+    goals = [normalise(asked.text(sample.goal)) for sample in samples]
+    everywhere, tactics = _distances(found, _apart(tokenize_all, model, goals))
+    tokenisation = _tokenisation(checkpoint, raw, found.tokens)
     return CheckReport(len(samples), tokenisation, everywhere, tactics)
 
 
-def _goals_only(samples: Sequence[Sample]) -> list[str]:
-    return [nfc(LLMSTEP.text(sample.goal)) for sample in samples]
+def _normaliser(checkpoint: Path) -> Callable[[str], str]:
+    """What the engine does to a text before llama.cpp tokenises it."""
+    model, config = read_model(checkpoint)
+    needs_nfc = read_tokenizer(checkpoint, config.raw, model.vocab).normalizer == "NFC"
+    return nfc if needs_nfc else str
 
 
 def _distances(
@@ -132,13 +142,16 @@ def _distance(agree: Any, divergence: Any) -> Distance | None:
 
 
 def _tokenisation(
-    checkpoint: Path, samples: Sequence[Sample], tokens: Sequence[Sequence[int]]
+    checkpoint: Path, texts: Sequence[str], tokens: Sequence[Sequence[int]]
 ) -> Tokenisation | None:
+    """Compare tokens with those of texts that are not in NFC, since normalisation counts, too."""
+    path = checkpoint / "tokenizer.json"
     try:
         from tokenizers import Tokenizer
     except ImportError:
         return None
-    path = checkpoint / "tokenizer.json"
+    if not path.exists():
+        return None
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exceptions
@@ -146,12 +159,10 @@ def _tokenisation(
     # As in a prompt, a user's text is never a special token.
     tokenizer.encode_special_tokens = True
     different = []
-    for sample, found in zip(samples, tokens, strict=True):
-        # Not in NFC, since the normalisation is also checked.
-        text = LLMSTEP.text(sample.goal, sample.tactic)
+    for text, found in zip(texts, tokens, strict=True):
         if tokenizer.encode(text, add_special_tokens=False).ids != list(found):
             different.append(text)
-    return Tokenisation(len(samples), len(samples) - len(different), different)
+    return Tokenisation(len(texts), len(texts) - len(different), different)
 
 
 def _apart(work: Callable[..., Result], *arguments: Any) -> Result:

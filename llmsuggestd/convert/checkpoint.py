@@ -8,13 +8,13 @@ make only tensors.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llmsuggestd import filekind
-from llmsuggestd.convert.config import NeoXConfig, read_config
+from llmsuggestd.convert.architectures import read_model
+from llmsuggestd.convert.config import Config
 from llmsuggestd.convert.files import (
     WEIGHTS,
     adapter_refusal,
@@ -23,6 +23,7 @@ from llmsuggestd.convert.files import (
     weights_of,
 )
 from llmsuggestd.convert.jsonfile import read_json_object
+from llmsuggestd.convert.model import Model
 from llmsuggestd.convert.names import plain_names
 from llmsuggestd.convert.safetensors_file import read_safetensors
 from llmsuggestd.convert.stored import StoredTensor
@@ -37,14 +38,14 @@ READERS: dict[str, Reader] = dict(zip(WEIGHTS, (read_safetensors, read_pickle), 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration, parsed and as in the file, and its tensors.
+    """An opened checkpoint: its model, its configuration, and its tensors.
 
     Tensors have transformers' names. Each of the `warnings` is one line.
     """
 
     folder: Path
-    config: NeoXConfig
-    raw_config: Mapping[str, Any]
+    model: Model
+    config: Config
     tensors: dict[str, StoredTensor]
     warnings: list[str]
 
@@ -52,7 +53,7 @@ class Checkpoint:
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint folder: read its configuration, and find its tensors.
 
-    Raises `InputError` if it is not a GPT-NeoX checkpoint, or an adapter, or quantised; if a file
+    Raises `InputError` if it is not a checkpoint, or an adapter, or quantised; if a file
     is missing, truncated, of another kind, or names a file outside the folder; or if a pickle has
     anything except tensors.
     """
@@ -64,11 +65,11 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     if "adapter_config.json" in names and not weights_of(names):
         raise _adapter(folder)
     check_names(str(folder), names)
-    config, raw = read_config(folder)
-    tensors, warnings = plain_names(_find_tensors(folder, names), str(folder))
+    model, config = read_model(folder)
+    tensors, warnings = plain_names(_find_tensors(folder, names), str(folder), model.names)
     if "adapter_config.json" in names:
         warnings.append("left out the adapter beside the weights (adapter_config.json)")
-    return Checkpoint(folder, config, raw, tensors, warnings)
+    return Checkpoint(folder, model, config, tensors, warnings)
 
 
 def _names(folder: Path) -> list[str]:

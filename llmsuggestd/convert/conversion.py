@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFWriter
 
+from llmsuggestd.convert.architectures import read_model
 from llmsuggestd.convert.checkpoint import Checkpoint, open_checkpoint
-from llmsuggestd.convert.config import read_config
 from llmsuggestd.convert.gguf_file import TensorInfo, padded_size, write_header, write_tensor
-from llmsuggestd.convert.layout import ModelTensor, model_tensors, slots
+from llmsuggestd.convert.layout import ModelTensor, model_tensors
 from llmsuggestd.convert.metadata import Source, find_source, make_writer
 from llmsuggestd.convert.quantize import library, quantize_rows, row_bytes
 from llmsuggestd.convert.recipe import RECIPES, Recipe, tensor_type
@@ -35,6 +35,7 @@ from llmsuggestd.convert.tokenizer import Tokenizer, read_tokenizer
 from llmsuggestd.engine.threads import granted_processors
 from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.files import replacing
+from llmsuggestd.formats import Format
 from llmsuggestd.quants import DEFAULT_QUANT
 from llmsuggestd.units import size_text
 
@@ -44,6 +45,11 @@ RUN_ELEMENTS = 2**20
 
 # Bytes that stay free on the target's disk beyond the file itself.
 SPARE_BYTES = 16 * 2**20
+
+NO_FORMAT = (
+    "the file does not say how its model wants to be asked: give the format with --format, here or"
+    " when it is imported"
+)
 
 Progress = Callable[[int, int], None]
 """Called with the number of converted weights, and the number of all weights."""
@@ -78,17 +84,19 @@ def convert(
     output: Path,
     quant: str = DEFAULT_QUANT,
     *,
+    asked: Format | None = None,
     name: str | None = None,
     source: Source | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Convert a GPT-NeoX checkpoint folder to the GGUF file `output`.
+    """Convert a checkpoint folder to the GGUF file `output`.
 
-    `quant` is one of `RECIPES`, `name` the model's name in the metadata (by default the folder's),
-    `source` its repository and commit, and `threads` the number of quantising threads (by default
-    all cores). An existing `output` is replaced once the new file is complete. It stays unchanged
-    if anything fails or the conversion is interrupted.
+    `quant` is one of `RECIPES`, `asked` the format in which the model is asked (by default that of
+    its architecture, if there is one), `name` the model's name in the metadata (by default the
+    folder's), `source` its repository and commit, and `threads` the number of quantising threads
+    (by default all cores). An existing `output` is replaced once the new file is complete. It stays
+    unchanged if anything fails or the conversion is interrupted.
 
     Raises `InputError` for a checkpoint that cannot be converted, `UsageError` for an unknown
     `quant`, and `LlmsuggestdError` if the output cannot be written. Does not catch
@@ -97,11 +105,19 @@ def convert(
     started = time.monotonic()
     recipe = _recipe(quant)
     opened = open_checkpoint(checkpoint)
-    tensors = model_tensors(opened.config, opened.tensors, str(checkpoint))
-    tokenizer = read_tokenizer(checkpoint, opened.raw_config, opened.config.vocab)
+    model = opened.model
+    asked = asked or model.asked
+    tensors = model_tensors(
+        model.slots(),
+        opened.tensors,
+        str(checkpoint),
+        model=f"{model.layers}-layer {model.title}",
+        unused=[model.names.output],
+    )
+    tokenizer = read_tokenizer(checkpoint, opened.config.raw, model.vocab)
     library()  # raises an error before any work if it is missing
     infos = [
-        TensorInfo(t.name, t.shape, tensor_type(recipe, t.name, t.shape, opened.config.layers))
+        TensorInfo(t.name, t.shape, tensor_type(recipe, t.name, t.shape, model.traits))
         for t in tensors
     ]
     parameters = sum(prod(tensor.shape) for tensor in tensors)
@@ -109,6 +125,7 @@ def convert(
         opened,
         tokenizer,
         recipe,
+        asked=asked,
         name=name or checkpoint.resolve().name,
         source=source or find_source(checkpoint),
         parameters=parameters,
@@ -124,7 +141,7 @@ def convert(
         parameters=parameters,
         tensor_types=dict(Counter(info.kind.name for info in infos)),
         seconds=round(time.monotonic() - started, 3),
-        warnings=opened.warnings + tokenizer.warnings,
+        warnings=opened.warnings + tokenizer.warnings + ([] if asked else [NO_FORMAT]),
     )
 
 
@@ -135,12 +152,12 @@ def expected_bytes(checkpoint: Path, quant: str = DEFAULT_QUANT) -> int:
     the two cannot be used, `UsageError` for an unknown `quant`.
     """
     recipe = _recipe(quant)
-    config, raw = read_config(checkpoint)
+    model, config = read_model(checkpoint)
     infos = [
-        TensorInfo(s.name, s.shape, tensor_type(recipe, s.name, s.shape, config.layers))
-        for s in slots(config)
+        TensorInfo(s.name, s.shape, tensor_type(recipe, s.name, s.shape, model.traits))
+        for s in model.slots()
     ]
-    tokenizer = read_tokenizer(checkpoint, raw, config.vocab)
+    tokenizer = read_tokenizer(checkpoint, config.raw, model.vocab)
     return padded_size(infos) + _metadata_bytes(tokenizer)
 
 
@@ -262,9 +279,9 @@ def encode_rows(
     """
     source = tensor.source
     if source is None:
-        return np.zeros((stop - start, row_bytes(kind, prod(tensor.shape[1:]))), np.uint8)
-    pieces = [source.rows(first, last) for first, last in tensor.source_rows(start, stop)]
-    raw = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        values = np.array(tensor.values or [0.0] * tensor.shape[0], np.float32)
+        return values[start:stop, np.newaxis].view(np.uint8)
+    raw = tensor.read(start, stop)
     values = _to_float32(raw, source.dtype)
     if not np.isfinite(values).all():
         raise _not_finite(tensor)
@@ -295,7 +312,7 @@ def _to_half(values: npt.NDArray[np.float32], tensor: ModelTensor) -> npt.NDArra
         assert source is not None
         raise InputError(
             f"{source.path}: {source.name} has values beyond float16's 65504",
-            "no weights of a working GPT-NeoX are that large: download the checkpoint again",
+            "no weights of a working model are that large: download the checkpoint again",
         )
     return half
 

@@ -13,10 +13,14 @@ from typing import Final
 
 from llmsuggestd.errors import InputError
 
+MODEL_FILE: Final = "tokenizer.model"
+"""The name of a tokenizer of SentencePiece."""
+
 SMALL_FILES: Final = (
     "config.json",
     "generation_config.json",  # the tokens that end a text
     "tokenizer.json",
+    MODEL_FILE,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

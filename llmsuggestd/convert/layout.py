@@ -1,125 +1,119 @@
-"""GPT-NeoX's tensors: their names in a checkpoint and in GGUF, and the order of their rows.
-
-The GGUF names are those of `gguf.MODEL_ARCH.GPTNEOX`. Rows keep their order, except in one tensor:
-Hugging Face stores query, key and value of each head together, as (head, 3, channel). llama.cpp
-expects all queries, then all keys, then all values, as (3, head, channel).
-"""
+"""The tensors of a GGUF file, and where their rows come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from llmsuggestd.convert.config import NeoXConfig
+import numpy as np
+import numpy.typing as npt
+
 from llmsuggestd.convert.stored import FLOAT_TYPES, StoredTensor
 from llmsuggestd.errors import InputError
 
 # Buffers in old checkpoints, which are not needed.
 BUFFERS = (".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+
 
 @dataclass(frozen=True, slots=True)
-class ModelTensor:
-    """A tensor of the GGUF file, and the source of its values.
+class Swap:
+    """Another order of a tensor's rows.
 
-    `source` is None for zeros: a bias that the checkpoint lacks and llama.cpp requires. `regroup`
-    is the number of channels per head if query, key and value rows must be reordered, else 0.
+    A checkpoint has the rows in the order (groups, first, second, size), the GGUF file in the order
+    (groups, second, first, size).
     """
 
-    name: str
-    shape: tuple[int, ...]
-    source: StoredTensor | None
-    regroup: int = 0
+    groups: int
+    first: int
+    second: int
+    size: int
 
-    def source_rows(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield the ranges of source rows that form rows `start` to `stop`, in order."""
-        if not self.regroup:
-            yield start, stop
-            return
-        group = self.regroup
-        heads = self.shape[0] // (3 * group)
-        while start < stop:
-            block, row = divmod(start, group)
-            which, head = divmod(block, heads)
-            count = min(group - row, stop - start)
-            first = (head * 3 + which) * group + row
-            yield first, first + count
-            start += count
+    def source_rows(self, rows: Rows) -> Rows:
+        """The rows of the checkpoint's tensor that become `rows` of the file's."""
+        shape = (self.groups, self.second, self.first, self.size)
+        group, second, first, row = np.unravel_index(rows, shape)
+        return np.ravel_multi_index(
+            (group, first, second, row), (self.groups, self.first, self.second, self.size)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A tensor that the GGUF file must have, and its name in the checkpoint.
 
-    If it is `optional` and the checkpoint lacks it, zeros are written. For `regroup` see
-    `ModelTensor`.
+    `swap` says in which order its rows are, if it is another one. If the tensor is `optional` and
+    the checkpoint lacks it, zeros are written. `values` are those of a vector that no checkpoint
+    has; then `source` is empty.
     """
 
     name: str
     source: str
     shape: tuple[int, ...]
-    regroup: int = 0
+    swap: Swap | None = None
     optional: bool = False
+    values: tuple[float, ...] = ()
 
 
-def slots(config: NeoXConfig) -> list[Slot]:
-    """The tensors of the GGUF file, in their order."""
-    hidden, wide = config.hidden, config.feed_forward
-    no_bias = not config.attention_bias
-    result = [Slot("token_embd.weight", "gpt_neox.embed_in.weight", (config.vocab, hidden))]
-    for layer in range(config.layers):
-        ours, theirs = f"blk.{layer}", f"gpt_neox.layers.{layer}"
-        norm, attention = f"{theirs}.input_layernorm", f"{theirs}.attention"
-        norm2, mlp = f"{theirs}.post_attention_layernorm", f"{theirs}.mlp"
-        joint, dense = f"{attention}.query_key_value", f"{attention}.dense"
-        up, down = f"{mlp}.dense_h_to_4h", f"{mlp}.dense_4h_to_h"
-        group = config.head_dim
-        result += [
-            Slot(f"{ours}.attn_norm.weight", f"{norm}.weight", (hidden,)),
-            Slot(f"{ours}.attn_norm.bias", f"{norm}.bias", (hidden,)),
-            Slot(f"{ours}.attn_qkv.weight", f"{joint}.weight", (3 * hidden, hidden), group),
-            Slot(f"{ours}.attn_qkv.bias", f"{joint}.bias", (3 * hidden,), group, no_bias),
-            Slot(f"{ours}.attn_output.weight", f"{dense}.weight", (hidden, hidden)),
-            Slot(f"{ours}.attn_output.bias", f"{dense}.bias", (hidden,), optional=no_bias),
-            Slot(f"{ours}.ffn_norm.weight", f"{norm2}.weight", (hidden,)),
-            Slot(f"{ours}.ffn_norm.bias", f"{norm2}.bias", (hidden,)),
-            Slot(f"{ours}.ffn_up.weight", f"{up}.weight", (wide, hidden)),
-            Slot(f"{ours}.ffn_up.bias", f"{up}.bias", (wide,)),
-            Slot(f"{ours}.ffn_down.weight", f"{down}.weight", (hidden, wide)),
-            Slot(f"{ours}.ffn_down.bias", f"{down}.bias", (hidden,)),
-        ]
-    # llama.cpp's GPT-NeoX does not support tied embeddings, so the matrix is written twice. If the
-    # configuration ties them, a stored output matrix is ignored, as in transformers.
-    output = "gpt_neox.embed_in.weight" if config.tied else "embed_out.weight"
-    result += [
-        Slot("output_norm.weight", "gpt_neox.final_layer_norm.weight", (hidden,)),
-        Slot("output_norm.bias", "gpt_neox.final_layer_norm.bias", (hidden,)),
-        Slot("output.weight", output, (config.vocab, hidden)),
-    ]
-    return result
+@dataclass(frozen=True, slots=True)
+class ModelTensor:
+    """A tensor of the GGUF file, and the source of its values.
+
+    Without a `source` it has the `values`, or is zero. For `swap` see `Slot`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    source: StoredTensor | None
+    swap: Swap | None = None
+    values: tuple[float, ...] = ()
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.generic]:
+        """Read rows `start` to `stop`, with the bits of the checkpoint (see `StoredTensor`)."""
+        assert self.source is not None
+        if self.swap is None:
+            return self.source.rows(start, stop)
+        rows = self.swap.source_rows(np.arange(start, stop))
+        order = np.argsort(rows)
+        pieces = [self.source.rows(first, last) for first, last in _ranges(rows[order])]
+        sorted_rows = np.concatenate(pieces)
+        result = np.empty_like(sorted_rows)
+        result[order] = sorted_rows
+        return result
+
+
+def _ranges(rows: Rows) -> Iterator[tuple[int, int]]:
+    """The ranges of consecutive numbers in sorted rows: the first, and the one after the last."""
+    for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        yield int(part[0]), int(part[-1]) + 1
 
 
 def model_tensors(
-    config: NeoXConfig, stored: Mapping[str, StoredTensor], where: str
+    slots: Sequence[Slot],
+    stored: Mapping[str, StoredTensor],
+    where: str,
+    *,
+    model: str,
+    unused: Iterable[str] = (),
 ) -> list[ModelTensor]:
     """The tensors of the GGUF file, in their order, with their sources.
 
-    Raises `InputError` if a tensor is missing, has another shape, is not of a float type, or is not
-    part of GPT-NeoX. `where` names the checkpoint in errors.
+    Raises `InputError` if a tensor is missing, has another shape, is not of a float type, or is
+    neither in `slots` nor `unused`. `where` names the checkpoint in errors, and `model` its kind.
     """
-    wanted = slots(config)
-    known = {slot.source for slot in wanted} | {"embed_out.weight"}
+    known = {slot.source for slot in slots} | set(unused)
     result = []
-    for slot in wanted:
-        if slot.optional and slot.source not in stored:
-            result.append(ModelTensor(slot.name, slot.shape, None))
-        else:
+    for slot in slots:
+        source = None
+        if slot.source and not (slot.optional and slot.source not in stored):
             source = _checked(stored, slot.source, slot.shape, where)
-            result.append(ModelTensor(slot.name, slot.shape, source, slot.regroup))
+        result.append(ModelTensor(slot.name, slot.shape, source, slot.swap, slot.values))
     for name in stored:
         if name not in known and not name.endswith(BUFFERS):
             raise InputError(
-                f"{where}: {name} is not a tensor of a {config.layers}-layer GPT-NeoX",
+                f"{where}: {name} is not a tensor of a {model}",
                 "check that config.json belongs to this model",
             )
     return result

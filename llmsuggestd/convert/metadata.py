@@ -13,19 +13,15 @@ from typing import Any
 
 from gguf import (
     GGML_QUANT_VERSION,
-    MODEL_ARCH,
-    MODEL_ARCH_NAMES,
     GGUFWriter,
     Metadata,
-    RopeScalingType,
 )
 
 from llmsuggestd.convert.checkpoint import Checkpoint
-from llmsuggestd.convert.config import NeoXConfig
 from llmsuggestd.convert.recipe import Recipe
-from llmsuggestd.convert.tokenizer import PRE_TYPE, Tokenizer
+from llmsuggestd.convert.tokenizer import Tokenizer
 from llmsuggestd.engine.tokenizer import NORMALIZER_KEY
-from llmsuggestd.formats import LLMSTEP, TEMPLATE_KEY, template_text
+from llmsuggestd.formats import TEMPLATE_KEY, Format, template_text
 from llmsuggestd.version import __version__
 
 KEY_CONVERTER_VERSION = "llmsuggestd.converter_version"
@@ -51,23 +47,27 @@ def make_writer(
     tokenizer: Tokenizer,
     recipe: Recipe,
     *,
+    asked: Format | None,
     name: str,
     source: Source,
     parameters: int,
 ) -> GGUFWriter:
     """Make a writer with the file's whole metadata, without a file yet.
 
-    `parameters` is the number of weights, for the size label ("2.8B").
+    `asked` is the format in which the model is asked, if it is known. `parameters` is the number of
+    weights, for the size label ("2.8B").
     """
     logging.getLogger("gguf").setLevel(logging.WARNING)  # it logs every file that it opens
-    writer = GGUFWriter(path=None, arch=MODEL_ARCH_NAMES[MODEL_ARCH.GPTNEOX])
+    writer = GGUFWriter(path=None, arch=checkpoint.model.gguf)
     writer.add_type("model")
     _add_origin(writer, checkpoint.folder, name, source, parameters)
-    _add_shape(writer, checkpoint.config)
+    for fact, value in checkpoint.model.metadata().items():
+        getattr(writer, f"add_{fact}")(value)
     writer.add_file_type(recipe.file_type)
     writer.add_quantization_version(GGML_QUANT_VERSION)
     _add_tokenizer(writer, tokenizer)
-    writer.add_string(TEMPLATE_KEY, template_text(LLMSTEP))
+    if asked is not None:
+        writer.add_string(TEMPLATE_KEY, template_text(asked))
     writer.add_string(NORMALIZER_KEY, tokenizer.normalizer)
     writer.add_string(KEY_CONVERTER_VERSION, __version__)
     return writer
@@ -110,28 +110,18 @@ def _text(value: Any) -> str | None:
     return str(value).encode(errors="replace").decode()
 
 
-def _add_shape(writer: GGUFWriter, config: NeoXConfig) -> None:
-    writer.add_context_length(config.context)
-    writer.add_embedding_length(config.hidden)
-    writer.add_block_count(config.layers)
-    writer.add_feed_forward_length(config.feed_forward)
-    writer.add_head_count(config.heads)
-    writer.add_rope_dimension_count(config.rotary_dims)
-    writer.add_rope_freq_base(config.rope_base)
-    if config.rope_linear != 1.0:
-        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(config.rope_linear)
-    writer.add_parallel_residual(config.parallel_residual)
-    writer.add_layer_norm_eps(config.norm_eps)
-
-
 def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(PRE_TYPE)
+    writer.add_tokenizer_model(tokenizer.model)
+    writer.add_tokenizer_pre(tokenizer.pre)
     writer.add_token_list(tokenizer.tokens)
     writer.add_token_types([int(kind) for kind in tokenizer.types])
-    writer.add_token_merges(tokenizer.merges)
+    if tokenizer.scores:
+        writer.add_token_scores(tokenizer.scores)
+    else:
+        writer.add_token_merges(tokenizer.merges)
     for role, number in tokenizer.special.items():
         getattr(writer, f"add_{role}_token_id")(number)
     writer.add_add_bos_token(tokenizer.add_bos)
     writer.add_add_eos_token(False)
+    if tokenizer.add_space is not None:
+        writer.add_add_space_prefix(tokenizer.add_space)

@@ -1,4 +1,4 @@
-"""Restores GPT-NeoX's names of tensors, if a wrapper has changed them.
+"""Restores transformers' names of tensors, if a wrapper has changed them.
 
 torch.compile, DistributedDataParallel, FSDP and trainers add parts to the names. These are removed
 if the rest is one complete model. Other kinds of models (quantised weights, adapters, other heads)
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from llmsuggestd.convert.files import quantised_refusal
+from llmsuggestd.convert.model import Names
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
 
@@ -21,13 +22,7 @@ _WRAPPERS: Final = {
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
 }
-"""Parts that no GPT-NeoX name has, and the wrappers that add them."""
-
-_EMBEDDING: Final = "embed_in.weight"
-"""The tensor that identifies a model among others."""
-
-_BARE: Final = ("embed_in.", "layers.", "final_layer_norm.")
-"""The prefixes of names in a model saved without its head, which lack `gpt_neox.`."""
+"""Parts that no name of a model has, and the wrappers that add them."""
 
 _QUANTISED: Final = {
     "qweight": "GPTQ or AWQ", "qzeros": "GPTQ or AWQ", "g_idx": "GPTQ",
@@ -48,15 +43,15 @@ _HEADS: Final = re.compile(
 
 
 def plain_names(
-    stored: Mapping[str, StoredTensor], where: str
+    stored: Mapping[str, StoredTensor], where: str, names_of: Names
 ) -> tuple[dict[str, StoredTensor], list[str]]:
-    """The tensors under transformers' names, and warnings.
+    """The tensors under transformers' names, which are `names_of` the architecture, and warnings.
 
     Raises `InputError`, naming `where`, if they are quantised, contain several models or an adapter
     that is not merged, or have a head that does not write text.
     """
     _check_kind(stored, where)
-    names, warnings = _unwrapped(stored, where)
+    names, warnings = _unwrapped(stored, where, names_of)
     result: dict[str, StoredTensor] = {}
     for old, new in names.items():
         if new.startswith(_VALUE_HEAD):
@@ -86,13 +81,16 @@ def _check_kind(names: Iterable[str], where: str) -> None:
             )
 
 
-def _unwrapped(stored: Iterable[str], where: str) -> tuple[dict[str, str], list[str]]:
+def _unwrapped(
+    stored: Iterable[str], where: str, names_of: Names
+) -> tuple[dict[str, str], list[str]]:
     """Map each name to the name without wrappers. Returns the map, and a warning per wrapper."""
     parts = {name: [p for p in name.split(".") if p not in _WRAPPERS] for name in stored}
     names = {name: ".".join(rest) for name, rest in parts.items()}
     removed = {p for name in names for p in name.split(".") if p in _WRAPPERS}
     warnings = [f"took {part}. off the names of tensors ({_WRAPPERS[part]})" for part in removed]
-    roots = {n.removesuffix(_EMBEDDING) for n in names.values() if n.endswith(_EMBEDDING)}
+    embedding = names_of.embedding
+    roots = {n.removesuffix(embedding) for n in names.values() if n.endswith(embedding)}
     if len(roots) > 1:
         found = ", ".join(sorted(root or "(none)" for root in roots))
         raise InputError(
@@ -100,12 +98,13 @@ def _unwrapped(stored: Iterable[str], where: str) -> tuple[dict[str, str], list[
             "save the one that you want separately, with save_pretrained()",
         )
     if roots:
-        outer = roots.pop().removesuffix("gpt_neox.")
+        outer = roots.pop().removesuffix(names_of.root)
         if outer:
             warnings.append(f"took {outer} off the names of tensors")
-        names = {old: _inside(new.removeprefix(outer)) for old, new in names.items()}
+        names = {old: _inside(new.removeprefix(outer), names_of) for old, new in names.items()}
     return names, sorted(warnings)
 
 
-def _inside(name: str) -> str:
-    return f"gpt_neox.{name}" if name.startswith(_BARE) else name
+def _inside(name: str, names_of: Names) -> str:
+    """The name in the whole model of one that was saved without its head."""
+    return f"{names_of.root}{name}" if name.startswith(names_of.parts) else name

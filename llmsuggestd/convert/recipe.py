@@ -1,7 +1,7 @@
-"""Chooses the type of each tensor, as llama.cpp does for a GPT-NeoX model without an imatrix.
+"""Chooses the type of each tensor, as llama.cpp does without an imatrix.
 
 This follows `llama_tensor_get_type_impl` and `tensor_type_fallback` in llama.cpp's
-`src/llama-quant.cpp` (as in llama-cpp-python 0.3.36), reduced to this architecture. The benchmark
+`src/llama-quant.cpp` (as in llama-cpp-python 0.3.36), reduced to our architectures. The benchmark
 `tests/benchmarks/convert_exact.py` compares the result with llama.cpp's.
 """
 
@@ -36,25 +36,40 @@ RECIPES = {
     )
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the types depend on, beside a tensor's name and shape.
+
+    `group` is the number of query heads per head of keys and values, `is_70b` whether llama.cpp
+    counts the model as a 70B, and `tied` whether the embedding is the output matrix, too.
+    """
+
+    layers: int
+    group: int = 1
+    is_70b: bool = False
+    tied: bool = False
+
+
 # Replacements with blocks of 32 elements, for rows that do not consist of whole blocks of 256.
 SMALL_BLOCK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 
 
-def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], layers: int) -> Type:
+def tensor_type(recipe: Recipe, name: str, shape: tuple[int, ...], traits: Traits) -> Type:
     """The ggml type of a tensor.
 
-    `name` is the tensor's GGUF name, `shape` its shape with the row length last, `layers` the
-    model's number of layers. Vectors (norms and biases) stay float32, as llama.cpp needs them.
+    `name` is the tensor's GGUF name, `shape` its shape with the row length last. Vectors (norms and
+    biases) stay float32, as llama.cpp needs them.
     """
     if len(shape) < 2:
         return Type.F32
     if recipe.base is Type.F16:
         return Type.F16
-    return _fitting(_wanted(recipe, name, shape[-1], layers), shape[-1])
+    return _fitting(_wanted(recipe, name, shape[-1], traits), shape[-1])
 
 
-def _wanted(recipe: Recipe, name: str, columns: int, layers: int) -> Type:
-    if name == "output.weight":
+def _wanted(recipe: Recipe, name: str, columns: int, traits: Traits) -> Type:
+    if name == "output.weight" or (traits.tied and name == "token_embd.weight"):
         # The output matrix affects the distribution directly, and gets more bits.
         if columns % GGML_QUANT_SIZES[recipe.base][0] or recipe.base is Type.Q8_0:
             return Type.Q8_0
@@ -62,17 +77,20 @@ def _wanted(recipe: Recipe, name: str, columns: int, layers: int) -> Type:
     if not name.startswith("blk."):
         return recipe.base
     layer, part = name.split(".")[1:3]
-    if part == "attn_qkv":
-        return _attention(recipe, int(layer), layers)
+    if part in ("attn_v", "attn_qkv"):
+        kind = _values(recipe, int(layer), traits)
+        return Type.Q5_K if traits.is_70b and kind is Type.Q4_K else kind
     if part == "ffn_down":
-        return _down(recipe, int(layer), layers)
+        return _down(recipe, int(layer), traits.layers)
     return recipe.base
 
 
-def _attention(recipe: Recipe, layer: int, layers: int) -> Type:
-    # llama.cpp treats the joint query/key/value matrix as a value matrix. Those lose most with few
-    # bits.
-    if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, layers):
+def _values(recipe: Recipe, layer: int, traits: Traits) -> Type:
+    # Value matrices lose most with few bits. llama.cpp treats GPT-NeoX's joint query/key/value
+    # matrix as one. Where many queries share the values, the matrix is small, and more bits cheap.
+    if recipe.name == "IQ4_NL" and traits.group >= 4:
+        return Type.Q5_K
+    if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, traits.layers):
         return Type.Q6_K
     if recipe.name == "Q4_K_S" and layer < 4:
         return Type.Q5_K

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
-# The types of weights in GPT-NeoX checkpoints, and numpy's types for their bits. numpy has no
+# The types of weights in checkpoints, and numpy's types for their bits. numpy has no
 # bfloat16, so its 16 bits are read as an integer, the upper half of a float32.
 FLOAT_TYPES: dict[str, np.dtype[np.generic]] = {
     "F32": np.dtype("<f4"),

@@ -1,46 +1,55 @@
 """Converts the tokenizer of a checkpoint to GGUF's tables.
 
-Only tokenizers that llama.cpp reproduces exactly are accepted: byte-level BPE with GPT-2's
-splitting, and with NFC or no normalisation. llama.cpp itself never normalises. So one of our own
-keys in the file says whether text must be in NFC, and the engine normalises prompts.
+Only tokenizers that llama.cpp reproduces exactly are accepted (`bpe`, `sentencepiece`). llama.cpp
+itself never normalises. So one of our own keys in the file says whether text must be in NFC, and
+the engine normalises prompts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gguf import TokenType
 
+from llmsuggestd.convert import sentencepiece
+from llmsuggestd.convert.bpe import read_bpe
+from llmsuggestd.convert.files import MODEL_FILE
 from llmsuggestd.convert.jsonfile import read_json_object, read_optional_json_object
+from llmsuggestd.convert.vocabulary import Vocabulary, steps
 from llmsuggestd.errors import InputError
-
-# The regular expression of ByteLevel's splitting, which some tokenizer.json files contain.
-GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-# llama.cpp's names for this regular expression are "gpt-2", "mpt" and "olmo". Its own converter
-# chooses the last one for the GPT-NeoX vocabulary, and equal files are easier to compare.
-PRE_TYPE = "olmo"
 
 END_ROLES = ("eot", "eom")  # llama.cpp's other end tokens: end of turn, end of message
 SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "mask")  # GGUF has no key for cls
+
+_ADDED_SCORE = -1000.0
+_UNUSED_SCORE = -10000.0
+"""Scores of tokens that SentencePiece does not merge, as llama.cpp's converter has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
     """A tokenizer, with one token per row of the embedding.
 
-    Token i is `tokens[i]` of type `types[i]`. `merges` are pairs joined by a space, best first.
-    `special` maps a role (bos, eos, ...) to a token. `warnings` do not prevent the conversion.
+    `model` and `pre` are llama.cpp's names of its kind (see `Vocabulary`). Token i is `tokens[i]`
+    of type `types[i]`. Byte-level BPE has `merges`, pairs joined by a space, best first;
+    SentencePiece has a score of each token. `special` maps a role (bos, eos, ...) to a token.
+    `add_space` says whether a space is added before a text, where that is a choice. `warnings` do
+    not prevent the conversion.
     """
 
+    model: str
+    pre: str
     tokens: list[str]
     types: list[TokenType]
     merges: list[str]
+    scores: list[float]
     special: dict[str, int]
     add_bos: bool
+    add_space: bool | None
     normalizer: Literal["NFC", "none"]
     warnings: list[str] = field(default_factory=list)
 
@@ -54,19 +63,83 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
 
     Raises `InputError` if there is no tokenizer, or one that llama.cpp cannot reproduce.
     """
-    path = folder / "tokenizer.json"
+    settings = read_optional_json_object(folder / "tokenizer_config.json")
+    vocabulary, data, where = _vocabulary(folder)
+    added = _added_tokens(data, settings, folder, where)
+    ids = {**vocabulary.numbers, **{token: number for token, (number, _) in added.items()}}
+    warnings: list[str] = []
+    by_id = _by_number(vocabulary, ids, where, rows, warnings)
+    if greedy := _greedy_tokens(data):
+        warnings.append(f"llama.cpp does not strip spaces or match words for {greedy}")
+
+    tokens, types, scores = [], [], []
+    for number in range(rows):
+        known = by_id.get(number)
+        kind, score = TokenType.UNUSED, _UNUSED_SCORE
+        if known is None:
+            known = _placeholder(number, ids)
+        elif known in added:
+            kind = TokenType.CONTROL if added[known][1] else TokenType.USER_DEFINED
+            score = _ADDED_SCORE
+        else:
+            kind = vocabulary.types.get(number, TokenType.NORMAL)
+            score = vocabulary.scores.get(number, _UNUSED_SCORE)
+        if vocabulary.scores and kind is TokenType.USER_DEFINED:
+            known = known.replace(sentencepiece.SPACE, " ")  # which llama.cpp compares with text
+        tokens.append(known)
+        types.append(kind)
+        scores.append(score)
+
+    special = _special_tokens(ids, settings, folder, config, rows)
+    _more_ends(special, folder, config, types, warnings)
+    if "eos" not in special:
+        raise InputError(
+            f"{folder}: nothing names the end-of-text token",
+            "config.json should have eos_token_id, or tokenizer_config.json eos_token",
+        )
+    return Tokenizer(
+        vocabulary.model,
+        vocabulary.pre,
+        tokens,
+        types,
+        vocabulary.merges,
+        scores if vocabulary.scores else [],
+        special,
+        add_bos="bos" in special and _adds_bos(data, settings, ids, special["bos"]),
+        add_space=vocabulary.space,
+        normalizer=vocabulary.normalizer,
+        warnings=warnings + vocabulary.warnings,
+    )
+
+
+def _vocabulary(folder: Path) -> tuple[Vocabulary, Mapping[str, Any], str]:
+    """The tokens without added ones, the object of tokenizer.json, and the file they are from."""
+    path, model_file = folder / "tokenizer.json", folder / MODEL_FILE
+    has_model_file = os.path.exists(model_file)  # noqa: PTH110 - false also without permission
+    if has_model_file and not os.path.exists(path):  # noqa: PTH110
+        return sentencepiece.read_model_file(model_file), {}, str(model_file)
     data = read_json_object(
         path, "save the tokenizer beside the model: tokenizer.save_pretrained(folder)"
     )
-    where = str(path)
-    settings = read_optional_json_object(folder / "tokenizer_config.json")
-    vocab, merges = _model(data, where)
-    normalizer = _normalizer(data.get("normalizer"), where)
-    _check_pre_tokenizer(data.get("pre_tokenizer"), where)
+    model = data.get("model")
+    if not isinstance(model, dict) or model.get("type") != "BPE":
+        kind = model.get("type") if isinstance(model, dict) else None
+        raise InputError(
+            f"{path}: the tokenizer is {kind or 'of no known type'}, which cannot be converted",
+            "byte-level BPE and Llama's SentencePiece can",
+        )
+    if not sentencepiece.is_sentencepiece(data):
+        return read_bpe(data, str(path)), data, str(path)
+    if has_model_file:
+        sentencepiece.space_first(data, str(path))
+        return sentencepiece.read_model_file(model_file), data, str(model_file)
+    return sentencepiece.read_json(data, str(path)), data, str(path)
 
-    warnings: list[str] = []
-    added = _added_tokens(data, settings, folder, where)
-    ids = {**vocab, **{token: number for token, (number, _) in added.items()}}
+
+def _by_number(
+    vocabulary: Vocabulary, ids: Mapping[str, int], where: str, rows: int, warnings: list[str]
+) -> dict[int, str]:
+    """The tokens by their numbers, those without a row in the embedding among them."""
     try:
         "".join(ids).encode()
     except UnicodeEncodeError:
@@ -75,7 +148,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     for token, number in ids.items():
         if by_id.setdefault(number, token) != token:
             raise InputError(f"{where}: token {number} is both {by_id[number]!r} and {token!r}")
-    base_rows = max(vocab.values()) + 1
+    base_rows = max(vocabulary.numbers.values()) + 1
     if base_rows > rows:
         raise InputError(
             f"{where}: {base_rows} tokens, but the model's embedding has {rows} rows",
@@ -85,126 +158,24 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     if dropped:
         names = ", ".join(repr(by_id[number]) for number in dropped)
         warnings.append(f"left out added tokens without a row in the embedding: {names}")
-    if greedy := _greedy_tokens(data):
-        warnings.append(f"llama.cpp does not strip spaces or match words for {greedy}")
-    missing = sum(letter not in vocab for letter in _byte_letters())
-    if missing:
-        warnings.append(f"the vocabulary lacks {missing} bytes; characters with them are dropped")
+    return by_id
 
-    tokens, types = [], []
-    for number in range(rows):
-        known = by_id.get(number)
-        if known is None:
-            tokens.append(_placeholder(number, ids))
-            types.append(TokenType.UNUSED)
-        elif known in added:
-            tokens.append(known)
-            types.append(TokenType.CONTROL if added[known][1] else TokenType.USER_DEFINED)
-        else:
-            tokens.append(known)
-            types.append(TokenType.NORMAL)
 
-    special = _special_tokens(ids, settings, folder, config, rows)
-    _more_ends(special, folder, config, types, warnings)
-    if "eos" not in special:
-        raise InputError(
-            f"{folder}: nothing names the end-of-text token",
-            "config.json should have eos_token_id, or tokenizer_config.json eos_token",
-        )
+def _adds_bos(
+    data: Mapping[str, Any], settings: Mapping[str, Any], ids: Mapping[str, int], bos: int
+) -> bool:
+    """Whether a text begins with the token for that.
+
+    transformers' classes for Llama tokenizers go by their own setting, all others by the template
+    in tokenizer.json.
+    """
+    name, stated = settings.get("tokenizer_class"), settings.get("add_bos_token")
+    if isinstance(name, str) and name.startswith(("LlamaTokenizer", "CodeLlamaTokenizer")):
+        return stated is not False
     first = _template_first(data.get("post_processor"))
-    return Tokenizer(
-        tokens,
-        types,
-        merges,
-        special,
-        add_bos=first is not None and ids.get(first) == special.get("bos"),
-        normalizer=normalizer,
-        warnings=warnings,
-    )
-
-
-def _model(data: Mapping[str, Any], where: str) -> tuple[dict[str, int], list[str]]:
-    """The vocabulary and the merges of the BPE model."""
-    model = data.get("model")
-    if not isinstance(model, dict) or model.get("type") != "BPE":
-        kind = model.get("type") if isinstance(model, dict) else None
-        raise InputError(
-            f"{where}: the tokenizer is {kind or 'of no known type'}, not byte-level BPE"
-        )
-    for option in ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
-                   "ignore_merges", "dropout"):  # fmt: skip
-        if model.get(option):
-            raise InputError(
-                f"{where}: BPE with {option} is not what llama.cpp computes for GPT-NeoX"
-            )
-    vocab, merges = model.get("vocab"), model.get("merges")
-    if not isinstance(vocab, dict) or not vocab or not isinstance(merges, list):
-        raise InputError(f"{where}: the tokenizer has no vocabulary or no merges")
-    for token, number in vocab.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise InputError(f"{where}: token {token!r} has number {number!r}")
-    return vocab, [_merge(entry, vocab, where) for entry in merges]
-
-
-def _merge(entry: Any, vocab: Mapping[str, int], where: str) -> str:
-    # "a b" before tokenizers 0.20, ["a", "b"] since.
-    pair = entry.split(" ") if isinstance(entry, str) else entry
-    if (
-        not isinstance(pair, list)
-        or len(pair) != 2
-        or not all(isinstance(part, str) and part and " " not in part for part in pair)
-    ):
-        raise InputError(f"{where}: the merge {entry!r} is not a pair of byte-level tokens")
-    if pair[0] + pair[1] not in vocab:
-        raise InputError(f"{where}: the merge {entry!r} makes a token that does not exist")
-    return f"{pair[0]} {pair[1]}"
-
-
-def _normalizer(value: Any, where: str) -> Literal["NFC", "none"]:
-    kinds = [str(step.get("type")) for step in _steps(value, "normalizers")]
-    if not kinds:
-        return "none"
-    if set(kinds) == {"NFC"}:
-        return "NFC"
-    raise InputError(
-        f"{where}: the tokenizer normalises text by {', '.join(kinds)}",
-        "only NFC, or no normalisation, can be reproduced",
-    )
-
-
-def _check_pre_tokenizer(value: Any, where: str) -> None:
-    """Check that the pre-tokenizer is ByteLevel, or its split followed by ByteLevel without one."""
-    steps = _steps(value, "pretokenizers")
-    names = [step.get("type") for step in steps]
-    byte_level = steps[-1] if names[-1:] == ["ByteLevel"] else {}
-    if byte_level.get("add_prefix_space"):
-        raise InputError(f"{where}: the tokenizer adds a space before the text")
-    if names == ["ByteLevel"] and byte_level.get("use_regex", True):
-        return
-    if names == ["Split", "ByteLevel"] and not byte_level.get("use_regex", True):
-        pattern = steps[0].get("pattern")
-        if (
-            pattern == {"Regex": GPT2_REGEX}
-            and steps[0].get("behavior") == "Isolated"
-            and not steps[0].get("invert")
-        ):
-            return
-    raise InputError(
-        f"{where}: the tokenizer splits text by {', '.join(map(str, names)) or 'nothing'}",
-        "only byte-level BPE with GPT-2's splitting can be reproduced",
-    )
-
-
-def _steps(value: Any, key: str) -> list[dict[str, Any]]:
-    """The steps of a normaliser or pre-tokenizer, which may be a nested Sequence."""
-    if not isinstance(value, dict):
-        return []
-    if value.get("type") != "Sequence":
-        return [value]
-    parts = value.get(key)
-    return [
-        step for part in (parts if isinstance(parts, list) else []) for step in _steps(part, key)
-    ]
+    if not data:  # a tokenizer.model alone says nothing
+        return stated is not False
+    return first is not None and ids.get(first) == bos
 
 
 def _added_tokens(
@@ -321,7 +292,7 @@ def _content(token: Any) -> str:
 
 def _template_first(value: Any) -> str | None:
     """The special token that a post-processor adds before a text, if any."""
-    for step in _steps(value, "processors"):
+    for step in steps(value, "processors"):
         single = step.get("single")
         if step.get("type") == "TemplateProcessing" and isinstance(single, list) and single:
             first = single[0].get("SpecialToken") if isinstance(single[0], dict) else None
@@ -335,18 +306,3 @@ def _placeholder(number: int, taken: Mapping[str, int]) -> str:
     while name in taken:
         name = f"[{name}]"
     return name
-
-
-def _byte_letters() -> Iterator[str]:
-    """The letters that stand for bytes in a byte-level vocabulary (GPT-2's mapping).
-
-    The thirteen bytes that UTF-8 never has are left out, since the GPT-NeoX vocabulary lacks them.
-    """
-    extra = 256
-    for byte in range(256):
-        if 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or 0xAE <= byte <= 0xFF:
-            letter = byte
-        else:
-            letter, extra = extra, extra + 1
-        if byte not in (0xC0, 0xC1) and byte < 0xF5:
-            yield chr(letter)

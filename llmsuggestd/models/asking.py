@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmsuggestd import formats
 from llmsuggestd.errors import InputError
 from llmsuggestd.formats import LLMSTEP, Format
 from llmsuggestd.models import gguf
+
+if TYPE_CHECKING:  # the import takes half a second
+    from llmsuggestd.convert.model import Model
 
 OF_REPOSITORIES: Final = {
     "wellecks/llmstep-mathlib4-pythia2.8b": "llmstep",
@@ -67,6 +70,16 @@ def choose(
         f"{where} does not say how it wants to be asked; if it was not trained on"
         f" {LLMSTEP.template}, its suggestions will be nonsense"
     ]
+
+
+def of_checkpoint(
+    model: Model, where: str, own: Mapping[str, Format], *, wanted: Format | None = None
+) -> Format:
+    """The format for the checkpoint of a model, of the repository `where`. Raises NoFormat."""
+    found = wanted or of_repository(where) or model.asked
+    if found is None:
+        raise NoFormat(where, None, own)
+    return found
 
 
 def of_repository(repo: str) -> Format | None:

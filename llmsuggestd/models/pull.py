@@ -313,14 +313,14 @@ def _choose(
         chosen = ready_made[target.file]
     else:
         # Imported late: it takes a while, and a mistyped name should fail before.
-        from llmsuggestd.convert.files import check_names, wanted_files, weights_of
+        from llmsuggestd.convert.files import MODEL_FILE, check_names, wanted_files, weights_of
 
         names = [file.name for file in repository.files]
         if weights_of(names) or not ready_made:
             check_names(target.repo, names)
             wanted = wanted_files(names)
-            for needed in ("config.json", "tokenizer.json"):
-                if needed not in wanted:
+            for needed, instead in (("config.json", ""), ("tokenizer.json", MODEL_FILE)):
+                if needed not in wanted and instead not in wanted:
                     raise InputError(
                         f"{target.repo} has weights, but no {needed}",
                         "without it they cannot be converted; has its base model one?",
@@ -368,6 +368,7 @@ def _plan(paths: Paths, job: _Job) -> Plan:
     else:
         _fetch_all(job, [file for file in files if not _is_weights(file)])
         try:
+            _checkpoint_format(job)
             model_bytes = _converted_bytes(folder, job.options.quant)
         except InputError as error:
             if any(_is_fetched(folder, file) for file in files if _is_weights(file)):
@@ -417,6 +418,14 @@ def _installed(paths: Paths, job: _Job) -> store.Model | None:
         if record is not None and (record.source, record.quantisation) == wanted:
             return model
     return None
+
+
+def _checkpoint_format(job: _Job) -> Format:
+    """The format for the checkpoint. Raises NoFormat, or InputError if it cannot be converted."""
+    from llmsuggestd.convert import read_model
+
+    model, _ = read_model(job.folder)
+    return asking.of_checkpoint(model, job.repository.name, job.own, wanted=job.wanted)
 
 
 def _converted_bytes(folder: Path, quant: str) -> int:
@@ -524,6 +533,7 @@ def _converted(job: _Job) -> Path:
         job.folder,
         file,
         quant,
+        asked=_checkpoint_format(job),
         name=job.repository.name.rpartition("/")[2],
         source=Source(job.repository.name, job.repository.commit),
         progress=progress,

@@ -1,13 +1,15 @@
-"""Compares our beam search with that of transformers, on the starter model.
+"""Compares our beam search with that of transformers, on three models.
 
-    python -m tests.benchmarks.beam_equality [--goals 200] [--json FILE]
+    python -m tests.benchmarks.beam_equality [--models starter llama qwen2] [--goals 200]
 
-needs `pip install -e '.[train]'`. The reference is `generate(num_beams=5, num_return_sequences=5,
-max_new_tokens=50)` in float32. Ours runs the same checkpoint, converted to F16 and to F32. The
-checkpoint's weights are float16, so both are exact, but llama.cpp computes with them differently.
-The table has the share of held-out goals for which the best suggestion is the same, the share for
-which all five are the same in the same order, and the largest difference of scores. Each goal that
-differs is listed with a reason: our search runs again, with the probabilities of transformers.
+needs `pip install -e '.[train,test]'`. The models are the starter, and a small Llama and Qwen2 with
+random weights, whose formats have stop strings. The reference is `generate(num_beams=5,
+num_return_sequences=5, max_new_tokens=50)` in float32 (12 tokens for random weights). Ours runs the
+same checkpoint, converted to F16 and to F32. The weights are float16, so both are exact, but
+llama.cpp computes with them differently. The table has the share of held-out goals for which the
+best suggestion is the same, the share for which all five are the same in the same order, and the
+largest difference of scores. Each goal that differs is listed with a reason: our search runs again,
+with the probabilities of transformers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gguf
 import numpy as np
@@ -28,46 +30,103 @@ import transformers
 from llmsuggestd.convert import convert
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.engine import Engine
-from llmsuggestd.engine.prompt import suggestion_text
+from llmsuggestd.engine.prompt import Reader
 from llmsuggestd.engine.search import Floats, beam_search, run
-from llmsuggestd.formats import LLMSTEP
+from llmsuggestd.formats import LLMSTEP, Format
+from tests.unit.convert import checkpoints
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
-WIDTH, MAX_TOKENS = 5, 50
+WIDTH = 5
 
 Ranked = list[tuple[str, float]]
 
 
+class Subject(NamedTuple):
+    """A model on which both searches run."""
+
+    checkpoint: Path
+    asked: Format
+    max_tokens: int = 50
+
+
+def starter(_: Path) -> Subject:
+    """The shipped model."""
+    return Subject(STARTER / "checkpoint", LLMSTEP)
+
+
+def random_llama(folder: Path) -> Subject:
+    """A small Llama with positions scaled as Llama 3.1's."""
+    scaling = {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }  # fmt: skip
+    settings = checkpoints.config(checkpoints.LLAMA_CONFIG, rope_scaling=scaling, rope_theta=5000.0)
+    return _random(folder, settings, "llama-bpe", goals="first")
+
+
+def random_qwen2(folder: Path) -> Subject:
+    """A small Qwen2."""
+    settings = checkpoints.config(checkpoints.QWEN2_CONFIG)
+    return _random(folder, settings, "qwen2", goals="all")
+
+
+def _random(folder: Path, settings: dict[str, Any], pre: str, **options: Any) -> Subject:
+    """A model that writes letters, and ends at its end token or at a stop string."""
+    weights = checkpoints.in_letters(checkpoints.random_weights(settings))
+    output = weights["lm_head.weight"]
+    output[:, 1:] *= 10.0  # some letters much more likely than others, as a trained model's
+    output[settings["eos_token_id"], 0] = output.max()
+    checkpoints.make_checkpoint(
+        folder, settings, weights, tokenizer=checkpoints.split_tokenizer(pre)
+    )
+    asked = Format(name=pre, template="{state}\n[TAC]", stop=STOPS, **options)
+    return Subject(folder, asked, max_tokens=12)  # it repeats itself, with ever smaller differences
+
+
+STOPS = ("xa", "qu", "th", "zo")
+"""Stop strings of two tokens, of which `x` may be the end of one."""
+
+SUBJECTS = {"starter": starter, "llama": random_llama, "qwen2": random_qwen2}
+
+
 @functools.cache
-def load() -> tuple[Any, Any]:
-    """The starter's tokenizer and model, in float32."""
-    checkpoint = STARTER / "checkpoint"
+def load(checkpoint: Path) -> tuple[Any, Any]:
+    """A checkpoint's tokenizer and model, in float32."""
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-    return transformers.AutoTokenizer.from_pretrained(checkpoint), model
+    file = str(checkpoint / "tokenizer.json")
+    return transformers.PreTrainedTokenizerFast(tokenizer_file=file), model
 
 
-def reference(goals: list[str]) -> list[Ranked]:
+def reference(subject: Subject, goals: list[str]) -> list[Ranked]:
     """The suggestions of transformers, with the mean log probabilities by which it ranks them."""
-    tokenizer, model = load()
+    tokenizer, model = load(subject.checkpoint)
+    stops = subject.asked.stop
+    more = {"stop_strings": list(stops), "tokenizer": tokenizer} if stops else {}
     found = []
     for goal in goals:
-        prompt = tokenizer(LLMSTEP.text(goal), return_tensors="pt")
+        prompt = tokenizer(subject.asked.text(goal), return_tensors="pt")
         with torch.inference_mode():
             output = model.generate(
-                **prompt,
+                input_ids=prompt["input_ids"],
+                attention_mask=prompt["attention_mask"],
                 num_beams=WIDTH,
                 num_return_sequences=WIDTH,
-                max_new_tokens=MAX_TOKENS,
+                max_new_tokens=subject.max_tokens,
                 do_sample=False,
                 pad_token_id=0,
                 output_scores=True,
                 return_dict_in_generate=True,
+                **more,
             )
-        texts = tokenizer.batch_decode(
-            output.sequences[:, prompt["input_ids"].shape[1] :], skip_special_tokens=True
-        )
+        answers = output.sequences[:, prompt["input_ids"].shape[1] :]
+        texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+        texts = [_until_stop(text, stops) for text in texts]
         found.append(list(zip(texts, output.sequences_scores.tolist(), strict=True)))
     return found
+
+
+def _until_stop(text: str, stops: Sequence[str]) -> str:
+    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 
 def widen(source: Path, target: Path) -> None:
@@ -86,26 +145,29 @@ def widen(source: Path, target: Path) -> None:
     writer.close()
 
 
-def ours(goals: list[str], kind: str) -> list[Ranked]:
+def ours(subject: Subject, goals: list[str], kind: str) -> list[Ranked]:
     """The engine's suggestions with the same weights, stored as F16 or F32."""
     with tempfile.TemporaryDirectory() as directory:
         model = Path(directory) / "f16.gguf"
-        convert(STARTER / "checkpoint", model, quant="F16")
+        convert(subject.checkpoint, model, quant="F16", asked=subject.asked)
         if kind == "F32":
             widen(model, model := Path(directory) / "f32.gguf")
-        engine = Engine(protocol.Load(str(model), "off", 0, 2048, ("plain",)))
+        load = protocol.Load(str(model), "off", 0, 2048, ("plain",), format=subject.asked)
+        engine = Engine(load)
         found = []
         for index, goal in enumerate(goals):
             engine.llama.forget()  # llama.cpp rounds differently if it reuses a part of a prompt
-            request = protocol.Suggest(index, [goal], "", WIDTH, MAX_TOKENS, "beam", 0.5, None)
+            request = protocol.Suggest(
+                index, [goal], "", WIDTH, subject.max_tokens, "beam", 0.5, None
+            )
             found.append([(s.text, s.score) for s in engine.suggest(request).found[0].suggestions])
     return found
 
 
-def on_their_numbers(goal: str) -> Ranked:
+def on_their_numbers(subject: Subject, goal: str) -> Ranked:
     """The suggestions of our search with the probabilities of transformers."""
-    tokenizer, model = load()
-    prompt = tokenizer(LLMSTEP.text(goal))["input_ids"]
+    tokenizer, model = load(subject.checkpoint)
+    prompt = tokenizer(subject.asked.text(goal))["input_ids"]
     candidates: list[list[int]] = [[]]
 
     def rows() -> Floats:
@@ -120,23 +182,26 @@ def on_their_numbers(goal: str) -> Ranked:
         ]
         return rows()
 
+    stops = [stop.encode() for stop in subject.asked.stop]
+    reader = Reader("", stops, lambda tokens: tokenizer.decode(tokens).encode())
     search = beam_search(
         rows()[0],
         width=WIDTH,
-        max_tokens=MAX_TOKENS,
+        max_tokens=subject.max_tokens,
         end=[model.config.eos_token_id],
-        text=lambda tokens: suggestion_text("", tokenizer.decode(tokens).encode()),
+        text=reader.text,
+        stopped=reader.stopped,
     )
     (found,) = run([search], step)
     return [(one.text, one.score) for one in found]
 
 
-def why(goal: str, theirs: Ranked) -> str:
+def why(subject: Subject, goal: str, theirs: Ranked) -> str:
     """The reason why our answer differs from that of transformers."""
     cleaned = [" ".join(text.split()) for text, _ in theirs]
     if len(set(cleaned)) < len(cleaned):
         return "transformers repeats a text"
-    if same(theirs, on_their_numbers(goal)):
+    if same(theirs, on_their_numbers(subject, goal)):
         return "rounding: on the probabilities of transformers our search finds what it finds"
     return "unexplained"
 
@@ -146,9 +211,9 @@ def same(one: Ranked, other: Ranked) -> bool:
     return [text.strip() for text, _ in one] == [text.strip() for text, _ in other]
 
 
-def compare(goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
+def compare(subject: Subject, goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
     """The figures of the table, and the goals whose suggestions differ."""
-    pairs = list(zip(goals, found, ours(goals, kind), strict=True))
+    pairs = list(zip(goals, found, ours(subject, goals, kind), strict=True))
     same_top = same_all = 0
     largest = 0.0
     misses = []
@@ -161,7 +226,8 @@ def compare(goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
             differences = [abs(a - b) for (_, a), (_, b) in zip(theirs, own, strict=True)]
             largest = max(largest, *differences)
         else:
-            misses.append({"goal": goal, "theirs": theirs, "ours": own, "why": why(goal, theirs)})
+            reason = why(subject, goal, theirs)
+            misses.append({"goal": goal, "theirs": theirs, "ours": own, "why": reason})
     return {
         "goals": len(goals),
         "same_top": same_top / len(goals),
@@ -174,22 +240,32 @@ def compare(goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--goals", type=int, default=200)
     parser.add_argument("--json", type=Path, help="write everything there")
     options = parser.parse_args()
     lines = (STARTER / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
     goals = [json.loads(line)["goal"] for line in lines[: options.goals]]
-    found = reference(goals)
-    figures = {kind: compare(goals, found, kind) for kind in ("F16", "F32")}
-    for kind, one in figures.items():
-        print(f"{kind}, goals                  {one['goals']}")
-        print(f"same best suggestion        {one['same_top']:.1%}")
-        print(f"same five in the same order {one['same_five']:.1%}")
-        print(f"largest score difference    {one['largest_score_difference']:.1e}")
-        for miss in one["misses"]:
-            print(f"differs: {miss['goal']!r}: {miss['why']}")
+    figures: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for name in options.models:
+            subject = SUBJECTS[name](Path(directory) / name)
+            found = reference(subject, goals)
+            figures[name] = {kind: compare(subject, goals, found, kind) for kind in ("F16", "F32")}
+            for kind, one in figures[name].items():
+                print_figures(name, kind, one)
     if options.json:
         options.json.write_text(json.dumps(figures, ensure_ascii=False, indent=2))
+
+
+def print_figures(name: str, kind: str, one: dict[str, Any]) -> None:
+    """Print the figures of a model."""
+    print(f"{name}, {kind}, goals         {one['goals']}")
+    print(f"same best suggestion        {one['same_top']:.1%}")
+    print(f"same five in the same order {one['same_five']:.1%}")
+    print(f"largest score difference    {one['largest_score_difference']:.1e}")
+    for miss in one["misses"]:
+        print(f"differs: {miss['goal']!r}: {miss['why']}", flush=True)
 
 
 if __name__ == "__main__":

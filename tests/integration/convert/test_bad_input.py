@@ -140,7 +140,7 @@ def in_another_shard(folder: Path) -> None:
 
 
 def another_architecture(folder: Path) -> None:
-    make_checkpoint(folder, config(architectures=["LlamaForCausalLM"], model_type="llama"))
+    make_checkpoint(folder, config(architectures=["BloomForCausalLM"], model_type="bloom"))
 
 
 def without(name: str) -> Callable[[Path], None]:
@@ -248,7 +248,7 @@ BAD = {
     "an index without a map": (index(lambda _: {"metadata": {}}), "no weight_map"),
     "an index that is a list": (index(lambda _: [1]), "not a JSON object"),
     "a tensor in another shard": (in_another_shard, f"{MATRIX} is said to be in"),
-    "another architecture": (another_architecture, "LlamaForCausalLM, not a GPT-NeoX"),
+    "another architecture": (another_architecture, "this is BloomForCausalLM, which cannot"),
     "no tokenizer": (without("tokenizer.json"), "tokenizer.json: no such file"),
     "no config": (without("config.json"), "config.json: no such file"),
     "no weights": (without("model.safetensors"), "has no checkpoint"),

@@ -110,6 +110,7 @@ def test_a_difference_of_the_tokenizers_is_reported(checkpoint: Path, tmp_path: 
     convert(checkpoint, tmp_path / "m.gguf", "F16")
     other = tmp_path / "other"
     other.mkdir()
+    write_json(other / "config.json", config(vocab_size=50304))
     write_json(other / "tokenizer.json", neox_tokenizer())
     report = check.check(other, tmp_path / "m.gguf", BUILT_IN, is_f16=True)
     assert report.tokenisation is not None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
@@ -21,7 +23,15 @@ from llmsuggestd.convert.samples import BUILT_IN
 from llmsuggestd.engine.tokenizer import nfc
 from llmsuggestd.formats import LLMSTEP
 from tests.unit.convert import checkpoints
-from tests.unit.convert.checkpoints import added, config, make_checkpoint, neox_tokenizer
+from tests.unit.convert.checkpoints import (
+    added,
+    config,
+    make_checkpoint,
+    neox_tokenizer,
+    sentencepiece_json,
+    sentencepiece_model,
+    split_tokenizer,
+)
 
 # The Unicode blocks of Lean's and Mathlib's notation: first and last code point.
 BLOCKS = {
@@ -135,28 +145,37 @@ def strings() -> Iterator[str]:
         )
 
 
+def tiny(rows: int) -> dict[str, Any]:
+    """The configuration of a model that only holds a tokenizer."""
+    return config(
+        vocab_size=rows, hidden_size=8, num_attention_heads=1, num_hidden_layers=1,
+        intermediate_size=8, rotary_pct=1.0,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def neox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with the real GPT-NeoX tokenizer, [PAD] and padding rows, and two channels."""
     folder = tmp_path_factory.mktemp("neox")
     data = neox_tokenizer()
     data["added_tokens"] += [added("[PAD]", 50277), added("«x»", 50278, special=False)]
-    settings = config(
-        vocab_size=50304, hidden_size=8, num_attention_heads=1, num_hidden_layers=1,
-        intermediate_size=8, rotary_pct=1.0,
-    )  # fmt: skip
-    make_checkpoint(folder, settings, tokenizer=data)
+    make_checkpoint(folder, tiny(50304), tokenizer=data)
     convert(folder, folder / "m.gguf", "F16")
     return folder
 
 
-def different(folder: Path, texts: list[str]) -> list[str]:
-    """The texts that llama.cpp and `tokenizers` tokenise differently."""
+def different(folder: Path, texts: list[str], *, normalise: bool = True) -> list[str]:
+    """The texts that llama.cpp and `tokenizers` tokenise differently.
+
+    With `normalise`, llama.cpp gets them in NFC, as from the engine.
+    """
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     reference.encode_special_tokens = True  # a user's text is never a special token
-    expected = reference.encode_batch([f"[GOAL]{text}[PROOFSTEP]" for text in texts],
-                                      add_special_tokens=False)  # fmt: skip
-    found = tokenize_all(folder / "m.gguf", [nfc(LLMSTEP.text(text)) for text in texts])
+    prompts = [LLMSTEP.text(text) for text in texts]
+    expected = reference.encode_batch(prompts, add_special_tokens=False)
+    found = tokenize_all(
+        folder / "m.gguf", [nfc(prompt) if normalise else prompt for prompt in prompts]
+    )
     return [
         text
         for text, ours, theirs in zip(texts, found, expected, strict=True)
@@ -168,6 +187,41 @@ def test_the_gpt_neox_tokenizer_on_more_than_ten_thousand_strings(neox: Path) ->
     texts = list(strings())
     assert len(set(texts)) > 10_000
     assert different(neox, texts) == []
+
+
+@pytest.mark.parametrize("pre", ["llama-bpe", "qwen2", "deepseek-coder"])
+def test_other_ways_to_split_on_more_than_ten_thousand_strings(tmp_path: Path, pre: str) -> None:
+    data = neox_tokenizer()
+    del data["added_tokens"][2:]  # GPT-NeoX's tokens for indents, which the others lack
+    make_checkpoint(tmp_path, tiny(50254), tokenizer=split_tokenizer(pre, data))
+    convert(tmp_path, tmp_path / "m.gguf", "F16")
+    found = different(tmp_path, list(strings()), normalise=pre == "qwen2")
+    if pre == "deepseek-coder":
+        # One of its expressions is a range that contains Unicode's odd spaces. llama.cpp replaces
+        # these before it compares. With the merges of DeepSeek-Coder itself that has no effect.
+        found = [text for text in found if not re.search(r"[\u2000-\u200a\u2028-\u202f]", text)]
+    assert found == []
+
+
+def test_sentencepiece_on_more_than_ten_thousand_strings(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    model = sentencepiece_model([*LEAN_SOURCE.split("\n"), *WORDS], vocab_size=600)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    texts = list(strings())
+    settings = tiny(processor.vocab_size()) | {"bos_token_id": 1, "eos_token_id": 2}
+    make_checkpoint(tmp_path, settings, tokenizer=sentencepiece_json(model))
+    # from a tokenizer.json, a tokenizer.model beside it, and that alone
+    assert _with_sentencepiece(tmp_path, texts) == []
+    (tmp_path / "tokenizer.model").write_bytes(model)
+    assert _with_sentencepiece(tmp_path, texts[::9]) == []
+    (tmp_path / "tokenizer.json").unlink()
+    convert(tmp_path, tmp_path / "m.gguf", "F16")
+    assert tokenize_all(tmp_path / "m.gguf", texts[::9]) == processor.encode(texts[::9])
+
+
+def _with_sentencepiece(folder: Path, texts: list[str]) -> list[str]:
+    convert(folder, folder / "m.gguf", "F16")
+    return different(folder, texts, normalise=False)
 
 
 def test_a_small_byte_level_tokenizer_on_the_same_strings(tmp_path: Path) -> None:

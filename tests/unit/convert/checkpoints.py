@@ -10,7 +10,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,49 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def config(**changes: Any) -> dict[str, Any]:
+LLAMA_CONFIG: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "attention_bias": False,
+    "hidden_act": "silu",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "max_position_embeddings": 512,
+    "mlp_bias": False,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "vocab_size": 320,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+QWEN2_CONFIG: dict[str, Any] = {
+    key: value for key, value in LLAMA_CONFIG.items() if key not in ("attention_bias", "mlp_bias")
+} | {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+
+
+def config(base: Mapping[str, Any] = CONFIG, **changes: Any) -> dict[str, Any]:
     """The object of a config.json. A change to None removes the key."""
-    return {key: value for key, value in (CONFIG | changes).items() if value is not None}
+    return {key: value for key, value in {**base, **changes}.items() if value is not None}
 
 
 def random_weights(config: Mapping[str, Any], seed: int = 0) -> dict[str, npt.NDArray[np.float32]]:
     """Weights for a configuration, by their Hugging Face names."""
+    shapes = _neox(config) if config["model_type"] == "gpt_neox" else _llama(config)
+    random = np.random.default_rng(seed)
+    return {
+        name: (random.standard_normal(shape) * 0.05 + (1.0 if "norm.weight" in name else 0.0))
+        .astype(np.float32)
+        for name, shape in shapes.items()
+    }  # fmt: skip
+
+
+def _neox(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a GPT-NeoX's tensors."""
     hidden, wide, vocab = (
         config[key] for key in ("hidden_size", "intermediate_size", "vocab_size")
     )
@@ -64,17 +100,48 @@ def random_weights(config: Mapping[str, Any], seed: int = 0) -> dict[str, npt.ND
             ("mlp.dense_4h_to_h", hidden, wide),
         ):
             shapes |= {f"{prefix}{name}.weight": (rows, columns), f"{prefix}{name}.bias": (rows,)}
-    shapes |= {
+    return shapes | {
         "gpt_neox.final_layer_norm.weight": (hidden,),
         "gpt_neox.final_layer_norm.bias": (hidden,),
         "embed_out.weight": (vocab, hidden),
     }
-    random = np.random.default_rng(seed)
-    return {
-        name: (random.standard_normal(shape) * 0.05 + (1.0 if "norm.weight" in name else 0.0))
-        .astype(np.float32)
-        for name, shape in shapes.items()
-    }  # fmt: skip
+
+
+def _llama(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a Llama's or a Qwen2's tensors."""
+    hidden, wide, vocab = (
+        config[key] for key in ("hidden_size", "intermediate_size", "vocab_size")
+    )
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or hidden // heads
+    queries, cached = heads * size, config.get("num_key_value_heads", heads) * size
+    biased = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
+    if config["model_type"] == "llama":
+        biased = [*biased, "self_attn.o_proj"] if config.get("attention_bias") else []
+        biased += (
+            ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"] if config.get("mlp_bias") else []
+        )
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab, hidden)}
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}."
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            shapes[f"{prefix}{norm}.weight"] = (hidden,)
+        for name, rows, columns in (
+            ("self_attn.q_proj", queries, hidden),
+            ("self_attn.k_proj", cached, hidden),
+            ("self_attn.v_proj", cached, hidden),
+            ("self_attn.o_proj", hidden, queries),
+            ("mlp.gate_proj", wide, hidden),
+            ("mlp.up_proj", wide, hidden),
+            ("mlp.down_proj", hidden, wide),
+        ):
+            shapes[f"{prefix}{name}.weight"] = (rows, columns)
+            if name in biased:
+                shapes[f"{prefix}{name}.bias"] = (rows,)
+    shapes["model.norm.weight"] = (hidden,)
+    if not config.get("tie_word_embeddings"):
+        shapes["lm_head.weight"] = (vocab, hidden)
+    return shapes
 
 
 def in_letters(weights: Tensors) -> dict[str, npt.NDArray[Any]]:
@@ -84,8 +151,13 @@ def in_letters(weights: Tensors) -> dict[str, npt.NDArray[Any]]:
     """
     result = {name: values.copy() for name, values in weights.items()}
     letters = slice(1 + ord("a"), 2 + ord("z"))
-    result["gpt_neox.final_layer_norm.bias"] += 1.0
-    result["embed_out.weight"][letters] += 0.1
+    if "lm_head.weight" in weights:
+        result["model.embed_tokens.weight"][:, 0] = 8.0  # what every text has in common
+        result["lm_head.weight"][:, 0] = 0.0
+        result["lm_head.weight"][letters, 0] = 1.0
+    else:
+        result["gpt_neox.final_layer_norm.bias"] += 1.0
+        result["embed_out.weight"][letters] += 0.1
     return result
 
 
@@ -115,6 +187,92 @@ def byte_level_tokenizer(merges: int = 40, **changes: Any) -> dict[str, Any]:
             "merges": [f"{left} {right}" for left, right in pairs[:merges]],
         },
     } | changes  # fmt: skip
+
+
+def split_tokenizer(pre: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The object of a tokenizer.json, changed so that it splits text as another kind's.
+
+    `pre` is llama.cpp's name of the kind. The steps are those of the tokenizer.json of Llama 3,
+    Qwen2 and DeepSeek-Coder.
+    """
+    patterns = {
+        "llama-bpe": [LLAMA3_SPLIT],
+        "qwen2": [LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")],
+        "deepseek-coder": ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"],
+    }[pre]
+    steps: list[dict[str, Any]] = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in patterns
+    ]
+    if pre == "deepseek-coder":
+        steps.append({"type": "Digits", "individual_digits": True})
+    steps.append(
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    )
+    result = dict(data or byte_level_tokenizer())
+    return result | {
+        "normalizer": {"type": "NFC"} if pre == "qwen2" else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        "model": result["model"] | {"ignore_merges": pre == "llama-bpe"},
+    }
+
+
+LLAMA3_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def sentencepiece_model(lines: Sequence[str], **options: Any) -> bytes:
+    """A tokenizer.model as Llama 2 has one, trained on a few lines."""
+    import sentencepiece
+
+    result = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=result,
+        minloglevel=2,
+        **{
+            "model_type": "bpe", "vocab_size": 400, "byte_fallback": True,
+            "normalization_rule_name": "identity", "remove_extra_whitespaces": False,
+            "character_coverage": 1.0, "hard_vocab_limit": False, "split_digits": True,
+            "allow_whitespace_only_pieces": True,
+            **options,
+        },
+    )  # fmt: skip
+    return result.getvalue()
+
+
+def sentencepiece_json(model: bytes) -> dict[str, Any]:
+    """The object of the tokenizer.json that transformers makes of a tokenizer.model."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    vocab = {processor.id_to_piece(n): n for n in range(processor.vocab_size())}
+    ranked = sorted(vocab, key=lambda piece: (-processor.get_score(vocab[piece]), vocab[piece]))
+    merges = [
+        [piece[:cut], piece[cut:]]
+        for piece in ranked
+        if not processor.is_byte(vocab[piece]) and not processor.is_control(vocab[piece])
+        for cut in range(1, len(piece))
+        if piece[:cut] in vocab and piece[cut:] in vocab
+    ]
+    return {
+        "version": "1.0",
+        "added_tokens": [added(piece, n) for n, piece in enumerate(("<unk>", "<s>", "</s>"))],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ]},
+        "pre_tokenizer": None,
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "BPE", "dropout": None, "unk_token": "<unk>", "fuse_unk": True,
+            "continuing_subword_prefix": None, "end_of_word_suffix": None, "byte_fallback": True,
+            "vocab": vocab, "merges": merges,
+        },
+    }  # fmt: skip
 
 
 def added(content: str, number: int, *, special: bool = True) -> dict[str, Any]:

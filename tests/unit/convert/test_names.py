@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from llmsuggestd.convert.architectures.gptneox import NeoX
+from llmsuggestd.convert.architectures.llama import Llama
 from llmsuggestd.convert.names import plain_names
 from llmsuggestd.convert.stored import StoredTensor
 from llmsuggestd.errors import InputError
-from tests.unit.convert.checkpoints import config, random_weights
+from tests.unit.convert.checkpoints import LLAMA_CONFIG, config, random_weights
 
 PLAIN = list(random_weights(config()))
 LAYER = "gpt_neox.layers.0.attention.dense"
@@ -32,7 +34,7 @@ def bare(name: str) -> str:
 
 
 def test_plain_names_stay() -> None:
-    assert plain_names(stored(PLAIN), "here") == (stored(PLAIN), [])
+    assert plain_names(stored(PLAIN), "here", NeoX.names) == (stored(PLAIN), [])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_plain_names_stay() -> None:
 )  # fmt: skip
 def test_wrappers_come_off(change: Callable[[str], str], warning: str) -> None:
     names = [change(name) for name in PLAIN]
-    found, warnings = plain_names(stored(names), "here")
+    found, warnings = plain_names(stored(names), "here", NeoX.names)
     assert list(found) == PLAIN
     assert [tensor.name for tensor in found.values()] == names
     assert warning in "\n".join(warnings)
@@ -61,7 +63,7 @@ def test_wrappers_come_off(change: Callable[[str], str], warning: str) -> None:
 
 def test_a_value_head_is_left_out() -> None:
     heads = ["v_head.summary.weight", "v_head.summary.bias"]
-    found, warnings = plain_names(stored([*PLAIN, *heads]), "here")
+    found, warnings = plain_names(stored([*PLAIN, *heads]), "here", NeoX.names)
     assert list(found) == PLAIN
     assert warnings == ["left out v_head.*: a value head, which only training uses"]
 
@@ -88,6 +90,25 @@ def test_a_value_head_is_left_out() -> None:
 )  # fmt: skip
 def test_other_kinds_of_models_are_named(names: list[str], words: str) -> None:
     with pytest.raises(InputError) as caught:
-        plain_names(stored(names), "here")
+        plain_names(stored(names), "here", NeoX.names)
     assert words in caught.value.message
     assert caught.value.message.startswith("here: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda name: name, ""),
+        (before("module._orig_mod."), "torch.compile"),
+        (before("model."), "took model. off"),
+        (before("base_model.model."), "took base_model.model. off"),
+        (lambda name: name.removeprefix("model."), ""),
+        (lambda name: name.replace("layers.0.", "layers.0._checkpoint_wrapped_module."),
+         "activation checkpointing"),
+    ],
+)  # fmt: skip
+def test_wrappers_come_off_a_llama(change: Callable[[str], str], warning: str) -> None:
+    plain = list(random_weights(config(LLAMA_CONFIG)))
+    found, warnings = plain_names(stored([change(name) for name in plain]), "here", Llama.names)
+    assert list(found) == plain
+    assert warning in "\n".join(warnings)

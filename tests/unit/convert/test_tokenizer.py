@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from gguf import GGUFWriter, TokenType
 
-from llmsuggestd.convert.tokenizer import GPT2_REGEX, SPECIAL_ROLES, Tokenizer, read_tokenizer
+from llmsuggestd.convert.bpe import PRE_TOKENIZERS
+from llmsuggestd.convert.tokenizer import SPECIAL_ROLES, Tokenizer, read_tokenizer
 from llmsuggestd.errors import InputError
 from tests.unit.convert.checkpoints import (
     added,
     byte_letters,
     byte_level_tokenizer,
     neox_tokenizer,
+    split_tokenizer,
     write_json,
 )
 
@@ -195,10 +197,63 @@ def test_normalizers(tmp_path: Path, normalizer: Any, name: str) -> None:
 
 
 def test_the_split_spelled_out_is_accepted(tmp_path: Path) -> None:
-    split = {"type": "Split", "pattern": {"Regex": GPT2_REGEX}, "behavior": "Isolated"}
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": PRE_TOKENIZERS["olmo"][0]},
+        "behavior": "Isolated",
+    }
     level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
     steps = {"type": "Sequence", "pretokenizers": [split, level]}
     assert read(tmp_path, pre_tokenizer=steps).tokens
+
+
+@pytest.mark.parametrize(
+    ("pre", "normalizer"), [("llama-bpe", "none"), ("qwen2", "NFC"), ("deepseek-coder", "none")]
+)
+def test_ways_to_split_are_recognised(tmp_path: Path, pre: str, normalizer: str) -> None:
+    found = read(tmp_path, **split_tokenizer(pre))
+    assert (found.model, found.pre, found.normalizer) == ("gpt2", pre, normalizer)
+    assert found.merges
+    assert not found.scores
+
+
+def test_carriage_returns_may_be_escaped(tmp_path: Path) -> None:
+    data = split_tokenizer("deepseek-coder")
+    step = data["pre_tokenizer"]["pretokenizers"][0]
+    assert step["pattern"] == {"Regex": "[\r\n]"}
+    step["pattern"] = {"Regex": r"[\r\n]"}
+    assert read(tmp_path, **data).pre == "deepseek-coder"
+
+
+def test_a_llama_3_without_ignore_merges_is_another_kind(tmp_path: Path) -> None:
+    data = split_tokenizer("llama-bpe")
+    data["model"]["ignore_merges"] = False
+    assert read(tmp_path, **data).pre == "smaug-bpe"
+
+
+def test_a_split_that_is_turned_round_is_another(tmp_path: Path) -> None:
+    data = split_tokenizer("qwen2")
+    data["pre_tokenizer"]["pretokenizers"][0]["invert"] = True
+    with pytest.raises(InputError, match="not known to reproduce"):
+        read(tmp_path, **data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        ({"tokenizer_class": "LlamaTokenizerFast"}, True),
+        ({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}, True),
+        ({"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": False}, False),
+        ({"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True}, False),
+        ({"tokenizer_class": "Qwen2Tokenizer", "add_bos_token": False}, False),
+        ({}, False),
+    ],
+)
+def test_classes_that_begin_a_text_by_their_own_setting(
+    tmp_path: Path, settings: dict[str, Any], begins: bool
+) -> None:
+    write_json(tmp_path / "tokenizer_config.json", settings)
+    assert read(tmp_path).add_bos == begins
 
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False}
@@ -222,7 +277,7 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False}
             BYTE_LEVEL | {"use_regex": False}]}}, "splits text by Split"),
         ({"model": {"type": "Unigram"}}, "Unigram"),
         ({"model": None}, "of no known type"),
-        ({"model": model(byte_fallback=True)}, "byte_fallback"),
+        ({"model": model(byte_fallback=True)}, "normalises text by NFC"),
         ({"model": model(ignore_merges=True)}, "ignore_merges"),
         ({"model": model(end_of_word_suffix="</w>")}, "end_of_word_suffix"),
         ({"model": model(vocab={})}, "no vocabulary"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsuggestd.convert.tokenizer import PRE_TYPE
+from llmsuggestd.convert.bpe import PRE_TOKENIZERS
 from llmsuggestd.engine import tokenizer
 from llmsuggestd.engine.tokenizer import END_KEY, PRE_KEY, Facts, Unknown, corrections
 
@@ -59,4 +59,5 @@ def test_unknown_values_are_refused(facts: Facts, words: str) -> None:
 
 
 def test_the_converters_pre_tokenizer_is_one_of_gpt_2s() -> None:
-    assert PRE_TYPE in tokenizer.LIKE_GPT2
+    assert "olmo" in PRE_TOKENIZERS
+    assert "olmo" in tokenizer.LIKE_GPT2
