@@ -4,7 +4,7 @@ import FakeDaemon
 /-!
 # How suggestions are checked
 
-Hostile answers are between the harmless ones: nothing of them may be marked as what it is not.
+Some of the answers are hostile. No mark may claim more than the step does.
 -/
 
 set_option llmsuggest.inBuild true
@@ -12,7 +12,7 @@ set_option llmsuggest.checkTime 100000
 set_option llmsuggest.finishers ""
 set_option linter.unusedVariables false
 
-/-! Closing ones first, then fewer goals, then the model's order; the same once only. -/
+/-! Steps that close the goal come first, then fewer goals, then the model's order. -/
 
 /--
 info: Try these:
@@ -28,7 +28,7 @@ answering "refine ⟨?_, ?_, ?_⟩", "constructor", "exact ⟨hp, hq, hr⟩", "e
 example (p q r : Prop) (hp : p) (hq : q) (hr : r) : p ∧ q ∧ r := by
   llmsuggest
 
-/-! What does not work is hidden, unless one wants to see it. -/
+/-! Steps that fail are hidden, unless `showInvalid` is set. -/
 
 /--
 info: Try this:
@@ -62,8 +62,8 @@ answering "exact hq" in
 example (p q : Prop) (hq : q) : p := by
   llmsuggest
 
-/-! A goal that is closed stays closed, one that is not stays open, and the other goals are as they
-were. -/
+/-! A goal that a suggestion closes stays closed, any other stays open, and the other goals are
+unchanged. -/
 
 /--
 info: Try this:
@@ -96,7 +96,7 @@ answering "constructor" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest
 
-/-! Proofs that are none. -/
+/-! Invalid proofs. -/
 
 /--
 info: Suggestions that do not work:
@@ -158,7 +158,7 @@ set_option llmsuggest.showInvalid true in
 example (p q : Prop) (hq : q) : p := by
   llmsuggest
 
-/-! Text that is no step. -/
+/-! Text that is no tactic. -/
 
 /--
 info: Suggestions that do not work:
@@ -205,7 +205,7 @@ answering "exact hp /- and", "/- exact hp" in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! Comments around a step are not inserted, so that they cannot swallow what follows. -/
+/-! Comments around a step are not inserted, since they could comment out the text after it. -/
 
 /--
 info: Try this:
@@ -215,7 +215,7 @@ info: Try this:
 answering "/- first -/ exact hp -- )" in
 example (p : Prop) (hp : p) : p := (by llmsuggest)
 
-/-! Tactics that are not run at all. -/
+/-! Tactics that are never run. -/
 
 /--
 info: Suggestions that do not work:
@@ -256,7 +256,7 @@ set_option llmsuggest.showInvalid true in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! The limit of all checks together: what comes after it is not run. -/
+/-! The limit of all checks together: later steps are not run. -/
 
 /--
 info: Try this:
@@ -273,7 +273,7 @@ set_option llmsuggest.checkTime 0 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! No trace: messages, declarations and names of what is not used. -/
+/-! Steps that are not used leave no messages, declarations or names. -/
 
 /--
 info: Try these:
@@ -314,7 +314,7 @@ example (p q : Prop) (hp : p) : q ∧ p := by
   · exact hp
   · llmsuggest
 
-/-! What Lean's depth of recursion stops does not work where it is written, either. -/
+/-! A step that exceeds Lean's recursion depth would also fail in the file. -/
 
 /--
 info: Suggestions that do not work:
@@ -349,7 +349,7 @@ set_option llmsuggest.showInvalid true in
 example : (List.range 3000).length = 3000 := by
   llmsuggest
 
-/-! Each has its time: one that is slow does not use up that of those behind it. -/
+/-! Each step has a time slice, so a slow step does not use up the time of later ones. -/
 
 /--
 info: Try these:
@@ -364,7 +364,7 @@ set_option llmsuggest.checkTime 3000 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! A `sorry` of the user's own is none of the step's. -/
+/-! A `sorry` of the user does not count against a step. -/
 
 /--
 info: Suggestions that do not work:
@@ -424,7 +424,7 @@ example (p : Nat → Prop) (h : ∀ n, p n) : p 3 := by
   have y : p 4 := sorry
   llmsuggest
 
-/-! What a step decides for other goals is said, and one that decides nothing is better. -/
+/-! The mark lists metavariables that a step assigns. Steps that assign none come first. -/
 
 /--
 info: Try these:
@@ -472,7 +472,7 @@ example (f : ∀ {α : Type} (a b : α), a = b → α → 0 = 0) : 0 = 0 := by
   · llmsuggest
   · exact 3
 
-/-! A name is no option. -/
+/-! A name with the spelling of a forbidden option is allowed. -/
 
 /--
 info: Suggestions that do not work:
@@ -494,7 +494,7 @@ set_option llmsuggest.n 9 in
 example (p : Prop) (kernel : p) (native : p → p) : p := by
   llmsuggest
 
-/-! The model is told what Lean prints by default. -/
+/-! The model gets the goal as Lean prints it by default. -/
 
 /--
 info: Try this:
@@ -520,7 +520,7 @@ info: n = 5
 #guard_msgs in
 #last_request
 
-/-! The theorem itself comes last: only Lean's look at the whole can tell whether that is right. -/
+/-! Uses of the theorem itself come last: only the complete proof can show that they are valid. -/
 
 /--
 info: Try these:

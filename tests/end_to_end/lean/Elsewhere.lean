@@ -2,9 +2,9 @@ import LlmSuggest
 import FakeDaemon
 
 /-!
-# Calls that the file does not have where they are run
+# Calls that other code makes
 
-A link would replace other text. A name of the user's own for `llmsuggest` is as good as the word.
+A link would replace that code. A user's own name for `llmsuggest` works like the name itself.
 -/
 
 set_option llmsuggest.inBuild true
@@ -27,7 +27,7 @@ answering "exact hp" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   prep
 
-/-! Tactics that stand for others of structures and functions. -/
+/-! Tactics in default values of structures and functions. -/
 
 def positive (x : Nat) (_ : x > 0 := by llmsuggest) : Nat := x
 
@@ -83,7 +83,7 @@ info: Try this:
 answering "skip\nexact hp" in
 example (p : Prop) (hp : p) : p := by helpme
 
-/-! The call is the user's, and what is made of it is not. -/
+/-! The user writes the call, as an argument of a macro. -/
 
 /--
 info: Try these:

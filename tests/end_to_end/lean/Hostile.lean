@@ -2,9 +2,9 @@ import LlmSuggest
 import FakeDaemon
 
 /-!
-# What must not be run, and what must not count as a proof
+# Steps that must not be run, or must not count as proofs
 
-Each of these was marked wrongly, or ended Lean, where one of the protections is missing.
+Without one of the protections, each of these gets a wrong mark or ends Lean.
 -/
 
 set_option llmsuggest.inBuild true
@@ -15,7 +15,7 @@ set_option linter.unusedVariables false
 -- A theorem with a `where` that is proved beside the file makes this Lean complain of itself.
 set_option Elab.async false
 
-/-! Only the kernel would object to these, when the whole proof is there. -/
+/-! Only the kernel would reject these, in the complete proof. -/
 
 /--
 info: Suggestions that do not work:
@@ -34,7 +34,7 @@ answering "exact lcProof", "exact unsafeCast ()", "exact False.elim lcUnreachabl
 example (p : Prop) : p := by
   llmsuggest
 
-/-! What the compiler says is no proof. -/
+/-! The compiler's results are no proofs. -/
 
 /--
 info: Suggestions that do not work:
@@ -55,7 +55,7 @@ set_option pp.mvars.anonymous false in
 example : 5 < 10 := by
   llmsuggest
 
-/-! Levels of universes that nothing determines, and a recursion that does not end. -/
+/-! Undetermined universe levels, and a recursion that does not end. -/
 
 /--
 info: Suggestions that do not work:
@@ -72,7 +72,7 @@ answering "exact (fun _ => trivial) PUnit.unit", "exact (fun _ => trivial) (ULif
 example : True := by
   llmsuggest
 
-/-! What is being defined, under each of its names. -/
+/-! The declaration under elaboration, by each of its names. -/
 
 /--
 info: Suggestions that do not work:
@@ -143,7 +143,7 @@ theorem outermost (n : Nat) : n * n ∣ n * n * 3 := by
     llmsuggest
   exact inner n
 
-/-! The goal again is no step ahead. -/
+/-! A step that leaves the same goal is no progress. -/
 
 /--
 info: Suggestions that do not work:
@@ -172,7 +172,7 @@ answering "refine ?_", "refine id ?_", "apply id", "suffices h : p from h", "sho
 example (p q : Prop) (hq : q) : p := by
   llmsuggest
 
-/-! Code of the text's own, files, programs, and steps that ask the model again. -/
+/-! Code in the text, files, programs, and steps that ask the model again. -/
 
 /--
 info: Suggestions that do not work:
@@ -222,7 +222,7 @@ answering "set_option maxRecDepth 100000 in exact hp", "set_option exponentiatio
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! Numbers that do not fit into the memory. -/
+/-! Numbers that are too large for the memory. -/
 
 /--
 info: Suggestions that do not work:
@@ -249,7 +249,7 @@ answering "exact absurd (by decide : 10 ^ 10 ^ 10 = 0) (by decide)", "simp [show
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! Memory and time: each has its own limit, and what comes later is checked still. -/
+/-! Memory and time: each step has its own limits, and later steps are still checked. -/
 
 /--
 info: Suggestions that do not work:
@@ -283,7 +283,7 @@ set_option llmsuggest.memory 100000000 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
--- The user's own limit is one for the check as well.
+-- The user's own limit also limits the check.
 /--
 info: Suggestions that do not work:
   "(iterate 40 have : 10 * a < 10 * b := by omega); omega": it takes more than what is left of `maxHeartbeats` here
@@ -297,7 +297,7 @@ set_option maxHeartbeats 1000 in
 example (a b : Nat) (h : a < b) : a ≤ b := by
   llmsuggest
 
--- It would take a minute.
+-- Without a limit, this takes a minute.
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
@@ -311,7 +311,7 @@ set_option llmsuggest.memory 100000000 in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! What belongs to other goals is theirs: only what they share may be settled. -/
+/-! A step must not change other goals, except for metavariables that they share. -/
 
 /--
 info: Suggestions that do not work:
@@ -358,7 +358,7 @@ example (f : Nat → Prop) (h : f 3) : ∃ n, f n := by
   refine ⟨?n, ?h⟩
   case h => llmsuggest
 
-/-! No trace: the names of later declarations, hints, messages. -/
+/-! Checks leave no trace in the names of later declarations, in hints or in messages. -/
 
 theorem before (n : Nat) (h : n < 5) : n < 7 := by
   as_aux_lemma => omega
@@ -382,7 +382,7 @@ set_option pp.mvars.levels false in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-! What follows the call does not become part of the step. -/
+/-! The text after the call does not become part of the step. -/
 
 /--
 info: Try this:

@@ -2,9 +2,9 @@ import LlmSuggest
 import FakeDaemon
 
 /-!
-# What is inserted, wherever the call stands
+# The inserted text, for calls in all kinds of places
 
-`test_tactic.py` also puts each suggestion in the place of its call and runs the result.
+`test_offers.py` also inserts suggestions in many more places, and runs the results.
 -/
 
 set_option llmsuggest.inBuild true
@@ -24,7 +24,7 @@ answering "constructor\n· exact hp\n· exact hq" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   · llmsuggest
 
-/-! The model's own margin does not matter, lines inside of a step keep theirs. -/
+/-! The model's own margin does not matter; lines inside a step keep their indentation. -/
 
 /--
 info: Try this:
@@ -38,7 +38,7 @@ answering "    constructor\n    · exact hp\n    ·\n      exact hq\n" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   skip; (( llmsuggest ))
 
-/-! Behind `by` on one line, in a term. -/
+/-! After a `by` on one line, in a term. -/
 
 /--
 info: Try this:
@@ -159,7 +159,7 @@ info: Try these:
 answering "exact hp;", "skip;\nexact hp;" in
 example (p : Prop) (hp : p) : p := by llmsuggest <;> done
 
-/-! No brackets where none are needed. -/
+/-! No brackets if none are needed. -/
 
 /--
 info: Try these:
@@ -224,7 +224,7 @@ answering "skip\nexact hp" in
 example (p : Prop) (hp : p) : p ∧ p := by
   · exact ⟨by llmsuggest, hp⟩
 
-/-! A comment of several lines moves along, a string does not. -/
+/-! A comment of several lines is indented with the step, a string is not. -/
 
 /--
 info: Try this:
@@ -239,7 +239,7 @@ answering "have s := \"one\n  two\"\n/- three\n   four -/\nexact hp" in
 example (p : Prop) (hp : p) : p := by
       llmsuggest
 
-/-! What works and cannot be written is said. -/
+/-! Steps that work and cannot be inserted are listed with the reason. -/
 
 /--
 info: Suggestions that do not work:

@@ -11,7 +11,7 @@ set_option llmsuggest.finishers ""
 set_option llmsuggest.showInvalid true
 set_option linter.unusedVariables false
 
-/-! What models put around tactics. -/
+/-! Text that models put around tactics. -/
 
 /--
 info: Try these:
@@ -83,7 +83,7 @@ answering "constructor\n    · exact hp\n    · exact hq", "constructor\n\texact
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest
 
-/-! Each once. -/
+/-! Equal steps are listed once. -/
 
 /--
 info: Try this:
@@ -114,7 +114,7 @@ set_option llmsuggest.n 9 in
 example (n : Nat) : n + 0 = n := by
   llmsuggest
 
-/-! What is deprecated comes later. -/
+/-! Steps with deprecated declarations come later. -/
 
 @[deprecated Nat.add_comm (since := "2026-01-01")]
 theorem addSwap (a b : Nat) : a + b = b + a := Nat.add_comm a b

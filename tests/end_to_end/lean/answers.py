@@ -1,4 +1,4 @@
-"""What the model answers to the goals of `Places.lean`."""
+"""The model's answers to the goals of `Places.lean`."""
 
 PAIR = [
     "exact ⟨hp, hq⟩",

@@ -1,4 +1,4 @@
-"""What the tests of the tactic share: a Lean, and a daemon that does as told."""
+"""Fixtures for the tests of the tactic: a Lean, and a scripted daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.leanwasm import Lean, NoLeanError, find_lean
 
 @pytest.fixture(scope="session")
 def lean() -> Lean:
-    """A real Lean; the tests are skipped where there is none."""
+    """A real Lean. Without one, the tests are skipped."""
     try:
         return find_lean()
     except NoLeanError as error:

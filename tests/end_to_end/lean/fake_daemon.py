@@ -1,4 +1,4 @@
-"""A daemon that does what `FakeDaemon.lean` tells it, for tests of the tactic."""
+"""A daemon for tests of the tactic, scripted by `FakeDaemon.lean`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _body(texts: Iterable[str]) -> str:
 
 @dataclass
 class FakeDaemon:
-    """The running servers and what they saw."""
+    """The running servers, and a record of their requests."""
 
     directory: Path
     #: Suggestions by the target of the goal, where they do not depend on the script.
@@ -46,7 +46,7 @@ class FakeDaemon:
 
     @property
     def env(self) -> dict[str, str]:
-        """What Lean is run with."""
+        """The variables for Lean."""
         return {
             "FAKE_DAEMON": str(self.directory),
             "LLMSUGGESTD_HOME": str(self.directory / "home"),
@@ -58,7 +58,7 @@ class FakeDaemon:
         (self.directory / "script.json").write_text(json.dumps({"body": _body(texts)}))
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> None:
-        """Wait for something to happen at the daemon."""
+        """Wait until a condition of the daemon holds."""
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with suppress(ConnectionError):  # curl stops reading what is too long
+        with suppress(ConnectionError):  # curl stops reading an answer that is too long
             self.wfile.write(body)
 
     def wait_for_hang_up(self) -> None:

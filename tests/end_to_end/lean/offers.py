@@ -1,4 +1,4 @@
-"""The suggestions in Lean's messages, and whether each does what its mark says once it is taken."""
+"""The suggestions in Lean's messages, and whether each does what its mark says once inserted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from tests.support.leanwasm import Lean
 
 _CALL = re.compile(r"\bllmsuggest\b(?!\.)|^\s*alias$|<;> alias", re.MULTILINE)
-# How many offers are inserted in one file.
+# Number of offers that are inserted in one file.
 _BATCH = 150
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A suggestion for the call between two positions (line from 1, column from 0)."""
+    """A suggestion for the call between two positions. Lines count from 1, columns from 0."""
 
     start: tuple[int, int]
     end: tuple[int, int]
@@ -28,29 +28,29 @@ class Offer:
 
     @property
     def closes(self) -> bool:
-        """Whether it is said to close the goal."""
+        """Whether the mark says that the step closes the goal."""
         return self.mark.startswith("closes the goal") and "recursive" not in self.mark
 
     @property
     def goals_left(self) -> int:
-        """How many goals it is said to leave."""
+        """The number of remaining goals in the mark."""
         match = re.match(r"leaves (\d+) goals?", self.mark)
         return int(match[1]) if match else 0
 
     @property
     def is_certain(self) -> bool:
-        """Whether the mark says what it does."""
+        """Whether the mark names the step's effect."""
         return self.closes or self.goals_left > 0
 
 
 def messages(output: str) -> list[dict[str, Any]]:
-    """What `lean --json` printed."""
+    """The messages of `lean --json`."""
     assert "out of memory" not in output, output[-500:]
     return [json.loads(line) for line in output.splitlines()]
 
 
 def offers(output: str) -> list[Offer]:
-    """All suggestions in what `lean --json` printed."""
+    """All suggestions in the output of `lean --json`."""
     found = []
     for message in messages(output):
         head, *entries = message["data"].split("\n  [apply] ")
@@ -66,13 +66,13 @@ def offers(output: str) -> list[Offer]:
 
 @dataclass(frozen=True)
 class _Paragraph:
-    """Lines of a file, from the one with this number (from 1) on."""
+    """Lines of a file, with the number of the first one, counted from 1."""
 
     first: int
     lines: list[str]
 
     def taken(self, offer: Offer) -> str:
-        """The paragraph with an offer in the place of the call."""
+        """The paragraph with an offer instead of the call."""
         start, end = offer.start[0] - self.first, offer.end[0] - self.first
         before, after = self.lines[start][: offer.start[1]], self.lines[end][offer.end[1] :]
         # What is written below the line of a `by` leaves no space at its end.
@@ -82,7 +82,7 @@ class _Paragraph:
 
 
 def _paragraphs(source: str) -> list[_Paragraph]:
-    """What is between blank lines."""
+    """The paragraphs of a file, separated by blank lines."""
     numbered = enumerate(source.splitlines(), 1)
     groups = groupby(numbered, key=lambda line: bool(line[1].strip()))
     blocks = [list(lines) for filled, lines in groups if filled]
@@ -90,7 +90,7 @@ def _paragraphs(source: str) -> list[_Paragraph]:
 
 
 def sample(source: str, every: int, part: int = 0) -> str:
-    """A file with its paragraphs without a call, and every so many of those with one."""
+    """The paragraphs without a call, and every `every`-th one with a call."""
     kept, calls = [], 0
     for paragraph in _paragraphs(source):
         text = "\n".join(paragraph.lines)

@@ -1,4 +1,4 @@
-"""The tactic in an editor: over Lean's language server."""
+"""The tactic in an editor, through Lean's language server."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CALL = (4, 2)
 
 
 def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
-    # The last one works, and has a code action of its own, of which nothing may be left.
+    # The last step works, and makes a code action of its own, which must not remain.
     steps = ["constructor\n· exact hp\n· exact hq", "constructor", "exact hq", "simp? [hp, hq]"]
     fake.answer(*steps)
     with lean.worker(tmp_path / "Some.lean", FILE, fake.env) as worker:
-        # In an editor the model is asked without further ado.
+        # In an editor, the model is asked without an option.
         (suggested,) = worker.diagnostics()
         assert suggested["message"].startswith("Try these:")
 
-        # The code actions arrive, marked, and applying one gives a file without errors.
+        # The code actions have marks, and applying one gives a file without errors.
         actions = worker.code_actions(*CALL)
         assert [action["title"] for action in actions] == [
             "Try this: constructor ⏎ · exact hp ⏎ · exact hq  -- closes the goal",
@@ -45,12 +45,12 @@ def test_code_actions_and_edits(lean: Lean, fake: FakeDaemon, tmp_path: Path) ->
         worker.change(taken)
         assert worker.diagnostics() == []
 
-        # An edit ends a request that the daemon has not answered, at once. The npm Lean takes a
-        # second to make a thread, which it does now and then, and a busy machine takes longer.
+        # An edit immediately ends a request that the daemon has not answered. The margin is for the
+        # npm Lean, which sometimes needs a second to make a thread, and for busy machines.
         plain = [edit(worker, i) for i in range(5)]
         (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
         during = [edit_during_request(worker, fake) for _ in range(5)]
-        assert sorted(during)[2] < sorted(plain)[2] + 1, "diagnostics do not wait for the daemon"
+        assert sorted(during)[2] < sorted(plain)[2] + 1, "diagnostics waited for the daemon"
 
 
 def test_code_action_to_ask_again(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_code_action_to_ask_again(lean: Lean, fake: FakeDaemon, tmp_path: Path) 
         text = FILE
         for space in (" ", ""):
             gone.rename(socket)
-            # The call stays as it is; a space behind it has Lean look at it again.
+            # The action adds or removes a space after the call, so Lean elaborates it again.
             (action,) = worker.code_actions(*CALL)
             assert action["title"] == "Ask the model again"
             text = edited(text, action)
@@ -71,14 +71,14 @@ def test_code_action_to_ask_again(lean: Lean, fake: FakeDaemon, tmp_path: Path) 
             worker.change(text)
             (suggested,) = worker.diagnostics()
             assert suggested["message"].startswith("Try this:")
-            # Once more, without the space.
+            # In the second round, the space is removed.
             socket.rename(gone)
             text = text.replace("checkTime 100000", "checkTime 10000")
             worker.change(text)
             worker.diagnostics()
 
 
-# Where the call stands in the middle of a line, and what is there once a suggestion is taken.
+# Calls in the middle of a line, and the text after a suggestion was applied.
 BLOCKS = {
     "theorem some {p q : Prop} (hp : p)\n    (hq : q) : p ∧ q := by llmsuggest\n": (
         "theorem some {p q : Prop} (hp : p)\n    (hq : q) : p ∧ q := by\n"
@@ -105,7 +105,7 @@ def test_a_block_stands_below_its_by(lean: Lean, fake: FakeDaemon, tmp_path: Pat
             assert worker.diagnostics() == []
 
 
-# Declarations with a call, and whether Lean goes on below while the model is being asked.
+# Declarations with a call, and whether Lean elaborates the text below while the model is asked.
 KINDS = {
     "theorem some : True := by\n  llmsuggest\n": True,
     "theorem some : True :=\n  id (by llmsuggest)\n": True,
@@ -144,7 +144,7 @@ def test_completion(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
         assert any(name.endswith("llmsuggest") for name in worker.completions(4, 2))
         worker.change(text.replace("  \n", "  llm\n"))
         worker.diagnostics()
-        # The npm Lean, which has no values of what a module does not export, names the parser.
+        # The npm Lean lacks values that a module does not export, and lists the parser's full name.
         assert any(name.endswith("llmsuggest") for name in worker.completions(4, 5))
 
 
@@ -162,7 +162,7 @@ def edited(text: str, action: dict[str, Any]) -> str:
 
 
 def edit(worker: Worker, number: int) -> float:
-    """How many seconds after an edit its diagnostics are there."""
+    """Seconds from an edit to its diagnostics."""
     start = time.monotonic()
     worker.change(FILE.replace("  llmsuggest", "  exact ⟨hp, hq⟩" + " " * number))
     assert worker.diagnostics() == []
@@ -170,7 +170,7 @@ def edit(worker: Worker, number: int) -> float:
 
 
 def edit_during_request(worker: Worker, fake: FakeDaemon) -> float:
-    """How many seconds after an edit its diagnostics are there and the daemon is left alone."""
+    """Seconds from an edit to its diagnostics and to the end of the daemon's request."""
     seen, abandoned = len(fake.requests), fake.abandoned
     worker.change(f"{FILE}-- {seen}\n")
     fake.wait_until(lambda: len(fake.requests) == seen + 1)

@@ -1,4 +1,4 @@
-"""The project that the documents point to, as its user finds it."""
+"""The example project, as its user finds it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_it_comes_to_require_the_package(home: Home, tmp_path: Path) -> None:
 @pytest.mark.lean
 @pytest.mark.timeout(600)
 def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
-    """In an editor, with the model that ships: as it is, and with the calls typed."""
+    """In an editor with the starter model, the file has no errors before and after typing calls."""
     file = EXAMPLE / "Example.lean"
     text = file.read_text()
     env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
@@ -47,7 +47,7 @@ def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
 @pytest.mark.lean
 @pytest.mark.timeout(600)
 def test_the_tutorial_shows_what_is_offered(lean: Lean, served: Home, tmp_path: Path) -> None:
-    """The steps; how their marks are worded is told by docs/lean.md."""
+    """Only the steps are compared, without their marks."""
     page = (PACKAGE.parent / "docs/tutorial/first-proof.md").read_text(encoding="utf-8")
     call, shown = re.findall(r"```lean\n(.*?)```.*?```\n(Try these:.*?)```", page, re.DOTALL)[0]
     file = tmp_path / "Tutorial.lean"

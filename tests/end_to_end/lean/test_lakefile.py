@@ -1,4 +1,4 @@
-"""What `lean add` does to a lakefile.lean, as Lean's own parser reads it."""
+"""The edits of `lean add` in a lakefile.lean, as Lean's own parser reads them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ OLD = [
 
 
 def read_by_lean(lean: Lean, texts: list[str], folder: Path) -> list[list[list[str]]]:
-    """For each lakefile what it requires: scope, name and source."""
+    """The requirements of each lakefile: scope, name and source."""
     file = folder / "lakefiles.json"
     file.write_text(json.dumps(texts), encoding="utf-8")
     result = lean.run(HERE / "Lakefile.lean", env={"LAKEFILES": str(file)})
@@ -57,7 +57,7 @@ def read_by_lean(lean: Lean, texts: list[str], folder: Path) -> list[list[list[s
 
 
 def test_lean_reads_what_is_meant(lean: Lean, tmp_path: Path) -> None:
-    """A new entry stands behind the others, a path is changed in its place, and all else stays."""
+    """A new entry follows the others, an old path changes in place, and the rest stays."""
     texts = [f"{HEAD}{OTHERS}{ending}" for ending in ENDINGS]
     texts += [f"{HEAD}{entry}\n{OTHERS}" for entry in OLD]
     texts += [text.replace("\n", "\r\n") for text in texts]

@@ -1,4 +1,4 @@
-"""From Lean through curl, the daemon and llama.cpp and back, with the model that ships."""
+"""The whole way from Lean through curl and the daemon to llama.cpp, with the starter model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_newer_request_of_a_place_ends_the_older(
     ended: list[tuple[int, Any]] = []
     with lean.worker(file, CALL.replace("llmsuggest", "exact ⟨hp, hq⟩"), env) as worker:
         assert worker.diagnostics() == []
-        # What Lean asked for this place earlier, and what the daemon is still working for.
+        # An earlier request for this place, which the daemon still computes.
         client = f"lean {42 if lean.wasm else worker.pid} {file}:4:2"
         context = "".join(f"p{i} q{i} : Nat\nhp{i} : p{i} < q{i} + {i}\n" for i in range(80))
         goal = f"{context}⊢ p1 * q2 = q2 * p1"

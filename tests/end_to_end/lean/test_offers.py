@@ -1,6 +1,6 @@
-"""Each offer in the places of `Places.lean` is inserted there, and does what its mark says.
+"""Each offer in the places of `Places.lean` does what its mark says once it is inserted.
 
-CI takes a part of the places. `python -m tests.benchmarks.lean_offers` takes all of them.
+CI tests a part of the places. `python -m tests.benchmarks.lean_offers` tests all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.leanwasm import Lean
 PLACES = Path(__file__).with_name("Places.lean")
 
 EVERY = 16
-"""CI takes every sixteenth place, some 120 offers: a minute on an idle machine."""
+"""CI tests every sixteenth place, about 120 offers: a minute on an idle machine."""
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(900)]
 

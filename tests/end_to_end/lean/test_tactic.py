@@ -1,4 +1,4 @@
-"""The tactic against a daemon that does as told: each Lean file checks its own messages."""
+"""The tactic with a scripted daemon: each Lean file checks its own messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.leanwasm import Lean
 from tests.support.leanwasm.lean import PACKAGE
 
 HERE = Path(__file__).resolve().parent
-# The first run fetches a Lean and compiles the package: about three minutes on a slow machine.
+# The first run downloads a Lean and compiles the package: about three minutes on a slow machine.
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
 
 
 def check(lean: Lean, file: Path, env: dict[str, str] | None = None) -> None:
-    """Run a Lean file whose `#guard_msgs` are the test: it is silent if all is as expected."""
+    """Run a Lean file that tests itself with `#guard_msgs`. It prints nothing if it passes."""
     result = lean.run(file, env=env)
     assert (result.output, result.exit_code) == ("", 0)
 
@@ -29,7 +29,7 @@ def check(lean: Lean, file: Path, env: dict[str, str] | None = None) -> None:
     "file", sorted(PACKAGE.glob("LlmSuggestTest/*.lean")), ids=lambda f: f.stem
 )
 def test_package(lean: Lean, file: Path) -> None:
-    """What `lake test` runs."""
+    """These are the files that `lake test` runs."""
     check(lean, file)
 
 
@@ -37,9 +37,9 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Suggestions.lean", fake.env)
     assert all(request["path"] == "/v1/suggest" for request in fake.requests)
     clients = {request["client"] for request in fake.requests}
-    assert len(clients) == len(fake.requests), "each place in a file is a client of its own"
+    assert len(clients) == len(fake.requests), "each place in a file must have its own client name"
     asked = [request["goal"] for request in fake.requests]
-    assert [normalise(goal) for goal in asked] == asked, "Lean's own spelling is the one we keep"
+    assert [normalise(goal) for goal in asked] == asked, "goals by Lean must need no normalising"
 
 
 def test_the_file_above_and_the_name(lean: Lean, fake: FakeDaemon) -> None:
@@ -91,7 +91,7 @@ def test_daemon_found(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Discovery.lean", fake.env | {"LLMSUGGESTD_SOCKET": ""})
 
 
-# Variables, and where the daemon that was started with them has its socket; below the user's home.
+# Variables, and the socket of a daemon with these variables, relative to the user's home.
 PLACES = {
     "home": ({"LLMSUGGESTD_HOME": "$HOME/own"}, "own/runtime/daemon.sock"),
     "tilde": ({"LLMSUGGESTD_HOME": "~/own"}, "own/runtime/daemon.sock"),
@@ -114,7 +114,7 @@ PLACES = {
 def test_daemon_found_in_the_usual_place(
     place: str, other_machines: object, lean: Lean, fake: FakeDaemon
 ) -> None:
-    """As llmsuggestd/paths.py finds it, where `client.json` is missing or of another machine."""
+    """Without a `client.json` of this machine, the tactic looks where llmsuggestd/paths.py says."""
     home = fake.directory / "user"
     for name, mode in (("700", 0o700), ("755", 0o755), ("own/config", 0o700)):
         (home / name).mkdir(mode, parents=True)
@@ -125,7 +125,7 @@ def test_daemon_found_in_the_usual_place(
     env |= {name: value.replace("$HOME", str(home)) for name, value in variables.items()}
     (home / at).parent.mkdir(0o700, parents=True, exist_ok=True)
     (home / at).symlink_to(fake.directory / "socket")
-    for wrong in ("755", "link"):  # where nobody must look
+    for wrong in ("755", "link"):  # the tactic must not look here
         (home / wrong / "llmsuggestd").mkdir(exist_ok=True)
     if other_machines is not None:
         for config in (home / "own/config", home / ".config/llmsuggestd"):
