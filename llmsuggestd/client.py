@@ -185,7 +185,7 @@ def _accepted(status: int, answer: Any) -> dict[str, Any]:
             raise Refused(status, problem["code"], problem["message"], problem["hint"])
     except (AttributeError, KeyError, TypeError) as error:
         raise NotRunningError(
-            "what answers in the daemon's place is another program", REMEDY
+            "another program is answering at the daemon's address", REMEDY
         ) from error
     accepted: dict[str, Any] = answer
     return accepted

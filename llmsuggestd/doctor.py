@@ -226,7 +226,7 @@ def _model(paths: Paths, model_id: str) -> Finding:
 
 
 def _remote(paths: Paths, remote: remotes.Remote) -> Finding:
-    """The finding for a model whose engine is a server elsewhere. Raises what is wrong with it."""
+    """The finding for a remote model. Raises an error if it cannot be used."""
     address = remote.address
     remotes.check(remote, load_config(paths))
     remotes.key_reader(paths, remote)()
@@ -236,8 +236,8 @@ def _remote(paths: Paths, remote: remotes.Remote) -> Finding:
     return Finding(
         "model",
         "warning",
-        f"{words}; goals leave this machine, for {address}",
-        "`llmsuggestd models use starter` keeps them here",
+        f"{words}; goals are sent to another machine, {address}",
+        "`llmsuggestd models use starter` keeps them on this machine",
     )
 
 

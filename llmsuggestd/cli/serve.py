@@ -18,7 +18,7 @@ from llmsuggestd.ownership import our_paths
     "--model", shell_complete=installed_models, metavar="ID", help="The installed model to serve."
 )
 @click.option("--gpu", metavar="auto|off|N", help="Layers to offload to the GPU.")
-@click.option("--threads", type=int, help="Threads for decoding; 0 chooses.")
+@click.option("--threads", type=int, help="Threads for decoding; 0 chooses automatically.")
 @click.option(
     "--compat",
     metavar="NAME[:PORT]",
@@ -29,14 +29,14 @@ from llmsuggestd.ownership import our_paths
 @click.option(
     "--log-file",
     is_flag=True,
-    help="Write to daemon.log, which `llmsuggestd logs` shows, instead of the standard error.",
+    help="Write the log to daemon.log, which `llmsuggestd logs` shows, not to standard error.",
 )
 @click.option(
     "--env",
     "variables",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Set an environment variable first, for a service manager that cannot; may be repeated.",
+    help="Set an environment variable, for service managers that cannot. May be repeated.",
 )
 def command(
     port: int | None,

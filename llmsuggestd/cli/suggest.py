@@ -15,7 +15,7 @@ from llmsuggestd.ownership import our_paths
 from llmsuggestd.paths import is_text
 
 TIMEOUT = 130.0
-"""Timeout in seconds. The daemon answers within 120, if only with an error."""
+"""Timeout in seconds. The daemon answers within 120 s, at least with an error."""
 
 
 def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001
@@ -65,9 +65,9 @@ def command(
 ) -> None:
     """Print suggestions for GOAL, best first, each with its score.
 
-    GOAL is a goal as Lean shows it: hypotheses, one per line, then `⊢ target`. Of several goals,
-    the first counts. `-` reads it from standard input. The score is the mean log probability per
-    token; 0 would be certainty.
+    GOAL is a goal as Lean shows it: hypotheses, one per line, then `⊢ target`. If there are several
+    goals, the first is used. `-` reads it from standard input. The score is the mean log
+    probability per token, where 0 is certainty.
     """
     request = {
         "goal": goals.normalise(_read_standard_input() if goal == "-" else goal),
@@ -105,7 +105,7 @@ def _read_standard_input() -> str:
         raise UsageError("standard input is not UTF-8 text", "pipe in a goal") from None
     if not data:
         raise UsageError(
-            "standard input is empty", "pipe in a goal: hypotheses, one a line, then `⊢ target`"
+            "standard input is empty", "pipe in a goal: hypotheses, one per line, then `⊢ target`"
         )
     if "\0" in text:
         raise UsageError("standard input is not text", "pipe in a goal")

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the declared calls and the types that validate."""
+"""The OpenAPI document, generated from the declared calls and the types of their bodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from llmsuggestd.daemon.schema import ErrorAnswer
 from llmsuggestd.version import __version__
 
 OF_EVERY_CALL: Final = (400, 403, 503)
-"""Not HTTP at all; a web page, a wrong Host, a foreign process; too many connections, stopping."""
+"""400: not HTTP. 403: a web page, a wrong Host, or another user's process. 503: too many
+connections, or stopping."""
 
 OF_EVERY_BODY: Final = (408, 413, 415)
 
@@ -50,7 +51,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "On the port; the Unix socket needs none.",
+                    "description": "Required on the port, not on the Unix socket.",
                 }
             },
         },

@@ -1,8 +1,7 @@
 """The architectures that cannot be served.
 
-The candidates of a beam share the beginning of their text, and each branch copies it. A cache of
-keys and values can be shared by the token. The state of a recurrent layer is one for the whole
-text, so candidates could not share it.
+The candidates of a search share the beginning of their text. A KV cache has cells per token, which
+candidates can share. A recurrent layer has one state for the whole text, which they cannot.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ RECURRENT: Final = frozenset(
 )  # fmt: skip
 """llama.cpp's names of architectures with recurrent layers, alone or beside attention."""
 
-_OTHERS: Final = "take a model with attention only, such as GPT-NeoX, Llama or Qwen2"
+_OTHERS: Final = "use a model with attention only, such as GPT-NeoX, Llama or Qwen2"
 
 
 def recurrent(name: str) -> tuple[str, str]:
-    """What to say of a recurrent architecture, and what to do instead."""
+    """Message and hint for a recurrent architecture."""
     return (
         f"its architecture, {name}, keeps one state for a whole text, which the candidates of a"
         " search cannot share",
@@ -29,5 +28,5 @@ def recurrent(name: str) -> tuple[str, str]:
 
 
 def no_decoder(name: str) -> tuple[str, str]:
-    """What to say of an architecture that does not continue a text, and what to do instead."""
+    """Message and hint for an architecture that does not continue a text."""
     return f"its architecture, {name}, does not write text from left to right", _OTHERS

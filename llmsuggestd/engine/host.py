@@ -187,7 +187,7 @@ class EngineProcess:
             while (reply := await protocol.read_reply(self._process.stdout)) is not None:
                 self._deliver(reply)
         except protocol.ProtocolError as error:
-            log.error("the engine sent something else than an answer: %s", error)
+            log.error("the engine sent invalid data: %s", error)
             self._process.kill()
         await self._process.wait()
         await self._listener

@@ -17,7 +17,7 @@ PRE_KEY: Final = "tokenizer.ggml.pre"
 END_KEY: Final = "tokenizer.ggml.eos_token_id"
 
 NORMALIZER_KEY: Final = "llmsuggestd.normalizer"
-"""The key of ours that says whether text must be in NFC; files of other converters lack it."""
+"""Our converter's key for the normalisation of text. Files of other converters lack it."""
 
 BYTE_LEVEL_BPE: Final = "gpt2"
 """The kind of tokenizer that needs a pre-tokenizer. SentencePiece has none."""
@@ -78,7 +78,7 @@ class Facts(NamedTuple):
 
 
 def needs_nfc(architecture: str, pre: str, stated: str) -> bool:
-    """Whether text must be in Unicode's normal form NFC, which llama.cpp does not see to.
+    """Whether text must be normalised to NFC, which llama.cpp does not do.
 
     `stated` is the value of NORMALIZER_KEY, empty without one.
     """

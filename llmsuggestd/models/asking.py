@@ -1,4 +1,4 @@
-"""Which format a model is asked in: as the user says, as its file says, or as is known of it."""
+"""Chooses a model's format: the user's choice, that of its repository, or that of its file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _HUB: Final = "https://huggingface.co/"
 
 
 class NoFormat(InputError):
-    """Nothing says how a model wants to be asked."""
+    """The format of a model is unknown."""
 
     def __init__(self, where: str, template: str | None, own: Mapping[str, Format]) -> None:
         if template is None:
-            message = f"{where} does not say how it wants to be asked"
+            message = f"{where} does not name its prompt format"
         else:
-            message = f"{where} wants to be asked as {template!r}, which is no known format"
+            message = f"{where} has the prompt template {template!r}, which is not a known format"
         names = ", ".join({**formats.FORMATS, **own})
-        super().__init__(message, f"give the format that it was trained on with --format: {names}")
+        super().__init__(message, f"name the format that it was trained on with --format: {names}")
 
 
 def choose(
@@ -49,10 +49,9 @@ def choose(
     wanted: Format | None = None,
     repo: str = "",
 ) -> tuple[Format, list[str]]:
-    """The format for a file, and warnings.
+    """Return the format for a file, and warnings.
 
-    It is the `wanted` one, the one that is known of its repository, or the file's. Raises NoFormat,
-    which lists the formats.
+    The order of preference is: `wanted`, the repository's format, the file's. Raises NoFormat.
     """
     template = header.text(formats.TEMPLATE_KEY)
     source = header.text("general.source.repo_url") or ""
@@ -65,10 +64,10 @@ def choose(
         return found, []
     if template is not None or header.text("general.architecture") != gguf.GPT_NEOX:
         raise NoFormat(where, template, own)
-    # of this architecture, llmstep's model and those made like it are the only ones for Lean
+    # all known models for Lean of this architecture have llmstep's format
     return LLMSTEP, [
-        f"{where} does not say how it wants to be asked; if it was not trained on"
-        f" {LLMSTEP.template}, its suggestions will be nonsense"
+        f"{where} does not name its prompt format; if it was not trained on"
+        f" {LLMSTEP.template}, its suggestions will be useless"
     ]
 
 

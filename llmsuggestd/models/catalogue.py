@@ -23,25 +23,25 @@ class Entry:
     bytes: int
     """Approximate size of the model's file at Q4_K_M; exact for the starter."""
     memory_bytes: int
-    """Approximate memory that it takes while it serves, with 2048 tokens of context."""
+    """Approximate memory while it serves, with 2048 tokens of context."""
     cores: int
-    """Physical cores, or a GPU, for an answer within a few seconds."""
+    """Physical cores that it needs without a GPU to answer within a few seconds."""
     format: str | None
-    """The name of the format that it is asked in; None for one that suggests no tactics."""
+    """The name of the format in which it is asked; None if it was not trained on tactics."""
     licence: str
     good_for: str
-    """In a few words: `models catalogue` gives each model one line of 80 columns."""
+    """Its purpose in a few words, since `models catalogue` has one line of 80 columns per model."""
 
     @property
     def suggests_tactics(self) -> bool:
-        """Whether it was trained for that."""
+        """Whether it was trained on tactics."""
         return self.format is not None
 
 
 _PLAIN: Final = "a base for training"
 
 _PROCESS: Final = 200_000_000
-"""Bytes of an engine's process besides its model and cache."""
+"""Memory of an engine's process without the model and the cache, in bytes."""
 
 
 def _pythia(size: str, download: float, converted: float) -> Entry:
@@ -83,7 +83,7 @@ CATALOGUE: Final = {
             "apache-2.0",
             "core Lean; ships",
         ),
-        # The 7Bs: 4.7 GB as other 7Bs of their shapes at Q4_K_M.
+        # the sizes of the 7Bs are those of other models of the same shape at Q4_K_M
         Entry(
             "bfs-prover-7b",
             "QuantFactory/BFS-Prover-GGUF",
@@ -114,18 +114,18 @@ CATALOGUE: Final = {
         _pythia("2.8b", 5_687, 1_791),
     )
 }
-"""By id, the most useful first."""
+"""The models by id, most useful first."""
 
 
 def recommended(memory: int, gpu_memory: int, cores: int) -> str:
     """The id of the model to try on a machine with this many bytes and physical cores.
 
-    Larger models know more. One is recommended if it takes at most half of the memory and answers
-    within a few seconds, or if it fits into the GPU's free memory.
+    Larger models know more. A model is recommended if it takes at most half of the memory and
+    answers within a few seconds, or if it fits into the GPU's free memory.
     """
     suggesting = [entry for entry in CATALOGUE.values() if entry.suggests_tactics]
     for entry in sorted(suggesting, key=lambda entry: -entry.bytes):
-        if entry.licence == "other":  # whose conditions are for the user to read
+        if entry.licence == "other":  # users have to read its conditions first
             continue
         on_the_cpu = 2 * entry.memory_bytes <= memory and entry.cores <= cores
         if on_the_cpu or entry.memory_bytes <= gpu_memory:

@@ -30,10 +30,10 @@ def import_file(
 ) -> Pulled:
     """Check a GGUF file, try it, and put a copy of it (or a link to it) into the store.
 
-    The model is asked in the named format, or in the one that is known of it. The file itself stays
+    The model is asked in the named format, or in the one chosen by `asking`. The file itself stays
     unchanged. A daemon that serves an older copy switches to the new one. Raises WrongFormat,
     InputError if the file is not valid, ModelError if it does not work here or its id is taken,
-    LlmsuggestdError if there is not enough disk space; nothing is left behind then.
+    LlmsuggestdError if there is not enough disk space. After an error, no partial file remains.
     """
     own = load_config(paths).formats
     wanted = formats.find(format_name, own) if format_name else None
@@ -80,7 +80,7 @@ def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    """A file's content in blocks. Raises InputError, not OSError as for the copy."""
+    """Read a file in blocks. Raises InputError, whereas writing the copy raises OSError."""
     try:
         with file.open("rb") as source:
             while block := source.read(_BLOCK):

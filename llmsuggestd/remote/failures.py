@@ -46,14 +46,14 @@ class Untrusted(RemoteError):
 
 
 class NoTls(RemoteError):
-    """The server has no TLS, or the two do not agree on its version."""
+    """The server has no TLS, or no version of it that this machine accepts."""
 
     code = "remote_no_tls"
 
     def __init__(self, address: Address) -> None:
         super().__init__(
-            f"no TLS connection to {address}, so nothing was sent",
-            "does it speak https? on this machine http:// will do, elsewhere a tunnel (ssh -L)",
+            f"no TLS connection to {address} could be made, so nothing was sent",
+            "if the server has no https, use http:// on this machine, or a tunnel (ssh -L)",
         )
 
 

@@ -129,7 +129,7 @@ def _activity(status: Status) -> tuple[Mark, str, tuple[str, ...]]:
 
 
 def _where(remote: dict[str, Any] | None) -> tuple[str, ...]:
-    """A line that says that goals are sent elsewhere, or why they are not now."""
+    """A line with the server to which goals are sent, or the fallback and the server's error."""
     if remote is None:
         return ()
     if remote["fallback"] is not None:

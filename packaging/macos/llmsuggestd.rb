@@ -2,8 +2,8 @@
 #
 #   make dist && brew install --formula packaging/macos/llmsuggestd.rb
 #
-# The Python packages come from PyPI while it is installed, and llama.cpp is compiled with Metal, in
-# about five minutes. A formula for a public tap would take the sdist from a release and list the
+# The installation fetches the Python packages from PyPI, and compiles llama.cpp with Metal, which
+# takes about five minutes. A formula for a public tap would use the sdist of a release and list the
 # packages as resources (`brew update-python-resources`).
 class Llmsuggestd < Formula
   include Language::Python::Virtualenv

@@ -1,10 +1,10 @@
-# Makes dist\llmsuggestd-setup.exe: Python, llmsuggestd and llama.cpp in one folder of the user's, no
-# administrator needed. Not run on Windows yet.
+# Makes dist\llmsuggestd-setup.exe, which installs Python, llmsuggestd and llama.cpp into one folder of
+# the user, without administrator rights. Not run on Windows yet.
 #
 #   powershell -ExecutionPolicy Bypass -File packaging\windows\build.ps1
 #
-# Needs Python 3.13 (py.exe), Visual Studio's C++ build tools, in whose prompt it is run, and Inno
-# Setup 6. llama.cpp is compiled for any x86-64 CPU with AVX2.
+# Needs Python 3.13 (py.exe), Visual Studio's C++ build tools, and Inno Setup 6. Run it in the build
+# tools' prompt. llama.cpp is compiled for any x86-64 CPU with AVX2.
 param(
     [string]$PythonVersion = "3.13.5"
 )
@@ -22,21 +22,21 @@ function Invoke-Checked {
 Remove-Item -Recurse -Force $work -ErrorAction SilentlyContinue
 New-Item -ItemType Directory $app | Out-Null
 
-# Python's own package for programs that bring it along: a folder that needs no installation
+# Python's embeddable package: a folder that needs no installation
 $zip = Join-Path $work "python.zip"
 Invoke-WebRequest "https://www.python.org/ftp/python/$PythonVersion/python-$PythonVersion-embed-amd64.zip" `
     -OutFile $zip
 Expand-Archive $zip $app
-# it looks for modules only where this file says
+# this file lists the only folders in which it looks for modules
 Set-Content (Join-Path $app "$tag._pth") @("$tag.zip", ".", "Lib\site-packages", "import site")
 
-# pip goes along for `llmsuggestd install --accelerator`
+# `llmsuggestd install --accelerator` needs pip
 $env:CMAKE_ARGS = "-DGGML_NATIVE=OFF $env:CMAKE_ARGS".Trim()
 Invoke-Checked py -3.13 -m pip install --no-cache-dir --target (Join-Path $app "Lib\site-packages") `
     pip $checkout
 Set-Content (Join-Path $app "llmsuggestd.cmd") '@"%~dp0python.exe" -m llmsuggestd %*'
 
-# it must work before it is packed
+# test it before it is packed
 $env:LLMSUGGESTD_HOME = Join-Path $work "home"
 $env:LLMSUGGESTD_PORT = "0"
 $command = Join-Path $app "llmsuggestd.cmd"

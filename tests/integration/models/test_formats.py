@@ -101,7 +101,7 @@ def test_a_format_that_was_removed_from_the_settings_is_named(home: Home, qwen: 
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        ([], "qwen.gguf does not say how it wants to be asked", ExitCode.INPUT),
+        ([], "qwen.gguf does not name its prompt format", ExitCode.INPUT),
         (["--format", "bsf"], "there is no format 'bsf'", ExitCode.USAGE),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_model_added_manually_without_a_format_is_an_error(home: Home, qwen: P
     home.serve("--model", "qwen")
     code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
     assert code == 503
-    assert answer["error"]["message"] == "qwen.gguf does not say how it wants to be asked"
+    assert answer["error"]["message"] == "qwen.gguf does not name its prompt format"
     assert "--format: llmstep, " in answer["error"]["hint"]
     (model,) = home.client.request("GET", "/v1/models")["models"]
     assert model["format"] is None
@@ -177,7 +177,7 @@ def hub(tmp_path: Path, qwen: Path) -> Iterator[Puller]:
 def test_changing_the_format_needs_no_second_download(hub: Puller) -> None:
     result = hub.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
-    assert "qwen.gguf does not say how it wants to be asked" in result.stderr
+    assert "qwen.gguf does not name its prompt format" in result.stderr
     assert hub.run("pull", REPO, "--format", "bfs-prover").returncode == 0
     fetched = hub.hub.sent["qwen.gguf"]
     for name in ("ntp-mathlib-st", None):

@@ -85,7 +85,7 @@ def test_a_model_without_a_format_is_refused_before_its_download(ready_made: Pul
     ready_made.hub.rate = 2e6
     result = ready_made.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
-    assert "tuned.gguf does not say how it wants to be asked" in result.stderr
+    assert "tuned.gguf does not name its prompt format" in result.stderr
     assert "--format: llmstep, bfs-prover, ntp-mathlib-st, " in result.stderr
     assert ready_made.hub.sent["tuned.gguf"] < file.stat().st_size / 4
     assert not ready_made.home.paths.downloads.exists()
