@@ -1,6 +1,11 @@
-"""Formats quantities for messages."""
+"""Converts and formats quantities."""
 
 from __future__ import annotations
+
+
+def milliseconds(seconds: float) -> float:
+    """Seconds as milliseconds, rounded for the API."""
+    return round(seconds * 1000, 2)
 
 
 def size_text(count: int) -> str:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from llmsuggestd.models.trial import Trial
 
 
+format_option = click.option(
+    "--format", "format_name", metavar="NAME", help="The format of its prompt, if it is not known."
+)
+
+
 @click.group("models")
 def command() -> None:
     """Fetch models, list them, choose the one to serve, remove them."""
@@ -139,12 +144,7 @@ def _memory_bytes() -> int:
     help="The quantisation that a checkpoint is converted to.",
 )
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the downloaded checkpoint.")
-@click.option(
-    "--format",
-    "format_name",
-    metavar="NAME",
-    help="The format of its prompt, if it is not known.",
-)
+@format_option
 @click.option("--again", is_flag=True, help="Pull even if the same commit is installed.")
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would be fetched, and the disk space needed."
@@ -187,12 +187,7 @@ def pull(
 @click.argument("file", type=UserPath(exists=True))
 @click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
 @click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
-@click.option(
-    "--format",
-    "format_name",
-    metavar="NAME",
-    help="The format of its prompt, if it is not known.",
-)
+@format_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def import_(
     file: Path, name: str | None, link: bool, format_name: str | None, as_json: bool

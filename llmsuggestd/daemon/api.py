@@ -28,7 +28,7 @@ from llmsuggestd.daemon.schema import (
     SwitchRequest,
 )
 from llmsuggestd.daemon.suggester import Busy
-from llmsuggestd.models import remotes, store
+from llmsuggestd.models import store
 
 log = logging.getLogger(__name__)
 
@@ -107,41 +107,23 @@ async def models(request: web.Request, _: None) -> ModelList:
     """The installed models, and which of them is served."""
     daemon = request.app[DAEMON]
     status = daemon.status()
-    # reading a file's metadata for the first time is slow
-    described = await asyncio.to_thread(
-        lambda: [
-            (model, store.details(daemon.paths, model)) for model in store.installed(daemon.paths)
-        ]
-    )
+    # in a thread, since reading a file's metadata for the first time is slow
+    listed = await asyncio.to_thread(store.listed, daemon.paths)
     return ModelList(
-        [_remote_model(remote, status) for remote in remotes.listed(daemon.paths)]
-        + [
+        [
             InstalledModel(
                 id=model.id,
                 bytes=model.bytes,
                 current=model.id == status.model.id,
                 state=store.state_of(model.id, status.state, status.model.id, status.switching_to),
-                quantisation=details.quantisation,
-                source=details.source,
-                licence=details.licence,
-                format=details.format,
+                quantisation=model.quantisation,
+                source=model.source,
+                licence=model.licence,
+                format=model.format,
+                remote=model.remote,
             )
-            for model, details in described
+            for model in listed
         ]
-    )
-
-
-def _remote_model(remote: remotes.Remote, status: Status) -> InstalledModel:
-    return InstalledModel(
-        id=remote.id,
-        bytes=0,
-        current=remote.id == status.model.id,
-        state=store.state_of(remote.id, status.state, status.model.id, status.switching_to),
-        quantisation=None,
-        source=f"{remote.model} at {remote.url}",
-        licence=None,
-        format=remote.format,
-        remote=remote.address.origin,
     )
 
 

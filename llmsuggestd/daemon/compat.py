@@ -316,24 +316,25 @@ class Message(Struct, frozen=True):
     content: str
 
 
-class CompletionRequest(Struct, frozen=True):
+class OpenAIOptions(Struct, frozen=True):
+    """The options of OpenAI's two calls that have an effect here."""
+
+    n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
+    max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    temperature: Temperature | None = None
+    stream: Literal[False] = False
+
+
+class CompletionRequest(OpenAIOptions, frozen=True, kw_only=True):
     """The request of a client of OpenAI's completions."""
 
     prompt: Prompt
-    n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
-    max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
-    temperature: Temperature | None = None
-    stream: Literal[False] = False
 
 
-class ChatRequest(Struct, frozen=True):
+class ChatRequest(OpenAIOptions, frozen=True, kw_only=True):
     """The request of LLMLean with LLMLEAN_API=openai or together. The last message counts."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
-    n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
-    max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
-    temperature: Temperature | None = None
-    stream: Literal[False] = False
 
 
 class CompletionChoice(Struct):

@@ -27,11 +27,12 @@ from llmsuggestd.engine.host import EngineError
 from llmsuggestd.engine.served_model import ServedModel
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.remote.model import RemoteModel
+from llmsuggestd.units import milliseconds
 
 log = logging.getLogger(__name__)
 
 Model = ServedModel | RemoteModel
-"""The two kinds of models: with an engine, or with a server elsewhere."""
+"""A local model with its engine, or a remote one with its server."""
 
 MAX_QUEUE: Final = 32
 """Limit of the questions that wait or are being answered."""
@@ -178,7 +179,9 @@ class Suggester:
             results=[results[keys[goal]] for goal in goals],
             model=by,
             remote=sent_to,
-            timings=msgspec.structs.replace(timings, total_ms=_ms_since(began)),
+            timings=msgspec.structs.replace(
+                timings, total_ms=milliseconds(time.monotonic() - began)
+            ),
         )
 
     async def switch(self, new: Model) -> None:
@@ -322,7 +325,3 @@ def _key(model: Model, request: SuggestRequest, goal: str) -> object:
         goal, request.prefix, request.context, request.name, request.n, request.max_tokens, drawn
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode((model.identity, asked))).digest()
-
-
-def _ms_since(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 2)

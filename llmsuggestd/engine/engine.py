@@ -27,6 +27,7 @@ from llmsuggestd.engine.threads import (
     usable_cores,
 )
 from llmsuggestd.engine.tokenizer import nfc
+from llmsuggestd.units import milliseconds
 
 
 class _Prepared(NamedTuple):
@@ -69,7 +70,7 @@ class Engine:
             context=self.llama.context,
             threads=threads,
             kernels="gpu" if self.llama.gpu_layers else self.llama.kernels,
-            load_ms=_ms(time.monotonic() - began),
+            load_ms=milliseconds(time.monotonic() - began),
             instructions=kernels.instructions() if self.llama.kernels == "own" else None,
         )
 
@@ -121,8 +122,8 @@ class Engine:
             found=found,
             prompt_tokens=sum(len(goal.need.prompt) for goal in prepared),
             reused_tokens=reused,
-            prompt_ms=_ms(time.monotonic() - began - decoding),
-            decode_ms=_ms(decoding),
+            prompt_ms=milliseconds(time.monotonic() - began - decoding),
+            decode_ms=milliseconds(decoding),
         )
 
     def _prepare(self, request: protocol.Suggest, goal: str) -> _Prepared:
@@ -224,7 +225,3 @@ def choose_kernels(load: protocol.Load, file_type: int | None, gpu_layers: int) 
     """
     own = file_type in kernels.FILE_TYPES and not gpu_layers and not kernels.why_not()
     return next(name for name in load.kernels if name != "own" or own)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)

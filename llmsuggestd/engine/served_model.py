@@ -26,6 +26,7 @@ from llmsuggestd.engine.users import Users
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.formats import Format
 from llmsuggestd.paths import Paths
+from llmsuggestd.units import milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ class ServedModel:
                     self._strike(engine, error)
                     raise
         self._strikes = 0
-        return Answer(result, _ms(turn - began), _ms(started - turn))
+        return Answer(result, milliseconds(turn - began), milliseconds(started - turn))
 
     async def drain(self) -> None:
         """Wait until no question is left, then end the engine."""
@@ -326,7 +327,3 @@ def _file_identity(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (info.st_ino, info.st_size, info.st_mtime_ns)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)

@@ -15,6 +15,7 @@ from llmsuggestd.models.remotes import Remote
 from llmsuggestd.models.trial import QUESTION, Trial
 from llmsuggestd.paths import Paths
 from llmsuggestd.remote.model import RemoteModel, Target
+from llmsuggestd.units import milliseconds
 
 
 def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Trial:
@@ -58,6 +59,6 @@ async def _try(target: Target, settings: RemoteSettings, key: Callable[[], str |
     return Trial(
         found.suggestions[0].text,
         loaded.device,
-        round((asked - began) * 1000, 1),
-        round((answered - asked) * 1000, 1),
+        milliseconds(asked - began),
+        milliseconds(answered - asked),
     )

@@ -2,71 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from llmsuggestd.client import Client
 from llmsuggestd.config import choosing_model, load_config, write_model
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import downloads, remotes, store
-from llmsuggestd.models.remotes import Remote
-from llmsuggestd.models.store import Model
 from llmsuggestd.paths import Paths
 
 SWITCH_TIMEOUT: Final = 310.0
 """Timeout for switching models, in seconds. The daemon's own timeout for a load is 300."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """An installed model, or a download."""
+@dataclass(frozen=True, kw_only=True)
+class Row(store.Listed):
+    """A model with its state, or a download, whose `bytes` are those received."""
 
-    id: str
-    bytes: int
-    """Size of the installed file; of a download, the received bytes."""
     total_bytes: int
-    quantisation: str | None
-    format: str | None
-    """The name of the format that it is asked in."""
-    source: str | None
-    licence: str | None
     state: str
     """`loaded` (in the daemon's memory), `loading`, `failed` or `available`; for a download,
     `downloading`, `partial` or `complete`."""
-    path: str
     served: bool
     """Whether the running daemon serves it."""
     chosen: bool
     """Whether the settings name it."""
-    remote: str | None = None
-    """The server to which its goals are sent, for a remote model."""
 
 
 def rows(paths: Paths, status: dict[str, Any] | None) -> list[Row]:
-    """All installed models and downloads; `status` is the daemon's, None if none runs."""
+    """All models and downloads. `status` is the daemon's; None if none is running."""
     chosen = load_config(paths).model
-    installed = [_row(paths, model, status, chosen) for model in store.installed(paths)]
-    elsewhere = [_remote_row(remote, status, chosen) for remote in remotes.listed(paths)]
-    return (
-        elsewhere
-        + installed
-        + [
-            Row(
-                id=download.id,
-                bytes=download.bytes,
-                total_bytes=download.total_bytes,
-                quantisation=None,
-                format=None,
-                source=download.source,
-                licence=download.licence,
-                state=download.state,
-                path=str(download.folder),
-                served=False,
-                chosen=False,
-            )
-            for download in downloads.listed(paths)
-        ]
-    )
+    models = [
+        Row(
+            **asdict(model),
+            total_bytes=model.bytes,
+            state=_state(model.id, status),
+            served=status is not None and status["model"]["id"] == model.id,
+            chosen=model.id == chosen,
+        )
+        for model in store.listed(paths)
+    ]
+    return models + [
+        Row(
+            id=download.id,
+            bytes=download.bytes,
+            total_bytes=download.total_bytes,
+            quantisation=None,
+            format=None,
+            source=download.source,
+            licence=download.licence,
+            state=download.state,
+            path=str(download.folder),
+            served=False,
+            chosen=False,
+            remote=None,
+        )
+        for download in downloads.listed(paths)
+    ]
 
 
 def use(paths: Paths, model_id: str) -> bool:
@@ -113,40 +105,6 @@ def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
         freed += download.bytes
         downloads.clear(download.folder)
     return freed, replaced
-
-
-def _row(paths: Paths, model: Model, status: dict[str, Any] | None, chosen: str) -> Row:
-    details = store.details(paths, model)
-    return Row(
-        id=model.id,
-        bytes=model.bytes,
-        total_bytes=model.bytes,
-        quantisation=details.quantisation,
-        format=details.format,
-        source=details.source,
-        licence=details.licence,
-        state=_state(model.id, status),
-        path=str(model.path),
-        served=status is not None and status["model"]["id"] == model.id,
-        chosen=model.id == chosen,
-    )
-
-
-def _remote_row(remote: Remote, status: dict[str, Any] | None, chosen: str) -> Row:
-    return Row(
-        id=remote.id,
-        bytes=0,
-        total_bytes=0,
-        quantisation=None,
-        format=remote.format,
-        source=f"{remote.model} at {remote.url}",
-        licence=None,
-        state=_state(remote.id, status),
-        path="",
-        served=status is not None and status["model"]["id"] == remote.id,
-        chosen=remote.id == chosen,
-        remote=remote.address.origin,
-    )
 
 
 def _state(model_id: str, status: dict[str, Any] | None) -> str:

@@ -92,7 +92,7 @@ class Pulled:
     model: store.Model
     source: str
     format: str | None
-    """The name of the format that it is asked in."""
+    """The name of the format in which it is asked."""
     trial: Trial | None
     """None if the model was already installed from this commit."""
 

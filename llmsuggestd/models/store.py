@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
@@ -52,7 +52,7 @@ class Record(msgspec.Struct):
     quantisation: str | None = None
     """The requested quantisation, for a model that was converted here."""
     format: str | None = None
-    """The name of the format that it is asked in; None: as its file says."""
+    """The name of the format in which it is asked; None: the file's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,24 @@ class Details:
     source: str | None
     licence: str | None
     format: str | None
-    """The name of the format that it is asked in; None if nothing says."""
+    """The name of the format in which it is asked; None if it is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A model in a list: an installed one, or a remote one."""
+
+    id: str
+    bytes: int
+    """Size of the installed file; 0 for a remote model."""
+    quantisation: str | None
+    format: str | None
+    """The name of the format in which it is asked."""
+    source: str | None
+    licence: str | None
+    path: str
+    remote: str | None
+    """The server to which its goals are sent, for a remote model."""
 
 
 def _changed(path: Path) -> int:
@@ -153,10 +170,38 @@ def details(paths: Paths, model: Model) -> Details:
     return Details(quantisation, source, licence, _format_name(record, header, model.path))
 
 
-def format_of(paths: Paths, model: Model, own: Mapping[str, Format]) -> Format:
-    """The format that an installed model is asked in; `own` are the user's formats.
+def listed(paths: Paths) -> list[Listed]:
+    """All models, the remote ones first. Raises ModelError if the directory cannot be read."""
+    remote = [
+        Listed(
+            id=model.id,
+            bytes=0,
+            quantisation=None,
+            format=model.format,
+            source=f"{model.model} at {model.url}",
+            licence=None,
+            path="",
+            remote=model.address.origin,
+        )
+        for model in remotes.listed(paths)
+    ]
+    local = [
+        Listed(
+            id=model.id,
+            bytes=model.bytes,
+            path=str(model.path),
+            remote=None,
+            **asdict(details(paths, model)),
+        )
+        for model in installed(paths)
+    ]
+    return remote + local
 
-    Raises ModelError if nothing says, or if it is gone.
+
+def format_of(paths: Paths, model: Model, own: Mapping[str, Format]) -> Format:
+    """The format in which an installed model is asked; `own` are the user's formats.
+
+    Raises ModelError if the format is unknown or no longer exists.
     """
     record, header = read_record(paths, model), _header(model)
     try:

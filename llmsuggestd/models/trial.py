@@ -17,6 +17,7 @@ from llmsuggestd.files import make_private
 from llmsuggestd.formats import Format
 from llmsuggestd.goals import TRIAL
 from llmsuggestd.paths import Paths
+from llmsuggestd.units import milliseconds
 
 CONTEXT: Final = 512
 """Context in tokens. It is small, since the daemon's engine may be using memory too."""
@@ -67,7 +68,7 @@ async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
         loaded = await model.load()
         began = time.monotonic()
         (found,) = (await model.ask(QUESTION)).result.found
-        took = (time.monotonic() - began) * 1000
+        took = milliseconds(time.monotonic() - began)
     finally:
         await model.close()
     if not found.suggestions:
@@ -75,4 +76,4 @@ async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
             "the model loads, but suggests nothing for ⊢ p ∧ q",
             "use a model that was trained on Lean goals and tactics, or give another --format",
         )
-    return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, round(took, 1))
+    return Trial(found.suggestions[0].text, loaded.device, loaded.load_ms, took)

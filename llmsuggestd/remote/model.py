@@ -25,6 +25,7 @@ from llmsuggestd.remote.address import Address, check_allowed
 from llmsuggestd.remote.completions import Completion, suggestions
 from llmsuggestd.remote.failures import RemoteError
 from llmsuggestd.remote.server import Server
+from llmsuggestd.units import milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +216,8 @@ class RemoteModel:
         except TimeoutError:
             raise failures.Slow(self.target.address, self._settings.timeout) from None
         self._recover()
-        result.decode_ms = _ms(time.monotonic() - asked)
-        return Answer(result, 0.0, _ms(asked - began), sent_to=self.target.address.origin)
+        result.decode_ms = milliseconds(time.monotonic() - asked)
+        return Answer(result, 0.0, milliseconds(asked - began), sent_to=self.target.address.origin)
 
     async def _ask_fallback(
         self, local: ServedModel, question: protocol.Suggest, *, sent: bool
@@ -503,7 +504,3 @@ async def _tokenized(server: Server, text: str) -> list[object] | None:
     found = await server.ask("/tokenize", request)
     numbers = found.get("tokens") if found is not None else None
     return numbers if isinstance(numbers, list) else None
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)
