@@ -10,6 +10,7 @@ import click
 from llmsuggestd import goals
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_TOKENS
 from llmsuggestd.errors import UsageError
 from llmsuggestd.ownership import our_paths
 from llmsuggestd.paths import is_text
@@ -31,14 +32,14 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
 @click.option(
     "-n",
     "count",
-    type=click.IntRange(1, 32),
+    type=click.IntRange(1, MAX_CANDIDATES),
     default=5,
     show_default=True,
     help="Number of suggestions.",
 )
 @click.option(
     "--max-tokens",
-    type=click.IntRange(1, 512),
+    type=click.IntRange(1, MAX_TOKENS),
     default=64,
     show_default=True,
     help="Maximum length of a suggestion.",

@@ -23,13 +23,12 @@ from llmsuggestd.daemon.calls import Calls, invalid
 from llmsuggestd.daemon.daemon import DAEMON
 from llmsuggestd.daemon.schema import (
     MAX_CONTEXT,
-    MAX_COUNT,
-    MAX_TOKENS,
     Goal,
     Prefix,
     SuggestAnswer,
     SuggestRequest,
 )
+from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_TOKENS
 from llmsuggestd.errors import UsageError
 from llmsuggestd.goals import TARGET, plain
 
@@ -319,7 +318,7 @@ class Message(Struct, frozen=True):
 class OpenAIOptions(Struct, frozen=True):
     """The options of OpenAI's two calls that have an effect here."""
 
-    n: Annotated[int, Meta(ge=1, le=MAX_COUNT)] = 1
+    n: Annotated[int, Meta(ge=1, le=MAX_CANDIDATES)] = 1
     max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
     temperature: Temperature | None = None
     stream: Literal[False] = False

@@ -11,16 +11,16 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llmsuggestd.config import MODEL_ID
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels, Suggestion
+from llmsuggestd.engine.protocol import (
+    MAX_CANDIDATES,
+    MAX_GOALS,
+    MAX_TOKENS,
+    Kernels,
+    Suggestion,
+)
 
 MAX_BODY: Final = 2**20
 """Limit of a request's body, in bytes."""
-
-MAX_COUNT: Final = MAX_CANDIDATES
-"""Limit of the suggestions per goal."""
-
-MAX_TOKENS: Final = 512
-"""Limit of the tokens that a suggestion adds to the prefix."""
 
 # The patterns mean the same in Python's `re` and in JSON Schema (`\s` would not), and are matched
 # in linear time.
@@ -98,7 +98,7 @@ class SuggestRequest(Struct, forbid_unknown_fields=True, frozen=True):
         int,
         Meta(
             ge=1,
-            le=MAX_COUNT,
+            le=MAX_CANDIDATES,
             description="The number of suggestions per goal, and the width of the beam.",
         ),
     ] = 5

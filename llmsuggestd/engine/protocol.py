@@ -30,6 +30,9 @@ MAX_CANDIDATES: Final = 32
 MAX_GOALS: Final = 16
 """Limit of the goals per request."""
 
+MAX_TOKENS: Final = 512
+"""Limit of the tokens that a suggestion adds to the prefix."""
+
 _LENGTH = struct.Struct(">I")
 
 
