@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from llmsuggestd.client import Client, Refused
@@ -34,6 +35,10 @@ COMMAND = (sys.executable, "-P", "-m", "llmsuggestd")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# a busy machine can stop a process for longer than Hypothesis' time limit per example
+hypothesis.settings.register_profile("llmsuggestd", deadline=None)
+hypothesis.settings.load_profile("llmsuggestd")
 
 
 @dataclass
