@@ -10,8 +10,8 @@ import click
 from llmsuggestd import goals
 from llmsuggestd.cli import print_json
 from llmsuggestd.client import Client
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_TOKENS
 from llmsuggestd.errors import UsageError
+from llmsuggestd.limits import MAX_CANDIDATES, MAX_TOKENS
 from llmsuggestd.ownership import our_paths
 from llmsuggestd.paths import is_text
 

@@ -28,9 +28,9 @@ from llmsuggestd.daemon.schema import (
     SuggestAnswer,
     SuggestRequest,
 )
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_TOKENS
 from llmsuggestd.errors import UsageError
 from llmsuggestd.goals import TARGET, plain
+from llmsuggestd.limits import MAX_CANDIDATES, MAX_TOKENS
 
 LLMSTEP: Final = Calls("llmstep")
 LEANCOPILOT: Final = Calls("leancopilot")

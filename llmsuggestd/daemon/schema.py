@@ -11,13 +11,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llmsuggestd.config import MODEL_ID
-from llmsuggestd.engine.protocol import (
-    MAX_CANDIDATES,
-    MAX_GOALS,
-    MAX_TOKENS,
-    Kernels,
-    Suggestion,
-)
+from llmsuggestd.engine.protocol import Kernels, Suggestion
+from llmsuggestd.limits import MAX_CANDIDATES, MAX_GOALS, MAX_TOKENS
 
 MAX_BODY: Final = 2**20
 """Limit of a request's body, in bytes."""

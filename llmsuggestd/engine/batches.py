@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from llmsuggestd.engine.protocol import MAX_CANDIDATES
+from llmsuggestd.limits import MAX_CANDIDATES
 
 
 class Need(NamedTuple):

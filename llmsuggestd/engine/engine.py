@@ -17,7 +17,6 @@ from llmsuggestd.engine.llama_log import LlamaError
 from llmsuggestd.engine.model_file import Header, read_header
 from llmsuggestd.engine.offload import fewer, layers_to_offload
 from llmsuggestd.engine.prompt import Prompter, Question, Reader
-from llmsuggestd.engine.protocol import MAX_CANDIDATES
 from llmsuggestd.engine.search import Floats, Search, beam_search, run, sample
 from llmsuggestd.engine.threads import (
     AdaptiveThreads,
@@ -27,6 +26,7 @@ from llmsuggestd.engine.threads import (
     usable_cores,
 )
 from llmsuggestd.engine.tokenizer import nfc
+from llmsuggestd.limits import MAX_CANDIDATES
 from llmsuggestd.units import milliseconds
 
 

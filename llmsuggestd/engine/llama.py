@@ -21,10 +21,11 @@ from llmsuggestd.engine import kernels as own_kernels
 from llmsuggestd.engine.batches import in_common
 from llmsuggestd.engine.llama_log import LlamaError, capture_log, last_error, stops
 from llmsuggestd.engine.model_file import open_model, overrides
-from llmsuggestd.engine.protocol import MAX_CANDIDATES, MAX_GOALS, Kernels
+from llmsuggestd.engine.protocol import Kernels
 from llmsuggestd.engine.search import Floats, log_softmax
 from llmsuggestd.engine.threads import Threads
 from llmsuggestd.engine.tokenizer import Corrections
+from llmsuggestd.limits import MAX_CANDIDATES, MAX_GOALS
 
 MAX_PROMPTS = 4
 """Prompts that stay in the cache, or as many as a request has goals if these are more. Lean

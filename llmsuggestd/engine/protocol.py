@@ -24,15 +24,6 @@ from llmsuggestd.formats import LLMSTEP, Format
 MAX_FRAME = 16 * 2**20
 """Limit of a frame in bytes. It is far above a request's limit: a longer frame is a fault."""
 
-MAX_CANDIDATES: Final = 32
-"""Limit of the candidates per step, and so of those per goal."""
-
-MAX_GOALS: Final = 16
-"""Limit of the goals per request."""
-
-MAX_TOKENS: Final = 512
-"""Limit of the tokens that a suggestion adds to the prefix."""
-
 _LENGTH = struct.Struct(">I")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from llmsuggestd.daemon.calls import invalid
 from llmsuggestd.daemon.schema import SuggestRequest
-from llmsuggestd.engine.protocol import MAX_GOALS
+from llmsuggestd.limits import MAX_GOALS
 
 GOAL = "⊢ 2 = 2"
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from llmsuggestd.engine.batches import Need, batches
-from llmsuggestd.engine.protocol import MAX_CANDIDATES
+from llmsuggestd.limits import MAX_CANDIDATES
 
 fresh = itertools.count()
 
