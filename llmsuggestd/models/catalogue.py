@@ -38,7 +38,7 @@ class Entry:
         return self.format is not None
 
 
-_PLAIN: Final = "a base for training"
+_PLAIN: Final = "for training"
 
 _PROCESS: Final = 200_000_000
 """Memory of an engine's process without the model and the cache, in bytes."""
@@ -69,6 +69,17 @@ CATALOGUE: Final = {
             2_900_000_000,
             4,
             "llmstep",
+            "mit",
+            "Mathlib",
+        ),
+        Entry(
+            "ntp-1.3b",
+            "l3lab/ntp-mathlib-st-deepseek-coder-1.3b",
+            2_700_000_000,
+            873_000_000,
+            1_500_000_000,
+            2,
+            "ntp-mathlib-st",
             "mit",
             "Mathlib",
         ),

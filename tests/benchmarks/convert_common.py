@@ -197,7 +197,7 @@ def llama_quantize(options: argparse.Namespace, source: Path, output: Path, quan
 def our_convert(options: argparse.Namespace, checkpoint: Path, output: Path, quant: str) -> Run:
     """Our conversion, which has one step."""
     return run(
-        [sys.executable, "-m", "convert", str(checkpoint), "-o", str(output), "-q", quant,
-         "--threads", str(options.threads)],
+        [sys.executable, "-m", "llmsuggestd", "convert", str(checkpoint), "-o", str(output),
+         "-q", quant, "--threads", str(options.threads)],
         options.work / "our-convert.log",
     )  # fmt: skip

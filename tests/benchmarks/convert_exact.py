@@ -1,6 +1,6 @@
 """Compares our files with llama.cpp's, tensor by tensor and bit by bit.
 
-    python tests/benchmarks/convert_exact.py --llama-cpp .../vendor/llama.cpp \
+    python -m tests.benchmarks.convert_exact --llama-cpp .../vendor/llama.cpp \
         --reference-python .../bin/python --work /tmp/exact
 
 The exit code is 1 if any tensor differs, or any metadata that is not in `EXPECTED`.
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from convert_common import (  # type: ignore[import-not-found]
+from gguf import GGUFReader
+
+from tests.benchmarks.convert_common import (
     FILE_TYPES,
     arguments,
     llama_convert,
@@ -24,7 +26,15 @@ from convert_common import (  # type: ignore[import-not-found]
     our_convert,
     run,
 )
-from gguf import GGUFReader
+from tests.benchmarks.vocabularies import write_tokenizer
+from tests.unit.convert.checkpoints import (
+    LLAMA_CONFIG,
+    QWEN2_CONFIG,
+    config,
+    random_weights,
+    single_safetensors,
+    write_json,
+)
 
 CASES = [
     ("70m", "F16", list(FILE_TYPES)),
@@ -33,6 +43,29 @@ CASES = [
     ("70m", "BF16", ["Q4_K_M"]),
     ("14m", "F16", list(FILE_TYPES)),
 ]
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}  # fmt: skip
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+
+# Small Llamas and Qwen2s: the tokenizer, the changes to the configuration, the quantisations.
+EVERY, SOME = list(FILE_TYPES), ["Q8_0", "Q4_K_M"]
+SMALL: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "llama": ("deepseek-coder", config(LLAMA_CONFIG), EVERY),
+    "llama-linear": ("deepseek-coder", config(
+        LLAMA_CONFIG, rope_scaling={"type": "linear", "factor": 4.0}, rope_theta=100000), SOME),
+    "llama-tied": ("deepseek-coder", config(
+        LLAMA_CONFIG, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, head_dim=32),
+        EVERY),
+    "llama-yarn": ("deepseek-coder", config(LLAMA_CONFIG, rope_scaling=YARN), SOME),
+    "llama-80-layers": ("deepseek-coder", config(LLAMA_CONFIG, num_hidden_layers=80), EVERY),
+    "llama3": ("llama-bpe", config(
+        LLAMA_CONFIG, rope_scaling=LLAMA3, num_hidden_layers=9, num_key_value_heads=1), SOME),
+    "llama2": ("llama-spm", config(LLAMA_CONFIG, num_key_value_heads=None), SOME),
+    "qwen2": ("qwen2", config(QWEN2_CONFIG, num_key_value_heads=1), EVERY),
+    "qwen2-tied": ("qwen2", config(
+        QWEN2_CONFIG, tie_word_embeddings=True, rope_scaling=YARN), SOME),
+}  # fmt: skip
 
 # The intended differences of the metadata, and the reasons.
 EXPECTED = {
@@ -50,7 +83,7 @@ EXPECTED = {
 def main() -> int:
     """Run every case. Returns 0 if all are equal."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--shape", help="only this one")
+    parser.add_argument("--shape", help="only this one, or `small` for Llamas and Qwen2s")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     failures = 0
@@ -74,11 +107,38 @@ def main() -> int:
             print(f"{shape:5} {dtype:4} {quant:7} {line}", flush=True)
     if options.shape in (None, "70m"):
         failures += compare_pickles(options)
+    if options.shape in (None, "small"):
+        failures += sum(compare_small(options, name, seen) for name in SMALL)
     for key in sorted(seen):
         print(f"metadata {key}: {EXPECTED.get(key, 'NOT EXPECTED')}")
     failures += len(seen - set(EXPECTED))
     print("all equal" if not failures else f"{failures} DIFFERENCES")
     return 1 if failures else 0
+
+
+def compare_small(options: argparse.Namespace, name: str, seen: set[str]) -> int:
+    """The number of tensors of a small model that differ; adds keys that differ to `seen`."""
+    tokenizer, settings, quants = SMALL[name]
+    folder = options.work / name
+    settings = settings | write_tokenizer(folder, options.llama_cpp, tokenizer)
+    write_json(folder / "config.json", settings)
+    single_safetensors(folder, random_weights(settings), "F16")
+    f16, quantised, ours = (options.work / f"{name}-{end}.gguf" for end in ("f16", "q", "ours"))
+    llama_convert(options, folder, f16)
+    failures = 0
+    for quant in ["F16", *quants]:
+        theirs = f16
+        if quant != "F16":
+            theirs = quantised
+            llama_quantize(options, f16, theirs, quant)
+        our_convert(options, folder, ours, quant)
+        bad, line, keys = compare(ours, theirs)
+        failures += bad
+        seen |= keys
+        print(f"{name} {quant:7} {line}", flush=True)
+    for path in (f16, quantised, ours):
+        path.unlink(missing_ok=True)
+    return failures
 
 
 # Files that torch itself writes: a state dict, its parameters, and two shards of the former.

@@ -1,6 +1,6 @@
 """Compares the next tokens of llama.cpp, with our F16 file, and of transformers in float32.
 
-    python tests/benchmarks/convert_logits.py --torch-python .../bin/python --work /tmp/logits
+    python -m tests.benchmarks.convert_logits --torch-python .../bin/python --work /tmp/logits
 
 The models are the shipped starter's checkpoint and a random Pythia 70M; `--checkpoint` adds
 others. The reference computes in float32, once with the erf GELU of the checkpoints and once with
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from convert_common import ROOT, make_checkpoint  # type: ignore[import-not-found]
 
 from llmsuggestd.convert import convert
 from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
 from llmsuggestd.convert.samples import BUILT_IN
 from llmsuggestd.formats import LLMSTEP
+from tests.benchmarks.convert_common import ROOT, make_checkpoint
 
 REFERENCE = """
 import json, sys, numpy as np, torch

@@ -1,6 +1,6 @@
 """Compares time, memory and disk of our one step and llama.cpp's two, for Pythia 2.8B's shape.
 
-    python tests/benchmarks/convert_speed.py --llama-cpp .../vendor/llama.cpp \
+    python -m tests.benchmarks.convert_speed --llama-cpp .../vendor/llama.cpp \
         --reference-python .../bin/python --work /tmp/speed
 
 The weights are random, which does not affect the time. It takes 15 GB of disk, and some minutes on
@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from convert_common import (  # type: ignore[import-not-found]
+from tests.benchmarks.convert_common import (
     Run,
     arguments,
     llama_convert,
@@ -23,7 +23,7 @@ from convert_common import (  # type: ignore[import-not-found]
     make_checkpoint,
     our_convert,
 )
-from convert_exact import compare  # type: ignore[import-not-found]
+from tests.benchmarks.convert_exact import compare
 
 
 class Watch:
