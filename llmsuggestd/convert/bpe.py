@@ -1,8 +1,8 @@
 """Byte-level BPE, as in a tokenizer.json.
 
-Text is split by regular expressions before bytes are merged to tokens. llama.cpp has its own code
-for each way to split that it knows, by name, and a file says which. So only tokenizers whose
-expressions are known to the letter are accepted.
+Text is split by regular expressions before bytes are merged to tokens. llama.cpp implements some
+ways to split, each under a name that is stored in the file. So a tokenizer is accepted only if its
+expressions are exactly those of a name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from llmsuggestd.convert.vocabulary import Vocabulary, numbers_of, steps
 from llmsuggestd.errors import InputError
 
 _GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-"""What ByteLevel itself splits by; some tokenizer.json files have it written out."""
+"""ByteLevel's own expression, which some tokenizer.json files state explicitly."""
 
 _LLAMA3: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -31,10 +31,10 @@ PRE_TOKENIZERS: Final[Mapping[str, tuple[str, ...]]] = {
         r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}",
     ),
 }  # fmt: skip
-"""llama.cpp's names, with the expressions by which text is split, one after the other."""
+"""llama.cpp's names, with the expressions that split text, one after the other."""
 
 _WHOLE_WORDS: Final = frozenset({"llama-bpe"})
-"""The names for which llama.cpp takes a word that is a token as it is (`ignore_merges`)."""
+"""The names for which llama.cpp does not merge a word that is a token (`ignore_merges`)."""
 
 
 def read_bpe(data: Mapping[str, Any], where: str) -> Vocabulary:
@@ -88,7 +88,7 @@ def _normalizer(value: Any, where: str) -> Literal["NFC", "none"]:
 
 
 def _pre_tokenizer(data: Mapping[str, Any], where: str, *, whole_words: bool) -> str:
-    """llama.cpp's name for the way in which the tokenizer splits text."""
+    """llama.cpp's name for the tokenizer's way to split text. Raises `InputError`."""
     found = steps(data.get("pre_tokenizer"), "pretokenizers")
     if found and found[-1].get("type") == "ByteLevel" and found[-1].get("add_prefix_space"):
         raise InputError(f"{where}: the tokenizer adds a space before the text")
@@ -108,12 +108,12 @@ def _pre_tokenizer(data: Mapping[str, Any], where: str, *, whole_words: bool) ->
 
 
 def _expressions(found: list[dict[str, Any]]) -> Iterator[str | None]:
-    """The expressions of a pre-tokenizer's steps; None for a step that is something else."""
+    """The expressions of a pre-tokenizer's steps; None for a step of another kind."""
     for step in found:
         pattern, kind = step.get("pattern"), step.get("type")
         if kind == "Split" and isinstance(pattern, dict) and isinstance(pattern.get("Regex"), str):
             plain = step.get("behavior") == "Isolated" and not step.get("invert")
-            # some files have the characters themselves where others have \r and \n
+            # some files have line ends as characters, others as \r and \n
             text = pattern["Regex"].replace("\r", r"\r").replace("\n", r"\n")
             yield text if plain else None
         elif kind == "Digits":

@@ -1,4 +1,4 @@
-"""Reads a `config.json`, and checks each value as it is read."""
+"""Reads a `config.json`, and checks each value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Config:
         return InputError(f"{self.where}: {problem}", hint)
 
     def count(self, key: str, default: int | None = None, limit: int = MOST) -> int:
-        """A positive number of something."""
+        """A positive integer."""
         value = self.raw.get(key)
         value = default if value is None else value
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
@@ -55,7 +55,7 @@ class Config:
         return self.count("vocab_size", limit=MOST_TOKENS)
 
     def number(self, value: Any, key: str) -> float:
-        """A positive number, given its value; `key` names it in errors."""
+        """Check that a value is a positive number. `key` names it in errors."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refusal(f"{key} is {value!r}, not a number")
         if not 0 < value <= LARGEST_FLOAT:  # also excludes NaN
@@ -70,7 +70,7 @@ class Config:
         return value
 
     def activation(self, default: str, known: frozenset[str], title: str) -> None:
-        """Check the activation function, which is always the same in llama.cpp."""
+        """Check the activation function, which llama.cpp fixes for each architecture."""
         value = self.raw.get("hidden_act", default)
         if str(value) not in known:
             raise self.refusal(

@@ -47,8 +47,8 @@ RUN_ELEMENTS = 2**20
 SPARE_BYTES = 16 * 2**20
 
 NO_FORMAT = (
-    "the file does not say how its model wants to be asked: give the format with --format, here or"
-    " when it is imported"
+    "the file does not name its model's prompt format: give it with --format, now or to"
+    " `llmsuggestd models import`"
 )
 
 Progress = Callable[[int, int], None]

@@ -1,4 +1,4 @@
-"""The tensors of a GGUF file, and where their rows come from."""
+"""The tensors of a GGUF file, and the sources of their rows."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ class Swap:
 class Slot:
     """A tensor that the GGUF file must have, and its name in the checkpoint.
 
-    `swap` says in which order its rows are, if it is another one. If the tensor is `optional` and
-    the checkpoint lacks it, zeros are written. `values` are those of a vector that no checkpoint
-    has; then `source` is empty.
+    `swap` reorders its rows. If the tensor is `optional` and the checkpoint lacks it, zeros are
+    written. A vector that no checkpoint has is given by its `values`, and its `source` is empty.
     """
 
     name: str
@@ -85,7 +84,7 @@ class ModelTensor:
 
 
 def _ranges(rows: Rows) -> Iterator[tuple[int, int]]:
-    """The ranges of consecutive numbers in sorted rows: the first, and the one after the last."""
+    """Yield the ranges of consecutive numbers in sorted rows: the first, and one past the last."""
     for part in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
         yield int(part[0]), int(part[-1]) + 1
 

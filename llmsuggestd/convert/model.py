@@ -1,4 +1,4 @@
-"""What the converter needs to know of a model. Each architecture has its own subclass."""
+"""The interface of an architecture for the converter. Each architecture has its own subclass."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from llmsuggestd.formats import Format
 
 
 class Names(NamedTuple):
-    """How transformers names the tensors of an architecture."""
+    """transformers' names for the tensors of an architecture."""
 
     root: str
-    """What all names begin with, except for the head's."""
+    """The beginning of all names except the output matrix's."""
     embedding: str
-    """The tensor, below the root, that identifies a model among others."""
+    """The embedding's name below the root, by which a model in a checkpoint is found."""
     parts: tuple[str, ...]
     """The beginnings of all names below the root."""
     output: str
-    """The matrix of the head, which is not below the root."""
+    """The output matrix's name, which is not below the root."""
 
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """A model as its `config.json` describes it."""
+    """A model, as described by its `config.json`."""
 
     title: ClassVar[str]
     """The architecture's name in messages."""
     classes: ClassVar[tuple[str, ...]]
-    """transformers' classes of it that write text."""
+    """transformers' classes of this architecture that generate text."""
     model_type: ClassVar[str]
     """The `model_type` in its configuration."""
     gguf: ClassVar[str]
-    """llama.cpp's name of it."""
+    """llama.cpp's name for it."""
     names: ClassVar[Names]
     asked: ClassVar[Format | None] = None
-    """The format of its models for Lean, if all have the same."""
+    """The format of its models for Lean, if they all have the same one."""
 
     layers: int
     vocab: int
-    """Rows of the embedding."""
+    """The number of rows of the embedding."""
 
     @classmethod
     @abstractmethod
     def read(cls, config: Config) -> Self:
-        """Read a configuration. Raises `InputError` for what llama.cpp does not compute."""
+        """Read a configuration. Raises `InputError` if llama.cpp does not support it."""
 
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
-        """What the GGUF file says of it: the values for `GGUFWriter.add_NAME`, by NAME."""
+        """The GGUF file's metadata: the arguments of `GGUFWriter.add_NAME`, by NAME."""
 
     @abstractmethod
     def slots(self) -> list[Slot]:
@@ -61,4 +61,4 @@ class Model(ABC):
     @property
     @abstractmethod
     def traits(self) -> Traits:
-        """What the types of its tensors depend on."""
+        """The properties that determine the types of its tensors."""

@@ -39,10 +39,10 @@ RECIPES = {
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the types depend on, beside a tensor's name and shape.
+    """The properties of a model that determine its tensors' types, with their names and shapes.
 
     `group` is the number of query heads per head of keys and values, `is_70b` whether llama.cpp
-    counts the model as a 70B, and `tied` whether the embedding is the output matrix, too.
+    treats the model as a 70B, and `tied` whether the embedding is also the output matrix.
     """
 
     layers: int
@@ -86,8 +86,8 @@ def _wanted(recipe: Recipe, name: str, columns: int, traits: Traits) -> Type:
 
 
 def _values(recipe: Recipe, layer: int, traits: Traits) -> Type:
-    # Value matrices lose most with few bits. llama.cpp treats GPT-NeoX's joint query/key/value
-    # matrix as one. Where many queries share the values, the matrix is small, and more bits cheap.
+    # Few bits harm value matrices most. llama.cpp counts GPT-NeoX's joint query/key/value matrix as
+    # one. If many queries share the values, the matrix is small, so more bits cost little.
     if recipe.name == "IQ4_NL" and traits.group >= 4:
         return Type.Q5_K
     if recipe.name in {"Q4_K_M", "Q5_K_M"} and _more_bits(layer, traits.layers):

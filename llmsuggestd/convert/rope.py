@@ -1,7 +1,7 @@
-"""Rotary positions: their base, and how they are scaled for longer texts.
+"""Rotary positions: their base, and their scaling for longer texts.
 
-transformers 4 writes the base as a key of its own and the rest into `rope_scaling`. transformers 5
-writes both into `rope_parameters`. Checkpoints saved in between have both, and then the newer one
+transformers 4 writes the base to a separate key and the rest to `rope_scaling`. transformers 5
+writes both to `rope_parameters`. Checkpoints from the time between have both, and the newer form
 counts. The names and defaults are those of transformers' `modeling_rope_utils.py`.
 """
 
@@ -19,13 +19,14 @@ from gguf import RopeScalingType
 from llmsuggestd.convert.config import Config
 
 UNSCALED = ("default", "dynamic")
-"""Scalings without an effect on texts within the context of the training, the longest that the
-daemon lets a model read. `dynamic` changes the base for longer ones only."""
+"""Scalings without an effect on texts within the context of the training. `dynamic` changes the
+base for longer texts only, and the daemon sends none."""
 
 _ORIGINAL = "original_max_position_embeddings"
 
 _BETAS = {"beta_fast": 32, "beta_slow": 1}
-"""YaRN's numbers that llama.cpp does not read from a file of our architectures."""
+"""YaRN's parameters that llama.cpp cannot read from files of our architectures, and the values that
+it uses."""
 
 _LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, _ORIGINAL: 8192}
 
@@ -33,15 +34,15 @@ _NO_NUMBERS = frozenset(
     {"rope_type", "type", "rope_theta", "partial_rotary_factor", "finetuned",
      "extrapolation_factor", "attn_factor"}
 )  # fmt: skip
-"""Keys beside a scaling's numbers. transformers reads neither of the last two."""
+"""Keys that are not parameters of a scaling. transformers ignores the last two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """Rotary positions.
+    """The settings of rotary positions.
 
-    `share` is the share of each head's channels that are rotated, `base` the base of their
-    frequencies. `kind` is the scaling's name, and `numbers` has its parameters.
+    `share` is the share of each head's channels that are rotated, and `base` the base of their
+    frequencies. `kind` is the scaling's name, and `numbers` are its parameters.
     """
 
     base: float
@@ -50,7 +51,7 @@ class Rope:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, Any]:
-        """What the GGUF file says of them, by gguf's names."""
+        """The GGUF file's metadata, by gguf's names."""
         result: dict[str, Any] = {"rope_freq_base": self.base}
         if self.kind in ("linear", "yarn"):
             result["rope_scaling_type"] = RopeScalingType(self.kind)
@@ -62,22 +63,22 @@ class Rope:
     def _yarn(self) -> dict[str, Any]:
         result: dict[str, Any] = {"rope_scaling_orig_ctx_len": int(self.numbers[_ORIGINAL])}
         if "attention_factor" in self.numbers:
-            # llama.cpp multiplies YaRN's usual factor by this number
+            # llama.cpp multiplies YaRN's default factor by this number
             usual = 1 + 0.1 * math.log(self.numbers["factor"])
             result["rope_scaling_attn_factors"] = self.numbers["attention_factor"] / usual
         return result
 
     def factors(self, channels: int) -> npt.NDArray[np.float32] | None:
-        """By what llama.cpp divides the frequency of each pair of a head's channels, if it must.
+        """Divisors of the frequencies, shape (channels / 2,); None if none are needed.
 
-        This is Llama 3.1's scaling: low frequencies are divided by `factor`, high ones stay, and
-        those between are in between. Shape (channels / 2,).
+        They are Llama 3.1's scaling. Low frequencies are divided by `factor`, high ones stay
+        unchanged, and the divisors between are interpolated.
         """
         if self.kind != "llama3":
             return None
         factor, low, high, original = (self.numbers[key] for key in _LLAMA3)
-        # In float32, with reciprocals in the places where torch has them, so that the result has
-        # the same bits as that of llama.cpp's converter.
+        # In float32, with reciprocals where torch computes them, so that the result has the same
+        # bits as that of llama.cpp's converter.
         exponents = np.arange(0, channels, 2, dtype=np.float32) / np.float32(channels)
         frequencies = 1 / (self.base ** exponents.astype(np.float64)).astype(np.float32)
         lengths = 1 / frequencies * np.float32(2 * math.pi)
@@ -96,11 +97,11 @@ def read_rope(
     share_keys: Sequence[str] = ("partial_rotary_factor",),
     share: float = 1.0,
 ) -> Rope:
-    """Read them from a configuration. `kinds` are the scalings that llama.cpp computes.
+    """Read the settings from a configuration. `kinds` are the scalings that llama.cpp supports.
 
-    `base_keys` and `share_keys` are the keys beside `rope_parameters`, `share` is the default, and
-    `context` the number of positions of the training. Raises `InputError` for an unknown scaling,
-    which it names.
+    `base_keys` and `share_keys` are keys outside `rope_parameters`, `share` is the default share,
+    and `context` the number of positions in training. Raises `InputError` if the scaling or a
+    parameter is not supported.
     """
     parameters = _object(config, "rope_parameters")
     merged = {**_object(config, "rope_scaling"), **parameters}

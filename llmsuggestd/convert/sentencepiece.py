@@ -1,8 +1,8 @@
-"""SentencePiece's BPE, as Llama 2 has it: in a tokenizer.model, a tokenizer.json, or both.
+"""SentencePiece's BPE, as in Llama 2: a tokenizer.model, a tokenizer.json, or both.
 
-A tokenizer.model is a message of protocol buffers (sentencepiece's `sentencepiece_model.proto`), of
-which a few fields are read here: the tokens with their scores, and how text is prepared. In a
-tokenizer.json made from one, the order of the merges stands for the scores.
+A tokenizer.model is a message of protocol buffers (sentencepiece's `sentencepiece_model.proto`).
+Only a few of its fields are read: the tokens with their scores, and the preparation of text. In a
+tokenizer.json made from it, the order of the merges replaces the scores.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
 SPACE: Final = "▁"
-"""The letter that stands for a space."""
+"""The letter that replaces a space."""
 
 _NO_MERGE: Final = -1e9
 """The score of a token that no merge makes."""
 
-# The numbers of fields in sentencepiece_model.proto.
+# numbers of fields in sentencepiece_model.proto
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _PIECE, _SCORE, _TYPE = 1, 2, 3
 _MODEL_TYPE, _SUFFIX, _BYTE_FALLBACK = 3, 24, 35
@@ -39,7 +39,7 @@ _TYPES: Final = {
 
 Value = int | bytes
 Message = dict[int, list[Value]]
-"""The values of each field of a message: whole numbers, or bytes."""
+"""The values of each field of a message: integers or bytes."""
 
 
 class _DamagedError(Exception):
@@ -90,7 +90,7 @@ def read_model_file(path: Path) -> Vocabulary:
 
 
 def _check_kind(path: Path, trainer: Message, normalizer: Message) -> None:
-    """Check that llama.cpp can reproduce it."""
+    """Raise InputError unless llama.cpp can reproduce the tokenizer."""
     kind = _last(trainer, _MODEL_TYPE, 1)
     problems = {
         f"its kind is {_KINDS.get(kind, kind)}, not BPE": kind != 2,
@@ -149,7 +149,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _last(message: Message, field: int, default: Any) -> Any:
-    """A field's last value, which counts, if it is of the expected type."""
+    """A field's last value, which is the valid one. Raises _DamagedError for another type."""
     value = message.get(field, [default])[-1]
     if isinstance(value, bytes) != isinstance(default, bytes):
         raise _DamagedError
@@ -163,7 +163,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def is_sentencepiece(data: Mapping[str, Any]) -> bool:
-    """Whether a tokenizer.json was made from a tokenizer.model of this kind."""
+    """Whether a tokenizer.json was made from a tokenizer.model."""
     model = data.get("model")
     return (
         isinstance(model, dict) and model.get("type") == "BPE" and bool(model.get("byte_fallback"))
@@ -173,10 +173,10 @@ def is_sentencepiece(data: Mapping[str, Any]) -> bool:
 def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
     """Read a tokenizer.json's object; `where` names the file in errors.
 
-    SentencePiece merges the pair with the best score, and tokenizers the pair whose merge is listed
-    first. Both do the same if each pair of tokens that makes a token is listed, and all pairs that
-    make the same token together. Raises `InputError` if that is not so, or if llama.cpp cannot
-    reproduce it.
+    SentencePiece merges the pair with the best score, and `tokenizers` merges the pair that is
+    listed first. These agree if the list has every pair of tokens that makes a token, and has all
+    pairs of the same token next to each other. Raises `InputError` otherwise, or if llama.cpp
+    cannot reproduce the tokenizer.
     """
     model = data["model"]
     numbers = numbers_of(model, where)
@@ -202,7 +202,7 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
     if not together or not complete:
         raise InputError(
             f"{where}: llama.cpp does not compute its merges, which are not SentencePiece's",
-            "put the tokenizer.model beside it that it was made from",
+            "put the tokenizer.model from which it was made beside it",
         )
     unknown, bytes_of = model.get("unk_token"), {f"<0x{byte:02X}>" for byte in range(256)}
     types = {number: TokenType.BYTE for text, number in numbers.items() if text in bytes_of}
@@ -220,9 +220,9 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
 
 
 def space_first(data: Mapping[str, Any], where: str) -> bool:
-    """Whether a space is added before a text, as a tokenizer.json says.
+    """Whether a tokenizer.json adds a space before a text.
 
-    Raises `InputError` if it prepares text in a way that llama.cpp does not.
+    Raises `InputError` if it prepares text in another way than llama.cpp.
     """
     prepends = False
     for step in steps(data.get("normalizer"), "normalizers"):
@@ -243,5 +243,5 @@ def space_first(data: Mapping[str, Any], where: str) -> bool:
 def _unlike_llama(where: str, problem: str) -> InputError:
     return InputError(
         f"{where}: the tokenizer {problem}",
-        "SentencePiece can be converted that does not split text, and only marks its spaces",
+        "SentencePiece can be converted only if it does not split text, and only marks spaces",
     )

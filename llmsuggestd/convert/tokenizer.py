@@ -1,8 +1,8 @@
 """Converts the tokenizer of a checkpoint to GGUF's tables.
 
 Only tokenizers that llama.cpp reproduces exactly are accepted (`bpe`, `sentencepiece`). llama.cpp
-itself never normalises. So one of our own keys in the file says whether text must be in NFC, and
-the engine normalises prompts.
+itself never normalises text. So one of our own keys in the file names the normalisation, and the
+engine normalises prompts.
 """
 
 from __future__ import annotations
@@ -27,18 +27,16 @@ SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "mask")  # GGUF has no key f
 
 _ADDED_SCORE = -1000.0
 _UNUSED_SCORE = -10000.0
-"""Scores of tokens that SentencePiece does not merge, as llama.cpp's converter has them."""
+"""Scores of tokens that SentencePiece does not merge: those of llama.cpp's converter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
     """A tokenizer, with one token per row of the embedding.
 
-    `model` and `pre` are llama.cpp's names of its kind (see `Vocabulary`). Token i is `tokens[i]`
-    of type `types[i]`. Byte-level BPE has `merges`, pairs joined by a space, best first;
-    SentencePiece has a score of each token. `special` maps a role (bos, eos, ...) to a token.
-    `add_space` says whether a space is added before a text, where that is a choice. `warnings` do
-    not prevent the conversion.
+    For `model`, `pre`, `merges` and `add_space` see `Vocabulary`. Token i is `tokens[i]` of type
+    `types[i]`. SentencePiece has a score per token. `special` maps a role (bos, eos, ...) to a
+    token. `warnings` do not prevent the conversion.
     """
 
     model: str
@@ -85,7 +83,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
             kind = vocabulary.types.get(number, TokenType.NORMAL)
             score = vocabulary.scores.get(number, _UNUSED_SCORE)
         if vocabulary.scores and kind is TokenType.USER_DEFINED:
-            known = known.replace(sentencepiece.SPACE, " ")  # which llama.cpp compares with text
+            known = known.replace(sentencepiece.SPACE, " ")  # llama.cpp compares it with plain text
         tokens.append(known)
         types.append(kind)
         scores.append(score)
@@ -113,7 +111,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
 
 
 def _vocabulary(folder: Path) -> tuple[Vocabulary, Mapping[str, Any], str]:
-    """The tokens without added ones, the object of tokenizer.json, and the file they are from."""
+    """Return the vocabulary, tokenizer.json's object, and the name of the vocabulary's file."""
     path, model_file = folder / "tokenizer.json", folder / MODEL_FILE
     has_model_file = os.path.exists(model_file)  # noqa: PTH110 - false also without permission
     if has_model_file and not os.path.exists(path):  # noqa: PTH110
@@ -139,7 +137,7 @@ def _vocabulary(folder: Path) -> tuple[Vocabulary, Mapping[str, Any], str]:
 def _by_number(
     vocabulary: Vocabulary, ids: Mapping[str, int], where: str, rows: int, warnings: list[str]
 ) -> dict[int, str]:
-    """The tokens by their numbers, those without a row in the embedding among them."""
+    """The tokens by number, including those without a row in the embedding."""
     try:
         "".join(ids).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What the kinds of tokenizers have in common: numbered tokens, and how text becomes them."""
+"""The vocabulary of a tokenizer, in the form that all kinds of tokenizers share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from llmsuggestd.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The tokens of a tokenizer without those that were added to it.
+    """A tokenizer's own tokens, without added ones.
 
-    `model` and `pre` are llama.cpp's names of its kind and of the way in which it splits text.
-    `numbers` has each token's number. Byte-level BPE has `merges`, which are pairs joined by a
-    space, best first; SentencePiece has the `scores` of its tokens, and `types` of those that are
-    not ordinary text. `space` says whether a space is added before a text, where that is a choice.
+    `model` and `pre` are llama.cpp's names for its kind and for its way to split text. `numbers`
+    has each token's number. Byte-level BPE has `merges`: pairs joined by a space, best first.
+    SentencePiece has the `scores` of its tokens, and the `types` of tokens that are not ordinary
+    text. `space` is whether a space is added before a text; None if the kind has no such choice.
     """
 
     model: Literal["gpt2", "llama"]
@@ -33,7 +33,7 @@ class Vocabulary:
 
 
 def numbers_of(model: Mapping[str, Any], where: str) -> dict[str, int]:
-    """The numbers of the tokens in the `model` of a tokenizer.json."""
+    """Each token's number, from the `model` of a tokenizer.json. Raises `InputError`."""
     vocab = model.get("vocab")
     if not isinstance(vocab, dict) or not vocab:
         raise InputError(f"{where}: the tokenizer has no vocabulary")

@@ -10,7 +10,7 @@ from llmsuggestd.errors import InputError
 from llmsuggestd.formats import LLMSTEP, Format
 from llmsuggestd.models import gguf
 
-if TYPE_CHECKING:  # the import takes half a second
+if TYPE_CHECKING:  # importing it takes half a second
     from llmsuggestd.convert.model import Model
 
 OF_REPOSITORIES: Final = {
@@ -74,7 +74,7 @@ def choose(
 def of_checkpoint(
     model: Model, where: str, own: Mapping[str, Format], *, wanted: Format | None = None
 ) -> Format:
-    """The format for the checkpoint of a model, of the repository `where`. Raises NoFormat."""
+    """The format for a checkpoint from the repository `where`. Raises NoFormat."""
     found = wanted or of_repository(where) or model.asked
     if found is None:
         raise NoFormat(where, None, own)

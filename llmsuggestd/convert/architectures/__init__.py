@@ -1,4 +1,4 @@
-"""The architectures that can be converted: one module for each kind."""
+"""The architectures that can be converted, with one module per kind."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ OTHER_HEADS = {
     "RewardModel": "it rates texts and writes none",
     "Model": "it has no output matrix",
 }
-"""Suffixes of transformers' classes that write no text, and the reason."""
+"""Suffixes of transformers' classes that do not generate text, and the reason."""
 
 
 def read_model(folder: Path) -> tuple[Model, Config]:
-    """Read `config.json` of a checkpoint. Returns the model, and the configuration itself.
+    """Read `config.json` of a checkpoint. Returns the model and the configuration.
 
-    Raises `InputError` if the file is missing or broken, if the weights are quantised, if the
-    architecture is another one, or if llama.cpp does not support the configuration.
+    Raises `InputError` if the file is missing or broken, if the weights are quantised, or if the
+    architecture or its configuration is not supported.
     """
     config = read_config(folder)
     return parse_model(config), config

@@ -60,7 +60,7 @@ class NeoX(Model):
 
     @property
     def traits(self) -> Traits:
-        """What the types of its tensors depend on."""
+        """The properties that determine the types of its tensors."""
         return Traits(self.layers)
 
     @classmethod
@@ -99,7 +99,7 @@ class NeoX(Model):
         return found
 
     def metadata(self) -> dict[str, Any]:
-        """What the GGUF file says of it."""
+        """The GGUF file's metadata."""
         return {
             "context_length": self.context,
             "embedding_length": self.hidden,

@@ -1,9 +1,9 @@
 """Llama and Qwen2: RMS norms, a gated feed-forward network, rotary positions, grouped queries.
 
 The names and defaults of the configuration are those of transformers' `LlamaConfig` and
-`Qwen2Config`. transformers rotates the first half of a head's channels with its second half.
-llama.cpp's Llama rotates pairs of neighbours, so the rows of queries and keys change their order;
-its Qwen2 rotates halves.
+`Qwen2Config`. To rotate a head's channels, transformers pairs its first half with its second half.
+llama.cpp does the same for Qwen2. For Llama, it pairs neighbours, so the rows of queries and keys
+are reordered.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Llama(Model):
         "model.", "embed_tokens.weight", ("embed_tokens.", "layers.", "norm."), "lm_head.weight"
     )
     scalings: ClassVar[tuple[str, ...]] = ("linear", "llama3", "yarn")
-    """The scalings of rotary positions that llama.cpp computes."""
+    """The scalings of rotary positions that llama.cpp supports."""
     swaps: ClassVar[bool] = True
-    """Whether the rows of queries and keys change their order."""
+    """Whether the rows of queries and keys are reordered."""
 
     hidden: int
     heads: int
     cached_heads: int
-    """Heads of keys and values; several heads of queries share one."""
+    """The number of heads of keys and values, each of which several query heads share."""
     head_dim: int
     feed_forward: int
     context: int
@@ -48,18 +48,18 @@ class Llama(Model):
     query_bias: bool
     """Whether queries, keys and values have biases."""
     output_bias: bool
-    """Whether the output of attention has one."""
+    """Whether attention's output has a bias."""
     mlp_bias: bool
     tied: bool
 
     @property
     def traits(self) -> Traits:
-        """What the types of its tensors depend on."""
+        """The properties that determine the types of its tensors."""
         group = self.heads // self.cached_heads
         return Traits(self.layers, group, self._is_70b(), self.tied)
 
     def _is_70b(self) -> bool:
-        """Whether llama.cpp counts it as a 70B."""
+        """Whether llama.cpp treats it as a 70B."""
         return self.layers == 80 and self.cached_heads != self.heads
 
     @classmethod
@@ -94,7 +94,7 @@ class Llama(Model):
 
     @classmethod
     def _heads(cls, config: Config) -> tuple[int, int, int]:
-        """The numbers of heads of queries, and of keys and values, and a head's channels."""
+        """The number of query heads, that of key and value heads, and the channels per head."""
         hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
         cached = config.count("num_key_value_heads", heads)
         if config.raw.get("head_dim") is None and hidden % heads:
@@ -110,7 +110,7 @@ class Llama(Model):
 
     @classmethod
     def _biases(cls, config: Config) -> tuple[bool, bool, bool]:
-        """Whether queries, keys and values, the output of attention, and the rest have biases."""
+        """Whether there are biases of queries, keys and values; attention's output; the MLP."""
         attention = config.flag("attention_bias")
         return attention, attention, config.flag("mlp_bias")
 
@@ -119,7 +119,7 @@ class Llama(Model):
         return config.count("max_position_embeddings", 2048)
 
     def metadata(self) -> dict[str, Any]:
-        """What the GGUF file says of it."""
+        """The GGUF file's metadata."""
         return {
             "context_length": self.context,
             "embedding_length": self.hidden,
@@ -142,8 +142,8 @@ class Llama(Model):
         scaled = [] if factors is None else [
             Slot("rope_freqs.weight", "", factors.shape, values=tuple(factors.tolist()))
         ]  # fmt: skip
-        # Without an output matrix, llama.cpp takes the embedding. If the configuration ties them, a
-        # stored one is ignored, as in transformers.
+        # Without an output matrix, llama.cpp uses the embedding. If the configuration ties them, a
+        # stored output matrix is ignored, as in transformers.
         output = [] if self.tied else [Slot("output.weight", self.names.output, matrix)]
         return [
             *scaled,
@@ -210,6 +210,6 @@ class Qwen2(Llama):
     @classmethod
     def _context(cls, config: Config) -> int:
         context = config.count("max_position_embeddings", 32768)
-        if config.flag("use_sliding_window"):  # which llama.cpp does not compute for it
+        if config.flag("use_sliding_window"):  # llama.cpp does not support it for Qwen2
             context = min(context, config.count("sliding_window", 4096))
         return context

@@ -109,8 +109,8 @@ def test_a_qwen2_needs_its_format_before_its_weights_are_fetched(puller: Puller)
     result = puller.run("pull", QWEN)
     assert result.returncode == ExitCode.INPUT
     assert result.stderr.startswith(
-        f"llmsuggestd: {QWEN} does not say how it wants to be asked\n"
-        "  → give the format that it was trained on with --format: llmstep, "
+        f"llmsuggestd: {QWEN} does not name its prompt format\n"
+        "  → name the format that it was trained on with --format: llmstep, "
     )
     assert len(result.stderr.splitlines()) == 2
     assert not [name for name in puller.hub.asked if name.endswith(".safetensors")]
