@@ -192,10 +192,15 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
             raise InputError(f"{where}: the merge {entry!r} makes a token that does not exist")
         ranks.setdefault(pair[0] + pair[1], []).append(rank)
         pairs.add(pair)
+    unknown, bytes_of = model.get("unk_token"), {f"<0x{byte:02X}>" for byte in range(256)}
+    types = {number: TokenType.BYTE for text, number in numbers.items() if text in bytes_of}
+    if unknown in numbers:
+        types[numbers[unknown]] = TokenType.UNKNOWN
     together = all(found[-1] - found[0] == len(found) - 1 for found in ranks.values())
     complete = all(
         (text[:cut], text[cut:]) in pairs
-        for text in ranks
+        for text, number in numbers.items()
+        if number not in types
         for cut in range(1, len(text))
         if text[:cut] in numbers and text[cut:] in numbers
     )
@@ -204,10 +209,6 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
             f"{where}: llama.cpp does not compute its merges, which are not SentencePiece's",
             "put the tokenizer.model from which it was made beside it",
         )
-    unknown, bytes_of = model.get("unk_token"), {f"<0x{byte:02X}>" for byte in range(256)}
-    types = {number: TokenType.BYTE for text, number in numbers.items() if text in bytes_of}
-    if unknown in numbers:
-        types[numbers[unknown]] = TokenType.UNKNOWN
     return Vocabulary(
         model="llama",
         pre="default",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llmsuggestd.convert.samples import BUILT_IN
 from llmsuggestd.errors import ExitCode
 from tests.conftest import make_home
 from tests.support.hub import serving
@@ -72,6 +73,16 @@ def qwen2(folder: Path) -> Path:
     )
 
 
+def llama2(folder: Path) -> Path:
+    """A repository with SentencePiece's own file, and no tokenizer.json."""
+    lines = [line for sample in BUILT_IN for line in (*sample.goal.split("\n"), sample.tactic)]
+    settings = config(LLAMA_CONFIG, vocab_size=448, bos_token_id=1, eos_token_id=2)
+    make_checkpoint(folder, settings, in_letters(random_weights(settings)))
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(checkpoints.sentencepiece_model(lines))
+    return folder
+
+
 @pytest.fixture
 def puller(tmp_path: Path) -> Iterator[Puller]:
     """An empty home, and a hub with both."""
@@ -119,6 +130,22 @@ def test_a_qwen2_needs_its_format_before_its_weights_are_fetched(puller: Puller)
     assert json.loads(result.stdout)["format"] == "bfs-prover"
     puller.home.serve("--model", "qwen2-prover")
     assert len(suggest(puller)["suggestions"]) == 5
+
+
+def test_a_llama_2_has_the_tokenizer_of_sentencepiece(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    with (
+        serving({QWEN: llama2(tmp_path / "served")}) as hub,
+        contextlib.contextmanager(make_home)() as home,
+    ):
+        puller = Puller(home, hub)
+        result = puller.run("pull", QWEN, "--format", "ntp-mathlib-context", "--name", "llama2")
+        assert result.returncode == 0, result.stderr
+        assert "tokenizer.model" in hub.asked
+        home.serve("--model", "llama2")
+        assert len(suggest(puller)["suggestions"]) == 5
+        prefixed = suggest(puller, prefix="exact h", context="import A\n\n")
+        assert all(s["text"].startswith("exact h") for s in prefixed["suggestions"])
 
 
 def test_the_file_of_a_conversion_names_its_format(puller: Puller, tmp_path: Path) -> None:
