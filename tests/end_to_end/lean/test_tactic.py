@@ -109,10 +109,12 @@ PLACES = {
 
 
 @pytest.mark.skipif(Path(f"/run/user/{os.getuid()}").exists(), reason="this user has a session")
-@pytest.mark.parametrize("other_machines", [None, {"socket": "/x", "url": "", "token_file": ""}])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "has_record"),
+    [*((place, False) for place in PLACES), ("home", True), ("runtime directory", True)],
+)
 def test_daemon_found_in_the_usual_place(
-    place: str, other_machines: object, lean: Lean, fake: FakeDaemon
+    place: str, has_record: bool, lean: Lean, fake: FakeDaemon
 ) -> None:
     """Without a `client.json` of this machine, the tactic looks where llmsuggestd/paths.py says."""
     home = fake.directory / "user"
@@ -127,10 +129,11 @@ def test_daemon_found_in_the_usual_place(
     (home / at).symlink_to(fake.directory / "socket")
     for wrong in ("755", "link"):  # the tactic must not look here
         (home / wrong / "llmsuggestd").mkdir(exist_ok=True)
-    if other_machines is not None:
+    if has_record:  # of another machine's daemon
+        record = {"socket": "/x", "url": "", "token_file": ""}
         for config in (home / "own/config", home / ".config/llmsuggestd"):
             config.mkdir(parents=True, exist_ok=True)
-            (config / "client.json").write_text(json.dumps(other_machines))
+            (config / "client.json").write_text(json.dumps(record))
     check(lean, HERE / "Found.lean", env)
 
 
