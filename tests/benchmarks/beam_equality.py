@@ -107,9 +107,9 @@ def _pairs(count: int) -> Iterator[tuple[str, str]]:
 
 STEPS, BATCH = 250, 16
 
-STOPS = ("⟩", "ind")
-"""The second begins inside the token `grind`. The texts before them are no tactics themselves, for
-otherwise transformers would find a text twice, with and without a stop string."""
+STOPS = ("⟩", "2, h")
+"""The second begins inside a token, such as `.2`. The texts before them are no tactics themselves.
+Otherwise, transformers would find a text twice, with and without a stop string."""
 
 SUBJECTS = {"starter": starter, "llama": llama, "qwen2": qwen2}
 
@@ -145,8 +145,9 @@ def reference(subject: Subject, goals: list[str]) -> list[Ranked]:
             )
         answers = output.sequences[:, prompt["input_ids"].shape[1] :]
         texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+        scores = output.sequences_scores.tolist()
         texts = [until_stop(text, stops) for text in texts]
-        found.append(list(zip(texts, output.sequences_scores.tolist(), strict=True)))
+        found.append(list(zip(texts, scores, strict=True)))
     return found
 
 
@@ -230,9 +231,14 @@ def why(subject: Subject, goal: str, theirs: Ranked) -> str:
     return "unexplained"
 
 
-def same(one: Ranked, other: Ranked) -> bool:
-    """Whether two rankings have the same texts in the same order."""
-    return [text.strip() for text, _ in one] == [text.strip() for text, _ in other]
+def same(theirs: Ranked, own: Ranked) -> bool:
+    """Whether ours begins with the texts of transformers, in their order.
+
+    We count a text once. transformers counts it once for each way to write it in tokens, such as
+    with `⟩` or `⟩,` where the stop string is `⟩`. In place of its repeats, ours goes on.
+    """
+    distinct = list(dict.fromkeys(text.strip() for text, _ in theirs))
+    return distinct == [text.strip() for text, _ in own][: len(distinct)]
 
 
 def compare(subject: Subject, goals: list[str], found: list[Ranked], kind: str) -> dict[str, Any]:
@@ -247,7 +253,8 @@ def compare(subject: Subject, goals: list[str], found: list[Ranked], kind: str) 
         same_top += top
         same_all += everything
         if everything:
-            differences = [abs(a - b) for (_, a), (_, b) in zip(theirs, own, strict=True)]
+            scores = {text.strip(): score for text, score in reversed(theirs)}
+            differences = (abs(scores.get(text.strip(), score) - score) for text, score in own)
             largest = max(largest, *differences)
         else:
             reason = why(subject, goal, theirs)
