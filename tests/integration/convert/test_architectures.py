@@ -14,6 +14,7 @@ import pytest
 from gguf import GGUFReader
 
 from llmsuggestd.convert import RECIPES, convert
+from llmsuggestd.convert.conversion import NO_FORMAT
 from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
 from llmsuggestd.formats import FORMATS
 from tests.integration.convert.reference import llama_log_probabilities
@@ -221,5 +222,5 @@ def test_the_metadata_of_a_llama(tmp_path: Path) -> None:
 def test_without_a_format_the_file_names_none_and_a_warning_says_so(tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "c", CASES["qwen2"], tokenizer=split_tokenizer("qwen2"))
     summary = convert(tmp_path / "c", tmp_path / "m.gguf")
-    assert "give the format with --format" in summary.warnings[-1]
+    assert summary.warnings == [NO_FORMAT]
     assert "llmsuggestd.prompt_template" not in GGUFReader(tmp_path / "m.gguf").fields
