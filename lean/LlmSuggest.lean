@@ -11,6 +11,7 @@ public meta import LlmSuggest.Tactic
 /-!
 # llmsuggest
 
-`import LlmSuggest` gives the tactic `llmsuggest`, which asks the `llmsuggestd` daemon on this
-machine for the next step of a proof. Nothing but Lean is needed in the project that imports it.
+`import LlmSuggest` gives two tactics: `llmsuggest` asks the `llmsuggestd` daemon on this machine
+for the next step of a proof, and `llmprove` searches for a whole proof with its help. Nothing but
+Lean is needed in the project that imports it.
 -/

@@ -46,6 +46,20 @@ def textAbove (map : FileMap) (position : String.Pos.Raw) : String :=
   let start := (map.positions.find? (·.byteIdx ≥ dropped)).getD position
   String.Pos.Raw.extract map.source start position
 
+/-- Whether the editor no longer wants an answer. -/
+def isCanceled : CoreM (BaseIO Bool) := do
+  return match (← readThe Core.Context).cancelTk? with
+    | some token => token.isSet
+    | none => pure false
+
+/-- How long the daemon may take. -/
+def Patience.fromOptions : CoreM Patience := do
+  let options ← getOptions
+  return {
+    -- To `curl` a timeout of 0 is none.
+    timeout := max 1 (llmsuggest.timeout.get options)
+    loadTimeout := llmsuggest.loadTimeout.get options }
+
 /-- What the model answers when `client` asks for steps on a goal that start with `prefix`, at a
 position of a file, in the proof of a theorem. -/
 def askFor (goal «prefix» client : String) (map : FileMap) (position : String.Pos.Raw)
@@ -57,18 +71,28 @@ def askFor (goal «prefix» client : String) (map : FileMap) (position : String.
   let name := match theorem?.map privateToUserName with
     | some name => if sendsContext && !name.isInternal then name.toString else ""
     | none => ""
-  -- The daemon refuses other numbers, and to `curl` a timeout of 0 is none.
+  -- The daemon refuses other numbers.
   let n := max 1 (min 32 (llmsuggest.n.get options))
-  let patience := {
-    timeout := max 1 (llmsuggest.timeout.get options)
-    loadTimeout := llmsuggest.loadTimeout.get options }
-  let isCanceled : BaseIO Bool := match (← readThe Core.Context).cancelTk? with
-    | some token => token.isSet
-    | none => pure false
-  let reply ← ask { goal, «prefix», n, client, context, name } patience isCanceled
+  let request := { goals := #[goal], «prefix», n, client, context, name }
+  let reply ← ask request (← Patience.fromOptions) (← isCanceled)
   if reply matches .canceled then
     throwInterruptException
   return reply
+
+/-- The model's answers on each of several goals, or why there are none; `none` if the deadline, in
+milliseconds of the monotonic clock, comes first. -/
+def askForAll (goals : Array String) (n : Nat) (client : String) (deadline : Nat) :
+    CoreM (Option (Except String (Array (Array Answer)))) := do
+  let isCanceled ← isCanceled
+  let isUnwanted : BaseIO Bool := do
+    return (← isCanceled) || (← IO.monoMsNow) ≥ deadline
+  match ← ask { goals, «prefix» := "", n, client } (← Patience.fromOptions) isUnwanted with
+  | .answers answers => return some (.ok answers.forEach)
+  | .failure message _ => return some (.error message)
+  | .canceled =>
+    if ← isCanceled then
+      throwInterruptException
+    return none
 
 /-- Whether a goal is about what Mathlib defines. -/
 def isAboutMathlib (goal : MVarId) : MetaM Bool := goal.withContext do

@@ -41,6 +41,8 @@ structure Effect where
   deprecated : Array String := #[]
   /-- Whether the step prints what could be written in its place, as `simp?` does. -/
   prints : Bool := false
+  /-- Whether the step is none of the model's, but one of Lean's own tactics. -/
+  isOwn : Bool := false
   /-- What the step uses although it is being proved or defined. -/
   recursive? : Option Name := none
 
@@ -79,6 +81,11 @@ def Outcome.closed? : Outcome → Option SavedState
 def Outcome.closes (outcome : Outcome) : Bool :=
   outcome.closed?.isSome
 
+/-- Whether the step is one of Lean's own tactics. -/
+def Outcome.isOwn : Outcome → Bool
+  | .works effect => effect.isOwn
+  | _ => false
+
 /-- The order in which steps are shown: those that close the goal, then those that leave goals, then
 those that were stopped, then those of which only the whole proof can show that they work. -/
 def Outcome.rank : Outcome → Nat
@@ -90,12 +97,13 @@ def Outcome.rank : Outcome → Nat
 
 /-- What is shown behind the step: a comment, so that the line can be copied as a whole. -/
 def Outcome.mark : Outcome → String
-  | .works { goals, settled, deprecated, recursive?, .. } =>
+  | .works { goals, settled, deprecated, isOwn, recursive?, .. } =>
     let what := match goals.length with
       | 0 => "closes the goal"
       | 1 => "leaves 1 goal"
       | n => s!"leaves {n} goals"
     let notes := [
+      if isOwn then some "found by Lean" else none,
       recursive?.map fun name => s!"recursive: it uses `{name}`",
       if settled.isEmpty then none else s!"sets {", ".intercalate settled.toList}",
       if deprecated.isEmpty then none else

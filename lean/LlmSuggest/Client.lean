@@ -23,8 +23,8 @@ open Lean
 
 /-- What the daemon is asked for. -/
 structure Request where
-  /-- The goal as Lean prints it. -/
-  goal : String
+  /-- The goals as Lean prints them, one at least. -/
+  goals : Array String
   /-- What the suggestions have to start with. -/
   «prefix» : String
   /-- The number of suggestions. -/
@@ -35,7 +35,15 @@ structure Request where
   context : String := ""
   /-- The theorem's name, likewise. -/
   name : String := ""
-  deriving ToJson
+
+/-- A request as the daemon takes it. -/
+instance : ToJson Request where
+  toJson request := .mkObj [
+    match request.goals with
+      | #[goal] => ("goal", toJson goal)
+      | goals => ("goals", toJson goals),
+    ("prefix", toJson request.prefix), ("n", toJson request.n), ("client", toJson request.client),
+    ("context", toJson request.context), ("name", toJson request.name)]
 
 /-- A suggestion as the model made it. -/
 structure Answer where
@@ -43,6 +51,12 @@ structure Answer where
   text : String
   /-- The mean log probability of a token. -/
   score : Float
+  deriving FromJson
+
+/-- The answers for one of several goals. -/
+structure Result where
+  /-- The suggestions, the best first. -/
+  suggestions : Array Answer
   deriving FromJson
 
 /-- How long a request may take. -/
@@ -100,10 +114,14 @@ def errorMessage (json : Json) : Option String := do
 
 /-- What the daemon answers. -/
 structure Answers where
-  /-- The suggestions, the best first. -/
-  suggestions : Array Answer
+  /-- The suggestions for each goal, the best first. -/
+  forEach : Array (Array Answer)
   /-- The model that made them. -/
   model? : Option String
+
+/-- The suggestions for the first goal. -/
+def Answers.suggestions (answers : Answers) : Array Answer :=
+  answers.forEach[0]?.getD #[]
 
 /-- The answers in what `curl` printed: a body, and the status on a line of its own. -/
 def decode (output : String) : Except String Answers := do
@@ -112,8 +130,11 @@ def decode (output : String) : Except String Answers := do
   let body := "\n".intercalate lines.dropLast
   let json := (Json.parse body).toOption.getD .null
   if status == "200" then
+    let model? := (json.getObjValAs? String "model").toOption
     if let .ok suggestions := json.getObjValAs? (Array Answer) "suggestions" then
-      return { suggestions, model? := (json.getObjValAs? String "model").toOption }
+      return { forEach := #[suggestions], model? }
+    if let .ok results := json.getObjValAs? (Array Result) "results" then
+      return { forEach := results.map (·.suggestions), model? }
   else if let some message := errorMessage json then
     throw message
   throw s!"what answers with status {status} is no llmsuggestd of this version. \

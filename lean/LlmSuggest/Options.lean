@@ -63,11 +63,37 @@ register_option llmsuggest.memory : Nat := {
     checked (Linux)"
 }
 
-/-- Lean's own tactics that are tried on the goals which a suggestion leaves, where none closes the
-goal: their names, with commas between. Without any, none is tried. -/
+/-- Lean's own tactics that are tried where no suggestion closes the goal, on the goal and on what
+suggestions leave of it: with commas between. Without any, none is tried. -/
 register_option llmsuggest.finishers : String := {
-  defValue := "rfl, assumption, omega, simp, simp_all"
-  descr := "tactics that `llmsuggest` tries on what suggestions leave, where none closes the goal"
+  defValue := "rfl, assumption, omega, decide, simp, simp_all, grind, exact?"
+  descr := "tactics that `llmsuggest` and `llmprove` try beside the model's suggestions"
+}
+
+/-- For how many seconds `llmprove` looks for a proof. -/
+register_option llmprove.seconds : Nat := {
+  defValue := 30
+  descr := "for how many seconds `llmprove` looks for a proof"
+}
+
+/-- How many goals `llmprove` asks the model about. -/
+register_option llmprove.expansions : Nat := {
+  defValue := 200
+  descr := "how many goals `llmprove` asks the model about"
+}
+
+/-- How many steps `llmprove` asks the model for on each goal, from 1 to 32. -/
+register_option llmprove.n : Nat := {
+  defValue := 8
+  descr := "how many steps `llmprove` asks the model for on each goal (1 to 32)"
+}
+
+/-- Whether `llmprove` takes steps that a goal's shape proposes, such as induction, beside those of
+the model. -/
+register_option llmprove.moves : Bool := {
+  defValue := true
+  descr := "whether `llmprove` takes steps that a goal's shape proposes, such as induction, beside \
+    those of the model"
 }
 
 /-- Whether suggestions that do not work are listed as well, with the reason. -/

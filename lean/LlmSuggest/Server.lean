@@ -6,7 +6,7 @@ Authors: the llmsuggestd authors
 module
 
 public meta import Lean.Server.FileWorker.RequestHandling
-public meta import LlmSuggest.Tactic
+public meta import LlmSuggest.Prove
 
 public meta section
 
@@ -63,7 +63,8 @@ def isOpener (stx : Syntax) : Bool :=
 
 /-- Whether this stands for a step that is still to be found. -/
 def isPlaceholder (stx : Syntax) : Bool :=
-  stx.isOfKind ``Parser.Tactic.tacticSorry || stx.isOfKind ``llmsuggest
+  stx.isOfKind ``Parser.Tactic.tacticSorry || stx.isOfKind ``llmsuggest ||
+    stx.isOfKind ``llmprove
 
 /-- Where a step goes that is run on the goals that the infoview shows at `cursor`: in the place of
 a placeholder, in a blank line, or in a line of its own behind or before the tactic there. -/

@@ -62,17 +62,20 @@ def goalsText (outcome : Outcome) : TacticM String := do
   let text := "\n\n".intercalate goals
   return if text.length ≤ maxGoals then text else (text.take maxGoals).copy ++ "…"
 
-/-- A suggestion that is written at a site; `none` if it cannot be written there. -/
-def Site.entry? (site : Site) (suggestion : Suggestion) : TacticM (Option Entry) := do
-  let some { range, text } ← site.insertion? suggestion.step | return none
+/-- A step as it is written at a site; `none` if it cannot be written there. -/
+def Site.entryOf? (site : Site) (step : Step) (mark : String) (closes : Bool) (goals : String) :
+    CoreM (Option Entry) := do
+  let some { range, text } ← site.insertion? step | return none
   let range := site.map.utf8RangeToLspRange range
   return some {
-    text
-    mark := suggestion.outcome.mark
-    closes := suggestion.outcome.closes
-    goals := ← goalsText suggestion.outcome
+    text, mark, closes, goals
     edit := { range, newText := text }
     cursor := positionBehind range.start text }
+
+/-- A suggestion that is written at a site; `none` if it cannot be written there. -/
+def Site.entry? (site : Site) (suggestion : Suggestion) : TacticM (Option Entry) := do
+  let outcome := suggestion.outcome
+  site.entryOf? suggestion.step outcome.mark outcome.closes (← goalsText outcome)
 
 /-! ### In the infoview -/
 

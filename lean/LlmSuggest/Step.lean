@@ -65,7 +65,7 @@ def isPlain (c : Char) : Bool :=
 files, starts other programs, trusts the compiler, cannot be stopped, or asks the model again. -/
 def forbiddenWords : List String :=
   ["run_tac", "by_elab", "eval%", "include_str", "bv_decide", "bv_decide?", "bv_check", "polyrith",
-    "native_decide", "sleep", "try?", "llmsuggest"]
+    "native_decide", "sleep", "try?", "llmsuggest", "llmprove"]
 
 /-- Whether a step may set an option for its own use. Others could lift the limits of the check or
 switch off what protects Lean. -/

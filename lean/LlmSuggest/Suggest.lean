@@ -8,6 +8,7 @@ module
 public meta import Lean.Meta.TryThis
 public meta import LlmSuggest.Check
 public meta import LlmSuggest.Client
+public meta import LlmSuggest.Own
 
 public meta section
 
@@ -15,8 +16,8 @@ public meta section
 # From the model's answers to suggestions
 
 The answers are read and run. Those that are tactics which print what they did, such as `simp?`, are
-replaced by what they print. Where nothing closes the goal, Lean's own tactics are tried on what the
-best steps leave.
+replaced by what they print. Where nothing closes the goal, Lean's own tactics are tried on it, and
+on what the best steps leave: then only, so that the model's answer is shown no later for them.
 -/
 
 namespace LlmSuggest
@@ -121,12 +122,19 @@ def Guard.replacePrinting (guard : Guard) (limits : Limits) (suggestions : Array
     all := all ++ if printed.isEmpty then #[suggestion] else printed
   return all
 
-/-! ### What is left -/
+/-! ### Lean's own tactics -/
 
-/-- The tactics that are tried on the goals that a step leaves. -/
-def finishers : CoreM (Array Step) := do
-  let names := (llmsuggest.finishers.get (← getOptions)).splitOn ","
-  names.toArray.filterMapM fun name => Step.ofText? name.trimAscii.copy
+/-- The finishers that close the main goal. One that prints what it has found, as `exact?` does, is
+replaced by that. -/
+def Guard.finish (guard : Guard) (limits : Limits) (finishers : Array Step) :
+    TacticM (Array Suggestion) := do
+  let limits := { limits with heartbeats := min limits.heartbeats finisherHeartbeats }
+  let checked ← finishers.mapM fun step => do
+    return { step, outcome := ← guard.check limits step : Suggestion }
+  let closing ← guard.replacePrinting limits (checked.filter (·.outcome.closes))
+  return closing.filterMap fun { step, outcome } => do
+    let .works effect := outcome | none
+    return { step, outcome := .works { effect with isOwn := true } }
 
 /-- Of how many steps the goals are tried to be closed. -/
 def maxFinished : Nat := 3
@@ -163,9 +171,8 @@ def finishedTexts (step : Step) (finishers : List String) : List String :=
   "\n".intercalate (text :: below) :: onEach |>.reverse
 
 /-- Steps that close the goal: those that leave goals, and finishers for these. -/
-def Guard.finishAll (guard : Guard) (limits : Limits) (suggestions : Array Suggestion) :
-    TacticM (Array Suggestion) := do
-  let finishers ← finishers
+def Guard.finishAll (guard : Guard) (limits : Limits) (finishers : Array Step)
+    (suggestions : Array Suggestion) : TacticM (Array Suggestion) := do
   let mut finished := #[]
   for { step, outcome } in (sorted suggestions).take maxFinished do
     let .works effect := outcome | continue
@@ -203,7 +210,13 @@ def suggestionsFrom (answers : Array Answer) :
     let checked ← guard.replacePrinting limits (bestReadings checked)
     if checked.any (·.outcome.closes) then
       return checked
-    return (← guard.finishAll limits checked) ++ checked
+    let (queries, finishers) := (← finishersOf (← getMainGoal)).partition (·.isQuery)
+    let mut found ← guard.finish limits finishers
+    if found.isEmpty then
+      found ← guard.finishAll limits finishers checked
+    if found.isEmpty then
+      found ← guard.finish limits queries
+    return found ++ checked
   let mut working := #[]
   let mut faults := unread
   for suggestion in sorted checked do

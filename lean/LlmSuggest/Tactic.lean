@@ -126,7 +126,7 @@ def removeLists (call : Syntax) : CoreM Unit := do
 /-- The site of a call in its file, if what stands there is this call. -/
 def siteOf? (call : Syntax) : TermElabM (Option Site) := do
   let some range := call.getRange? | return none
-  Site.of? ``llmsuggest (← getFileMap) range
+  Site.of? call.getKind (← getFileMap) range
 
 /-- The suggestions with the entries that write them at the site of a call, if it has one; and those
 that cannot be written there. -/

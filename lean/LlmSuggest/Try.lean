@@ -6,7 +6,7 @@ Authors: the llmsuggestd authors
 module
 
 public meta import Lean.Elab.Tactic.Try
-public meta import LlmSuggest.Tactic
+public meta import LlmSuggest.Prove
 
 public meta section
 
@@ -14,8 +14,8 @@ public meta section
 # The model's suggestions in `try?`
 
 `import LlmSuggest.Try` lets Lean's own `try?` offer what the model suggests and what closes the
-goal, when nothing that `try?` knows by itself does. No other module of this package imports this
-one: without the import, `try?` is as it was.
+goal, or else a proof of several steps, when nothing that `try?` knows by itself does. No other
+module of this package imports this one: without the import, `try?` is as it was.
 
 ```
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
@@ -32,8 +32,20 @@ namespace LlmSuggest
 
 open Lean Elab Tactic
 
-/-- The model's suggestions that close the goal. Where there are none to be had, as without a
-daemon, `try?` goes on without them and says nothing. -/
+/-- For how many seconds a proof is searched for at most. -/
+def maxTrySeconds : Nat := 10
+
+/-- A proof of the main goal, as `llmprove` finds one. -/
+def trySearch : TacticM (Array Step) := do
+  let seconds := min maxTrySeconds (llmprove.seconds.get (← getOptions))
+  let budget := { (← Budget.fromOptions) with deadline := (← IO.monoMsNow) + 1000 * seconds }
+  let (ended, _) ← searchFor budget (← clientName (← getRef))
+  return match ended with
+    | .proved proof => #[proof.step]
+    | _ => #[]
+
+/-- The model's suggestions that close the goal, or else a proof of several steps. Where there are
+none to be had, as without a daemon, `try?` goes on without them and says nothing. -/
 @[try_suggestion 100]
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
@@ -47,7 +59,12 @@ def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   let found ← IO.mkRef #[]
   discard <| Term.TermElabM.run' <| Tactic.run goal do
     let (suggestions, _) ← suggestionsFrom answers.suggestions
-    found.set <| suggestions.filter (·.outcome.closes) |>.map (·.step)
+    let closing := suggestions.filter (·.outcome.closes)
+    -- What Lean's own tactics close, `try?` closes without help.
+    if closing.isEmpty then
+      found.set (← trySearch)
+    else
+      found.set <| closing.filter (!·.outcome.isOwn) |>.map (·.step)
   (← found.get).mapM fun step => do
     match step.tactics with
     | #[tactic] => return ⟨tactic⟩

@@ -31,6 +31,20 @@ open LlmSuggest Lean
   | .ok answers => IO.println s!"{answers.suggestions.map Answer.text}"
   | .error message => IO.println message
 
+/-- info: #[#[exact h], #[]] -/
+#guard_msgs in
+#eval match decode "{\"results\": [{\"suggestions\": [{\"text\": \"exact h\", \"score\": -1}]},
+    {\"suggestions\": [], \"truncated\": true}]}\n200" with
+  | .ok answers => IO.println s!"{answers.forEach.map (·.map Answer.text)}"
+  | .error message => IO.println message
+
+/-! One goal or several. -/
+
+#guard ((toJson ({ goals := #["a"], «prefix» := "", n := 5, client := "c" } : Request)).getObjValAs?
+  String "goal").toOption == some "a"
+#guard ((toJson ({ goals := #["a", "b"], «prefix» := "", n := 5, client := "c" } :
+  Request)).getObjValAs? (Array String) "goals").toOption == some #["a", "b"]
+
 /-- info: no model
 Get one. -/
 #guard_msgs in

@@ -4,11 +4,12 @@ import FakeDaemon
 /-!
 # Lean's own tactics on what a step leaves
 
-They are tried where no step closes the goal.
+They are tried where no step closes the goal, if none of them does.
 -/
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers "assumption, omega"
 set_option linter.unusedVariables false
 
 /--
@@ -26,12 +27,12 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 /--
 info: Try these:
   [apply] intro h
-    omega  -- closes the goal
+    assumption  -- closes the goal
   [apply] intro h  -- leaves 1 goal
 -/
 #guard_msgs in
 answering "intro h" in
-example (a b : Nat) : a < b → 2 * a + 1 < 2 * b := by
+example (p : Prop) : p → p := by
   llmsuggest
 
 /--
@@ -86,4 +87,56 @@ info: Try these:
 answering "intro h" in
 set_option llmsuggest.finishers "simp at h, exact lt_of_two h, nonsense, native_decide" in
 example (a b : Nat) : a < b → 2 * a + 1 < 2 * b := by
+  llmsuggest
+
+/-! # On the goal itself
+
+Where none of the model's suggestions closes it. -/
+
+/--
+info: Try these:
+  [apply] assumption  -- closes the goal; found by Lean
+  [apply] omega  -- closes the goal; found by Lean
+  [apply] have := h  -- leaves 1 goal
+-/
+#guard_msgs in
+answering "have := h", "exact foo" in
+example (a b : Nat) (h : a < b) : a < b := by
+  llmsuggest
+
+/--
+info: Try this:
+  [apply] exact h  -- closes the goal
+-/
+#guard_msgs in
+answering "exact h" in
+example (a b : Nat) (h : a < b) : a < b := by
+  llmsuggest
+
+/-! The functions that the user has defined are named. -/
+
+def double : Nat → Nat
+  | 0 => 0
+  | n + 1 => double n + 2
+
+/--
+info: Try these:
+  [apply] simp_all [double]  -- closes the goal; found by Lean
+  [apply] grind [double]  -- closes the goal; found by Lean
+-/
+#guard_msgs in
+answering "exact foo" in
+set_option llmsuggest.finishers "rfl, assumption" in
+example (n m : Nat) (h : double n = m) : double (n + 1) = m + 2 := by
+  llmsuggest
+
+/-! An empty list turns them off. -/
+
+/--
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+-/
+#guard_msgs in
+answering "exact foo" in
+set_option llmsuggest.finishers "" in
+example (a b : Nat) (h : a < b) : a < b := by
   llmsuggest

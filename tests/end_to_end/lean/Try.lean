@@ -5,6 +5,7 @@ import FakeDaemon
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmprove.seconds 0
 set_option linter.unusedVariables false
 
 /-! What closes the goal is offered; what leaves goals, and what does not work, is not. -/
@@ -75,5 +76,19 @@ error: Tactic `try?` failed: consider using `grind` manually, or `try? +missing`
 #guard_msgs in
 answering "exact ⟨7, rfl⟩" in
 set_option llmsuggest.inBuild false in
+example : ∃ n, n * n * n = 343 := by
+  try?
+
+/-! A proof of several steps, where no single one closes the goal. -/
+
+/--
+info: Try this:
+  [apply] · refine ⟨?_, ?_⟩; exact 7; rfl
+-/
+#guard_msgs in
+answering "refine ⟨?_, ?_⟩", "exact 7", "rfl" in
+set_option llmprove.seconds 100 in
+set_option llmprove.moves false in
+set_option llmsuggest.finishers "" in
 example : ∃ n, n * n * n = 343 := by
   try?

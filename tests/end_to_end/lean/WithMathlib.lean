@@ -6,6 +6,7 @@ import Mathlib.Order
 
 set_option llmsuggest.inBuild true
 set_option llmsuggest.checkTime 100000
+set_option llmsuggest.finishers ""
 set_option linter.unusedVariables false
 
 open Mathlib

@@ -64,11 +64,25 @@ class FakeDaemon:
             assert time.monotonic() < deadline, "it did not happen"
             time.sleep(0.01)
 
+    def reply_to(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What to do when asked about a goal, or about several."""
+        if "goals" in request:
+            return _together([self.script(goal) for goal in request["goals"]])
+        return self.script(request["goal"])
+
     def script(self, goal: str) -> dict[str, Any]:
         """What to do when asked about a goal."""
         if self.answers:
             return {"body": _body(self.answers.get(goal.rpartition("⊢ ")[2], []))}
         return dict(json.loads((self.directory / "script.json").read_text()))
+
+
+def _together(scripts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What to do when asked about several goals, from what to do for each."""
+    if all(script.keys() == {"body"} for script in scripts):
+        results = [json.loads(script["body"]) for script in scripts]
+        return {"body": json.dumps({"results": results, "model": "fake"})}
+    return scripts[0]
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
@@ -94,8 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.server.fake
         body = self.rfile.read(int(self.headers["Content-Length"]))
         (fake.directory / "request.json").write_bytes(body)
-        fake.requests.append({**json.loads(body), "path": self.path})
-        script = fake.script(json.loads(body)["goal"])
+        request = json.loads(body)
+        fake.requests.append({**request, "path": self.path})
+        script = fake.reply_to(request)
         if self.headers["Content-Type"] != "application/json":
             self.reply(415, b'{"error": {"code": "x", "message": "not sent as JSON"}}')
         elif isinstance(self.server, _TcpServer) and (

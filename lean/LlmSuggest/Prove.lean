@@ -1,0 +1,189 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import LlmSuggest.Search
+public meta import LlmSuggest.Tactic
+
+public meta section
+
+/-!
+# The tactic `llmprove`
+
+It searches for a whole proof of the main goal, and offers it as one "Try this".
+-/
+
+namespace LlmSuggest
+
+open Lean Elab Tactic
+
+/--
+`llmprove` searches for a proof of the main goal: it tries Lean's own tactics, asks the language
+model behind the `llmsuggestd` daemon of this machine for steps, runs them, and goes on with the
+goals that they leave. The proof that it finds is run again from the start, shortened, and offered.
+A click on it, or a code action, puts it in the place of the call. It is used right away, as with
+`exact?`.
+
+When its time is up, what it has proved is offered, with `sorry` in the place of the rest.
+
+```
+example (xs : List Nat) : xs ++ [] = xs := by
+  llmprove
+  -- Try this:
+  --   [apply] simp  -- closes the goal
+```
+
+`set_option llmprove.seconds`, `.expansions` and `.n` limit the search; for each step of it,
+`llmsuggest.heartbeats` and `.memory` are the limits.
+-/
+syntax (name := llmprove) "llmprove" : tactic
+
+/-! ### A call that is run on several goals -/
+
+/-- A step that does what the first of these does that works. -/
+def firstOf? (steps : Array Step) : CoreM (Option Step) := do
+  if let #[step] := steps then
+    return step
+  Step.ofText? <| "first" ++ String.join (steps.map fun step => s!"\n| {step.textAt 2}").toList
+
+/-- What a step does on the goals of earlier runs of a call and on the present one. -/
+def checkOnAll (earlier : Array Visit) (step : Step) : TacticM Outcome := do
+  let limits ← Limits.fromOptions ((← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions))
+  let limits := { limits with heartbeats := 10 * limits.heartbeats }
+  withGuard fun guard => do
+    earlier.foldlM (init := ← guard.check limits step) fun outcome visit =>
+      return (← guard.checkOn limits visit.before step).and outcome
+
+/-- A proof of all goals that a call is run on: `old` is one of the earlier ones, `new` one of the
+present one. -/
+def proofForAll? (earlier : Array Visit) (old : Array Suggestion) (new : Suggestion) :
+    TacticM (Option Suggestion) := do
+  if old.isEmpty then
+    return none
+  let some step ← firstOf? (old.push new |>.map (·.step)) | return none
+  let outcome ← checkOnAll earlier step
+  return if outcome.closes then some { step, outcome } else none
+
+/-! ### What is told when there is no proof -/
+
+/-- Why there is no proof. -/
+def End.message (ended : End) (graph : Graph) : CoreM String := do
+  let seconds := llmprove.seconds.get (← getOptions)
+  let tried := s!"{graph.asked} goals asked about, {graph.steps} steps run"
+  return match ended with
+  | .proved _ => ""
+  | .time => s!"no proof was found in {seconds} s ({tried}). `set_option llmprove.seconds \
+      {2 * max 1 seconds}` gives the search more time."
+  | .expansions => s!"no proof was found ({tried}). `set_option llmprove.expansions \
+      {2 * max 1 graph.asked}` lets it ask about more goals."
+  | .exhausted => s!"no proof was found, and nothing is left to be tried ({tried})."
+  | .failure message => message
+
+/-- Whether a step with `sorry` in it runs without an error and closes the main goal. -/
+def runsWithHoles (limits : Limits) (step : Step) : TacticM Bool := do
+  let run : TacticM Bool := withEnableInfoTree false do
+    let goal :: others ← getUnsolvedGoals | return false
+    let shared := (← goal.getMVarDependencies).contains
+    Core.resetMessageLog
+    withoutRecover <| evalTactic step.stx
+    Term.synthesizeSyntheticMVarsNoPostponing
+    return (← loggedError?).isNone && (← goalsLeft? others shared) matches some []
+  withGuard fun guard => do
+    let result ← guard.limiting limits <| tentatively step limits.heartbeats run
+    return result matches .ok (.ok true)
+
+/-- The part of a proof that was found, as an entry at the site of the call. -/
+def partEntry? (site : Site) (graph : Graph) : TacticM (Option Entry) := do
+  let script ← graph.partOf 0 []
+  if script matches .hole then
+    return none
+  let some step ← script.asStep? | return none
+  let limits ← Limits.fromOptions 0
+  unless ← runsWithHoles (← limits.forScript script) step do
+    return none
+  let holes := if script.holes == 1 then "1 goal is" else s!"{script.holes} goals are"
+  site.entryOf? step s!"-- not finished: {holes} left as `sorry`" (closes := false) ""
+
+/-- How many first steps are offered where nothing is proved. -/
+def maxFirstSteps : Nat := 5
+
+/-- The first steps that a search has found for its goal, the most likely ones first. -/
+def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
+  let some node := graph.nodes[0]? | return #[]
+  let edges := (node.edges.filter (!·.isDead)).qsort fun a b => a.cost < b.cost
+  let limits ← Limits.fromOptions ((← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions))
+  let suggestions ← withGuard fun guard => (edges.take maxFirstSteps).mapM fun edge =>
+    return { step := edge.step, outcome := ← guard.check limits edge.step : Suggestion }
+  return sorted <| suggestions.filter (·.outcome matches .works _)
+
+/-- Offers what a search has found that is no proof, and ends the call with an error. -/
+def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : Graph) :
+    TacticM Unit := do
+  if let some site := site? then
+    let part? ← partEntry? site graph
+    let entries ← match part? with
+      | some part => pure #[part]
+      | none => (← firstSteps graph).filterMapM site.entry?
+    unless entries.isEmpty do
+      logEntries call entries
+  throwErrorAt call m!"llmprove: {← ended.message graph}"
+
+/-! ### The call -/
+
+/-- Shows a proof for a call. -/
+def reportProof (call : Syntax) (site? : Option Site) (proof : Suggestion) : TacticM Unit := do
+  removeLists call
+  match site? with
+  | none =>
+    logWithoutLinks call "`llmprove` is called by what stands here. Its proof:" #[proof]
+  | some site =>
+    if let some entry ← site.entry? proof then
+      logEntries call #[entry]
+    else
+      logWithoutLinks call "A proof was found, but Lean would read it as something else here:"
+        #[proof]
+
+@[tactic llmprove, inherit_doc llmprove]
+def evalLlmprove : Tactic := fun call => withMainContext do
+  unless ← mayAsk do
+    throwError "llmprove: a proof is searched for in an editor only. Put the proof in the place of \
+      this call, or set the option `llmsuggest.inBuild`."
+  let before ← saveState
+  let goal ← getMainGoal
+  let text ← goalText goal
+  let site? ← siteOf? call
+  let place := call.getRange?.getD ⟨0, 0⟩
+  -- A call that other code makes may stand for several in that code.
+  let earlier ← if site?.isSome then visitsAt place else pure #[]
+  if ← isRepeated earlier goal text then
+    throwError "llmprove: the same goal again, for which no proof was found."
+  let old := (earlier.back?.map (·.suggestions)).getD #[]
+  let remember (suggestions : Array Suggestion) : TacticM Unit :=
+    addVisit { place, goal, text, before, suggestions }
+  -- One proof may do for all goals that the call is run on.
+  if let some known := old[0]? then
+    let proof : Suggestion := { known with outcome := ← checkOnAll earlier known.step }
+    if let some after := proof.outcome.closed? then
+      goOnFrom after
+      remember #[proof]
+      return ← reportProof call site? proof
+  let (ended, graph) ← searchFor (← Budget.fromOptions) (← clientName call)
+  let .proved found := ended
+    | remember #[]
+      reportNoProof call site? ended graph
+  let proof : Suggestion := { step := found.step, outcome := found.outcome }
+  let some after := proof.outcome.closed? | return
+  let proofForAll? ← if earlier.isEmpty then pure (some proof) else proofForAll? earlier old proof
+  goOnFrom after
+  remember proofForAll?.toArray
+  if let some proof := proofForAll? then
+    reportProof call site? proof
+  else
+    removeLists call
+    logWithoutLinks call s!"No proof does for all {earlier.size + 1} goals that this call is run \
+      on. On the last one:" #[proof]
+
+end LlmSuggest

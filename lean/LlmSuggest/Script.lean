@@ -1,0 +1,128 @@
+/-
+Copyright (c) 2026 the llmsuggestd authors. All rights reserved.
+Released under Apache 2.0 license as described in the file LICENSE.
+Authors: the llmsuggestd authors
+-/
+module
+
+public meta import LlmSuggest.Check
+
+public meta section
+
+/-!
+# Proofs of several steps
+
+A script is what a search for a proof has found: steps, each followed by the proofs of the goals
+that it leaves, behind `·` where there are several. It becomes one step with a text of its own,
+which is checked as every other step is, from the start and in the state of the call.
+-/
+
+namespace LlmSuggest
+
+open Lean Elab Tactic
+
+/-- A proof, with holes where it is not complete. -/
+inductive Script where
+  /-- A goal that is not proved. -/
+  | hole
+  /-- A step, and the proofs of what it leaves. Those with `true` are each behind a `·`. -/
+  | step (head : Step) (below : Array (Bool × Script))
+  deriving Inhabited
+
+/-- The number of goals that are not proved. -/
+partial def Script.holes : Script → Nat
+  | .hole => 1
+  | .step _ below => below.foldl (init := 0) fun sum (_, script) => sum + script.holes
+
+/-- The number of steps. -/
+partial def Script.length : Script → Nat
+  | .hole => 0
+  | .step _ below => below.foldl (init := 1) fun sum (_, script) => sum + script.length
+
+/-- Whether some goal is proved for good by a step of the script. -/
+partial def Script.provesSome : Script → Bool
+  | .hole => false
+  | .step _ below => below.all fun (_, script) => script.provesSome
+
+/-- The script as it is written in a column. -/
+partial def Script.textAt (column : Nat) : Script → String
+  | .hole => "sorry"
+  | .step head below =>
+    let margin := "\n" ++ "".pushn ' ' column
+    below.foldl (init := head.textAt column) fun text (isFocused, script) =>
+      text ++ margin ++
+        if isFocused then "· " ++ script.textAt (column + 2) else script.textAt column
+
+/-- The scripts that have one step less. -/
+partial def Script.shorter : Script → Array Script
+  | .hole => #[]
+  | .step head below =>
+    let without := if let #[(false, only)] := below then #[only] else #[]
+    without ++ (below.mapIdx fun i (isFocused, script) =>
+      script.shorter.map fun script => .step head (below.set! i (isFocused, script))).flatten
+
+/-- The script as one step. -/
+def Script.asStep? (script : Script) : CoreM (Option Step) :=
+  Step.ofText? (script.textAt 0)
+
+/-- A script that closes the main goal, and the outcome of its check. -/
+structure Proof where
+  /-- The script. -/
+  script : Script
+  /-- The script as one step. -/
+  step : Step
+  /-- What comes of its check. -/
+  outcome : Outcome
+
+/-- The limits for a whole script: what its steps may use together, and some seconds. -/
+def Limits.forScript (limits : Limits) (script : Script) : BaseIO Limits := do
+  return { limits with
+    heartbeats := limits.heartbeats * (script.length + 1)
+    deadline := (← IO.monoMsNow) + 10000 }
+
+/-- The proof that a script is of the main goal, if it is one. It is run from the start, within what
+is left of the user's own heartbeats. -/
+def Guard.proof? (guard : Guard) (limits : Limits) (script : Script) : TacticM (Option Proof) := do
+  let some step ← script.asStep? | return none
+  let outcome ← guard.check (← limits.forScript script) step
+  return if outcome.closes then some { script, step, outcome } else none
+
+/-- A proof without the steps that it does not need, as far as that is found until a deadline. -/
+partial def Guard.shorten (guard : Guard) (limits : Limits) (deadline : Nat) (proof : Proof) :
+    TacticM Proof := do
+  for script in proof.script.shorter do
+    if (← IO.monoMsNow) ≥ deadline then
+      break
+    if let some shorter ← guard.proof? limits script then
+      return ← guard.shorten limits deadline shorter
+  return proof
+
+/-! ### Other names -/
+
+/-- The step with other names for hypotheses. -/
+def Step.renamed (step : Step) (names : List (Name × Name)) : CoreM (Option Step) := do
+  let mut uses := #[]
+  for part in step.stx.topDown (firstChoiceOnly := true) do
+    if let .ident _ _ name _ := part then
+      if let (some new, some range) := (names.lookup name.getRoot, part.getRange?) then
+        uses := uses.push (range, toString (name.replacePrefix name.getRoot new))
+  -- The last one first, so that the others stay where they are.
+  let source := uses.reverse.foldl (init := step.source) fun text (range, name) =>
+    String.Pos.Raw.extract text 0 range.start ++ name ++
+      String.Pos.Raw.extract text range.stop text.rawEndPos
+  Step.ofText? source
+
+/-- The script with other names for hypotheses; `none` if it is none with them. -/
+partial def Script.renamed? (names : List (Name × Name)) (script : Script) :
+    CoreM (Option Script) := do
+  if names.isEmpty then
+    return some script
+  let .step head below := script | return some script
+  let some head ← head.renamed names | return none
+  let mut scripts := #[]
+  for (isFocused, script) in below do
+    let some script ← script.renamed? names | return none
+    scripts := scripts.push (isFocused, script)
+  return some (.step head scripts)
+
+end LlmSuggest
