@@ -80,11 +80,13 @@ structure Graph where
   /-- The state of each node, in which its goals are open. -/
   states : Array SavedState := #[]
   /-- Nodes by what they ask for. -/
-  index : Std.HashMap Expr (Array Nat) := {}
+  index : Std.HashMap (Nat × Expr) (Array Nat) := {}
   /-- How many steps were run. -/
   steps : Nat := 0
   /-- How many goals the model was asked about. -/
   asked : Nat := 0
+  /-- Why the last proof that was put together does not work from the start. -/
+  rejected? : Option String := none
 
 /-- A search. -/
 abbrev SearchM := StateRefT Graph TacticM
@@ -105,9 +107,10 @@ def inState {α : Type} (state : SavedState) (x : TacticM α) : TacticM α := do
 
 /-! ### Equal goals -/
 
-/-- What a goal asks for, closed over its hypotheses, if it has no metavariables; and how each
-hypothesis can be referred to. Expressions are equal up to the names of what they bind. -/
-def identityOf (goal : MVarId) : MetaM (Option Expr × Array Name) := goal.withContext do
+/-- The number of a goal's hypotheses and its target closed over them, if it has no metavariables;
+and how each hypothesis can be referred to. Expressions are equal up to the names of what they bind.
+-/
+def identityOf (goal : MVarId) : MetaM (Option (Nat × Expr) × Array Name) := goal.withContext do
   let lctx ← getLCtx
   let decls := lctx.foldl (init := #[]) fun all decl =>
     if decl.isImplementationDetail then all else all.push decl
@@ -118,7 +121,7 @@ def identityOf (goal : MVarId) : MetaM (Option Expr × Array Name) := goal.withC
   if target.hasExprMVar then
     return (none, names)
   let closed ← instantiateMVars (← Meta.mkForallFVars (decls.map (·.toExpr)) target)
-  return (if closed.hasExprMVar then none else some closed, names)
+  return (if closed.hasExprMVar then none else some (decls.size, closed), names)
 
 /-- How hypotheses of an old goal are called in an equal one, if all that can be referred to there
 can be here. -/

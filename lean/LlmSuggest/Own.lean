@@ -50,8 +50,7 @@ def constantsOf (goal : MVarId) : MetaM NameSet := goal.withContext do
 /-- Whether this is a function or a proposition that can be unfolded, and nothing that Lean makes by
 itself for a type. -/
 def canUnfold (env : Environment) (name : Name) : MetaM Bool := do
-  let isInternal := (toString name).startsWith "_" || ((toString name).splitOn "._").length > 1
-  if isInternal || (← isInstance name) || isMatcherCore env name ||
+  if (privateToUserName name).isInternalDetail || (← isInstance name) || isMatcherCore env name ||
       env.isProjectionFn name then
     return false
   return (env.find? name).any (· matches .defnInfo _)

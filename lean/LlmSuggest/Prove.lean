@@ -73,13 +73,16 @@ def proofForAll? (earlier : Array Visit) (old : Array Suggestion) (new : Suggest
 def End.message (ended : End) (graph : Graph) : CoreM String := do
   let seconds := llmprove.seconds.get (← getOptions)
   let tried := s!"{graph.asked} goals asked about, {graph.steps} steps run"
+  let rejected := match graph.rejected? with
+    | some reason => s!" A proof that was found does not work from the start: {reason}."
+    | none => ""
   return match ended with
   | .proved _ => ""
   | .time => s!"no proof was found in {seconds} s ({tried}). `set_option llmprove.seconds \
-      {2 * max 1 seconds}` gives the search more time."
+      {2 * max 1 seconds}` gives the search more time.{rejected}"
   | .expansions => s!"no proof was found ({tried}). `set_option llmprove.expansions \
-      {2 * max 1 graph.asked}` lets it ask about more goals."
-  | .exhausted => s!"no proof was found, and nothing is left to be tried ({tried})."
+      {2 * max 1 graph.asked}` lets it ask about more goals.{rejected}"
+  | .exhausted => s!"no proof was found, and nothing is left to be tried ({tried}).{rejected}"
   | .failure message => message
 
 /-- Whether a step with `sorry` in it runs without an error and closes the main goal. -/

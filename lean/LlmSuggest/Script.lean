@@ -80,12 +80,16 @@ def Limits.forScript (limits : Limits) (script : Script) : BaseIO Limits := do
     heartbeats := limits.heartbeats * (script.length + 1)
     deadline := (← IO.monoMsNow) + 10000 }
 
-/-- The proof that a script is of the main goal, if it is one. It is run from the start, within what
-is left of the user's own heartbeats. -/
-def Guard.proof? (guard : Guard) (limits : Limits) (script : Script) : TacticM (Option Proof) := do
-  let some step ← script.asStep? | return none
+/-- The proof that a script is of the main goal, or why it is none. It is run from the start, within
+what is left of the user's own heartbeats. -/
+def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
+    TacticM (Except String Proof) := do
+  let some step ← script.asStep? | return .error "Lean cannot read its steps together"
   let outcome ← guard.check (← limits.forScript script) step
-  return if outcome.closes then some { script, step, outcome } else none
+  return match outcome with
+    | .fails fault => .error fault.reason
+    | .stopped limit => .error s!"`{limit.option}` was reached"
+    | .works _ => if outcome.closes then .ok { script, step, outcome } else .error "it leaves a goal"
 
 /-- A proof without the steps that it does not need, as far as that is found until a deadline. -/
 partial def Guard.shorten (guard : Guard) (limits : Limits) (deadline : Nat) (proof : Proof) :
@@ -93,7 +97,7 @@ partial def Guard.shorten (guard : Guard) (limits : Limits) (deadline : Nat) (pr
   for script in proof.script.shorter do
     if (← IO.monoMsNow) ≥ deadline then
       break
-    if let some shorter ← guard.proof? limits script then
+    if let .ok shorter ← guard.replay limits script then
       return ← guard.shorten limits deadline shorter
   return proof
 

@@ -175,11 +175,11 @@ def Search.proof? (search : Search) : SearchM (Option Proof) := do
     let graph ← get
     if let some script ← graph.proofOf? 0 then
       let limits ← search.limits
-      if let some proof ← inState search.root <| withMainContext <|
-          search.guard.proof? limits script then
-        return some proof
+      match ← inState search.root <| withMainContext <| search.guard.replay limits script with
+      | .ok proof => return some proof
+      | .error reason => modify ({ · with rejected? := reason })
     let (id, edge) := graph.suspect 0
-    set (graph.kill id edge)
+    modify (·.kill id edge)
   return none
 
 /-- Looks at the most likely goals; the reason to end, if there is one. -/

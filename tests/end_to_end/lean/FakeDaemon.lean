@@ -77,4 +77,15 @@ elab "#last_request" : command => do
     let value := json.getObjValD key
     logInfo m!"{key} = {value.getStr?.toOption.getD value.compress}"
 
+/-- Shows the axioms of a declaration that were declared beside it, or that trust something else than
+Lean's kernel. `#print axioms` is not for modules, to which a theorem of another module is an
+axiom. -/
+elab "#own_axioms " declaration:ident : command => do
+  let axioms ← collectAxioms (← liftCoreM <| realizeGlobalConstNoOverload declaration)
+  let env ← getEnv
+  let own := axioms.filter fun name => (env.getModuleIdxFor? name).isNone ||
+    name ∈ [``sorryAx, ``Lean.ofReduceBool, ``Lean.ofReduceNat, ``Lean.trustCompiler]
+  unless own.isEmpty do
+    logInfo m!"{declaration} depends on axioms: {own.toList}"
+
 end FakeDaemon

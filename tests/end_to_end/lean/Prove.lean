@@ -78,7 +78,7 @@ info: Try this:
     · exact hp
     · sorry  -- not finished: 1 goal is left as `sorry`
 ---
-error: llmprove: no proof was found, and nothing is left to be tried (7 goals asked about, 19 steps run).
+error: llmprove: no proof was found, and nothing is left to be tried (6 goals asked about, 6 steps run).
 -/
 #guard_msgs in
 answering "constructor", "exact hp" in
@@ -158,7 +158,7 @@ example (t : Tree) : t.mirror.mirror = t := by
 /-! Axioms, and what cannot be read. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 18 steps run).
+error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 5 steps run).
 -/
 #guard_msgs in
 answering "sorry", "exact sorry", "admit", "exact lcProof", "native_decide", "exact h" in
@@ -168,7 +168,7 @@ example (p : Prop) : p := by
 /-! The theorem itself. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 6 steps run).
+error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 2 steps run).
 -/
 #guard_msgs in
 answering "exact self n", "simp [self]" in
@@ -191,7 +191,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 /-! Steps without an end. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 6 steps run).
+error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 2 steps run).
 -/
 #guard_msgs in
 answering "repeat (have := 1; clear this)", "iterate 100000000 skip" in
@@ -202,15 +202,12 @@ example (p : Prop) : p := by
 /-! The user's own limit is that of the whole proof. -/
 
 /--
-info: Try this:
-  [apply] constructor  -- leaves 2 goals
----
-error: llmprove: no proof was found, and nothing is left to be tried (9 goals asked about, 27 steps run).
+error: llmprove: no proof was found, and nothing is left to be tried (5 goals asked about, 6 steps run). A proof that was found does not work from the start: it takes more than what is left of `maxHeartbeats` here.
 -/
 #guard_msgs in
-answering "constructor", "decide", "exact hq" in
-set_option maxHeartbeats 1 in
-example (p q : Prop) (hq : q) : p ∧ q := by
+answering "constructor", "iterate 100 (have := 1; clear this)\nassumption" in
+set_option maxHeartbeats 1000 in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmprove
 
 /-! Outside of an editor, and again on the same goal. -/
@@ -225,8 +222,8 @@ example : True := by
 /--
 info: Try this:
   [apply] first
-    | exact hp
-    | exact hq  -- closes the goal
+                    | exact hp
+                    | exact hq  -- closes the goal
 -/
 #guard_msgs in
 answering "exact hp", "exact hq" in

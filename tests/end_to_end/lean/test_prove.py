@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def test_a_proof_holds_in_the_place_of_the_call(
     assert len(made) == calls
     assert all(offer.closes for offer in made)
     assert [offer.text for offer in made if "show p" in offer.text] == [], "a step too many"
+    shutil.copy(HERE / "FakeDaemon.lean", tmp_path)
     assert mismatches(lean, file, made, tmp_path) == []
     several = [request for request in fake.requests if "goals" in request]
     assert several, "several goals share a request"
