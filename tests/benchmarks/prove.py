@@ -3,8 +3,8 @@
     python -m tests.benchmarks.prove [--seconds 10] [--every 1] [--part 0]
 
 The theorems are those of `Theorems.lean`: they take several steps, and are about definitions of
-their own. `llmprove` has the starter model and the given time for each. `grind`, `simp_all` and
-`exact?` have Lean's default limits. Then each proof that `llmprove` offered is put in the place of
+their own. `llmprove` has the starter model and the given time for each. `grind`, `simp_all`, `exact?`
+and `try?` have Lean's default limits. Then each proof that `llmprove` offered is put in the place of
 its call and elaborated again. `--every N --part K` takes the K-th of every N theorems.
 """
 
@@ -22,7 +22,7 @@ from tests.support.leanwasm import Lean, find_lean
 
 THEOREMS = Path(__file__).with_name("Theorems.lean")
 CALL = "  llmprove"
-OTHERS = ("grind", "simp_all", "exact?")
+OTHERS = ("grind", "simp_all", "exact?", "try?")
 
 
 def theorems(every: int, part: int) -> str:
