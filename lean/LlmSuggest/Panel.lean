@@ -15,7 +15,8 @@ public meta section
 After `import LlmSuggest.Panel` and `show_panel_widgets [local llmSuggestPanel]`, the infoview shows
 what `llmsuggest` would list for the goal at the cursor. A click on a suggestion writes it there.
 The model is asked once the cursor has rested for a moment, beside everything else that Lean does,
-and the request ends when the cursor moves on.
+and the request ends when the cursor moves on. A link searches for a whole proof, as `llmprove` does,
+and shows how far it is.
 
 Nothing but Lean is needed: the panel is a user widget of core's, which calls `Panel.suggest`.
 -/
@@ -34,6 +35,8 @@ import { TaggedText_stripTags, useClientNotificationEffect } from '@leanprover/i
 const REST = 300
 // How long it takes, where there is no daemon, until it is looked for again.
 const RETRY = 3000
+// How often the progress of a search is looked at.
+const PROGRESS = 500
 // Whether the panel is open; kept while the cursor is where there is none.
 let wasOpen = true
 
@@ -43,6 +46,60 @@ function asText(goal) {
     [names.join(' '), type, val].map(part =>
       part && typeof part === 'object' ? TaggedText_stripTags(part) : part))
   return JSON.stringify([hypotheses, TaggedText_stripTags(goal.type)])
+}
+
+const link = (text, title, onClick) =>
+  e('a', { className: 'link pointer dim', title, onClick }, text)
+const counted = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`
+
+// A search for a proof of the goal where the cursor was when it began. It goes on while the cursor
+// moves, and ends with an edit.
+function Proof({ rpc, pos, edits }) {
+  const [client] = React.useState(newClient)
+  const [search, setSearch] = React.useState(undefined)
+  const end = React.useRef(() => {})
+  const stop = () => {
+    end.current()
+    setSearch(undefined)
+  }
+  React.useEffect(() => stop, [edits])
+
+  const start = async () => {
+    const at = { line: pos.line, character: pos.character }
+    const abort = new AbortController()
+    const began = Date.now()
+    const timer = setInterval(async () => {
+      const progress = await rpc.call('LlmSuggest.Panel.progress', client).catch(() => undefined)
+      if (progress && !abort.signal.aborted)
+        setSearch({ at, progress, seconds: Math.round((Date.now() - began) / 1000) })
+    }, PROGRESS)
+    end.current = () => {
+      abort.abort()
+      clearInterval(timer)
+    }
+    setSearch({ at })
+    const reply = await askAt(rpc, 'prove', at, client, abort.signal)
+    if (abort.signal.aborted) return
+    end.current()
+    setSearch({ at, reply })
+  }
+
+  if (!search) return link('[search for a proof]', 'Search for a whole proof of this goal', start)
+  const { at, progress, seconds, reply } = search
+  if (!reply) {
+    const { openGoals, provedGoals, steps } = progress ?? {}
+    const state = progress && `: ${counted(openGoals, 'goal')} open, ${provedGoals} proved, ` +
+      `${counted(steps, 'step')}, ${seconds} s`
+    return e('span', {},
+      e('span', { className: 'o-60' }, `Searching for a proof for line ${at.line + 1}${state ?? ' …'} `),
+      link('[stop]', 'Stop the search', stop))
+  }
+  return e('span', {},
+    reply.entries.length > 0 && e(Entries, {
+      uri: pos.uri, version: reply.version, header: `For line ${at.line + 1}:`,
+      entries: reply.entries }),
+    reply.message && e('div', { className: 'pre-wrap' }, reply.message + ' ',
+      link('[search again]', 'Search for a whole proof of this goal', start)))
 }
 
 export default function LlmSuggestPanel({ pos, goals }) {
@@ -61,7 +118,7 @@ export default function LlmSuggestPanel({ pos, goals }) {
     let timer
     const ask = async () => {
       const position = { line: pos.line, character: pos.character }
-      const reply = await suggestAt(rpc, position, client, abort.signal)
+      const reply = await askAt(rpc, 'suggest', position, client, abort.signal)
       if (abort.signal.aborted) return
       setReply(reply)
       // A daemon that has been started meanwhile is found without a click.
@@ -85,6 +142,7 @@ export default function LlmSuggestPanel({ pos, goals }) {
         entries: reply.entries }))
   return e('details', { open: isOpen, onToggle: event => setOpen(wasOpen = event.target.open) },
     e('summary', { className: 'mv2 pointer non-selectable' }, 'Suggestions'),
-    e('div', { className: 'ml1', id: 'llmsuggest-panel' }, shown))
+    e('div', { className: 'ml1', id: 'llmsuggest-panel' }, shown),
+    e('div', { className: 'ml1 mt2', id: 'llmsuggest-proof' }, e(Proof, { rpc, pos, edits })))
 }
 "

@@ -98,8 +98,8 @@ def runsWithHoles (limits : Limits) (step : Step) : TacticM Bool := do
     let result ← guard.limiting limits <| tentatively step limits.heartbeats run
     return result matches .ok (.ok true)
 
-/-- The part of a proof that was found, as an entry at the site of the call. -/
-def partEntry? (site : Site) (graph : Graph) : TacticM (Option Entry) := do
+/-- The part of a proof that was found, with `sorry` for what is left, and its mark. -/
+def part? (graph : Graph) : TacticM (Option (Step × String)) := do
   let script ← graph.partOf 0 []
   if script matches .hole then
     return none
@@ -108,7 +108,7 @@ def partEntry? (site : Site) (graph : Graph) : TacticM (Option Entry) := do
   unless ← runsWithHoles (← limits.forScript script) step do
     return none
   let holes := if script.holes == 1 then "1 goal is" else s!"{script.holes} goals are"
-  site.entryOf? step s!"-- not finished: {holes} left as `sorry`" (closes := false) ""
+  return some (step, s!"-- not finished: {holes} left as `sorry`")
 
 /-- How many first steps are offered where nothing is proved. -/
 def maxFirstSteps : Nat := 5
@@ -126,9 +126,8 @@ def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
 def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : Graph) :
     TacticM Unit := do
   if let some site := site? then
-    let part? ← partEntry? site graph
-    let entries ← match part? with
-      | some part => pure #[part]
+    let entries ← match ← part? graph with
+      | some (step, mark) => Option.toArray <$> site.entryOf? step mark (closes := false) ""
       | none => (← firstSteps graph).filterMapM site.entry?
     unless entries.isEmpty do
       logEntries call entries

@@ -59,6 +59,8 @@ structure Search where
   client : String
   /-- The heartbeats that were spent when it started. -/
   spent : Nat
+  /-- Receives what is known after each step. -/
+  report : Graph → BaseIO Unit
 
 /-- How many goals the model is asked about in one request. -/
 def maxGoalsAtOnce : Nat := 4
@@ -102,6 +104,7 @@ def Search.run (search : Search) (limits : Limits) (id : Nat) (step : Step) (cos
       unless effect.prints do
         addEdge search.root id step effect cost
   modify (·.settle)
+  search.report (← get)
 
 /-- Tries Lean's own steps on a node. -/
 def Search.tryOwn (search : Search) (id : Nat) : SearchM Unit := do
@@ -215,13 +218,14 @@ def Search.go (search : Search) : SearchM End := do
 
 /-- Searches for a proof of the main goal. What it takes does not count for the user's own
 heartbeats. -/
-def searchFor (budget : Budget) (client : String) : TacticM (End × Graph) := do
+def searchFor (budget : Budget) (client : String) (report : Graph → BaseIO Unit := fun _ => pure ()) :
+    TacticM (End × Graph) := do
   let root ← saveState
   let goal :: behind ← getUnsolvedGoals | throwError "there is no goal"
   let spent ← IO.getNumHeartbeats
   try
     withGuard fun guard => do
-      let search := { guard, root, budget, client, spent : Search }
+      let search := { guard, root, budget, client, spent, report : Search }
       let run : SearchM End := do
         discard <| addNode root [goal] behind false 0.0
         search.go

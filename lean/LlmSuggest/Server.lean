@@ -148,17 +148,18 @@ def Place.translate (place : Place) (map : FileMap) (site : Site) (insertion : I
   let range := map.utf8RangeToLspRange ⟨start, place.range.stop⟩
   ({ range, newText := text ++ slice insertion.range.stop stop }, positionBehind range.start text)
 
+/-- A step as an entry that writes it at a place. -/
+def Place.entryOf? (place : Place) (map : FileMap) (site : Site) (step : Step) (mark : String)
+    (closes : Bool) (goals : String) : CoreM (Option Entry) := do
+  let some insertion ← site.insertion? step | return none
+  let (edit, cursor) := place.translate map site insertion
+  return some { text := step.textAt 0, mark, closes, goals, edit, cursor }
+
 /-- A suggestion as an entry that writes it at a place. -/
 def Place.entry? (place : Place) (map : FileMap) (site : Site) (suggestion : Suggestion) :
     TacticM (Option Entry) := do
-  let some insertion ← site.insertion? suggestion.step | return none
-  let (edit, cursor) := place.translate map site insertion
-  return some {
-    text := suggestion.step.textAt 0
-    mark := suggestion.outcome.mark
-    closes := suggestion.outcome.closes
-    goals := ← goalsText suggestion.outcome
-    edit, cursor }
+  let { step, outcome } := suggestion
+  place.entryOf? map site step outcome.mark outcome.closes (← goalsText outcome)
 
 /-! ### What is suggested -/
 
@@ -194,11 +195,34 @@ def alsoOn (suggestions : Array Suggestion) : TacticM (Array Suggestion) := do
       return { step, outcome := outcome.and (← guard.check limits step) : Suggestion }
     return sorted <| checked.filter fun suggestion => !suggestion.outcome matches .fails _
 
-/-- What is answered for the main goal of the first of several results, which are for one place. -/
-def reply (client : String) (place : Place) (map : FileMap) (found : GoalsAtResult)
-    (others : List GoalsAtResult) (token : IO.CancelToken) : TacticM Reply := do
-  let some site ← place.site? map
-    | return { message := "None of the model's suggestions works here." }
+/-- Where the panel asks, and what an answer needs to know of it. -/
+structure Spot where
+  /-- Which panel asks. -/
+  client : String
+  /-- The file. -/
+  map : FileMap
+  /-- Where a step goes. -/
+  place : Place
+  /-- The goals there, which are the main goal's first. -/
+  found : GoalsAtResult
+  /-- The goals of other runs of the same text. -/
+  others : List GoalsAtResult
+  /-- Is set when the answer is no longer wanted. -/
+  token : IO.CancelToken
+
+/-- What is told where no step can be written. -/
+def noSpot : Reply :=
+  { message := "None of the model's suggestions works here." }
+
+/-- The suggestions that work on all goals of a spot. -/
+def Spot.onAll (spot : Spot) (suggestions : Array Suggestion) : TacticM (Array Suggestion) :=
+  spot.others.foldlM (init := suggestions) fun suggestions other =>
+    return (← runOn other spot.token (alsoOn suggestions)).getD #[]
+
+/-- The suggestions for the main goal of a spot. -/
+def Spot.suggest (spot : Spot) : TacticM Reply := do
+  let { client, map, place, found, .. } := spot
+  let some site ← place.site? map | return noSpot
   let goal ← getMainGoal
   let call := found.tacticInfo.stx
   let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""
@@ -208,17 +232,13 @@ def reply (client : String) (place : Place) (map : FileMap) (found : GoalsAtResu
   | .failure message isAbsent => return { message, isAbsent }
   | .answers answers =>
     let (suggestions, faults) ← suggestionsFrom answers.suggestions
-    let mut suggestions := suggestions
-    for other in others do
-      suggestions := (← runOn other token (alsoOn suggestions)).getD #[]
-    let entries ← suggestions.filterMapM (place.entry? map site)
+    let entries ← (← spot.onAll suggestions).filterMapM (place.entry? map site)
     if entries.isEmpty then
       return { message := (← noneMessage goal answers faults).capitalize }
     return { entries }
 
-/-- The suggestions for the goal at the cursor. Called by the panel and by the link of a message. -/
-@[server_rpc_method]
-def suggest (params : Params) : RequestM (RequestTask Reply) := do
+/-- Answers for the spot at the cursor. -/
+def answerAt (params : Params) (answer : Spot → TacticM Reply) : RequestM (RequestTask Reply) := do
   let doc ← RequestM.readDoc
   let map := doc.meta.text
   let cursor := map.lspPosToUtf8Pos params.pos
@@ -232,9 +252,60 @@ def suggest (params : Params) : RequestM (RequestTask Reply) := do
       let others := others.filter fun other =>
         other.tacticInfo.stx.getRange? == found.tacticInfo.stx.getRange?
       try
-        let reply ← runOn found token (reply params.client place map found others token)
+        let reply ← runOn found token (answer { params with map, place, found, others, token })
         return { reply.getD {} with version := doc.meta.version }
       catch error =>
         return { message := if ← token.isSet then "" else error.message }
+
+/-- The suggestions for the goal at the cursor. Called by the panel and by the link of a message. -/
+@[server_rpc_method]
+def suggest (params : Params) : RequestM (RequestTask Reply) :=
+  answerAt params Spot.suggest
+
+/-! ### A search for a proof -/
+
+/-- How far a search is. -/
+structure Progress where
+  /-- The goals that are not proved yet. -/
+  openGoals : Nat
+  /-- The goals that are proved. -/
+  provedGoals : Nat
+  /-- The steps that were run. -/
+  steps : Nat
+  deriving FromJson, ToJson
+
+/-- The searches that go on, by the panel that asks. -/
+initialize searches : IO.Ref (Std.HashMap String Progress) ← IO.mkRef {}
+
+/-- A proof of the main goal of a spot, or a part of one. -/
+def Spot.prove (spot : Spot) : TacticM Reply := do
+  let { client, map, place, .. } := spot
+  let some site ← place.site? map | return noSpot
+  let report (graph : Graph) : BaseIO Unit := do
+    let provedGoals := graph.nodes.countP (·.proof?.isSome)
+    let openGoals := graph.nodes.size - provedGoals
+    searches.modify (·.insert client { openGoals, provedGoals, steps := graph.steps })
+  try
+    let (ended, graph) ← searchFor (← Budget.fromOptions) client report
+    if let .proved { step, outcome, .. } := ended then
+      let entries ← (← spot.onAll #[{ step, outcome }]).filterMapM (place.entry? map site)
+      let message := if entries.isEmpty then "A proof was found, but it does not work here." else ""
+      return { entries, message }
+    let some (step, mark) ← part? graph | return { message := (← ended.message graph).capitalize }
+    let entry? ← place.entryOf? map site step mark (closes := false) ""
+    return { entries := entry?.toArray, message := (← ended.message graph).capitalize }
+  finally
+    searches.modify (·.erase client)
+
+/-- A proof of the goal at the cursor, as `llmprove` finds it. Called by the panel. -/
+@[server_rpc_method]
+def prove (params : Params) : RequestM (RequestTask Reply) :=
+  answerAt params Spot.prove
+
+/-- How far the search for a panel is, if one goes on. -/
+@[server_rpc_method]
+def progress (client : String) : RequestM (RequestTask (Option Progress)) :=
+  RequestM.pureTask do
+    return (← searches.get)[client]?
 
 end LlmSuggest.Panel

@@ -129,9 +129,9 @@ function Entries({ uri, version, header, entries }) {
 }
 
 let lastClient = 0
-// What the server suggests at a position.
-function suggestAt(rpc, pos, client, abortSignal) {
-  return rpc.call('LlmSuggest.Panel.suggest', { pos, client }, { abortSignal })
+// What the server answers to a method of `Panel` for a position.
+function askAt(rpc, method, pos, client, abortSignal) {
+  return rpc.call(`LlmSuggest.Panel.${method}`, { pos, client }, { abortSignal })
     .catch(error => ({ entries: [], message: error.message ?? String(error) }))
 }
 const newClient = () => `panel ${Math.random().toString(36).slice(2)}`
@@ -149,7 +149,7 @@ function Again({ pos }) {
   const { uri, line, character } = pos
   const ask = async () => {
     setReply(undefined)
-    setReply(await suggestAt(rpc, { line, character }, client))
+    setReply(await askAt(rpc, 'suggest', { line, character }, client))
   }
   if (!reply) return e('span', { className: 'o-60' }, '\nAsking the model …')
   if (reply.entries.length > 0)

@@ -103,6 +103,62 @@ async def test_panel(
         assert page.console == []
 
 
+PROOF = "document.querySelector('#llmsuggest-proof')"
+
+
+async def test_proof(
+    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
+) -> None:
+    """A search for a proof shows how far it is, can be stopped, and its result is inserted."""
+    options = "set_option llmprove.moves false\nset_option llmsuggest.finishers \"\"\n"
+    text = FILE.replace("\n\n", f"\n{options}\n", 1)
+    async with (
+        serve_editor(lean, infoview, tmp_path / "Some.lean", text, fake.env) as url,
+        open_page(browser, url) as page,
+    ):
+        fake.answers = {"p ∧ q": ["constructor"], "p": ["exact hp"], "q": ["exact hq"]}
+        await page.wait_for("globalThis.editor")
+        await page.evaluate("editor.moveTo(8, 2)")
+        await page.wait_for(f"{PROOF} && {PROOF}.innerText === '[search for a proof]'", 120)
+        await page.wait_for(f"{LINKS}.length === 1")
+
+        # While it waits for the model about the goals that are left.
+        fake.silent_about = {"p"}
+        await page.click(f"{PROOF}.querySelector('a')")
+        await page.wait_for(f"{PROOF}.innerText.includes('3 goals open, 0 proved, 1 step, ')", 60)
+        assert (await page.evaluate(f"{PROOF}.innerText")).startswith("Searching for a proof for")
+        # The cursor may go elsewhere meanwhile.
+        await page.evaluate("editor.moveTo(11, 2)")
+        await asyncio.sleep(1)
+        assert "3 goals open" in await page.evaluate(f"{PROOF}.innerText")
+
+        # Stop ends it, and the request.
+        await page.click(f"{PROOF}.querySelector('a')")
+        await page.wait_for(f"{PROOF}.innerText === '[search for a proof]'")
+        await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
+
+        # The proof is written where the search began.
+        fake.silent_about = set()
+        await page.evaluate("editor.moveTo(8, 2)")
+        await page.click(f"{PROOF}.querySelector('a')")
+        await page.wait_for(f"{PROOF}.innerText.startsWith('For line 9:')", 60)
+        await page.click(f"{PROOF}.querySelector('a')")
+        done = text.replace("  \n", "  constructor\n  · exact hp\n  · exact hq\n", 1)
+        await page.wait_for(f"editor.text() !== {text!r}")
+        assert await page.evaluate("editor.text()") == done
+
+        # What is left where there is no proof.
+        fake.answers = {"p ∧ q": ["constructor"], "p": ["exact hp"]}
+        await page.evaluate("editor.moveTo(13, 2)")
+        await page.wait_for(f"{PROOF} && {PROOF}.innerText === '[search for a proof]'")
+        await page.click(f"{PROOF}.querySelector('a')")
+        await page.wait_for(f"{PROOF}.innerText.includes('[search again]')", 60)
+        shown = await page.evaluate(f"{PROOF}.innerText")
+        assert "· sorry  -- not finished: 1 goal is left as `sorry`" in shown
+        assert "No proof was found, and nothing is left to be tried" in shown
+        assert page.console == []
+
+
 PAIR = "example : 1 = 1 ∧ 2 = 2 := by\n  constructor\n"
 CASES = "example (n : Nat) : n = n := by\n  cases n with\n"
 # Files with the cursor (‸), and their text after a suggestion was inserted there.

@@ -41,6 +41,8 @@ class FakeDaemon:
     directory: Path
     #: Suggestions by the target of the goal, where they do not depend on the script.
     answers: dict[str, list[str]] = field(default_factory=dict)
+    #: Targets of goals about which nothing is answered.
+    silent_about: set[str] = field(default_factory=set)
     requests: list[dict[str, Any]] = field(default_factory=list)
     abandoned: int = 0
 
@@ -72,17 +74,21 @@ class FakeDaemon:
 
     def script(self, goal: str) -> dict[str, Any]:
         """What to do when asked about a goal."""
+        target = goal.rpartition("⊢ ")[2]
+        if target in self.silent_about:
+            return {"behaviour": "slow"}
         if self.answers:
-            return {"body": _body(self.answers.get(goal.rpartition("⊢ ")[2], []))}
+            return {"body": _body(self.answers.get(target, []))}
         return dict(json.loads((self.directory / "script.json").read_text()))
 
 
 def _together(scripts: list[dict[str, Any]]) -> dict[str, Any]:
     """What to do when asked about several goals, from what to do for each."""
-    if all(script.keys() == {"body"} for script in scripts):
-        results = [json.loads(script["body"]) for script in scripts]
-        return {"body": json.dumps({"results": results, "model": "fake"})}
-    return scripts[0]
+    others = [script for script in scripts if script.keys() != {"body"}]
+    if others:
+        return others[0]
+    results = [json.loads(script["body"]) for script in scripts]
+    return {"body": json.dumps({"results": results, "model": "fake"})}
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
