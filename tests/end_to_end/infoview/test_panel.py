@@ -123,7 +123,7 @@ async def test_proof(
         await page.wait_for(f"{LINKS}.length === 1")
 
         # While it waits for the model about the goals that are left.
-        fake.silent_about = {"p"}
+        fake.behaviours = {"p": "slow"}
         await page.click(f"{PROOF}.querySelector('a')")
         await page.wait_for(f"{PROOF}.innerText.includes('3 goals open, 0 proved, 1 step, ')", 60)
         assert (await page.evaluate(f"{PROOF}.innerText")).startswith("Searching for a proof for")
@@ -138,7 +138,7 @@ async def test_proof(
         await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
 
         # The proof is written where the search began.
-        fake.silent_about = set()
+        fake.behaviours = {}
         await page.evaluate("editor.moveTo(8, 2)")
         await page.click(f"{PROOF}.querySelector('a')")
         await page.wait_for(f"{PROOF}.innerText.startsWith('For line 9:')", 60)

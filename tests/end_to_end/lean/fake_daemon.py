@@ -41,8 +41,8 @@ class FakeDaemon:
     directory: Path
     #: Suggestions by the target of the goal, where they do not depend on the script.
     answers: dict[str, list[str]] = field(default_factory=dict)
-    #: Targets of goals about which nothing is answered.
-    silent_about: set[str] = field(default_factory=set)
+    #: Behaviours by the target of the goal, before what is answered.
+    behaviours: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     abandoned: int = 0
 
@@ -75,8 +75,8 @@ class FakeDaemon:
     def script(self, goal: str) -> dict[str, Any]:
         """What to do when asked about a goal."""
         target = goal.rpartition("⊢ ")[2]
-        if target in self.silent_about:
-            return {"behaviour": "slow"}
+        if target in self.behaviours:
+            return {"behaviour": self.behaviours[target]}
         if self.answers:
             return {"body": _body(self.answers.get(target, []))}
         return dict(json.loads((self.directory / "script.json").read_text()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -103,7 +103,13 @@ def sample(source: str, every: int, part: int = 0) -> str:
     return "\n\n".join(kept) + "\n"
 
 
-def mismatches(lean: Lean, file: Path, made: Sequence[Offer], folder: Path) -> list[str]:
+def mismatches(
+    lean: Lean,
+    file: Path,
+    made: Sequence[Offer],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+) -> list[str]:
     """The offers that do something else than their marks say, each with what Lean says.
 
     Each offer is put in the place of its call, in the paragraph of the file around it, and
@@ -116,17 +122,23 @@ def mismatches(lean: Lean, file: Path, made: Sequence[Offer], folder: Path) -> l
     wrong = []
     for i in range(0, len(made), _BATCH):
         batch = [(offer, around[offer].taken(offer)) for offer in made[i : i + _BATCH]]
-        wrong += _check(lean, preamble, batch, folder / f"Inserted{i}.lean")
+        wrong += _check(lean, preamble, batch, folder / f"Inserted{i}.lean", env)
     return wrong
 
 
-def _check(lean: Lean, preamble: str, batch: Iterable[tuple[Offer, str]], file: Path) -> list[str]:
+def _check(
+    lean: Lean,
+    preamble: str,
+    batch: Iterable[tuple[Offer, str]],
+    file: Path,
+    env: Mapping[str, str] | None,
+) -> list[str]:
     text, ends = preamble + "\n", []
     for i, (_, paragraph) in enumerate(batch):
         text += f"\nnamespace Offer{i}\n{paragraph}\nend Offer{i}\n"
         ends.append(text.count("\n"))
     file.write_text(text)
-    result = lean.run(file, options=["--json"], timeout=600)
+    result = lean.run(file, env=env, options=["--json"], timeout=600)
     said: list[list[str]] = [[] for _ in ends]
     for message in messages(result.output):
         index = next(i for i, end in enumerate(ends) if message["pos"]["line"] <= end)
