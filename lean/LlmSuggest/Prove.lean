@@ -103,12 +103,12 @@ def part? (graph : Graph) : TacticM (Option (Step × String)) := do
   let script ← graph.partOf 0 []
   if script matches .hole then
     return none
-  let some step ← script.asStep? | return none
   let limits ← Limits.fromOptions 0
-  unless ← runsWithHoles (← limits.forScript script) step do
-    return none
-  let holes := if script.holes == 1 then "1 goal is" else s!"{script.holes} goals are"
-  return some (step, s!"-- not finished: {holes} left as `sorry`")
+  for step in ← script.asSteps do
+    if ← runsWithHoles (← limits.forScript script) step then
+      let holes := if script.holes == 1 then "1 goal is" else s!"{script.holes} goals are"
+      return some (step, s!"-- not finished: {holes} left as `sorry`")
+  return none
 
 /-- How many first steps are offered where nothing is proved. -/
 def maxFirstSteps : Nat := 5

@@ -39,19 +39,36 @@ partial def Script.length : Script → Nat
   | .hole => 0
   | .step _ below => below.foldl (init := 1) fun sum (_, script) => sum + script.length
 
-/-- Whether some goal is proved for good by a step of the script. -/
-partial def Script.provesSome : Script → Bool
-  | .hole => false
-  | .step _ below => below.all fun (_, script) => script.provesSome
+/-- Whether a line is an alternative, as of `induction`, whose proof is still missing. -/
+def isOpenAlternative (line : String) : Bool :=
+  line.trimAsciiStart.startsWith "|" && line.endsWith "=> ?_"
 
-/-- The script as it is written in a column. -/
-partial def Script.textAt (column : Nat) : Script → String
+/-- The script as it is written in a column. Where a step has as many open alternatives as it leaves
+goals, `inAlternatives` puts the proofs there. -/
+partial def Script.textAt (inAlternatives : Bool) (column : Nat) : Script → String
   | .hole => "sorry"
   | .step head below =>
-    let margin := "\n" ++ "".pushn ' ' column
-    below.foldl (init := head.textAt column) fun text (isFocused, script) =>
-      text ++ margin ++
-        if isFocused then "· " ++ script.textAt (column + 2) else script.textAt column
+    let text := head.textAt column
+    let lines := text.splitOn "\n"
+    if inAlternatives && !below.isEmpty && lines.countP isOpenAlternative == below.size then
+      "\n".intercalate (filled lines (below.map (·.2)).toList)
+    else
+      below.foldl (init := text) fun text (isFocused, script) =>
+        text ++ "\n" ++ "".pushn ' ' column ++
+          if isFocused then "· " ++ script.textAt inAlternatives (column + 2)
+          else script.textAt inAlternatives column
+where
+  /-- The lines of a step with proofs in the open alternatives. -/
+  filled : List String → List Script → List String
+    | line :: lines, script :: scripts =>
+      if isOpenAlternative line then
+        let column := indentation line + 2
+        let text := script.textAt inAlternatives column
+        let margin := if text.contains '\n' then "\n" ++ "".pushn ' ' column else " "
+        ((line.dropEnd 3).copy ++ margin ++ text) :: filled lines scripts
+      else
+        line :: filled lines (script :: scripts)
+    | lines, _ => lines
 
 /-- The scripts that have one step less. -/
 partial def Script.shorter : Script → Array Script
@@ -61,9 +78,10 @@ partial def Script.shorter : Script → Array Script
     without ++ (below.mapIdx fun i (isFocused, script) =>
       script.shorter.map fun script => .step head (below.set! i (isFocused, script))).flatten
 
-/-- The script as one step. -/
-def Script.asStep? (script : Script) : CoreM (Option Step) :=
-  Step.ofText? (script.textAt 0)
+/-- The script as one step, in the ways in which it can be written, the nicest first. -/
+def Script.asSteps (script : Script) : CoreM (Array Step) :=
+  let texts := [true, false].map (script.textAt · 0)
+  texts.eraseDups.toArray.filterMapM Step.ofText?
 
 /-- A script that closes the main goal, and the outcome of its check. -/
 structure Proof where
@@ -84,12 +102,16 @@ def Limits.forScript (limits : Limits) (script : Script) : BaseIO Limits := do
 what is left of the user's own heartbeats. -/
 def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
     TacticM (Except String Proof) := do
-  let some step ← script.asStep? | return .error "Lean cannot read its steps together"
-  let outcome ← guard.check (← limits.forScript script) step
-  return match outcome with
-    | .fails fault => .error fault.reason
-    | .stopped limit => .error s!"`{limit.option}` was reached"
-    | .works _ => if outcome.closes then .ok { script, step, outcome } else .error "it leaves a goal"
+  let mut reason := "Lean cannot read its steps together"
+  for step in ← script.asSteps do
+    let outcome ← guard.check (← limits.forScript script) step
+    if outcome.closes then
+      return .ok { script, step, outcome }
+    reason := match outcome with
+      | .fails fault => fault.reason
+      | .stopped limit => s!"`{limit.option}` was reached"
+      | .works _ => "it leaves a goal"
+  return .error reason
 
 /-- A proof without the steps that it does not need, as far as that is found until a deadline. -/
 partial def Guard.shorten (guard : Guard) (limits : Limits) (deadline : Nat) (proof : Proof) :

@@ -60,10 +60,8 @@ example : ∃ n : Nat, n = 3 ∧ 2 < n := by
 /--
 info: Try this:
   [apply] cases h with
-    | inl a => ?_
-    | inr b => ?_
-    · exact a
-    · exact b  -- closes the goal
+    | inl a => exact a
+    | inr b => exact b  -- closes the goal
 -/
 #guard_msgs in
 answering "cases h with\n| inl a => ?_\n| inr b => ?_", "exact a" in
@@ -141,10 +139,8 @@ def Tree.mirror : Tree → Tree
 /--
 info: Try this:
   [apply] induction t with
-    | leaf => ?_
-    | node l x r ih1 ih2 => ?_
-    · rfl
-    · simp_all [Tree.mirror]  -- closes the goal
+    | leaf => rfl
+    | node l x r ih1 ih2 => simp_all [Tree.mirror]  -- closes the goal
 -/
 #guard_msgs in
 answering in
