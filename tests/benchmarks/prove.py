@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.prove [--seconds 10] [--every 1] [--part 0]
 
-The theorems are those of `Theorems.lean`: they take several steps, and are about definitions of
-their own. `llmprove` has the starter model and the given time for each. `grind`, `simp_all`, `exact?`
-and `try?` have Lean's default limits. Then each proof that `llmprove` offered is put in the place of
-its call and elaborated again. `--every N --part K` takes the K-th of every N theorems.
+The theorems are those of `Theorems.lean`. They take several steps and use their own definitions.
+`llmprove` has the starter model and this many seconds for each. `grind`, `simp_all`, `exact?` and
+`try?` have Lean's default limits. Then each proof from `llmprove` replaces its call and is
+elaborated again. `--every N --part K` takes the K-th of every N theorems.
 """
 
 from __future__ import annotations

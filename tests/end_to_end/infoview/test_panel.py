@@ -110,7 +110,7 @@ async def test_proof(
     lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
 ) -> None:
     """A search for a proof shows how far it is, can be stopped, and its result is inserted."""
-    options = "set_option llmprove.moves false\nset_option llmsuggest.finishers \"\"\n"
+    options = 'set_option llmprove.moves false\nset_option llmsuggest.finishers ""\n'
     text = FILE.replace("\n\n", f"\n{options}\n", 1)
     async with (
         serve_editor(lean, infoview, tmp_path / "Some.lean", text, fake.env) as url,
