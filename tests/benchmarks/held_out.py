@@ -1,0 +1,133 @@
+"""What the tactics close of the starter's held-out goals, in Lean.
+
+    python -m tests.benchmarks.held_out [--every 4] [--part 0] [--seconds 10]
+
+Each goal of `convert/starter/heldout.jsonl` becomes an `example`. The starter model answers
+`llmsuggest`, without and with Lean's own tactics (`llmsuggest.finishers`), and `llmprove` with this
+many seconds. A goal counts as closed if an offer closes it and does not name the theorem from which
+the goal was made. The median is the time of a whole example, so it includes Lean's own work.
+`--every N --part K` takes the K-th of every N goals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import make_home
+from tests.end_to_end.lean.offers import messages, offers
+from tests.support.leanwasm import Lean, find_lean
+
+HELD_OUT = Path(__file__).parents[2] / "convert" / "starter" / "heldout.jsonl"
+HEAD = """import LlmSuggest
+open Lean Elab Command
+set_option Elab.async false
+set_option llmsuggest.inBuild true
+set_option linter.unusedVariables false
+
+/-- Says how many milliseconds a command takes. -/
+elab "timed " command:command : command => do
+  let start ← IO.monoMsNow
+  elabCommand command
+  logInfoAt command m!"took {(← IO.monoMsNow) - start}"
+"""
+NO_FINISHERS = 'set_option llmsuggest.finishers ""\n'
+
+
+def example(row: Mapping[str, Any], tactic: str) -> str:
+    """The goal as an `example` whose proof is a tactic."""
+    steps = [*row["path"], tactic]
+    if stated := row["start"].get("stated"):
+        header = f"example {stated}"
+    else:
+        header = f"example : type_of% @{row['start']['theorem']}"
+        if names := hypotheses(row["goal"]):
+            steps.insert(0, f"intro {' '.join(names)}")
+    body = "\n".join("  " + line for step in steps for line in step.split("\n"))
+    return f"timed {header} := by\n{body}\n"
+
+
+def hypotheses(goal: str) -> list[str]:
+    """The names of a goal's hypotheses, `_` for those that cannot be named."""
+    names = []
+    for line in goal.partition("⊢")[0].splitlines():
+        if " : " in line and not line.startswith((" ", "case ")):
+            names += line.partition(" : ")[0].split()
+    return ["_" if "✝" in name else name for name in names]
+
+
+class Run:
+    """A file with all goals and one tactic, elaborated against a daemon."""
+
+    def __init__(
+        self, lean: Lean, rows: Sequence[Mapping[str, Any]], tactic: str, options: str
+    ) -> None:
+        self.lean = lean
+        self.rows = rows
+        self.text, self.starts = HEAD + options, []
+        for row in rows:
+            self.starts.append(self.text.count("\n") + 1)
+            self.text += example(row, tactic)
+
+    def _row(self, line: int) -> int:
+        return sum(start <= line for start in self.starts) - 1
+
+    def elaborate(self, folder: Path, env: Mapping[str, str]) -> tuple[set[int], float]:
+        """The goals that are closed, and the median of the milliseconds."""
+        file = folder / "HeldOut.lean"
+        file.write_text(self.text, encoding="utf-8")
+        output = self.lean.run(file, env=env, options=["--json"], timeout=7200).output
+        taken = [
+            int(message["data"].split()[1])
+            for message in messages(output)
+            if message["data"].startswith("took ")
+        ]
+        closed = set()
+        for offer in offers(output):
+            row = self._row(offer.start[0])
+            theorem = self.rows[row]["start"].get("theorem", "?").rpartition(".")[2]
+            if offer.closes and theorem not in offer.text:
+                closed.add(row)
+        return closed, statistics.median(taken)
+
+
+def main() -> None:
+    """Print a line for each tactic."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--part", type=int, default=0)
+    options = parser.parse_args()
+    rows = [json.loads(line) for line in HELD_OUT.read_text(encoding="utf-8").splitlines()]
+    rows = rows[options.part :: options.every]
+    seconds = f"set_option llmprove.seconds {options.seconds}\n"
+    lean = find_lean()
+    runs = {
+        "llmsuggest, the model alone": Run(lean, rows, "llmsuggest", NO_FINISHERS),
+        "llmsuggest": Run(lean, rows, "llmsuggest", ""),
+        f"llmprove, {options.seconds} s": Run(lean, rows, "llmprove", seconds),
+    }
+    print(f"{len(rows)} goals; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    closed: set[int] = set()
+    with tempfile.TemporaryDirectory(prefix="held-out-", dir="/tmp") as folder:
+        for home in make_home():
+            home.install_starter()
+            home.serve()
+            env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+            for name, run in runs.items():
+                closed, median = run.elaborate(Path(folder), env)
+                share = len(closed) / len(rows)
+                print(f"{name:28} {len(closed):4}  {share:6.1%}  {median:6.0f} ms", flush=True)
+    for i, row in enumerate(rows):
+        if i not in closed:
+            print("not proved:", row["family"], " ".join(row["goal"].split())[:120])
+
+
+if __name__ == "__main__":
+    main()
