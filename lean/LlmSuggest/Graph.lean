@@ -12,13 +12,14 @@ public meta import LlmSuggest.Script
 public meta section
 
 /-!
-# What a search for a proof knows
+# The graph of a search for a proof
 
-A node is a goal in a saved state of Lean; an edge is a step that was checked there, with the nodes
-that it leaves, all of which have to be proved. Goals that share metavariables are one node, since a
-step on one may settle the other; the rest are proved apart. Goals that are equal up to the names of
-hypotheses are one node, so the graph may have cycles. A node is proved once all nodes that an edge
-leaves were proved before, so a proof never goes round.
+A node is a goal in a saved state of Lean. An edge is a step that was checked there, with the nodes
+that it leaves; all of them have to be proved. Goals that share metavariables form one node, since a
+step on one goal may assign a metavariable of the other. Other goals are proved separately. Goals
+that are equal up to the names of hypotheses are one node, so the graph may have cycles. A node
+counts as proved only when all nodes of one of its edges were proved earlier, so no proof is
+circular.
 -/
 
 namespace LlmSuggest
@@ -29,9 +30,9 @@ open Lean Elab Tactic
 structure Child where
   /-- The node. -/
   node : Nat
-  /-- Hypotheses of the node, and what they are called here. -/
+  /-- Hypotheses of the node, each with its name in this step's goal. -/
   names : List (Name × Name) := []
-  /-- Whether it is another step's node, too. -/
+  /-- Whether the node existed before the step. -/
   isShared : Bool := false
   /-- Whether its proof stands behind a `·`. -/
   isFocused : Bool
@@ -43,21 +44,21 @@ structure Edge where
   step : Step
   /-- How unlikely it is, as the negative logarithm of a probability. -/
   cost : Float
-  /-- What it leaves. -/
+  /-- The nodes that it leaves. -/
   children : Array Child
-  /-- Whether a proof with it has turned out to be none. -/
+  /-- Whether a proof with it failed when it was run from the start. -/
   isDead : Bool := false
   deriving Inhabited
 
-/-- A goal, or several that share metavariables: a step acts on the first. -/
+/-- A goal, or several goals that share metavariables. A step acts on the first. -/
 structure Node where
   /-- The goals. -/
   goals : List MVarId
-  /-- Goals that a step sees besides, and must leave as they are. -/
+  /-- Further goals of the state. A step must leave them as they are. -/
   behind : List MVarId
-  /-- The first goal as the model is told it. -/
+  /-- The text of the first goal for the model. -/
   text : String
-  /-- The names that its hypotheses have, in their order; `anonymous` where there is none. -/
+  /-- The names of its hypotheses, in their order; `anonymous` if one cannot be named. -/
   names : Array Name
   /-- The cost of the steps that lead here. -/
   cost : Float
@@ -65,27 +66,27 @@ structure Node where
   edges : Array Edge := #[]
   /-- The texts of the steps that were run. -/
   run : Std.HashSet String := {}
-  /-- Whether Lean's own steps were tried. -/
+  /-- Whether Lean's own steps were run. -/
   isTried : Bool := false
-  /-- For how many steps the model has been asked. -/
+  /-- The number of steps in the last request for it; 0 before the first one. -/
   asked : Nat := 0
   /-- The edge of its proof. -/
   proof? : Option Nat := none
   deriving Inhabited
 
-/-- All that a search has found. -/
+/-- The state of a search. -/
 structure Graph where
-  /-- The nodes, the first one being what is to be proved. -/
+  /-- The nodes. The first one is the goal of the search. -/
   nodes : Array Node := #[]
   /-- The state of each node, in which its goals are open. -/
   states : Array SavedState := #[]
-  /-- Nodes by what they ask for. -/
+  /-- Nodes by their goal, up to the names of hypotheses. -/
   index : Std.HashMap (Nat × Expr) (Array Nat) := {}
-  /-- How many steps were run. -/
+  /-- The number of steps that were run. -/
   steps : Nat := 0
-  /-- How many goals the model was asked about. -/
+  /-- The number of goals that the model was asked about. -/
   asked : Nat := 0
-  /-- Why the last proof that was put together does not work from the start. -/
+  /-- The reason why the last complete proof failed when it was run from the start. -/
   rejected? : Option String := none
 
 /-- A search. -/
@@ -96,7 +97,7 @@ def stateOf (id : Nat) : SearchM SavedState := do
   let some state := (← get).states[id]? | throwError "llmprove: there is no node {id}"
   return state
 
-/-- Runs `x` in a saved state and comes back. -/
+/-- Runs `x` in a saved state and restores the present one. -/
 def inState {α : Type} (state : SavedState) (x : TacticM α) : TacticM α := do
   let present ← saveState
   state.restore (restoreInfo := true)
@@ -108,8 +109,7 @@ def inState {α : Type} (state : SavedState) (x : TacticM α) : TacticM α := do
 /-! ### Equal goals -/
 
 /-- The number of a goal's hypotheses and its target closed over them, if it has no metavariables;
-and how each hypothesis can be referred to. Expressions are equal up to the names of what they bind.
--/
+and the name of each hypothesis. Lean compares expressions up to the names of bound variables. -/
 def identityOf (goal : MVarId) : MetaM (Option (Nat × Expr) × Array Name) := goal.withContext do
   let lctx ← getLCtx
   let decls := lctx.foldl (init := #[]) fun all decl =>
@@ -123,17 +123,17 @@ def identityOf (goal : MVarId) : MetaM (Option (Nat × Expr) × Array Name) := g
   let closed ← instantiateMVars (← Meta.mkForallFVars (decls.map (·.toExpr)) target)
   return (if closed.hasExprMVar then none else some (decls.size, closed), names)
 
-/-- How hypotheses of an old goal are called in an equal one, if all that can be referred to there
-can be here. -/
+/-- The names that differ between two equal goals, old and new; `none` if a hypothesis that can be
+named in the old goal cannot be named in the new one. -/
 def renaming? (old new : Array Name) : Option (List (Name × Name)) := do
   let pairs := (old.zip new).filter fun (a, b) => !a.isAnonymous && a != b
   guard (pairs.all fun (_, b) => !b.isAnonymous)
   return pairs.toList
 
-/-! ### Goals that are proved apart -/
+/-! ### Goals that are proved separately -/
 
-/-- Goals in groups that share no metavariable. Each group is a part of the list without gaps, so
-that the groups can be proved one after another. -/
+/-- Groups of goals that share no metavariable. Each group is a contiguous part of the list, so that
+the groups can be proved one after another. -/
 def groups (goals : List MVarId) : MetaM (List (List MVarId)) := do
   let mut groups : List (List MVarId × Std.HashSet MVarId) := []
   for goal in goals do
@@ -149,9 +149,9 @@ def groups (goals : List MVarId) : MetaM (List (List MVarId)) := do
     groups := apart ++ [(group, mvars)]
   return groups.map (·.1)
 
-/-! ### Growing -/
+/-! ### Adding nodes and edges -/
 
-/-- The node for goals in a state, which is a new one if no equal goal is known. -/
+/-- The node for goals in a state: a known one with an equal goal, or else a new one. -/
 def addNode (state : SavedState) (goals behind : List MVarId) (isFocused : Bool) (cost : Float) :
     SearchM Child := do
   let state := { state with tactic := { goals := goals ++ behind } }
@@ -175,8 +175,8 @@ def addNode (state : SavedState) (goals behind : List MVarId) (isFocused : Bool)
       | none => graph.index }
   return { node := id, isFocused }
 
-/-- Whether the value of the main goal has something that is left open for good: that was not open
-before the search, is none of the goals that are left, and none of these depends on it. -/
+/-- Whether the value of the main goal has a metavariable that no later step can assign: it was not
+there before the search, is not among the goals that are left, and none of these depends on it. -/
 def isUndetermined (main : MVarId) (root : SavedState) (left : List MVarId) : MetaM Bool := do
   if left.isEmpty then
     return ← isOpen main root
@@ -211,7 +211,7 @@ def addEdge (root : SavedState) (id : Nat) (step : Step) (effect : Effect) (cost
     nodes := graph.nodes.modify id fun node =>
       { node with edges := node.edges.push { step, cost, children } } }
 
-/-! ### What is proved -/
+/-! ### Proofs -/
 
 /-- Finds the nodes that are proved. -/
 partial def Graph.settle (graph : Graph) : Graph := Id.run do
@@ -229,7 +229,7 @@ partial def Graph.settle (graph : Graph) : Graph := Id.run do
           isSettled := false
   return graph
 
-/-- Takes an edge out, and all that was proved with it. -/
+/-- Removes an edge, and all proofs with it. -/
 def Graph.kill (graph : Graph) (id edge : Nat) : Graph :=
   let nodes := graph.nodes.map ({ · with proof? := none })
   let nodes := nodes.modify id fun node =>
@@ -247,8 +247,8 @@ partial def Graph.proofOf? (graph : Graph) (id : Nat) : CoreM (Option Script) :=
     below := below.push (child.isFocused, script)
   return some (.step edge.step below)
 
-/-- The edge to suspect when the proof of a node turns out to be none: the first that leads to a
-node which was reached in another way, or else the first of all. -/
+/-- The edge that most likely made the proof of a node fail: the first that leads to a node which
+was reached in another way, or else the first of all. -/
 partial def Graph.suspect (graph : Graph) (id : Nat) : Nat × Nat :=
   (shared? id).getD (id, graph.nodes[id]!.proof?.getD 0)
 where
@@ -261,8 +261,8 @@ where
       return (id, i)
     edge.children.findSome? fun child => shared? child.node
 
-/-- The best part of a proof of a node: that with the fewest holes, where it proves something.
-`path` are the nodes above. -/
+/-- The best partial proof of a node: the one with the fewest holes that proves some goal. `path`
+are the nodes above. -/
 partial def Graph.partOf (graph : Graph) (id : Nat) (path : List Nat) : CoreM Script := do
   let node := graph.nodes[id]!
   if node.proof?.isSome then
@@ -279,32 +279,32 @@ partial def Graph.partOf (graph : Graph) (id : Nat) (path : List Nat) : CoreM Sc
         best := script
   return best
 where
-  /-- Whether something is proved, and not only turned into something else. -/
+  /-- Whether the script proves some goal. -/
   provesSome : Script → Bool
     | .hole => false
     | .step _ below => below.isEmpty || below.any fun (_, script) => provesSome script
 
-/-! ### What to look at next -/
+/-! ### The next nodes -/
 
-/-- The largest number of steps that the model is asked for on one goal. -/
+/-- The largest number of steps in a request for a goal. -/
 def maxAsked : Nat := 32
 
-/-- Whether nothing more can be found for a node. -/
+/-- Whether no more steps can be found for a node. -/
 def Node.isExhausted (node : Node) : Bool :=
   node.proof?.isNone && node.asked ≥ maxAsked && node.edges.all (·.isDead)
 
-/-- What it costs to look at a node next. One that the model was asked about comes again later, for
-more steps. -/
+/-- The priority of a node; the smallest comes next. A node that the model was asked about comes
+again later, for more steps. -/
 def Node.priority (node : Node) : Float :=
   node.cost + 2.0 * (node.asked.toFloat + 1).log
 
-/-- The nodes that a proof of the first one may need and of which more could be found, the most
-likely ones first. -/
+/-- The nodes that a proof of the first node may need and for which more steps can be found, the
+most likely first. -/
 partial def Graph.frontier (graph : Graph) : Array Nat :=
   let ids := (visit 0 |>.run #[]).2.filter fun id => graph.nodes[id]!.asked < maxAsked
   ids.qsort fun a b => graph.nodes[a]!.priority < graph.nodes[b]!.priority
 where
-  /-- Collects the nodes that are open. -/
+  /-- Collects the open nodes. -/
   visit (id : Nat) : StateM (Array Nat) Unit := do
     if (← get).contains id || graph.nodes[id]!.proof?.isSome then
       return

@@ -15,8 +15,8 @@ public meta section
 After `import LlmSuggest.Panel` and `show_panel_widgets [local llmSuggestPanel]`, the infoview shows
 what `llmsuggest` would list for the goal at the cursor. A click on a suggestion writes it there.
 The model is asked once the cursor has rested for a moment, beside everything else that Lean does,
-and the request ends when the cursor moves on. A link searches for a whole proof, as `llmprove` does,
-and shows how far it is.
+and the request ends when the cursor moves on. A link searches for a whole proof, as `llmprove`
+does, and shows its progress.
 
 Nothing but Lean is needed: the panel is a user widget of core's, which calls `Panel.suggest`.
 -/
@@ -35,7 +35,7 @@ import { TaggedText_stripTags, useClientNotificationEffect } from '@leanprover/i
 const REST = 300
 // How long it takes, where there is no daemon, until it is looked for again.
 const RETRY = 3000
-// How often the progress of a search is looked at.
+// The time between two requests for the progress of a search.
 const PROGRESS = 500
 // Whether the panel is open; kept while the cursor is where there is none.
 let wasOpen = true
@@ -52,8 +52,8 @@ const link = (text, title, onClick) =>
   e('a', { className: 'link pointer dim', title, onClick }, text)
 const counted = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`
 
-// A search for a proof of the goal where the cursor was when it began. It goes on while the cursor
-// moves, and ends with an edit.
+// A search for a proof of the goal where the cursor was when it began. It continues while the
+// cursor moves. An edit ends it.
 function Proof({ rpc, pos, edits }) {
   const [client] = React.useState(newClient)
   const [search, setSearch] = React.useState(undefined)
@@ -91,7 +91,8 @@ function Proof({ rpc, pos, edits }) {
     const state = progress && `: ${counted(openGoals, 'goal')} open, ${provedGoals} proved, ` +
       `${counted(steps, 'step')}, ${seconds} s`
     return e('span', {},
-      e('span', { className: 'o-60' }, `Searching for a proof for line ${at.line + 1}${state ?? ' …'} `),
+      e('span', { className: 'o-60' },
+        `Searching for a proof for line ${at.line + 1}${state ?? ' …'} `),
       link('[stop]', 'Stop the search', stop))
   }
   return e('span', {},

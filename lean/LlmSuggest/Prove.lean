@@ -21,13 +21,12 @@ namespace LlmSuggest
 open Lean Elab Tactic
 
 /--
-`llmprove` searches for a proof of the main goal: it tries Lean's own tactics, asks the language
-model behind the `llmsuggestd` daemon of this machine for steps, runs them, and goes on with the
-goals that they leave. The proof that it finds is run again from the start, shortened, and offered.
-A click on it, or a code action, puts it in the place of the call. It is used right away, as with
-`exact?`.
+`llmprove` searches for a proof of the main goal. It runs Lean's own tactics, asks the language
+model behind the `llmsuggestd` daemon of this machine for steps, runs these, and continues with the
+goals that they leave. The proof is run again from the start, shortened, and offered. A click or a code
+action replaces the call with it. It is also used immediately, as with `exact?`.
 
-When its time is up, what it has proved is offered, with `sorry` in the place of the rest.
+If the time is up, it offers the best part of a proof, with `sorry` for the rest.
 
 ```
 example (xs : List Nat) : xs ++ [] = xs := by
@@ -36,20 +35,20 @@ example (xs : List Nat) : xs ++ [] = xs := by
   --   [apply] simp  -- closes the goal
 ```
 
-`set_option llmprove.seconds`, `.expansions` and `.n` limit the search; for each step of it,
-`llmsuggest.heartbeats` and `.memory` are the limits.
+`set_option llmprove.seconds`, `.expansions` and `.n` limit the search. `llmsuggest.heartbeats` and
+`.memory` limit each of its steps.
 -/
 syntax (name := llmprove) "llmprove" : tactic
 
-/-! ### A call that is run on several goals -/
+/-! ### A call on several goals -/
 
-/-- A step that does what the first of these does that works. -/
+/-- A step that runs the first of these steps that works. -/
 def firstOf? (steps : Array Step) : CoreM (Option Step) := do
   if let #[step] := steps then
     return step
   Step.ofText? <| "first" ++ String.join (steps.map fun step => s!"\n| {step.textAt 2}").toList
 
-/-- What a step does on the goals of earlier runs of a call and on the present one. -/
+/-- The outcome of a step on the goals of the earlier runs of a call and on the present goal. -/
 def checkOnAll (earlier : Array Visit) (step : Step) : TacticM Outcome := do
   let limits ← Limits.fromOptions ((← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions))
   let limits := { limits with heartbeats := 10 * limits.heartbeats }
@@ -57,8 +56,7 @@ def checkOnAll (earlier : Array Visit) (step : Step) : TacticM Outcome := do
     earlier.foldlM (init := ← guard.check limits step) fun outcome visit =>
       return (← guard.checkOn limits visit.before step).and outcome
 
-/-- A proof of all goals that a call is run on: `old` is one of the earlier ones, `new` one of the
-present one. -/
+/-- A proof of all goals of a call, from one of the earlier goals and one of the present goal. -/
 def proofForAll? (earlier : Array Visit) (old : Array Suggestion) (new : Suggestion) :
     TacticM (Option Suggestion) := do
   if old.isEmpty then
@@ -67,9 +65,9 @@ def proofForAll? (earlier : Array Visit) (old : Array Suggestion) (new : Suggest
   let outcome ← checkOnAll earlier step
   return if outcome.closes then some { step, outcome } else none
 
-/-! ### What is told when there is no proof -/
+/-! ### When there is no proof -/
 
-/-- Why there is no proof. -/
+/-- The reason why there is no proof, with a remedy. -/
 def End.message (ended : End) (graph : Graph) : CoreM String := do
   let seconds := llmprove.seconds.get (← getOptions)
   let tried := s!"{graph.asked} goals asked about, {graph.steps} steps run"
@@ -110,10 +108,10 @@ def part? (graph : Graph) : TacticM (Option (Step × String)) := do
       return some (step, s!"-- not finished: {holes} left as `sorry`")
   return none
 
-/-- How many first steps are offered where nothing is proved. -/
+/-- The largest number of first steps that are offered if nothing is proved. -/
 def maxFirstSteps : Nat := 5
 
-/-- The first steps that a search has found for its goal, the most likely ones first. -/
+/-- The steps that a search has found for its goal, sorted like suggestions. -/
 def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
   let some node := graph.nodes[0]? | return #[]
   let edges := (node.edges.filter (!·.isDead)).qsort fun a b => a.cost < b.cost
@@ -122,7 +120,7 @@ def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
     return { step := edge.step, outcome := ← guard.check limits edge.step : Suggestion }
   return sorted <| suggestions.filter (·.outcome matches .works _)
 
-/-- Offers what a search has found that is no proof, and ends the call with an error. -/
+/-- Offers a partial proof or first steps, and ends the call with an error. -/
 def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : Graph) :
     TacticM Unit := do
   if let some site := site? then

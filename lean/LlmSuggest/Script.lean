@@ -12,20 +12,20 @@ public meta section
 /-!
 # Proofs of several steps
 
-A script is what a search for a proof has found: steps, each followed by the proofs of the goals
-that it leaves, behind `·` where there are several. It becomes one step with a text of its own,
-which is checked as every other step is, from the start and in the state of the call.
+A script is the result of a search for a proof: steps, each followed by the proofs of the goals that
+it leaves. It becomes one step with one text, which is checked like every other step, from the start
+and in the state of the call.
 -/
 
 namespace LlmSuggest
 
 open Lean Elab Tactic
 
-/-- A proof, with holes where it is not complete. -/
+/-- A proof, with holes where it is incomplete. -/
 inductive Script where
   /-- A goal that is not proved. -/
   | hole
-  /-- A step, and the proofs of what it leaves. Those with `true` are each behind a `·`. -/
+  /-- A step, and the proofs of the goals that it leaves. One with `true` stands behind a `·`. -/
   | step (head : Step) (below : Array (Bool × Script))
   deriving Inhabited
 
@@ -70,7 +70,7 @@ where
         line :: filled lines (script :: scripts)
     | lines, _ => lines
 
-/-- The scripts that have one step less. -/
+/-- The scripts with one step less. -/
 partial def Script.shorter : Script → Array Script
   | .hole => #[]
   | .step head below =>
@@ -78,7 +78,7 @@ partial def Script.shorter : Script → Array Script
     without ++ (below.mapIdx fun i (isFocused, script) =>
       script.shorter.map fun script => .step head (below.set! i (isFocused, script))).flatten
 
-/-- The script as one step, in the ways in which it can be written, the nicest first. -/
+/-- The script as one step, in each way to write it, the shortest first. -/
 def Script.asSteps (script : Script) : CoreM (Array Step) :=
   let texts := [true, false].map (script.textAt · 0)
   texts.eraseDups.toArray.filterMapM Step.ofText?
@@ -89,17 +89,17 @@ structure Proof where
   script : Script
   /-- The script as one step. -/
   step : Step
-  /-- What comes of its check. -/
+  /-- The outcome of its check. -/
   outcome : Outcome
 
-/-- The limits for a whole script: what its steps may use together, and some seconds. -/
+/-- The limits of a whole script: the heartbeats of all its steps, and ten seconds. -/
 def Limits.forScript (limits : Limits) (script : Script) : BaseIO Limits := do
   return { limits with
     heartbeats := limits.heartbeats * (script.length + 1)
     deadline := (← IO.monoMsNow) + 10000 }
 
-/-- The proof that a script is of the main goal, or why it is none. It is run from the start, within
-what is left of the user's own heartbeats. -/
+/-- The script as a proof of the main goal, or the reason why it is none. It is run from the start,
+within what is left of the user's own heartbeats. -/
 def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
     TacticM (Except String Proof) := do
   let mut reason := "Lean cannot read its steps together"
@@ -113,7 +113,7 @@ def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
       | .works _ => "it leaves a goal"
   return .error reason
 
-/-- A proof without the steps that it does not need, as far as that is found until a deadline. -/
+/-- A proof without the steps that it does not need, as far as they are found by a deadline. -/
 partial def Guard.shorten (guard : Guard) (limits : Limits) (deadline : Nat) (proof : Proof) :
     TacticM Proof := do
   for script in proof.script.shorter do
@@ -138,7 +138,7 @@ def Step.renamed (step : Step) (names : List (Name × Name)) : CoreM (Option Ste
       String.Pos.Raw.extract text range.stop text.rawEndPos
   Step.ofText? source
 
-/-- The script with other names for hypotheses; `none` if it is none with them. -/
+/-- The script with other names for hypotheses; `none` if Lean cannot parse it with them. -/
 partial def Script.renamed? (names : List (Name × Name)) (script : Script) :
     CoreM (Option Script) := do
   if names.isEmpty then

@@ -14,9 +14,9 @@ public meta section
 /-!
 # Searching for a proof
 
-The search takes the most likely goals, tries what needs no model on them, asks the model about
-several in one request, and checks each step that it answers, until the first goal is proved or the
-limits are used up.
+The search takes the most likely goals, runs Lean's own steps on them, asks the model about several
+goals in one request, and checks each step of the answer. It ends when the first goal is proved or a
+limit is reached.
 -/
 
 namespace LlmSuggest
@@ -26,15 +26,15 @@ open Lean Elab Tactic
 /-- `set_option trace.llmprove true` shows each step that a search runs. -/
 initialize registerTraceClass `llmprove
 
-/-- What a search may use. -/
+/-- The limits of a search. -/
 structure Budget where
-  /-- When it has to be done, in milliseconds of the monotonic clock. -/
+  /-- Its end, in milliseconds of the monotonic clock. -/
   deadline : Nat
-  /-- The longest time for one step, in milliseconds. -/
+  /-- The time limit of one step, in milliseconds. -/
   stepTime : Nat
-  /-- How many goals the model is asked about. -/
+  /-- The largest number of goals that the model is asked about. -/
   expansions : Nat
-  /-- How many steps the model is asked for on a goal at first. -/
+  /-- The number of steps in the first request for a goal. -/
   n : Nat
 
 /-- The budget that the options set. -/
@@ -47,29 +47,28 @@ def Budget.fromOptions : CoreM Budget := do
     expansions := llmprove.expansions.get options
     n := max 1 (min maxAsked (llmprove.n.get options)) }
 
-/-- A search that goes on. -/
+/-- A running search. -/
 structure Search where
-  /-- What stops its checks. -/
+  /-- Stops its checks at their limits. -/
   guard : Guard
   /-- The state in which it started. -/
   root : SavedState
-  /-- What it may use. -/
+  /-- Its limits. -/
   budget : Budget
-  /-- Who asks the model. -/
+  /-- The client's name for the daemon. -/
   client : String
   /-- The heartbeats that were spent when it started. -/
   spent : Nat
-  /-- Receives what is known after each step. -/
+  /-- Is called with the graph after each step. -/
   report : Graph → BaseIO Unit
 
-/-- How many goals the model is asked about in one request. -/
+/-- The largest number of goals in one request. -/
 def maxGoalsAtOnce : Nat := 4
 
-/-- The cost of a goal from which on its shape proposes nothing more: inductions inside of
-inductions would use up the time. -/
+/-- The cost above which a goal gets no moves: nested inductions would use up the time. -/
 def maxMoveCost : Float := 4.5
 
-/-- Whether the time is over. -/
+/-- Whether the time is up. -/
 def Search.isOver (search : Search) : BaseIO Bool := do
   return (← IO.monoMsNow) ≥ search.budget.deadline
 
@@ -82,10 +81,10 @@ def Search.limits (search : Search) : CoreM Limits := do
 def isProved (id : Nat) : SearchM Bool := do
   return (← get).nodes[id]!.proof?.isSome
 
-/-- Runs a step on a node, and enters what it does. -/
+/-- Runs a step on a node, and adds the edge if it works. -/
 def Search.run (search : Search) (limits : Limits) (id : Nat) (step : Step) (cost : Float) :
     SearchM Unit := do
-  -- What a search takes does not count for the user's own proof.
+  -- The heartbeats of a search do not count for the user's own proof.
   IO.setNumHeartbeats search.spent
   if (← get).nodes[id]!.run.contains step.source then
     return
@@ -128,7 +127,7 @@ def Search.tryOwn (search : Search) (id : Nat) : SearchM Unit := do
     if let some step ← Step.ofText? move.text then
       search.run (← search.limits) id step move.cost
 
-/-- Runs what the model answers on a node, the best first. -/
+/-- Runs the model's answers on a node, the best first. -/
 def Search.tryAnswers (search : Search) (id : Nat) (answers : Array Answer) : SearchM Unit := do
   let (steps, _) ← inState (← stateOf id) (readAnswers answers)
   for step in steps do
@@ -141,20 +140,19 @@ def Search.tryAnswers (search : Search) (id : Nat) (answers : Array Answer) : Se
 inductive End where
   /-- A proof was found. -/
   | proved (proof : Proof)
-  /-- The time is over. -/
+  /-- The time is up. -/
   | time
-  /-- So many goals were asked about as may be. -/
+  /-- The model was asked about the largest number of goals. -/
   | expansions
-  /-- Nothing is left to be tried. -/
+  /-- No goal is left for which more steps can be found. -/
   | exhausted
-  /-- The daemon could not be asked. -/
+  /-- The daemon failed. -/
   | failure (message : String)
 
-/-- Asks the model about nodes, and runs what it answers. It gives the reason to end, if there is
-one. -/
+/-- Asks the model about nodes, and runs its answers. Returns the reason to end, if there is one. -/
 def Search.askAbout (search : Search) (ids : Array Nat) : SearchM (Option End) := do
   let nodes := (← get).nodes
-  -- All are asked for the same number, so that they can share a request.
+  -- A request has one number of steps for all its goals.
   let n := (ids.map fun id => nodes[id]!.asked).foldl max 0
   let n := if n == 0 then search.budget.n else min maxAsked (2 * n)
   match ← askForAll (ids.map (nodes[·]!.text)) n search.client search.budget.deadline with
@@ -171,7 +169,8 @@ def Search.askAbout (search : Search) (ids : Array Nat) : SearchM (Option End) :
         break
     return none
 
-/-- The proof that was found, if it holds from the start; what does not hold is taken out. -/
+/-- The proof of the first node, run from the start. If it fails, the suspected edge is removed and
+the next proof is tried. -/
 def Search.proof? (search : Search) : SearchM (Option Proof) := do
   while ← isProved 0 do
     Core.checkInterrupted
@@ -185,7 +184,7 @@ def Search.proof? (search : Search) : SearchM (Option Proof) := do
     modify (·.kill id edge)
   return none
 
-/-- Looks at the most likely goals; the reason to end, if there is one. -/
+/-- A round of the search. Returns the reason to end, if there is one. -/
 def Search.advance (search : Search) : SearchM (Option End) := do
   if let some proof ← search.proof? then
     return some (.proved proof)
@@ -200,26 +199,25 @@ def Search.advance (search : Search) : SearchM (Option End) := do
   for id in ids do
     unless ← isProved 0 do
       search.tryOwn id
-  -- What was found meanwhile may make others pointless, or leave better ones.
+  -- These steps may have proved some goals and added better ones.
   let graph ← get
   let ids := (graph.frontier.filter (graph.nodes[·]!.isTried)).take (min room maxGoalsAtOnce)
   if (← isProved 0) || ids.isEmpty || (← search.isOver) then
     return none
   search.askAbout ids
 
-/-- Goes on until the end. -/
+/-- Runs rounds until one ends the search. -/
 def Search.go (search : Search) : SearchM End := do
-  -- A loop, since the interpreter would come to the end of its stack.
+  -- A loop, since recursion would overflow the interpreter's stack.
   repeat
     Core.checkInterrupted
     if let some ended ← search.advance then
       return ended
   return .exhausted
 
-/-- Searches for a proof of the main goal. What it takes does not count for the user's own
-heartbeats. -/
-def searchFor (budget : Budget) (client : String) (report : Graph → BaseIO Unit := fun _ => pure ()) :
-    TacticM (End × Graph) := do
+/-- Searches for a proof of the main goal. It uses none of the user's heartbeats. -/
+def searchFor (budget : Budget) (client : String)
+    (report : Graph → BaseIO Unit := fun _ => pure ()) : TacticM (End × Graph) := do
   let root ← saveState
   let goal :: behind ← getUnsolvedGoals | throwError "there is no goal"
   let spent ← IO.getNumHeartbeats

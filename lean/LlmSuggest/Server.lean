@@ -195,22 +195,22 @@ def alsoOn (suggestions : Array Suggestion) : TacticM (Array Suggestion) := do
       return { step, outcome := outcome.and (← guard.check limits step) : Suggestion }
     return sorted <| checked.filter fun suggestion => !suggestion.outcome matches .fails _
 
-/-- Where the panel asks, and what an answer needs to know of it. -/
+/-- The place of a request and its goals. -/
 structure Spot where
-  /-- Which panel asks. -/
+  /-- The panel's name. -/
   client : String
   /-- The file. -/
   map : FileMap
-  /-- Where a step goes. -/
+  /-- The place for a step. -/
   place : Place
-  /-- The goals there, which are the main goal's first. -/
+  /-- The goals there. The first is the main goal. -/
   found : GoalsAtResult
   /-- The goals of other runs of the same text. -/
   others : List GoalsAtResult
-  /-- Is set when the answer is no longer wanted. -/
+  /-- Is set when the answer is obsolete. -/
   token : IO.CancelToken
 
-/-- What is told where no step can be written. -/
+/-- The answer where no step can be written. -/
 def noSpot : Reply :=
   { message := "None of the model's suggestions works here." }
 
@@ -264,20 +264,20 @@ def suggest (params : Params) : RequestM (RequestTask Reply) :=
 
 /-! ### A search for a proof -/
 
-/-- How far a search is. -/
+/-- The progress of a search. -/
 structure Progress where
-  /-- The goals that are not proved yet. -/
+  /-- The number of goals that are not proved. -/
   openGoals : Nat
-  /-- The goals that are proved. -/
+  /-- The number of goals that are proved. -/
   provedGoals : Nat
-  /-- The steps that were run. -/
+  /-- The number of steps that were run. -/
   steps : Nat
   deriving FromJson, ToJson
 
-/-- The searches that go on, by the panel that asks. -/
+/-- The running searches, by the panel's name. -/
 initialize searches : IO.Ref (Std.HashMap String Progress) ← IO.mkRef {}
 
-/-- A proof of the main goal of a spot, or a part of one. -/
+/-- A proof of the main goal of a spot, or a partial one. -/
 def Spot.prove (spot : Spot) : TacticM Reply := do
   let { client, map, place, .. } := spot
   let some site ← place.site? map | return noSpot
@@ -302,7 +302,7 @@ def Spot.prove (spot : Spot) : TacticM Reply := do
 def prove (params : Params) : RequestM (RequestTask Reply) :=
   answerAt params Spot.prove
 
-/-- How far the search for a panel is, if one goes on. -/
+/-- The progress of a panel's search; `none` if there is none. -/
 @[server_rpc_method]
 def progress (client : String) : RequestM (RequestTask (Option Progress)) :=
   RequestM.pureTask do

@@ -35,7 +35,7 @@ open LlmSuggest Lean
 #guard_msgs in
 #eval match decode "{\"results\": [{\"suggestions\": [{\"text\": \"exact h\", \"score\": -1}]},
     {\"suggestions\": [], \"truncated\": true}]}\n200" with
-  | .ok answers => IO.println s!"{answers.forEach.map (·.map Answer.text)}"
+  | .ok answers => IO.println s!"{answers.forEach.map (Array.map Answer.text)}"
   | .error message => IO.println message
 
 /-! One goal or several. -/

@@ -85,10 +85,10 @@ def test_the_call_is_the_one_in_the_lean_package(tmp_path: Path) -> None:
     for part in ('"--config", "-", url ++ path', 'header = {quote s!"Authorization: Bearer',
                  "data-binary = {quote body}"):  # fmt: skip
         assert part in source
-    fields = re.search(r"structure Request where(.*?)deriving", source, re.DOTALL)
+    fields = re.search(r"instance : ToJson Request where(.*?)\n\n", source, re.DOTALL)
     assert fields is not None
-    assert re.findall(r"^  «?(\w+)»? :", fields[1], re.MULTILINE)[:4] == [
-        "goal", "prefix", "n", "client",
+    assert re.findall(r'\("(\w+)", toJson', fields[1]) == [
+        "goal", "goals", "prefix", "n", "client", "context", "name",
     ]  # fmt: skip
 
 
