@@ -23,8 +23,8 @@ open Lean Elab Tactic
 /--
 `llmprove` searches for a proof of the main goal. It runs Lean's own tactics, asks the language
 model behind the `llmsuggestd` daemon of this machine for steps, runs these, and continues with the
-goals that they leave. The proof is run again from the start, shortened, and offered. A click or a code
-action replaces the call with it. It is also used immediately, as with `exact?`.
+goals that they leave. The proof is run again from the start, shortened, and offered. A click or a
+code action replaces the call with it. It is also used immediately, as with `exact?`.
 
 If the time is up, it offers the best part of a proof, with `sorry` for the rest.
 
