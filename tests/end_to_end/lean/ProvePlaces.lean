@@ -27,9 +27,9 @@ theorem block (hp : p) (hq : q) : p ∧ q := by
 theorem oneLine (hp : p) (hq : q) : p ∧ q := by llmprove
 #own_axioms oneLine
 
-theorem inTerm (hp : p) (hq : q) : (p ∧ q) ∧ True :=
+theorem asTerm (hp : p) (hq : q) : (p ∧ q) ∧ True :=
   ⟨by llmprove, trivial⟩
-#own_axioms inTerm
+#own_axioms asTerm
 
 theorem braces (hp : p) (hq : q) : p ∧ q := by {
   llmprove
