@@ -152,10 +152,11 @@ def test_special_tokens_in_a_goal_are_plain_text(served: Home) -> None:
 
 def test_a_newer_request_of_a_client_supersedes_the_older(served: Home) -> None:
     answers: list[tuple[int, Any]] = []
+    context = "".join(f"p{i} q{i} : Nat\nhp{i} : p{i} < q{i} + {i}\n" for i in range(40))
     long = {"n": 32, "max_tokens": 512, "client": "editor"}
 
     def ask_older() -> None:
-        body = {"goal": "x" * 3000 + "\n⊢ False", **long}
+        body = {"goal": f"{context}⊢ p3 * q4 = q4 * p3", **long}
         answers.append(served.curl("/v1/suggest", body=body))
 
     older = threading.Thread(target=ask_older)
