@@ -24,50 +24,50 @@ def mayAsk : CoreM Bool := do
   let options ← getOptions
   return Elab.inServer.get options || llmsuggest.inBuild.get options
 
-/-- Who asks, for the daemon: this place in this file, as long as the file is open. -/
+/-- The client's name for the daemon: this place in this open file. -/
 def clientName (call : Syntax) : CoreM String := do
   let position := (← getFileMap).toPosition (call.getPos?.getD 0)
   return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
 
-/-- A goal as the model is told it: as Lean prints it by default, since that is what the model has
-seen, whatever the user's options for printing are. -/
+/-- The text of a goal for the model: as Lean prints it by default, whatever the user's options for
+printing are, since models are trained on that. -/
 def goalText (goal : MVarId) : MetaM String :=
   withOptions (fun _ => {}) do
     return (← Meta.ppGoal goal).pretty
 
-/-- The last bytes of a file above a call that the daemon is told, at most. -/
+/-- The largest number of bytes above a call that are sent to the daemon. -/
 def maxAbove : Nat := 32768
 
-/-- The text above a position. Of a long one the last part, whose beginning moves in steps of half
-of it, so that the daemon still has the same text in memory at the next call. -/
+/-- The text above a position; for a long text, its last part. The beginning moves in steps of half
+the limit, so that the next call can reuse what the daemon has computed. -/
 def textAbove (map : FileMap) (position : String.Pos.Raw) : String :=
   let step := maxAbove / 2
   let dropped := (position.byteIdx - maxAbove + step - 1) / step * step
   let start := (map.positions.find? (·.byteIdx ≥ dropped)).getD position
   String.Pos.Raw.extract map.source start position
 
-/-- Whether the editor no longer wants an answer. -/
+/-- Whether the editor has cancelled. -/
 def isCanceled : CoreM (BaseIO Bool) := do
   return match (← readThe Core.Context).cancelTk? with
     | some token => token.isSet
     | none => pure false
 
-/-- How long the daemon may take. -/
+/-- The time limits that the options set. -/
 def Patience.fromOptions : CoreM Patience := do
   let options ← getOptions
   return {
-    -- To `curl` a timeout of 0 is none.
+    -- For `curl`, a timeout of 0 means no timeout.
     timeout := max 1 (llmsuggest.timeout.get options)
     loadTimeout := llmsuggest.loadTimeout.get options }
 
-/-- What the model answers when `client` asks for steps on a goal that start with `prefix`, at a
-position of a file, in the proof of a theorem. -/
+/-- The model's answer to a request for steps on a goal that start with `prefix`, at a position of a
+file, in the proof of a theorem. -/
 def askFor (goal «prefix» client : String) (map : FileMap) (position : String.Pos.Raw)
     (theorem? : Option Name) : CoreM Reply := do
   let options ← getOptions
   let sendsContext := llmsuggest.context.get options
   let context := if sendsContext then textAbove map position else ""
-  -- An `example` has a name of Lean's own.
+  -- Lean gives an `example` an internal name.
   let name := match theorem?.map privateToUserName with
     | some name => if sendsContext && !name.isInternal then name.toString else ""
     | none => ""
@@ -94,7 +94,7 @@ def askForAll (goals : Array String) (n : Nat) (client : String) (deadline : Nat
       throwInterruptException
     return none
 
-/-- Whether a goal is about what Mathlib defines. -/
+/-- Whether a goal uses declarations of Mathlib. -/
 def isAboutMathlib (goal : MVarId) : MetaM Bool := goal.withContext do
   let env ← getEnv
   let isMathlibs := fun name => (env.getModuleIdxFor? name).any fun index =>
@@ -104,7 +104,7 @@ def isAboutMathlib (goal : MVarId) : MetaM Bool := goal.withContext do
     shown := shown.push hypothesis.type
   shown.anyM fun e => return (← instantiateMVars e).getUsedConstants.any isMathlibs
 
-/-- A second line for a message that there is no suggestion, if another model may have some. -/
+/-- A second line for a message without suggestions, if another model may have some. -/
 def modelAdvice (goal : MVarId) (model? : Option String) : MetaM String := do
   unless model? == some "starter" && (← isAboutMathlib goal) do
     return ""

@@ -13,12 +13,12 @@ public meta import LlmSuggest.Step
 public meta section
 
 /-!
-# Running a step to see what it does
+# Checking a step
 
-A step is run on the main goal, and then everything is as it was: goals, messages, info trees and
-declarations. It counts as closing the goal only if the proof that it leaves behind is one.
+A step is run on the main goal. Afterwards everything is restored: goals, messages, info trees and
+declarations. The step closes the goal only if the resulting proof is valid.
 
-`withGuard` starts what stops checks from beside, and `Guard.check` runs a step under limits.
+`withGuard` starts a task that stops checks at their limits. `Guard.check` runs a step under limits.
 `Guard.checkOn` does so in a saved state, as a search for a proof needs it.
 -/
 
@@ -46,7 +46,7 @@ structure Effect where
   /-- What the step uses although it is being proved or defined. -/
   recursive? : Option Name := none
 
-/-- What can stop the check of a step. -/
+/-- The limits of a check. -/
 inductive Limit where
   /-- The heartbeats of one check. -/
   | heartbeats
@@ -62,7 +62,7 @@ def Limit.option : Limit → Name
   | .time => `llmsuggest.checkTime
   | .memory => `llmsuggest.memory
 
-/-- What comes of the check of a step. -/
+/-- The outcome of checking a step. -/
 inductive Outcome where
   /-- It runs without an error. -/
   | works (effect : Effect)
@@ -87,7 +87,7 @@ def Outcome.isOwn : Outcome → Bool
   | _ => false
 
 /-- The order in which steps are shown: those that close the goal, then those that leave goals, then
-those that were stopped, then those of which only the whole proof can show that they work. -/
+those that were stopped, then recursive ones, which only the whole proof can confirm. -/
 def Outcome.rank : Outcome → Nat
   | .works { goals, settled, deprecated, recursive? := none, .. } =>
     2 * goals.length + if settled.isEmpty && deprecated.isEmpty then 0 else 1
@@ -95,7 +95,7 @@ def Outcome.rank : Outcome → Nat
   | .works _ => 1000001
   | .fails _ => 1000002
 
-/-- What is shown behind the step: a comment, so that the line can be copied as a whole. -/
+/-- The mark behind the step. It is a comment, so the line can be copied as a whole. -/
 def Outcome.mark : Outcome → String
   | .works { goals, settled, deprecated, isOwn, recursive?, .. } =>
     let what := match goals.length with
@@ -134,7 +134,7 @@ def proofParts (before : Environment) (proof : Expr) : CoreM (Array Expr × Name
 def compilerAxioms : List Name :=
   [`Lean.ofReduceBool, `Lean.ofReduceNat, `Lean.trustCompiler]
 
-/-- Why a proof must not use a constant, if it must not. -/
+/-- The reason why a proof must not use a constant, if there is one. -/
 def flawOf? (before : Environment) (name : Name) : CoreM (Option String) := do
   if name ∈ compilerAxioms then
     return "it trusts the compiler"
@@ -145,7 +145,7 @@ def flawOf? (before : Environment) (name : Name) : CoreM (Option String) := do
   let info := constant.toConstantInfo
   if info matches .axiomInfo _ && !before.contains name then
     return "it adds an axiom"
-  -- Only the kernel minds these, when the whole proof is there.
+  -- Only the kernel rejects these, in the complete proof.
   if info.isUnsafe then
     return "it uses what is unsafe"
   return none
@@ -163,8 +163,8 @@ def sorriesIn (e : Expr) : CoreM (Std.HashSet Expr) := do
     return true
   found.get
 
-/-- The `sorry`s that a goal brings along: in what it shows, and in the definitions of what it and
-the proof mention, which a step may unfold. -/
+/-- The `sorry`s that were there before the step: in the goal's text, and in definitions that the
+goal or the proof mentions, which a step may unfold. -/
 def knownSorries (goal : MVarId) (before : Environment) (names : NameSet) :
     MetaM (Std.HashSet Expr) := do
   let decl ← goal.getDecl
@@ -183,8 +183,8 @@ def knownSorries (goal : MVarId) (before : Environment) (names : NameSet) :
         known := known.insertMany (← sorriesIn e)
   return known
 
-/-- Why what `goal` was assigned to is no proof, if it is none. `before` is the state in which the
-goal was open. -/
+/-- The reason why the value of `goal` is no valid proof, if there is one. `before` is the state in
+which the goal was open. -/
 def flaw? (goal : MVarId) (before : SavedState) : TacticM (Option String) := do
   let proof ← instantiateMVars (.mvar goal)
   let env := before.term.meta.core.env
@@ -201,7 +201,7 @@ def flaw? (goal : MVarId) (before : SavedState) : TacticM (Option String) := do
       return reason
   return none
 
-/-- What is being proved or defined just now and occurs in what `goal` was assigned to. -/
+/-- The declaration under elaboration, if the value of `goal` uses it. -/
 def recursive? (goal : MVarId) : MetaM (Option Name) := goal.withContext do
   let proof ← instantiateMVars (.mvar goal)
   let lctx ← getLCtx
@@ -209,8 +209,8 @@ def recursive? (goal : MVarId) : MetaM (Option Name) := goal.withContext do
   let some use := proof.find? fun e => e.isFVar && isAux e.fvarId! | return none
   return (lctx.find? use.fvarId!).map (·.userName)
 
-/-- Whether something is left open in the value of `goal` that was not open in the state `before`:
-neither Lean nor the user would come back to it. -/
+/-- Whether the value of `goal` has a metavariable that was not there in the state `before`, and so
+would never be assigned. -/
 def isOpen (goal : MVarId) (before : SavedState) : MetaM Bool := do
   let mctx := before.term.meta.meta.mctx
   if (← Meta.getMVars (.mvar goal)).any fun mvar => !mctx.decls.contains mvar then
@@ -220,7 +220,7 @@ def isOpen (goal : MVarId) (before : SavedState) : MetaM Bool := do
 
 /-! ### What is left -/
 
-/-- Whether two goals ask for the same, with the same hypotheses. -/
+/-- Whether two goals have the same hypotheses and target. -/
 def sameGoal (goal other : MVarId) : MetaM Bool := do
   return (← shape goal) == (← shape other)
 where
@@ -233,8 +233,8 @@ where
         ← instantiateMVars hypothesis.type, hypothesis.value?)
     return (← instantiateMVars decl.type, hypotheses.toList)
 
-/-- What is left of the main `goal` after a step was run on all goals: what stands before `others`,
-the goals that stood behind it. `none` if the step has done something to these. Only one of
+/-- The goals left of the main `goal` after a step on all goals: those in front of `others`, the
+goals that stood behind it. `none` if the step has changed `others`. Only one of
 `shared`, on which `goal` depends, may be settled, as the `n` of `∃ n, p n` is by a proof of `p n`.
 -/
 def goalsLeft? (others : List MVarId) (shared : MVarId → Bool) :
@@ -279,7 +279,7 @@ def firstSentence (text : String) : String := Id.run do
   let line := (shortened sentence 200).trimAsciiEnd.copy
   unless line.endsWith ":" do
     return line
-  -- What follows is left out, so its announcement is, too.
+  -- The list after the colon is omitted, so the sentence that announces it is omitted, too.
   match (line.splitOn ". ").dropLast with
   | [] => return (line.dropEnd 1).copy
   | sentences => return ". ".intercalate sentences ++ "."
@@ -294,7 +294,7 @@ def loggedError? : CoreM (Option String) := do
   | some error => return some (← sentenceOf error.data)
   | none => return none
 
-/-- Whether Lean's words for something to try are in the message log. -/
+/-- Whether the message log has a "Try this" message. -/
 def hasPrinted : CoreM Bool := do
   (← Core.getMessageLog).toList.anyM fun message =>
     return message.severity == .information && (← message.data.toString).startsWith "Try th"
@@ -355,11 +355,11 @@ def heartbeatsLeft? : CoreM (Option Nat) := do
   let context ← readThe Core.Context
   if context.maxHeartbeats == 0 then
     return none
-  -- None at all would stand for no limit.
+  -- 0 heartbeats would mean no limit.
   return some <| max 1 (context.maxHeartbeats + context.initHeartbeats - (← IO.getNumHeartbeats))
 
-/-- What the exception of a check stands for. `isOwn` says whether the heartbeats were those of one
-check, and not what is left of the user's own, which the step also needs where it is written. -/
+/-- The outcome that an exception of a check means. `isOwn` says whether the limit was that of one
+check, not the rest of the user's own heartbeats, which the step also needs where it is written. -/
 def outcomeOfError (error : Exception) (isOwn : Bool) (logged? : Option String) :
     CoreM Outcome := do
   if error.isMaxHeartbeat then
@@ -384,12 +384,12 @@ def tentatively {α : Type} (step : Step) (heartbeats : Nat) (x : TacticM α) :
   let maxHeartbeats := min limit (left.getD limit)
   let fileMap := FileMap.ofString step.source
   let result ← observing <|
-    -- What the kernel says of a lemma that the step adds has to come now, not in a later message.
+    -- Waits for the kernel's errors about lemmas that the step adds.
     withOptions (Elab.async.set · false) <|
     withTheReader Core.Context ({ · with maxHeartbeats, fileMap }) <|
     withCurrHeartbeats x
   let logged? ← loggedError?
-  -- What the check took does not count for the user's own proof.
+  -- The heartbeats of the check do not count for the user's own proof.
   IO.setNumHeartbeats spent
   before.restore (restoreInfo := true)
   setTraceState traces
@@ -404,20 +404,20 @@ def tentatively {α : Type} (step : Step) (heartbeats : Nat) (x : TacticM α) :
 
 /-! ### Limits of time and memory -/
 
-/-- How many megabytes of memory this process has for itself, without the files that it maps, as
-those of the imports, on Linux. -/
+/-- This process's anonymous memory in megabytes, without mapped files such as the imports' (Linux).
+-/
 def ownMegabytes? : BaseIO (Option Nat) := do
   let some status ← (IO.FS.readFile "/proc/self/status").toBaseIO <&> (·.toOption) | return none
   let some line := (status.splitOn "\n").find? (·.startsWith "RssAnon:") | return none
   return (((line.splitOn " ").filterMap String.toNat?).head?).map (· / 1024)
 
-/-- What one check may take. -/
+/-- The limits of one check. -/
 structure Limits where
   /-- Heartbeats, in the unit of `maxHeartbeats`. -/
   heartbeats : Nat
-  /-- When it has to be done, in milliseconds of the monotonic clock. -/
+  /-- Its end, in milliseconds of the monotonic clock. -/
   deadline : Nat
-  /-- By how many megabytes this process may grow meanwhile, where that is known. -/
+  /-- The growth of this process's memory, in megabytes. -/
   megabytes : Nat
 
 /-- The limits that the options set, with a deadline. -/
@@ -428,39 +428,39 @@ def Limits.fromOptions (deadline : Nat) : CoreM Limits := do
     megabytes := llmsuggest.memory.get options
     deadline }
 
-/-- A check that is under way. -/
+/-- A running check. -/
 structure Watched where
-  /-- Is set to stop it. -/
+  /-- The token that stops it. -/
   token : IO.CancelToken
   /-- Why it was stopped. -/
   reason : IO.Ref (Option Limit)
   /-- Its deadline. -/
   deadline : Nat
-  /-- How many megabytes this process may come to have, where that is known. -/
+  /-- The limit of this process's memory in megabytes, if its memory is known. -/
   megabytes? : Option Nat
 
-/-- The limit that a check has come to. -/
+/-- The limit that a check has reached. -/
 def Watched.limit? (check : Watched) : BaseIO (Option Limit) := do
   if (← IO.monoMsNow) ≥ check.deadline then
     return some .time
   let some megabytes := check.megabytes? | return none
   return if (← ownMegabytes?).any (· > megabytes) then some .memory else none
 
-/-- What a guard looks after. -/
+/-- The state of a guard. -/
 inductive Watch where
-  /-- No check is under way. -/
+  /-- No check is running. -/
   | idle
-  /-- A check is. -/
+  /-- A check is running. -/
   | on (check : Watched)
-  /-- There will be none any more. -/
+  /-- The guard has ended. -/
   | over
 
-/-- Runs beside checks and stops them at their limits, and when the editor cancels. -/
+/-- A task beside the checks that stops them at their limits, and when the editor cancels. -/
 structure Guard where
-  /-- What it looks after. -/
+  /-- Its state. -/
   watch : IO.Ref Watch
 
-/-- Looks once after what is under way; whether there may be more. -/
+/-- Checks the limits once, and returns whether to continue. -/
 def Guard.look (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Bool := do
   match ← guard.watch.get with
   | .over => return false
@@ -475,7 +475,7 @@ def Guard.look (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Bool :=
       check.token.set
     return true
 
-/-- Looks again and again. A loop, since a recursion would use up the interpreter's stack. -/
+/-- Polls until the end. A loop, since recursion would overflow the interpreter's stack. -/
 def Guard.patrol (guard : Guard) (outer? : Option IO.CancelToken) : BaseIO Unit := do
   while ← guard.look outer? do
     IO.sleep 10
@@ -489,7 +489,7 @@ def withGuard {α : Type} (x : Guard → TacticM α) : TacticM α := do
   finally
     guard.watch.set .over
 
-/-- Runs `x` under a guard's eyes. The error is the limit of time or memory that it reached. -/
+/-- Runs `x` under a guard. The error is the limit of time or memory that it reached. -/
 def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α) :
     TacticM (Except Limit α) := do
   Core.checkInterrupted
@@ -509,7 +509,7 @@ def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α
   | .error error, some limit => if error.isInterrupt then return .error limit else throw error
   | .error error, none => throw error
 
-/-- What a step does to the main goal, within limits. Everything is as before afterwards. -/
+/-- Checks a step on the main goal within limits, and restores everything. -/
 def Guard.check (guard : Guard) (limits : Limits) (step : Step) : TacticM Outcome := do
   let run := withEnableInfoTree false <| runStep step
   match ← guard.limiting limits <| tentatively step limits.heartbeats run with

@@ -21,19 +21,19 @@ namespace LlmSuggest
 
 open Lean
 
-/-- What the daemon is asked for. -/
+/-- A request for suggestions. -/
 structure Request where
   /-- The goals as Lean prints them, one at least. -/
   goals : Array String
-  /-- What the suggestions have to start with. -/
+  /-- The text with which each suggestion starts. -/
   «prefix» : String
   /-- The number of suggestions. -/
   n : Nat
-  /-- Who asks: a newer request of the same client supersedes the older one. -/
+  /-- The client's name. A newer request with the same name supersedes the older one. -/
   client : String
   /-- The file above, for models that were trained with it; the daemon ignores it for others. -/
   context : String := ""
-  /-- The theorem's name, likewise. -/
+  /-- The theorem's name, for models that were trained with it. -/
   name : String := ""
 
 /-- A request as the daemon takes it. -/
@@ -59,11 +59,11 @@ structure Result where
   suggestions : Array Answer
   deriving FromJson
 
-/-- How long a request may take. -/
+/-- The time limits of a request. -/
 structure Patience where
   /-- Seconds for the answer of a model that is loaded. -/
   timeout : Nat
-  /-- Seconds for all, where the model has to be loaded first. -/
+  /-- Seconds for loading the model and answering. -/
   loadTimeout : Nat
 
 /-- The arguments and the standard input for the `curl` that calls the daemon, with a body if it
@@ -104,7 +104,7 @@ def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :
   | _ => s!"the daemon could not be asked ({stderr.trimAscii}). `llmsuggestd doctor` looks for the \
       cause."
 
-/-- What an error answer of the daemon says, and its advice. -/
+/-- The message and the hint in an error answer of the daemon. -/
 def errorMessage (json : Json) : Option String := do
   let error ← (json.getObjVal? "error").toOption
   let message ← (error.getObjValAs? String "message").toOption
@@ -123,7 +123,7 @@ structure Answers where
 def Answers.suggestions (answers : Answers) : Array Answer :=
   answers.forEach[0]?.getD #[]
 
-/-- The answers in what `curl` printed: a body, and the status on a line of its own. -/
+/-- Reads the output of `curl`: the body, then the status on a line of its own. -/
 def decode (output : String) : Except String Answers := do
   let lines := output.splitOn "\n"
   let status := lines.getLastD ""
@@ -144,12 +144,12 @@ def decode (output : String) : Except String Answers := do
 abbrev piped : IO.Process.StdioConfig :=
   { stdin := .piped, stdout := .piped, stderr := .piped }
 
-/-- Writes the standard input of a process and closes it. It is a function of its own because the
-end of the handle's life is what closes it. -/
+/-- Writes the standard input of a process and closes it. A function of its own, since the handle is
+closed at the end of its life. -/
 @[noinline] def feed (child : IO.Process.Child piped) (input : String) :
     IO (IO.Process.Child { piped with stdin := .null }) := do
   let (stdin, child) ← child.takeStdin
-  -- A `curl` that ends before it has read everything says why in its own way.
+  -- If `curl` ends before it has read everything, its exit code gives the reason.
   try
     stdin.putStr input
     stdin.flush
@@ -157,8 +157,8 @@ end of the handle's life is what closes it. -/
     pure ()
   return child
 
-/-- Runs `curl`. As soon as its answer is unwanted, `curl` is ended, which lets the daemon stop as
-well, and the result is `none`. -/
+/-- Runs `curl`. When the answer is no longer wanted, kills `curl`, so that the daemon cancels the
+request, and returns `none`. -/
 def runCurl (args : Array String) (input : String) (isUnwanted : IO Bool) :
     IO (Option IO.Process.Output) := do
   let child ← IO.Process.spawn { piped with cmd := "curl", args }
@@ -174,11 +174,11 @@ def runCurl (args : Array String) (input : String) (isUnwanted : IO Bool) :
   let stderr ← try child.stderr.readToEnd catch _ => pure ""
   return some {
     exitCode := ← child.wait
-    -- What is not UTF-8 is no answer.
+    -- An answer that is not UTF-8 is invalid.
     stdout := stdout.get.toOption.getD "\nunknown"
     stderr }
 
-/-- Whether the daemon is loading a model, as far as it says so. -/
+/-- Whether the daemon reports that it is loading a model. -/
 def Daemon.isLoading (daemon : Daemon) : IO Bool := do
   try
     let (args, input) ← daemon.curl "/ready" none 2
@@ -187,14 +187,14 @@ def Daemon.isLoading (daemon : Daemon) : IO Bool := do
   catch _ =>
     return false
 
-/-- What a request comes to. -/
+/-- The result of a request. -/
 inductive Reply where
   /-- The daemon's suggestions. -/
   | answers (answers : Answers)
-  /-- There are none to be had: what to tell the user, with a remedy. `isAbsent` says that there is
+  /-- There are no suggestions. `message` has the reason and a remedy; `isAbsent` says that there is
   no daemon. -/
   | failure (message : String) (isAbsent : Bool)
-  /-- The editor no longer wants them. -/
+  /-- The editor has cancelled the request. -/
   | canceled
 
 /-- Asks one daemon for suggestions; `none` if nothing answers there. -/
@@ -204,7 +204,7 @@ def Daemon.ask? (daemon : Daemon) (request : Request) (patience : Patience)
   let (args, input) ← daemon.curl "/v1/suggest" (some (toJson request).compress) limit
   let start ← IO.monoMsNow
   let seconds ← IO.mkRef patience.timeout
-  -- Where a model is being loaded, there is more time.
+  -- While the daemon loads a model, the limit is `loadTimeout`.
   let isLate : IO Bool := do
     let passed := ((← IO.monoMsNow) - start) / 1000
     if passed < (← seconds.get) then
@@ -228,7 +228,7 @@ def Daemon.ask? (daemon : Daemon) (request : Request) (patience : Patience)
   | .ok answers => return some <| .answers answers
   | .error message => return some <| .failure message false
 
-/-- Asks the daemon for suggestions. `isCanceled` is looked at while waiting. -/
+/-- Asks the daemon for suggestions. It polls `isCanceled` while it waits. -/
 def ask (request : Request) (patience : Patience) (isCanceled : BaseIO Bool) : IO Reply := do
   try
     let named? ← namedDaemon?

@@ -20,7 +20,7 @@ namespace LlmSuggest
 
 open Lean System
 
-/-- Where a daemon can be asked. -/
+/-- A daemon's address. -/
 inductive Daemon where
   /-- A Unix socket, which only its owner can open. -/
   | socket (path : String)

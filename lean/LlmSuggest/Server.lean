@@ -13,27 +13,27 @@ public meta section
 /-!
 # Suggestions at the cursor
 
-What the language server answers to the panel, and to the link that asks again: what `llmsuggest`
-would list for the goal at a position, with changes of the document that write it there.
+The language server's answers to the panel, and to the link that asks again: the list that
+`llmsuggest` would show for the goal at a position, with the edits that insert it there.
 -/
 
 namespace LlmSuggest.Panel
 
 open Lean Elab Tactic Server
 
-/-- What the panel asks for. -/
+/-- A request of the panel. -/
 structure Params where
   /-- The cursor. -/
   pos : Lsp.Position
-  /-- Which panel asks: a newer request of the same one supersedes the older one. -/
+  /-- The panel's name. A newer request with the same name supersedes the older one. -/
   client : String
   deriving FromJson, ToJson
 
-/-- What the panel shows. -/
+/-- The answer that the panel shows. -/
 structure Reply where
   /-- The suggestions that work, the best first. -/
   entries : Array Entry := #[]
-  /-- Why there are none, with a remedy; empty if there are some. -/
+  /-- The reason why there are none, with a remedy; empty if there are some. -/
   message : String := ""
   /-- Whether there is no daemon. -/
   isAbsent : Bool := false
@@ -41,27 +41,26 @@ structure Reply where
   version : Nat := 0
   deriving FromJson, ToJson
 
-/-! ### Where a suggestion goes -/
+/-! ### The place of a suggestion -/
 
-/-- What a suggestion replaces, and what stands around it there. -/
+/-- The range that a suggestion replaces, and the text around the step. -/
 structure Place where
-  /-- What is replaced. -/
+  /-- The range that is replaced. -/
   range : Lean.Syntax.Range
-  /-- What is written in front of the step. -/
+  /-- The text in front of the step. -/
   before : String := ""
-  /-- What is written behind the step. -/
+  /-- The text behind the step. -/
   after : String := ""
 
 /-- Whether this is a `·` without its block. -/
 def isDot (stx : Syntax) : Bool :=
   stx.isOfKind ``cdotTk
 
-/-- Whether this is what stands in front of a block: a `by`, a `·`, or the head of a case up to its
-`=>`. -/
+/-- Whether this opens a block: a `by`, a `·`, or the head of a case up to its `=>`. -/
 def isOpener (stx : Syntax) : Bool :=
   stx.isToken "by" || isDot stx || stx.getArgs.back?.any (·.isToken "=>")
 
-/-- Whether this stands for a step that is still to be found. -/
+/-- Whether this is a placeholder, such as `sorry`. -/
 def isPlaceholder (stx : Syntax) : Bool :=
   stx.isOfKind ``Parser.Tactic.tacticSorry || stx.isOfKind ``llmsuggest ||
     stx.isOfKind ``llmprove
@@ -72,7 +71,7 @@ def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) 
     Option Place := do
   let stx := found.tacticInfo.stx
   let range ← stx.getRange?
-  -- Of a block, what counts is its first tactic.
+  -- For a block, the place is that of its first tactic.
   let first? := if stx[0].isToken "by" then stx[1].getPos?
     else if isOpener stx then none
     else some range.start
@@ -100,7 +99,7 @@ def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) 
   if own.isEmpty || own.startsWith "--" then
     let start := if own.isEmpty then range.stop else stop
     return { range := ⟨start, stop⟩, before := "\n" ++ margin column }
-  -- Behind the opening of a block there is the block.
+  -- The block follows behind its opening.
   if first?.isNone then
     let start := range.stop + (rest.takeWhile (· == ' ')).copy
     let column := (map.toPosition start).column
@@ -161,7 +160,7 @@ def Place.entry? (place : Place) (map : FileMap) (site : Site) (suggestion : Sug
   let { step, outcome } := suggestion
   place.entryOf? map site step outcome.mark outcome.closes (← goalsText outcome)
 
-/-! ### What is suggested -/
+/-! ### The suggestions -/
 
 /-- Runs `x` on the goals that the infoview shows. -/
 def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : TacticM α) :
@@ -179,8 +178,7 @@ def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : Tact
       setDeclNGen { namePrefix := parent?.getD .anonymous }
       some <$> ((x { elaborator := .anonymous, recover := false }).run' { goals })
 
-/-- A token that is set when the infoview no longer wants the answer, or an edit has made it
-pointless. -/
+/-- A token that is set when the infoview cancels the request, or an edit makes it obsolete. -/
 def cancelToken : RequestM IO.CancelToken := do
   let token ← IO.CancelToken.new
   for task in (← readThe RequestContext).cancelTk.cancellationTasks do

@@ -79,7 +79,7 @@ def Site.entry? (site : Site) (suggestion : Suggestion) : TacticM (Option Entry)
 
 /-! ### In the infoview -/
 
-/-- What the scripts of the infoview share. -/
+/-- Code that the infoview's scripts share. -/
 def entriesScript : String := r"
 import * as React from 'react'
 import * as ReactDOM from 'react-dom'
@@ -138,7 +138,7 @@ const newClient = () => `panel ${Math.random().toString(36).slice(2)}`
 const headerOf = entries => entries.length === 1 ? 'Try this:' : 'Try these:'
 "
 
-/-- A list of suggestions in a message. Where there are none, a link asks for them again. -/
+/-- A list of suggestions in a message. Without suggestions, it has a link that asks again. -/
 @[widget_module]
 def entriesWidget : Widget.Module where
   javascript := entriesScript ++ r"
@@ -176,11 +176,11 @@ def entriesMessage (header : String) (entries : Array Entry) (text : String) : M
 
 /-! ### Code actions -/
 
-/-- What a call leaves in the info tree, for code actions. -/
+/-- The data that a call leaves in the info tree for code actions. -/
 structure CallInfo where
   /-- The suggestions. -/
   entries : Array Entry
-  /-- Whether it makes sense to ask the model again. -/
+  /-- Whether a code action offers to ask again. -/
   canAsk : Bool
   deriving TypeName
 
@@ -189,8 +189,8 @@ def Entry.title (entry : Entry) : String :=
   let lines := (entry.text.splitOn "\n").map (·.trimAscii.copy) |>.filter (!·.isEmpty)
   s!"Try this: {shortened (" ⏎ ".intercalate lines) 80}  {entry.mark}"
 
-/-- A change that makes Lean elaborate a call again: it adds a space behind the call, or removes one
-that nothing needs. -/
+/-- A change that makes Lean elaborate a call again: it adds a space behind the call, or removes a
+trailing one. -/
 def againEdit (map : FileMap) (range : Lean.Syntax.Range) : Lsp.TextEdit :=
   let behind := String.Pos.Raw.extract map.source range.stop map.source.rawEndPos
   let isSpare := behind.startsWith " " && ((behind.drop 1).copy.isEmpty ||
@@ -203,7 +203,7 @@ def againEdit (map : FileMap) (range : Lean.Syntax.Range) : Lsp.TextEdit :=
 def callProvider : CodeActionProvider := fun params snap => do
   let doc ← RequestM.readDoc
   let map := doc.meta.text
-  -- A call that is run on several goals leaves a list each time; the last one is for all of them.
+  -- A call on several goals leaves one list per goal. The last one is for all of them.
   let calls : Array (Lean.Syntax.Range × CallInfo) := snap.infoTree.foldInfo (init := #[])
     fun _ info calls => Id.run do
       let .ofCustomInfo { stx, value } := info | return calls
@@ -246,7 +246,7 @@ def logEntries (call : Syntax) (entries : Array Entry) : CoreM Unit := do
   logInfoAt call <| .tagged messageTag <|
     entriesMessage header entries (header ++ String.join lines.toList)
 
-/-- Lists suggestions that no click can write, behind a sentence that says why. -/
+/-- Lists suggestions without links, behind a sentence with the reason. -/
 def logWithoutLinks (call : Syntax) (why : String) (suggestions : Array Suggestion) :
     CoreM Unit := do
   addCodeActions call #[]

@@ -13,9 +13,8 @@ public meta section
 /-!
 # From a suggestion's text to a step that can be run
 
-The model may answer anything. What is run is syntax: a text that Lean reads as a sequence of
-tactics and that holds nothing that must not be run. Habits of models that keep a good step from
-being read, such as a code fence or a leading `by`, are mended first.
+The model's answer may be any text. It is run only if Lean parses it as a tactic sequence without
+forbidden syntax. Code fences, a leading `by` and similar habits of models are removed first.
 -/
 
 namespace LlmSuggest
@@ -24,17 +23,17 @@ open Lean Elab Tactic
 
 /-- A suggestion that is one or more tactics. -/
 structure Step where
-  /-- What the model said. -/
+  /-- The model's answer. -/
   said : String
-  /-- The text that is read: what the model said, mended where Lean could not read that. -/
+  /-- The text that was parsed: the answer, repaired if Lean could not parse it. -/
   source : String
   /-- The `tacticSeq` that it is. -/
   stx : Syntax
-  /-- The first word of a text that is no tactic and was read as a term. -/
+  /-- The first word of a text that is no tactic and was parsed as a term. -/
   head? : Option String := none
   deriving Inhabited
 
-/-- Why a suggestion is not shown. -/
+/-- The reason why a suggestion is not shown. -/
 inductive Fault where
   /-- It starts with a word that is no tactic here. -/
   | unknown (word : String)
@@ -49,17 +48,17 @@ def Fault.reason : Fault → String
 
 instance : Coe String Fault := ⟨.other⟩
 
-/-- The longest text that is looked at. Lean's parser recurses on nested syntax without a limit of
+/-- The longest text that is parsed. Lean's parser recurses on nested syntax without a limit of
 its own, so this also bounds the stack that it needs. -/
 def maxLength : Nat := 1000
 
-/-- Whether a character may occur in a suggestion. Control characters are no part of Lean code, and
-those that change the direction of writing could make it look like other code. -/
+/-- Whether a character may occur in a suggestion. Lean code has no control characters. Those that
+change the writing direction could make a text look like other code. -/
 def isPlain (c : Char) : Bool :=
   c == '\n' || (c.val ≥ 0x20 && !(0x7f ≤ c.val && c.val ≤ 0x9f) &&
     !(0x202a ≤ c.val && c.val ≤ 0x202e) && !(0x2066 ≤ c.val && c.val ≤ 0x2069))
 
-/-! ### What is not run -/
+/-! ### Forbidden syntax -/
 
 /-- The words of syntax that is not run for a check: it runs code that is part of the text, reads
 files, starts other programs, trusts the compiler, cannot be stopped, or asks the model again. -/
@@ -67,8 +66,8 @@ def forbiddenWords : List String :=
   ["run_tac", "by_elab", "eval%", "include_str", "bv_decide", "bv_decide?", "bv_check", "polyrith",
     "native_decide", "sleep", "try?", "llmsuggest", "llmprove"]
 
-/-- Whether a step may set an option for its own use. Others could lift the limits of the check or
-switch off what protects Lean. -/
+/-- Whether a step may set an option for its own use. Other options could lift the limits of a check
+or disable protections of Lean. -/
 def isHarmlessOption (name : Name) : Bool :=
   name == `maxHeartbeats || name == `synthInstance.maxHeartbeats || name.getRoot == `pp ||
     name.getRoot == `linter
@@ -94,8 +93,8 @@ def hasUnnamedFields (item : Syntax) : Bool :=
   item.isOfKind ``Parser.Tactic.valConfigItem && item[1].getId == `config &&
     !item[3].isOfKind ``Parser.Term.structInst && !item[3].isOfKind choiceKind
 
-/-- Whether a part of a step keeps it from being run: it could do anything, or nothing could stop
-it, or it could end Lean with an overflow of the stack. -/
+/-- Whether a part of a step is forbidden: it runs arbitrary code, cannot be stopped, or could
+overflow Lean's stack. -/
 def isForbidden (part : Syntax) : Bool :=
   match part with
   | .atom _ word => word ∈ forbiddenWords
@@ -280,7 +279,7 @@ def Step.read (said : String) : CoreM (Except Fault (Array Step)) := do
     | none => .other "it is not a tactic"
   if ← (firstWord? mended).toArray.anyM startsTactic then
     return .error fault
-  -- What could be a term may also be a tactic of a package that is not imported.
+  -- An unknown first word may be a tactic of a package that is not imported.
   let source := "exact " ++ mended.replace "\n" "\n  "
   if let some stx ← parseTactics? source then
     return (#[·]) <$> Step.vet { said, source, stx, head? := word? }
@@ -313,7 +312,7 @@ def longTokens (stx : Syntax) (source : String) : Array Lean.Syntax.Range := Id.
   return found
 
 /-- The step's text with its lines moved such that it starts in a column. What is around its tactics
-is left out, so that a comment or a bracket of the model's cannot swallow what stands behind the
+is left out, so that a comment or a bracket in the model's text cannot capture the text behind the
 step. Lines that start inside of a string stay as they are. -/
 def Step.textAt (step : Step) (column : Nat) : String := Id.run do
   let tactics := step.tactics

@@ -15,27 +15,27 @@ public meta section
 /-!
 # From the model's answers to suggestions
 
-The answers are read and run. Those that are tactics which print what they did, such as `simp?`, are
-replaced by what they print. Where nothing closes the goal, Lean's own tactics are tried on it, and
-on what the best steps leave: then only, so that the model's answer is shown no later for them.
+The answers are parsed and run. A tactic that prints its own replacement, such as `simp?`, is
+replaced by it. If nothing closes the goal, Lean's own tactics are run on it, and on the goals that
+the best steps leave. Otherwise they are not run, since they would delay the list.
 -/
 
 namespace LlmSuggest
 
 open Lean Elab Tactic Meta.Tactic
 
-/-- A step and what comes of its check. -/
+/-- A step and the outcome of its check. -/
 structure Suggestion where
   /-- The step. -/
   step : Step
-  /-- What it does. -/
+  /-- The outcome of its check. -/
   outcome : Outcome
 
 /-- Suggestions, the best first. -/
 def sorted (suggestions : Array Suggestion) : Array Suggestion :=
   (suggestions.toList.mergeSort (·.outcome.rank ≤ ·.outcome.rank)).toArray
 
-/-- The steps that the answers stand for, each once, and why the other answers are none. -/
+/-- The steps in the answers, each once, and the reasons why the other answers are no steps. -/
 def readAnswers (answers : Array Answer) : CoreM (Array Step × Array (String × Fault)) := do
   let mut steps := #[]
   let mut others := #[]
@@ -48,15 +48,15 @@ def readAnswers (answers : Array Answer) : CoreM (Array Step × Array (String ×
     | .error fault => others := others.push (answer.text, fault)
   return (steps, others)
 
-/-- Of the steps that one answer may stand for, the one that does best. -/
+/-- The best of the steps that each answer may mean. -/
 def bestReadings (suggestions : Array Suggestion) : Array Suggestion :=
   let answers := suggestions.toList.map (·.step.said) |>.eraseDups
   answers.toArray.filterMap fun said =>
     (sorted (suggestions.filter (·.step.said == said)))[0]?
 
-/-! ### What steps print -/
+/-! ### Steps that print their replacement -/
 
-/-- The changes of its own text that a step has suggested in its info trees. -/
+/-- The replacements of its own text that a step has put into its info trees. -/
 partial def printedEdits (tree : InfoTree) : Array Lsp.TextEdit :=
   match tree with
   | .context _ child => printedEdits child
@@ -66,11 +66,11 @@ partial def printedEdits (tree : InfoTree) : Array Lsp.TextEdit :=
       ((value.get? TryThis.TryThisInfo).map (·.edit)).toArray else #[]
     own ++ children.toArray.flatMap printedEdits
 
-/-- The number of texts that one step is replaced by at most; `rw?` prints many. -/
+/-- The largest number of replacements of one step; `rw?` prints many. -/
 def maxPrinted : Nat := 3
 
-/-- The texts that one gets by accepting what a step suggests in its own place: of several
-suggestions for the same place the first ones, each in a text of its own. -/
+/-- The texts after accepting the replacements of a step. If there are several for one place, each
+of the first ones gives a text. -/
 def acceptPrinted (source : String) (edits : Array Lsp.TextEdit) : List String :=
   let map := FileMap.ofString source
   let places := (edits.map (·.range)).toList.eraseDups
@@ -86,7 +86,7 @@ def acceptPrinted (source : String) (edits : Array Lsp.TextEdit) : List String :
       fun text (start, stop, new) => String.Pos.Raw.extract text 0 start ++ new ++
         String.Pos.Raw.extract text stop text.rawEndPos
 
-/-- What a step prints, as texts to be put in its place. -/
+/-- The replacements that a step prints. -/
 def Guard.printed (guard : Guard) (limits : Limits) (step : Step) : TacticM (List String) := do
   let run : TacticM (Array Lsp.TextEdit) := do
     modifyInfoState ({ · with trees := {} })
@@ -98,8 +98,8 @@ def Guard.printed (guard : Guard) (limits : Limits) (step : Step) : TacticM (Lis
   | .ok (.ok edits) => return acceptPrinted step.source edits
   | _ => return []
 
-/-- Whether a step prints what could be written in its place. One that fails is known by its words:
-`rw?` prints and then leaves a `sorry`. -/
+/-- Whether a step prints a replacement. A step that fails is recognised by its words: `rw?` prints
+and then leaves a `sorry`. -/
 def Suggestion.prints (suggestion : Suggestion) : Bool :=
   match suggestion.outcome with
   | .works effect => effect.prints
@@ -107,7 +107,7 @@ def Suggestion.prints (suggestion : Suggestion) : Bool :=
       part.getAtomVal.length > 1 && part.getAtomVal.endsWith "?").isSome
   | .stopped _ => false
 
-/-- The suggestions with steps that print replaced by what they print, where that works. -/
+/-- The suggestions, with steps that print a replacement replaced, if the replacement works. -/
 def Guard.replacePrinting (guard : Guard) (limits : Limits) (suggestions : Array Suggestion) :
     TacticM (Array Suggestion) := do
   let mut all := #[]
@@ -124,8 +124,8 @@ def Guard.replacePrinting (guard : Guard) (limits : Limits) (suggestions : Array
 
 /-! ### Lean's own tactics -/
 
-/-- The finishers that close the main goal. One that prints what it has found, as `exact?` does, is
-replaced by that. -/
+/-- The finishers that close the main goal. One that prints its replacement, as `exact?` does, is
+replaced by it. -/
 def Guard.finish (guard : Guard) (limits : Limits) (finishers : Array Step) :
     TacticM (Array Suggestion) := do
   let limits := { limits with heartbeats := min limits.heartbeats finisherHeartbeats }
@@ -136,7 +136,7 @@ def Guard.finish (guard : Guard) (limits : Limits) (finishers : Array Step) :
     let .works effect := outcome | none
     return { step, outcome := .works { effect with isOwn := true } }
 
-/-- Of how many steps the goals are tried to be closed. -/
+/-- The number of steps whose remaining goals the finishers try to close. -/
 def maxFinished : Nat := 3
 
 /-- For each goal that a step leaves, a finisher that closes it. -/
@@ -186,10 +186,10 @@ def Guard.finishAll (guard : Guard) (limits : Limits) (finishers : Array Step)
         break
   return finished
 
-/-! ### All together -/
+/-! ### From answers to suggestions -/
 
-/-- The reason why a step failed. A text that is no tactic, and was therefore read as a term, is
-rather one of a tactic that is not there than one of a term. -/
+/-- The reason why a step failed. A text that is no tactic was parsed as a term, but more likely
+uses an unknown tactic. -/
 def betterFault (step : Step) (fault : Fault) : TacticM Fault := do
   let some word := step.head? | return fault
   let name := word.toName
@@ -197,8 +197,8 @@ def betterFault (step : Step) (fault : Fault) : TacticM Fault := do
     return fault
   return if (← resolveGlobalName name).isEmpty then .unknown word else fault
 
-/-- The suggestions that the answers make for the main goal, the best first, and the other answers
-with the reasons. -/
+/-- The suggestions for the main goal in the answers, the best first, and the other answers with the
+reasons. -/
 def suggestionsFrom (answers : Array Answer) :
     TacticM (Array Suggestion × Array (String × Fault)) := withMainContext do
   let (steps, unread) ← readAnswers answers

@@ -41,7 +41,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
-/-! ### A call that is run more than once -/
+/-! ### Repeated runs of a call -/
 
 /-- A run of a call on a goal. -/
 structure Visit where
@@ -49,15 +49,15 @@ structure Visit where
   place : Lean.Syntax.Range
   /-- The goal. -/
   goal : MVarId
-  /-- The goal as the model was told it. -/
+  /-- The text of the goal for the model. -/
   text : String
   /-- The state in which the call was run. -/
   before : SavedState
-  /-- What works on this goal and on those of the earlier runs. -/
+  /-- The suggestions that work on this goal and on those of the earlier runs. -/
   suggestions : Array Suggestion
 
-/-- The last runs of calls in a command. They are no part of what a file exports: a part of the
-environment because they are forgotten together with a run that is taken back. -/
+/-- The last runs of calls in a command. They are not exported. They live in the environment, so
+backtracking forgets them, too. -/
 initialize visits : EnvExtension (Array Visit) ←
   registerEnvExtension (pure #[]) (asyncMode := .local)
 
@@ -73,14 +73,14 @@ def addVisit (visit : Visit) : CoreM Unit :=
   modifyEnv fun env => visits.modifyState env fun all =>
     (all.push visit).extract (all.size + 1 - maxVisits) (all.size + 1)
 
-/-- Whether the call has been run before on the goal that `goal` has come from, and that reads the
-same: what was suggested then has not been used, and would not be now. -/
+/-- Whether the call has been run before on the goal that `goal` has come from, with the same text.
+The earlier suggestions were not used, and asking again would give the same ones. -/
 def isRepeated (earlier : Array Visit) (goal : MVarId) (text : String) : MetaM Bool :=
   earlier.anyM fun visit => do
     return visit.text == text &&
       (visit.goal == goal || (← Meta.getMVars (.mvar visit.goal)).contains goal)
 
-/-- What two checks of a step on two goals come to, for a text that serves both. -/
+/-- The combined outcome of a step on two goals. -/
 def Outcome.and : Outcome → Outcome → Outcome
   | .fails fault, _ | _, .fails fault => .fails fault
   | .stopped limit, _ | _, .stopped limit => .stopped limit
@@ -90,7 +90,7 @@ def Outcome.and : Outcome → Outcome → Outcome
       deprecated := a.deprecated ++ b.deprecated
       recursive? := a.recursive? <|> b.recursive? }
 
-/-- What works on the goals of earlier runs and on the present one. -/
+/-- The suggestions that work on the goals of the earlier runs and on the present one. -/
 def forAll (earlier : Array Visit) (suggestions : Array Suggestion) :
     TacticM (Array Suggestion) := do
   let some last := earlier.back? | return suggestions
@@ -142,7 +142,7 @@ def withEntries (site? : Option Site) (suggestions : Array Suggestion) :
         .other "it works, but Lean would read it as something else here")
   return (entries, faults)
 
-/-- Why there is no suggestion. `hint` says where one sees what is wrong with the answers. -/
+/-- The message without suggestions. `hint` tells how to see the failures. -/
 def noneMessage (goal : MVarId) (answers : Answers) (faults : Array (String × Fault))
     (hint := "") : MetaM String := do
   let advice ← modelAdvice goal answers.model?
@@ -157,7 +157,7 @@ def noneMessage (goal : MVarId) (answers : Answers) (faults : Array (String × F
   | [word] => return s!"{word} is unknown here: is an import missing?{advice}"
   | words => return s!"{", ".intercalate words} are unknown here: is an import missing?{advice}"
 
-/-- Goes on as after a step. The messages stay as they are. -/
+/-- Continues in the state after a step, with the present messages. -/
 def goOnFrom (after : SavedState) : TacticM Unit := do
   let messages ← Core.getMessageLog
   after.restore
@@ -199,7 +199,7 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
     | .canceled => throwInterruptException
   let (suggestions, faults) ← suggestionsFrom answers.suggestions
   let site? ← siteOf? call
-  -- A call that other code makes may stand for several in that code.
+  -- A call made by a macro may be one of several at the same place.
   let earlier := if site?.isSome then earlier else #[]
   let forAll ← forAll earlier suggestions
   let (shown, unwritten) ← withEntries site? forAll

@@ -44,8 +44,8 @@ def trySearch : TacticM (Array Step) := do
     | .proved proof => #[proof.step]
     | _ => #[]
 
-/-- The model's suggestions that close the goal, or else a proof of several steps. Where there are
-none to be had, as without a daemon, `try?` goes on without them and says nothing. -/
+/-- The model's suggestions that close the goal, or else a proof of several steps. Without a daemon,
+`try?` continues without a message. -/
 @[try_suggestion 100]
 def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   unless ← mayAsk do
