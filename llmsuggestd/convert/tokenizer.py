@@ -170,9 +170,9 @@ def _adds_bos(
     name, stated = settings.get("tokenizer_class"), settings.get("add_bos_token")
     if isinstance(name, str) and name.startswith(("LlamaTokenizer", "CodeLlamaTokenizer")):
         return stated is not False
-    first = _template_first(data.get("post_processor"))
     if not data:  # a tokenizer.model alone says nothing
         return stated is not False
+    first = _template_first(data.get("post_processor"))
     return first is not None and ids.get(first) == bos
 
 
