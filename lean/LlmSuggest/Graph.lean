@@ -187,6 +187,22 @@ def isUndetermined (main : MVarId) (root : SavedState) (left : List MVarId) : Me
   return (← Meta.getMVarsNoDelayed (← instantiateMVars (.mvar main))).any fun mvar =>
     !kept.contains mvar && !known.decls.contains mvar
 
+/-- Finds the nodes that are proved. -/
+partial def Graph.settle (graph : Graph) : Graph := Id.run do
+  let mut graph := graph
+  let mut isSettled := false
+  while !isSettled do
+    isSettled := true
+    for id in [:graph.nodes.size] do
+      let node := graph.nodes[id]!
+      if node.proof?.isNone then
+        let proof? := node.edges.findIdx? fun edge => !edge.isDead &&
+          edge.children.all fun child => graph.nodes[child.node]!.proof?.isSome
+        if proof?.isSome then
+          graph := { graph with nodes := graph.nodes.modify id ({ · with proof? }) }
+          isSettled := false
+  return graph
+
 /-- Adds a step that works on a node. -/
 def addEdge (root : SavedState) (id : Nat) (step : Step) (effect : Effect) (cost : Float) :
     SearchM Unit := do
@@ -210,24 +226,9 @@ def addEdge (root : SavedState) (id : Nat) (step : Step) (effect : Effect) (cost
   modify fun graph => { graph with
     nodes := graph.nodes.modify id fun node =>
       { node with edges := node.edges.push { step, cost, children } } }
+  modify (·.settle)
 
 /-! ### Proofs -/
-
-/-- Finds the nodes that are proved. -/
-partial def Graph.settle (graph : Graph) : Graph := Id.run do
-  let mut graph := graph
-  let mut isSettled := false
-  while !isSettled do
-    isSettled := true
-    for id in [:graph.nodes.size] do
-      let node := graph.nodes[id]!
-      if node.proof?.isNone then
-        let proof? := node.edges.findIdx? fun edge => !edge.isDead &&
-          edge.children.all fun child => graph.nodes[child.node]!.proof?.isSome
-        if proof?.isSome then
-          graph := { graph with nodes := graph.nodes.modify id ({ · with proof? }) }
-          isSettled := false
-  return graph
 
 /-- Removes an edge, and all proofs with it. -/
 def Graph.kill (graph : Graph) (id edge : Nat) : Graph :=
@@ -261,9 +262,23 @@ where
       return (id, i)
     edge.children.findSome? fun child => shared? child.node
 
+/-- For each node, whether a proved one is among the nodes that its steps lead to. -/
+partial def Graph.promising (graph : Graph) : Array Bool :=
+  grown (graph.nodes.map (·.proof?.isSome))
+where
+  /-- All promising nodes, from those that are known. -/
+  grown (known : Array Bool) : Array Bool :=
+    let next := graph.nodes.mapIdx fun id node => known[id]! || node.edges.any fun edge =>
+      !edge.isDead && edge.children.any (known[·.node]!)
+    if next == known then known else grown next
+
 /-- The best partial proof of a node: the one with the fewest holes that proves some goal. `path`
-are the nodes above. -/
-partial def Graph.partOf (graph : Graph) (id : Nat) (path : List Nat) : CoreM Script := do
+are the nodes above. Only `promising` nodes are searched for one. -/
+partial def Graph.partOf (graph : Graph) (promising : Array Bool) (id : Nat) (path : List Nat) :
+    CoreM Script := do
+  Core.checkInterrupted
+  unless promising[id]! do
+    return .hole
   let node := graph.nodes[id]!
   if node.proof?.isSome then
     return (← graph.proofOf? id).getD .hole
@@ -272,7 +287,7 @@ partial def Graph.partOf (graph : Graph) (id : Nat) (path : List Nat) : CoreM Sc
     unless edge.isDead || edge.children.any fun child => (id :: path).contains child.node do
       let mut below := #[]
       for child in edge.children do
-        let script ← graph.partOf child.node (id :: path)
+        let script ← graph.partOf promising child.node (id :: path)
         below := below.push (child.isFocused, (← script.renamed? child.names).getD .hole)
       let script := Script.step edge.step below
       if provesSome script && (best matches .hole || script.holes < best.holes) then

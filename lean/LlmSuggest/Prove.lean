@@ -98,7 +98,7 @@ def runsWithHoles (limits : Limits) (step : Step) : TacticM Bool := do
 
 /-- The part of a proof that was found, with `sorry` for what is left, and its mark. -/
 def part? (graph : Graph) : TacticM (Option (Step × String)) := do
-  let script ← graph.partOf 0 []
+  let script ← graph.partOf graph.promising 0 []
   if script matches .hole then
     return none
   let limits ← Limits.fromOptions 0
@@ -156,7 +156,7 @@ def evalLlmprove : Tactic := fun call => withMainContext do
   let text ← goalText goal
   let site? ← siteOf? call
   let place := call.getRange?.getD ⟨0, 0⟩
-  -- A call that other code makes may stand for several in that code.
+  -- A call made by a macro may be one of several at the same place.
   let earlier ← if site?.isSome then visitsAt place else pure #[]
   if ← isRepeated earlier goal text then
     throwError "llmprove: the same goal again, for which no proof was found."

@@ -102,7 +102,6 @@ def Search.run (search : Search) (limits : Limits) (id : Nat) (step : Step) (cos
     if let .works effect := outcome then
       unless effect.prints do
         addEdge search.root id step effect cost
-  modify (·.settle)
   search.report (← get)
 
 /-- Tries Lean's own steps on a node. -/
