@@ -1,4 +1,5 @@
-"""Make infoview.png and panel.png: what VS Code's infoview shows of `llmsuggest` and of the panel.
+"""Make infoview.png, proof.png, panel.png and search.png: what VS Code's infoview shows of
+`llmsuggest`, of `llmprove`, of the panel, and of the panel's search for a proof.
 
 python docs/pictures/infoview.py
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -21,18 +23,47 @@ from tests.end_to_end.infoview.editor import serve_editor  # noqa: E402
 from tests.support import chromium  # noqa: E402
 from tests.support.leanwasm import find_lean  # noqa: E402
 
-# For each picture its file, where the cursor stands in it (‸), and a link that has to be there.
-SHOWN = {
-    "infoview.png": (
+
+class Shot(NamedTuple):
+    """A picture: a file with the cursor (‸), and when to take it."""
+
+    marked: str
+    shown: str
+    """A condition in JavaScript that holds once the picture can be taken."""
+    clicked: str = ""
+    """The element to click first, if any."""
+
+
+APPLY = "document.querySelector(\"#infoview pre [title='Apply suggestion']\")"
+SEARCH = "document.querySelector('#llmsuggest-proof')"
+SHOTS = {
+    "infoview.png": Shot(
         """import LlmSuggest
 
 theorem exists_left (P Q : Nat → Prop) :
     (∃ x, P x ∧ Q x) → ∃ x, P x := by
   ‸llmsuggest
 """,
-        "#infoview pre [title='Apply suggestion']",
+        APPLY,
     ),
-    "panel.png": (
+    "proof.png": Shot(
+        """import LlmSuggest
+
+inductive Tree where
+  | leaf
+  | node (l : Tree) (x : Nat) (r : Tree)
+
+def Tree.mirror : Tree → Tree
+  | leaf => leaf
+  | node l x r => node r.mirror x l.mirror
+
+theorem mirror_mirror (t : Tree) :
+    t.mirror.mirror = t := by
+  ‸llmprove
+""",
+        APPLY,
+    ),
+    "panel.png": Shot(
         """import LlmSuggest.Panel
 
 show_panel_widgets [local llmSuggestPanel]
@@ -41,19 +72,31 @@ theorem exists_left (P Q : Nat → Prop) :
     (∃ x, P x ∧ Q x) → ∃ x, P x := by
   ‸
 """,
-        "#llmsuggest-panel a",
+        "document.querySelector('#llmsuggest-panel a')",
+    ),
+    "search.png": Shot(
+        """import LlmSuggest.Panel
+
+show_panel_widgets [local llmSuggestPanel]
+
+theorem odd_cubes (n : Nat) (h : n % 2 = 1) :
+    24 ∣ n ^ 3 - n ∧ 8 ∣ n ^ 2 - 1 := by
+  ‸
+""",
+        f"{SEARCH}.innerText.includes(' proved, ') && !{SEARCH}.innerText.includes(' 1 step,')",
+        "document.querySelector('#llmsuggest-proof a')",
     ),
 }
 # In CSS pixels.
 SIZE = (980, 470)
 
 
-async def picture(marked: str, link: str, env: dict[str, str]) -> bytes:
-    """The editor with the cursor in its place, as soon as the suggestions are there."""
+async def picture(shot: Shot, env: dict[str, str]) -> bytes:
+    """The editor with the cursor in its place, as soon as the picture can be taken."""
     program = chromium.find()
     if program is None:
         raise SystemExit("infoview.py: Chromium is not installed")
-    text, before = marked.replace("‸", ""), marked.partition("‸")[0]
+    text, before = shot.marked.replace("‸", ""), shot.marked.partition("‸")[0]
     line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
     async with (
         serve_editor(find_lean(), packages.infoview(), Path("Example.lean"), text, env) as url,
@@ -61,7 +104,10 @@ async def picture(marked: str, link: str, env: dict[str, str]) -> bytes:
     ):
         await page.wait_for("globalThis.editor")
         await page.evaluate(f"editor.moveTo({line}, {column})")
-        await page.wait_for(f'document.querySelector("{link}")', 180)
+        if shot.clicked:
+            await page.wait_for(shot.clicked, 180)
+            await page.click(shot.clicked)
+        await page.wait_for(shot.shown, 180)
         await page.evaluate("editor.diagnostics()")
         return await page.screenshot(*SIZE)
 
@@ -72,9 +118,9 @@ def main() -> None:
         home.install_starter()
         home.serve()
         env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
-        for name, (marked, link) in SHOWN.items():
+        for name, shot in SHOTS.items():
             file = Path(__file__).with_name(name)
-            file.write_bytes(asyncio.run(picture(marked, link, env)))
+            file.write_bytes(asyncio.run(picture(shot, env)))
             print(f"wrote {file}")
 
 
