@@ -11,7 +11,7 @@ from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.support.chromium import open_page
 from tests.support.leanwasm import Lean
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(300, func_only=True)]
 
 FILE = """import LlmSuggest
 

@@ -14,7 +14,7 @@ from tests.support.chromium import open_page
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.worker import Worker
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(300, func_only=True)]
 
 # The time limit suits users; on a busy test machine, checks may take longer.
 HEAD = """import LlmSuggest.Panel

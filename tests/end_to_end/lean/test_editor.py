@@ -13,7 +13,7 @@ from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.support.leanwasm import Lean
 from tests.support.leanwasm.worker import Worker
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(300, func_only=True)]
 
 FILE = """import LlmSuggest
 

@@ -30,7 +30,7 @@ def test_it_comes_to_require_the_package(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.lean
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600, func_only=True)
 def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
     """In an editor with the starter model, the file has no errors before and after typing calls."""
     file = EXAMPLE / "Example.lean"
@@ -45,7 +45,7 @@ def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
 
 
 @pytest.mark.lean
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600, func_only=True)
 def test_the_tutorial_shows_what_is_offered(lean: Lean, served: Home, tmp_path: Path) -> None:
     """Only the steps are compared, without their marks."""
     page = (PACKAGE.parent / "docs/tutorial/first-proof.md").read_text(encoding="utf-8")

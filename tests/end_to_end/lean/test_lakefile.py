@@ -10,7 +10,7 @@ import pytest
 from llmsuggestd import lake
 from tests.support.leanwasm import Lean
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
 HERE = Path(__file__).parent
 OURS = Path('/opt/a "b"/\\c/lean')

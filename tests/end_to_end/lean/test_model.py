@@ -12,7 +12,7 @@ from tests.conftest import Home
 from tests.end_to_end.lean.offers import messages, mismatches, offers
 from tests.support.leanwasm import Lean
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
 
 def test_core_goals(lean: Lean, served: Home, tmp_path: Path) -> None:

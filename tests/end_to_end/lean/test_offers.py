@@ -19,7 +19,7 @@ PLACES = Path(__file__).with_name("Places.lean")
 EVERY = 16
 """CI tests every sixteenth place, about 120 offers: a minute on an idle machine."""
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_marks_hold_when_the_offer_is_inserted(

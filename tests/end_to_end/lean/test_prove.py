@@ -39,7 +39,7 @@ ANSWERS = {
     "Fin 3": ["exact 0"],
 }
 
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
 
 def test_messages(lean: Lean, fake: FakeDaemon) -> None:

@@ -16,7 +16,7 @@ from tests.support.leanwasm.lean import PACKAGE
 
 HERE = Path(__file__).resolve().parent
 # The first run downloads a Lean and compiles the package: about three minutes on a slow machine.
-pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
 
 def check(lean: Lean, file: Path, env: dict[str, str] | None = None) -> None:

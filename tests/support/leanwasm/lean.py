@@ -78,6 +78,11 @@ class Lean:
         self._stamp = stamp
         self._store = install.cache_dir() / "modules"
 
+    def compile_package(self) -> None:
+        """Compile the modules of `lean/`, each in at most three minutes."""
+        for module in self._imports("import LlmSuggest", (PACKAGE,)):
+            self._compiled(module)
+
     def run(
         self,
         file: Path,
