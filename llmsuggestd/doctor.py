@@ -215,13 +215,13 @@ def _model(paths: Paths, model_id: str) -> Finding:
         )
     try:
         gguf.check(model.path)
-        asked = store.format_of(paths, model, load_config(paths).formats)
+        prompt_format = store.format_of(paths, model, load_config(paths).formats)
     except LlmsuggestdError as error:
         return Finding("model", "failed", error.message, error.hint)
     except ImportError as error:  # LD_LIBRARY_PATH may give numpy an incompatible library
         words = last_line(str(error))
         return Finding("model", "warning", f"{model.path} could not be checked: {words}")
-    words = f"{model.id}, {model.bytes / 1e6:.1f} MB, format {asked.name}, {model.path}"
+    words = f"{model.id}, {model.bytes / 1e6:.1f} MB, format {prompt_format.name}, {model.path}"
     return Finding("model", "ok", words)
 
 

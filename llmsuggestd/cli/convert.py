@@ -98,13 +98,13 @@ def command(
     with terminating():
         folder, source, found_name = find_checkpoint(checkpoint, revision, quiet=quiet)
         target = output or Path(f"{found_name}-{quant}.gguf")
-        asked = wanted or asking.of_repository(source.repo or "")
+        prompt_format = wanted or asking.of_repository(source.repo or "")
         with _progress_bar("converting", shown=not quiet) as progress:
             summary = convert(
                 folder,
                 target,
                 quant,
-                asked=asked,
+                prompt_format=prompt_format,
                 name=name or found_name,
                 source=source,
                 threads=threads,
@@ -121,7 +121,7 @@ def command(
                     target,
                     samples,
                     is_f16=summary.quant == "F16",
-                    asked=asked or LLMSTEP,
+                    prompt_format=prompt_format or LLMSTEP,
                     threads=threads,
                     progress=progress,
                 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from llmsuggestd.convert.vocabulary import Vocabulary, numbers_of, steps
+from llmsuggestd.convert.vocabulary import Vocabulary, steps, token_ids
 from llmsuggestd.errors import InputError
 
 _GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -46,16 +46,16 @@ def read_bpe(data: Mapping[str, Any], where: str) -> Vocabulary:
     for option in ("continuing_subword_prefix", "end_of_word_suffix", "dropout"):
         if model.get(option):
             raise InputError(f"{where}: BPE with {option} is not what llama.cpp computes")
-    numbers, merges = numbers_of(model, where), model.get("merges")
+    ids, merges = token_ids(model, where), model.get("merges")
     if not isinstance(merges, list):
         raise InputError(f"{where}: the tokenizer has no merges")
-    missing = sum(letter not in numbers for letter in _byte_letters())
+    missing = sum(letter not in ids for letter in _byte_letters())
     lost = f"the vocabulary lacks {missing} bytes; characters with them are dropped"
     return Vocabulary(
         model="gpt2",
         pre=_pre_tokenizer(data, where, whole_words=bool(model.get("ignore_merges"))),
-        numbers=numbers,
-        merges=[_merge(entry, numbers, where) for entry in merges],
+        ids=ids,
+        merges=[_merge(entry, ids, where) for entry in merges],
         normalizer=_normalizer(data.get("normalizer"), where),
         warnings=[lost] if missing else [],
     )

@@ -78,7 +78,7 @@ def check(
     samples: Sequence[Sample],
     *,
     is_f16: bool,
-    asked: Format = LLMSTEP,
+    prompt_format: Format = LLMSTEP,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
@@ -90,20 +90,20 @@ def check(
     Raises `ModelError` if llama.cpp cannot load or run a file, and the errors of `convert`.
     """
     normalise = _normaliser(checkpoint)
-    raw = [asked.text(sample.goal, sample.tactic) for sample in samples]
+    raw = [prompt_format.text(sample.goal, sample.tactic) for sample in samples]
     texts = [normalise(text) for text in raw]
     threads = threads or default_threads()
     if is_f16:
-        tokens = _apart(tokenize_all, model, texts)
+        tokens = _in_child_process(tokenize_all, model, texts)
         return CheckReport(len(samples), _tokenisation(checkpoint, raw, tokens), None, None)
     reference = beside(model, "f16")
     try:
         convert(checkpoint, reference, "F16", threads=threads, progress=progress)
-        found = _apart(compare, reference, model, texts, threads)
+        found = _in_child_process(compare, reference, model, texts, threads)
     finally:
         reference.unlink(missing_ok=True)
-    goals = [normalise(asked.text(sample.goal)) for sample in samples]
-    everywhere, tactics = _distances(found, _apart(tokenize_all, model, goals))
+    goals = [normalise(prompt_format.text(sample.goal)) for sample in samples]
+    everywhere, tactics = _distances(found, _in_child_process(tokenize_all, model, goals))
     tokenisation = _tokenisation(checkpoint, raw, found.tokens)
     return CheckReport(len(samples), tokenisation, everywhere, tactics)
 
@@ -165,11 +165,11 @@ def _tokenisation(
     return Tokenisation(len(texts), len(texts) - len(different), different)
 
 
-def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
+def _in_child_process(work: Callable[..., Result], *arguments: Any) -> Result:
     """Call a function of `evaluate` in a separate process, since llama.cpp may crash it."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+    process = context.Process(target=_child_main, args=(theirs, work, arguments), daemon=True)
     # Only the waiting process handles Ctrl-C, from the start of the other process on.
     heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -194,7 +194,7 @@ def _apart(work: Callable[..., Result], *arguments: Any) -> Result:
     return answer
 
 
-def _answer(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _child_main(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Run in the other process: do the work, and send its result or its error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system inherits this
     try:

@@ -84,7 +84,7 @@ def convert(
     output: Path,
     quant: str = DEFAULT_QUANT,
     *,
-    asked: Format | None = None,
+    prompt_format: Format | None = None,
     name: str | None = None,
     source: Source | None = None,
     threads: int | None = None,
@@ -92,8 +92,8 @@ def convert(
 ) -> Summary:
     """Convert a checkpoint folder to the GGUF file `output`.
 
-    `quant` is one of `RECIPES`, `asked` the format in which the model is asked (by default that of
-    its architecture, if there is one), `name` the model's name in the metadata (by default the
+    `quant` is one of `RECIPES`, `prompt_format` the format of the model's prompts (by default that
+    of its architecture, if there is one), `name` the model's name in the metadata (by default the
     folder's), `source` its repository and commit, and `threads` the number of quantising threads
     (by default all cores). An existing `output` is replaced once the new file is complete. It stays
     unchanged if anything fails or the conversion is interrupted.
@@ -106,7 +106,7 @@ def convert(
     recipe = _recipe(quant)
     opened = open_checkpoint(checkpoint)
     model = opened.model
-    asked = asked or model.asked
+    prompt_format = prompt_format or model.prompt_format
     tensors = model_tensors(
         model.slots(),
         opened.tensors,
@@ -125,7 +125,7 @@ def convert(
         opened,
         tokenizer,
         recipe,
-        asked=asked,
+        prompt_format=prompt_format,
         name=name or checkpoint.resolve().name,
         source=source or find_source(checkpoint),
         parameters=parameters,
@@ -141,7 +141,7 @@ def convert(
         parameters=parameters,
         tensor_types=dict(Counter(info.kind.name for info in infos)),
         seconds=round(time.monotonic() - started, 3),
-        warnings=opened.warnings + tokenizer.warnings + ([] if asked else [NO_FORMAT]),
+        warnings=opened.warnings + tokenizer.warnings + ([] if prompt_format else [NO_FORMAT]),
     )
 
 

@@ -47,15 +47,15 @@ def make_writer(
     tokenizer: Tokenizer,
     recipe: Recipe,
     *,
-    asked: Format | None,
+    prompt_format: Format | None,
     name: str,
     source: Source,
     parameters: int,
 ) -> GGUFWriter:
     """Make a writer with the file's whole metadata, without a file yet.
 
-    `asked` is the format in which the model is asked, if it is known. `parameters` is the number of
-    weights, for the size label ("2.8B").
+    `prompt_format` is the format of the model's prompts, if it is known. `parameters` is the number
+    of weights, for the size label ("2.8B").
     """
     logging.getLogger("gguf").setLevel(logging.WARNING)  # it logs every file that it opens
     writer = GGUFWriter(path=None, arch=checkpoint.model.gguf)
@@ -66,8 +66,8 @@ def make_writer(
     writer.add_file_type(recipe.file_type)
     writer.add_quantization_version(GGML_QUANT_VERSION)
     _add_tokenizer(writer, tokenizer)
-    if asked is not None:
-        writer.add_string(TEMPLATE_KEY, template_text(asked))
+    if prompt_format is not None:
+        writer.add_string(TEMPLATE_KEY, template_text(prompt_format))
     writer.add_string(NORMALIZER_KEY, tokenizer.normalizer)
     writer.add_string(KEY_CONVERTER_VERSION, __version__)
     return writer

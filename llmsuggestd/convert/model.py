@@ -38,7 +38,7 @@ class Model(ABC):
     gguf: ClassVar[str]
     """llama.cpp's name for it."""
     names: ClassVar[Names]
-    asked: ClassVar[Format | None] = None
+    prompt_format: ClassVar[Format | None] = None
     """The format of its models for Lean, if they all have the same one."""
 
     layers: int

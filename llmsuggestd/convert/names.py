@@ -43,15 +43,15 @@ _HEADS: Final = re.compile(
 
 
 def plain_names(
-    stored: Mapping[str, StoredTensor], where: str, names_of: Names
+    stored: Mapping[str, StoredTensor], where: str, naming: Names
 ) -> tuple[dict[str, StoredTensor], list[str]]:
-    """The tensors under transformers' names, which are `names_of` the architecture, and warnings.
+    """The tensors under transformers' names, which `naming` describes, and warnings.
 
     Raises `InputError`, naming `where`, if they are quantised, contain several models or an adapter
     that is not merged, or have a head that does not write text.
     """
     _check_kind(stored, where)
-    names, warnings = _unwrapped(stored, where, names_of)
+    names, warnings = _unwrapped(stored, where, naming)
     result: dict[str, StoredTensor] = {}
     for old, new in names.items():
         if new.startswith(_VALUE_HEAD):
@@ -82,14 +82,14 @@ def _check_kind(names: Iterable[str], where: str) -> None:
 
 
 def _unwrapped(
-    stored: Iterable[str], where: str, names_of: Names
+    stored: Iterable[str], where: str, naming: Names
 ) -> tuple[dict[str, str], list[str]]:
     """Map each name to the name without wrappers. Returns the map, and a warning per wrapper."""
     parts = {name: [p for p in name.split(".") if p not in _WRAPPERS] for name in stored}
     names = {name: ".".join(rest) for name, rest in parts.items()}
     removed = {p for name in names for p in name.split(".") if p in _WRAPPERS}
     warnings = [f"took {part}. off the names of tensors ({_WRAPPERS[part]})" for part in removed]
-    embedding = names_of.embedding
+    embedding = naming.embedding
     roots = {n.removesuffix(embedding) for n in names.values() if n.endswith(embedding)}
     if len(roots) > 1:
         found = ", ".join(sorted(root or "(none)" for root in roots))
@@ -98,13 +98,13 @@ def _unwrapped(
             "save the one that you want separately, with save_pretrained()",
         )
     if roots:
-        outer = roots.pop().removesuffix(names_of.root)
+        outer = roots.pop().removesuffix(naming.root)
         if outer:
             warnings.append(f"took {outer} off the names of tensors")
-        names = {old: _inside(new.removeprefix(outer), names_of) for old, new in names.items()}
+        names = {old: _inside(new.removeprefix(outer), naming) for old, new in names.items()}
     return names, sorted(warnings)
 
 
-def _inside(name: str, names_of: Names) -> str:
+def _inside(name: str, naming: Names) -> str:
     """The name in the whole model of one that was saved without its head."""
-    return f"{names_of.root}{name}" if name.startswith(names_of.parts) else name
+    return f"{naming.root}{name}" if name.startswith(naming.parts) else name

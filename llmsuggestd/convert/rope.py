@@ -30,7 +30,7 @@ it uses."""
 
 _LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, _ORIGINAL: 8192}
 
-_NO_NUMBERS = frozenset(
+_NOT_PARAMETERS = frozenset(
     {"rope_type", "type", "rope_theta", "partial_rotary_factor", "finetuned",
      "extrapolation_factor", "attn_factor"}
 )  # fmt: skip
@@ -41,31 +41,31 @@ _NO_NUMBERS = frozenset(
 class Rope:
     """The settings of rotary positions.
 
-    `share` is the share of each head's channels that are rotated, and `base` the base of their
-    frequencies. `kind` is the scaling's name, and `numbers` are its parameters.
+    `rotary_fraction` is the fraction of each head's channels that are rotated, and `base` the base
+    of their frequencies. `kind` is the scaling's name, and `parameters` are its parameters.
     """
 
     base: float
-    share: float = 1.0
+    rotary_fraction: float = 1.0
     kind: str = "default"
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, Any]:
         """The GGUF file's metadata, by gguf's names."""
         result: dict[str, Any] = {"rope_freq_base": self.base}
         if self.kind in ("linear", "yarn"):
             result["rope_scaling_type"] = RopeScalingType(self.kind)
-            result["rope_scaling_factor"] = self.numbers["factor"]
+            result["rope_scaling_factor"] = self.parameters["factor"]
         if self.kind == "yarn":
             result |= self._yarn()
         return result
 
     def _yarn(self) -> dict[str, Any]:
-        result: dict[str, Any] = {"rope_scaling_orig_ctx_len": int(self.numbers[_ORIGINAL])}
-        if "attention_factor" in self.numbers:
+        result: dict[str, Any] = {"rope_scaling_orig_ctx_len": int(self.parameters[_ORIGINAL])}
+        if "attention_factor" in self.parameters:
             # llama.cpp multiplies YaRN's default factor by this number
-            usual = 1 + 0.1 * math.log(self.numbers["factor"])
-            result["rope_scaling_attn_factors"] = self.numbers["attention_factor"] / usual
+            usual = 1 + 0.1 * math.log(self.parameters["factor"])
+            result["rope_scaling_attn_factors"] = self.parameters["attention_factor"] / usual
         return result
 
     def factors(self, channels: int) -> npt.NDArray[np.float32] | None:
@@ -76,7 +76,7 @@ class Rope:
         """
         if self.kind != "llama3":
             return None
-        factor, low, high, original = (self.numbers[key] for key in _LLAMA3)
+        factor, low, high, original = (self.parameters[key] for key in _LLAMA3)
         # In float32, with reciprocals where torch computes them, so that the result has the same
         # bits as that of llama.cpp's converter.
         exponents = np.arange(0, channels, 2, dtype=np.float32) / np.float32(channels)
@@ -94,14 +94,14 @@ def read_rope(
     kinds: Sequence[str],
     context: int,
     base_keys: Sequence[str] = ("rope_theta",),
-    share_keys: Sequence[str] = ("partial_rotary_factor",),
-    share: float = 1.0,
+    fraction_keys: Sequence[str] = ("partial_rotary_factor",),
+    rotary_fraction: float = 1.0,
 ) -> Rope:
     """Read the settings from a configuration. `kinds` are the scalings that llama.cpp supports.
 
-    `base_keys` and `share_keys` are keys outside `rope_parameters`, `share` is the default share,
-    and `context` the number of positions in training. Raises `InputError` if the scaling or a
-    parameter is not supported.
+    `base_keys` and `fraction_keys` are keys outside `rope_parameters`, `rotary_fraction` is the
+    default, and `context` the number of positions in training. Raises `InputError` if the scaling
+    or a parameter is not supported.
     """
     parameters = _object(config, "rope_parameters")
     merged = {**_object(config, "rope_scaling"), **parameters}
@@ -116,18 +116,18 @@ def read_rope(
         found = _first((parameters.get(key), *map(config.raw.get, others)), default)
         return config.number(found, others[-1])
 
-    found = value("partial_rotary_factor", share_keys, share)
+    found = value("partial_rotary_factor", fraction_keys, rotary_fraction)
     if found > 1:
-        raise config.refusal(f"{share_keys[-1]} {found} is more than the whole head")
+        raise config.refusal(f"{fraction_keys[-1]} {found} is more than the whole head")
     return Rope(
         value("rope_theta", base_keys, 10000.0),
         found,
         kind,
-        _numbers(config, kind, merged, context),
+        _scaling_parameters(config, kind, merged, context),
     )
 
 
-def _numbers(
+def _scaling_parameters(
     config: Config, kind: str, merged: Mapping[str, Any], context: int
 ) -> dict[str, float]:
     """The parameters of a scaling."""
@@ -140,7 +140,7 @@ def _numbers(
     else:
         original = _first((config.raw.get(_ORIGINAL),), context)
         wanted = {"factor": None, _ORIGINAL: original, "attention_factor": None}
-        for key in sorted(set(merged) - set(wanted) - _NO_NUMBERS):
+        for key in sorted(set(merged) - set(wanted) - _NOT_PARAMETERS):
             if key not in _BETAS or merged[key] not in (None, _BETAS[key]):
                 raise config.refusal(f"llama.cpp does not compute YaRN with {key} {merged[key]!r}")
     values = {key: _first((merged.get(key),), default) for key, default in wanted.items()}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gguf import TokenType
 
 from llmsuggestd import filekind
-from llmsuggestd.convert.vocabulary import Vocabulary, numbers_of, steps
+from llmsuggestd.convert.vocabulary import Vocabulary, steps, token_ids
 from llmsuggestd.errors import InputError
 from llmsuggestd.file_errors import unreadable
 
@@ -75,17 +75,17 @@ def read_model_file(path: Path) -> Vocabulary:
     except (_DamagedError, UnicodeDecodeError, struct.error, RecursionError):
         problem = "not a tokenizer of SentencePiece, or damaged"
         raise filekind.refusal(path, "a tokenizer.model of SentencePiece", problem) from None
-    numbers = {text: number for number, (text, _, _) in enumerate(found)}
-    if len(numbers) != len(found):
+    ids = {text: number for number, (text, _, _) in enumerate(found)}
+    if len(ids) != len(found):
         raise InputError(f"{path}: the same token twice", "download it again")
     return Vocabulary(
         model="llama",
         pre="default",
-        numbers=numbers,
+        ids=ids,
         normalizer="none",
         scores={number: score for number, (_, score, _) in enumerate(found)},
         types={n: _TYPES[kind] for n, (_, _, kind) in enumerate(found) if kind in _TYPES},
-        space=bool(_last(normalizer, _DUMMY_PREFIX, 1)),
+        add_space=bool(_last(normalizer, _DUMMY_PREFIX, 1)),
     )
 
 
@@ -179,30 +179,30 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
     cannot reproduce the tokenizer.
     """
     model = data["model"]
-    numbers = numbers_of(model, where)
+    ids = token_ids(model, where)
     space = space_first(data, where)
     ranks: dict[str, list[int]] = {}
     pairs = set()
     merges = model.get("merges")
     for rank, entry in enumerate(merges if isinstance(merges, list) else []):
         pair = tuple(entry.split(" ") if isinstance(entry, str) else entry)
-        if len(pair) != 2 or not all(isinstance(p, str) and p in numbers for p in pair):
+        if len(pair) != 2 or not all(isinstance(p, str) and p in ids for p in pair):
             raise InputError(f"{where}: the merge {entry!r} is not a pair of tokens")
-        if pair[0] + pair[1] not in numbers:
+        if pair[0] + pair[1] not in ids:
             raise InputError(f"{where}: the merge {entry!r} makes a token that does not exist")
         ranks.setdefault(pair[0] + pair[1], []).append(rank)
         pairs.add(pair)
     unknown, bytes_of = model.get("unk_token"), {f"<0x{byte:02X}>" for byte in range(256)}
-    types = {number: TokenType.BYTE for text, number in numbers.items() if text in bytes_of}
-    if unknown in numbers:
-        types[numbers[unknown]] = TokenType.UNKNOWN
+    types = {number: TokenType.BYTE for text, number in ids.items() if text in bytes_of}
+    if unknown in ids:
+        types[ids[unknown]] = TokenType.UNKNOWN
     together = all(found[-1] - found[0] == len(found) - 1 for found in ranks.values())
     complete = all(
         (text[:cut], text[cut:]) in pairs
-        for text, number in numbers.items()
+        for text, number in ids.items()
         if number not in types
         for cut in range(1, len(text))
-        if text[:cut] in numbers and text[cut:] in numbers
+        if text[:cut] in ids and text[cut:] in ids
     )
     if not together or not complete:
         raise InputError(
@@ -212,11 +212,11 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
     return Vocabulary(
         model="llama",
         pre="default",
-        numbers=numbers,
+        ids=ids,
         normalizer="none",
-        scores={n: -float(ranks[t][0]) if t in ranks else _NO_MERGE for t, n in numbers.items()},
+        scores={n: -float(ranks[t][0]) if t in ranks else _NO_MERGE for t, n in ids.items()},
         types=types,
-        space=space,
+        add_space=space,
     )
 
 

@@ -64,7 +64,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
     settings = read_optional_json_object(folder / "tokenizer_config.json")
     vocabulary, data, where = _vocabulary(folder)
     added = _added_tokens(data, settings, folder, where)
-    ids = {**vocabulary.numbers, **{token: number for token, (number, _) in added.items()}}
+    ids = {**vocabulary.ids, **{token: number for token, (number, _) in added.items()}}
     warnings: list[str] = []
     by_id = _by_number(vocabulary, ids, where, rows, warnings)
     if greedy := _greedy_tokens(data):
@@ -89,7 +89,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
         scores.append(score)
 
     special = _special_tokens(ids, settings, folder, config, rows)
-    _more_ends(special, folder, config, types, warnings)
+    _add_end_tokens(special, folder, config, types, warnings)
     if "eos" not in special:
         raise InputError(
             f"{folder}: nothing names the end-of-text token",
@@ -104,7 +104,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], rows: int) -> Tokeni
         scores if vocabulary.scores else [],
         special,
         add_bos="bos" in special and _adds_bos(data, settings, ids, special["bos"]),
-        add_space=vocabulary.space,
+        add_space=vocabulary.add_space,
         normalizer=vocabulary.normalizer,
         warnings=warnings + vocabulary.warnings,
     )
@@ -146,7 +146,7 @@ def _by_number(
     for token, number in ids.items():
         if by_id.setdefault(number, token) != token:
             raise InputError(f"{where}: token {number} is both {by_id[number]!r} and {token!r}")
-    base_rows = max(vocabulary.numbers.values()) + 1
+    base_rows = max(vocabulary.ids.values()) + 1
     if base_rows > rows:
         raise InputError(
             f"{where}: {base_rows} tokens, but the model's embedding has {rows} rows",
@@ -172,7 +172,7 @@ def _adds_bos(
         return stated is not False
     if not data:  # a tokenizer.model alone says nothing
         return stated is not False
-    first = _template_first(data.get("post_processor"))
+    first = _first_of_template(data.get("post_processor"))
     return first is not None and ids.get(first) == bos
 
 
@@ -250,7 +250,7 @@ def _special_tokens(
     return result
 
 
-def _more_ends(
+def _add_end_tokens(
     special: dict[str, int],
     folder: Path,
     config: Mapping[str, Any],
@@ -288,7 +288,7 @@ def _content(token: Any) -> str:
     return token if isinstance(token, str) else ""
 
 
-def _template_first(value: Any) -> str | None:
+def _first_of_template(value: Any) -> str | None:
     """The special token that a post-processor adds before a text, if any."""
     for step in steps(value, "processors"):
         single = step.get("single")

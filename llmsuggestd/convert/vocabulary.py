@@ -15,25 +15,26 @@ from llmsuggestd.errors import InputError
 class Vocabulary:
     """A tokenizer's own tokens, without added ones.
 
-    `model` and `pre` are llama.cpp's names for its kind and for its way to split text. `numbers`
-    has each token's number. Byte-level BPE has `merges`: pairs joined by a space, best first.
+    `model` and `pre` are llama.cpp's names for its kind and for its way to split text. `ids`
+    has each token's id. Byte-level BPE has `merges`: pairs joined by a space, best first.
     SentencePiece has the `scores` of its tokens, and the `types` of tokens that are not ordinary
-    text. `space` is whether a space is added before a text; None if the kind has no such choice.
+    text. `add_space` is whether a space is added before a text; None if the kind has no such
+    choice.
     """
 
     model: Literal["gpt2", "llama"]
     pre: str
-    numbers: Mapping[str, int]
+    ids: Mapping[str, int]
     normalizer: Literal["NFC", "none"]
     merges: list[str] = field(default_factory=list)
     scores: Mapping[int, float] = field(default_factory=dict)
     types: Mapping[int, TokenType] = field(default_factory=dict)
-    space: bool | None = None
+    add_space: bool | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def numbers_of(model: Mapping[str, Any], where: str) -> dict[str, int]:
-    """Each token's number, from the `model` of a tokenizer.json. Raises `InputError`."""
+def token_ids(model: Mapping[str, Any], where: str) -> dict[str, int]:
+    """Each token's id, from the `model` of a tokenizer.json. Raises `InputError`."""
     vocab = model.get("vocab")
     if not isinstance(vocab, dict) or not vocab:
         raise InputError(f"{where}: the tokenizer has no vocabulary")

@@ -55,37 +55,37 @@ class Door:
     """One way into the daemon: a listener with its access rules."""
 
     name: str
-    token: bool = False
+    needs_token: bool = False
     """Whether a request needs the bearer token."""
-    host: bool = False
+    checks_host: bool = False
     """Whether the Host header must name this machine (it means nothing on a Unix socket)."""
-    owner: bool = False
+    checks_owner: bool = False
     """Whether the process at the other end must be the user's own."""
     group: str | None = None
     """The group of calls that it offers; None for all calls."""
 
 
-SOCKET: Final = Door("socket", owner=True)
-PORT: Final = Door("port", token=True, host=True)
+SOCKET: Final = Door("socket", checks_owner=True)
+PORT: Final = Door("port", needs_token=True, checks_host=True)
 
 
 def compat_door(name: str, group: str) -> Door:
     """The rules of a compatibility listener, whose clients cannot send a token."""
-    return Door(name, host=True, owner=True, group=group)
+    return Door(name, checks_host=True, checks_owner=True, group=group)
 
 
 def check(request: web.Request, door: Door, token: str) -> None:
     """Raise Forbidden or Unauthorized unless the rules allow a request."""
     if any(name in request.headers for name in BROWSER_HEADERS):
         raise Forbidden("web pages may not use this daemon", "")
-    if door.owner and not _from_owner(request.transport):
+    if door.checks_owner and not _from_owner(request.transport):
         raise Forbidden("this daemon belongs to another user", "start one of your own")
-    if door.host:
+    if door.checks_host:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not LOCAL_HOST.fullmatch(hosts[0]):
             named = ", ".join(hosts)[:100]
             raise Forbidden(f"Host {named!r} is not this machine", "use http://127.0.0.1")
-    if door.token and request.path not in OPEN_PATHS and not _has_token(request, token):
+    if door.needs_token and request.path not in OPEN_PATHS and not _has_token(request, token):
         raise Unauthorized(
             "the port needs the bearer token",
             "read it from the `token_file` that client.json names",

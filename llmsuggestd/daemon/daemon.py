@@ -135,13 +135,13 @@ class Daemon:
         The setting `log_goals` has the goals logged. Also raises NotAGoal.
         """
         form = self.suggester.model.format
-        asked = _goals(request, form)
+        goals = _goals(request, form)
         request = _shown(request, form)
         if self.config.log_goals:
-            for goal in asked:
+            for goal in goals:
                 log.info("asked: %s", {"goal": goal, "prefix": request.prefix})
         self._notify_streams()
-        return await self.suggester.suggest(asked, request)
+        return await self.suggester.suggest(goals, request)
 
     async def use_model(self, model_id: str) -> None:
         """Switch to another installed model. The present one serves until that is loaded.

@@ -69,7 +69,7 @@ class Site(web.BaseSite):
 
         def protocol() -> asyncio.BaseProtocol:
             full = len(server.connections) >= MAX_CONNECTIONS
-            return _Full() if full else _Connection(server, loop=loop)
+            return _OverLimit() if full else _Connection(server, loop=loop)
 
         self._server = await loop.create_server(protocol, sock=self._listener)
 
@@ -106,7 +106,7 @@ class _Connection(web.RequestHandler):
         return response
 
 
-class _Full(asyncio.Protocol):
+class _OverLimit(asyncio.Protocol):
     """A connection over the limit, which gets an error and is closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

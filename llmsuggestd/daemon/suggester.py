@@ -98,7 +98,7 @@ class _Wait:
     left: LlmsuggestdError | None = None
     """The reason, if the suggester ended the wait."""
 
-    async def over(self) -> list[_Computed]:
+    async def results(self) -> list[_Computed]:
         """Wait for the jobs' results. The job that was begun for this caller is the last."""
         self.outcome = asyncio.gather(*(asyncio.shield(job.task) for job in self.jobs))
         return await self.outcome
@@ -161,7 +161,7 @@ class Suggester:
         self._waits.add(wait)
         try:
             self._join(wait, model, request, missing)
-            for computed in await wait.over():
+            for computed in await wait.results():
                 results |= computed.results
                 timings = computed.timings
                 by = computed.model
@@ -321,7 +321,7 @@ def _key(model: Model, request: SuggestRequest, goal: str) -> object:
         if request.seed is None:
             return object()
         drawn = (request.temperature, request.seed)
-    asked = (
+    question = (
         goal, request.prefix, request.context, request.name, request.n, request.max_tokens, drawn
     )  # fmt: skip
-    return hashlib.sha256(msgspec.json.encode((model.identity, asked))).digest()
+    return hashlib.sha256(msgspec.json.encode((model.identity, question))).digest()

@@ -30,14 +30,14 @@ class Prompter:
 
     def __init__(
         self,
-        asked: Format,
+        prompt_format: Format,
         tokenize: Tokenize,
         *,
         special: Mapping[str, int],
         begin: Sequence[int] = (),
     ) -> None:
         """`special` has the id of each special token of the format. Prompts start with `begin`."""
-        self._format = asked
+        self._format = prompt_format
         self._tokenize = tokenize
         self._special = special
         self._begin = list(begin)

@@ -45,7 +45,7 @@ class Load(msgspec.Struct, tag="load"):
     kernels: tuple[Kernels, ...] = KERNELS
     """The kernels that may be used, in order of preference. The engine uses the first possible."""
     format: Format = LLMSTEP
-    """The format in which the model is asked."""
+    """The prompt format of the model."""
 
 
 class Suggest(msgspec.Struct, tag="suggest"):

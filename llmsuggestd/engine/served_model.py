@@ -99,7 +99,7 @@ class ServedModel:
 
     @property
     def format(self) -> Format:
-        """The format in which it is asked."""
+        """Its prompt format."""
         return self._load.format
 
     @property

@@ -75,7 +75,7 @@ def of_checkpoint(
     model: Model, where: str, own: Mapping[str, Format], *, wanted: Format | None = None
 ) -> Format:
     """The format for a checkpoint from the repository `where`. Raises NoFormat."""
-    found = wanted or of_repository(where) or model.asked
+    found = wanted or of_repository(where) or model.prompt_format
     if found is None:
         raise NoFormat(where, None, own)
     return found

@@ -27,7 +27,7 @@ class Entry:
     cores: int
     """Physical cores that it needs without a GPU to answer within a few seconds."""
     format: str | None
-    """The name of the format in which it is asked; None if it was not trained on tactics."""
+    """The name of its prompt format; None if it was not trained on tactics."""
     licence: str
     good_for: str
     """Its purpose in a few words, since `models catalogue` has one line of 80 columns per model."""

@@ -43,7 +43,7 @@ def import_file(
             "`llmsuggestd convert` makes a GGUF file from a checkpoint's folder",
         )
     header, warnings = gguf.check(file)
-    asked, doubts = asking.choose(header, file.name, own, wanted=wanted)
+    prompt_format, doubts = asking.choose(header, file.name, own, wanted=wanted)
     file = file.resolve()
     model_id = store.check_id(file.stem if name is None else name)
     store.check_free(paths, model_id, str(file))
@@ -54,15 +54,15 @@ def import_file(
     if not link:
         store.check_room(paths, header.file_bytes)
     watcher.stage("trying it", "", 0, 0)
-    trial = first_suggestion(paths, file, asked)
+    trial = first_suggestion(paths, file, prompt_format)
     licence = header.text("general.license")
-    record = store.Record(str(file), licence, header.file_bytes, format=asked.name)
+    record = store.Record(str(file), licence, header.file_bytes, format=prompt_format.name)
     if link:
         model = _place_link(paths, model_id, file, record)
     else:
         model = _place_copy(paths, model_id, file, record, watcher)
     refresh_daemon(paths, model_id)
-    return Pulled(model, str(file), asked.name, trial)
+    return Pulled(model, str(file), prompt_format.name, trial)
 
 
 def _place_link(paths: Paths, model_id: str, file: Path, record: store.Record) -> store.Model:

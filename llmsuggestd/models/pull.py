@@ -59,7 +59,7 @@ class Options:
     """The quantisation of a converted checkpoint."""
     keep_checkpoint: bool = False
     format: str | None = None
-    """The name of the format in which it is asked; None for its known format."""
+    """The name of its prompt format; None for its known format."""
     again: bool = False
     """Install it even if it is already installed from the same commit."""
     dry_run: bool = False
@@ -92,7 +92,7 @@ class Pulled:
     model: store.Model
     source: str
     format: str | None
-    """The name of the format in which it is asked."""
+    """The name of its prompt format."""
     trial: Trial | None
     """None if the model was already installed from this commit."""
 
@@ -178,20 +178,24 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
             _fetch_all(job, repository.files, _HeaderCheck(job))
-            file, asked = _checked_file(job)
+            file, prompt_format = _checked_file(job)
         except (gguf.WrongArchitecture, asking.NoFormat, _Refused):
             downloads.clear(folder)
             raise
         watcher.stage("trying it", "", 0, 0)
-        trial = first_suggestion(paths, file, asked)
+        trial = first_suggestion(paths, file, prompt_format)
         record = store.Record(
-            job.source, repository.licence, file.stat().st_size, job.quantisation, asked.name
+            job.source,
+            repository.licence,
+            file.stat().st_size,
+            job.quantisation,
+            prompt_format.name,
         )
         model = _place(paths, model_id, file, record)
         if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
     refresh_daemon(paths, model_id)
-    return Pulled(model, job.source, asked.name, trial)
+    return Pulled(model, job.source, prompt_format.name, trial)
 
 
 def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
@@ -491,7 +495,9 @@ def _checked_file(job: _Job) -> tuple[Path, Format]:
     try:
         file = _own_file(job) if job.ready_made else _converted(job)
         header, warnings = gguf.check(file)
-        asked, doubts = job.choose_format(header, job.ready_made.name if job.ready_made else "")
+        prompt_format, doubts = job.choose_format(
+            header, job.ready_made.name if job.ready_made else ""
+        )
     except (gguf.WrongArchitecture, asking.NoFormat):
         raise
     except InputError as error:  # its own hint may be to download it again, which would not help
@@ -501,7 +507,7 @@ def _checked_file(job: _Job) -> tuple[Path, Format]:
         ) from None
     for warning in [*warnings, *doubts]:
         job.watcher.note(warning)
-    return file, asked
+    return file, prompt_format
 
 
 def _own_file(job: _Job) -> Path:
@@ -533,7 +539,7 @@ def _converted(job: _Job) -> Path:
         job.folder,
         file,
         quant,
-        asked=_checkpoint_format(job),
+        prompt_format=_checkpoint_format(job),
         name=job.repository.name.rpartition("/")[2],
         source=Source(job.repository.name, job.repository.commit),
         progress=progress,

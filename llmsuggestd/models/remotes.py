@@ -44,7 +44,7 @@ class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: str
     """The model's name at the server."""
     format: str
-    """The name of the format in which it is asked."""
+    """The name of its prompt format."""
     key: Key = "none"
 
     @property

@@ -52,7 +52,7 @@ class Record(msgspec.Struct):
     quantisation: str | None = None
     """The requested quantisation, for a model that was converted here."""
     format: str | None = None
-    """The name of the format in which it is asked; None: the file's."""
+    """The name of its prompt format; None: the file's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Details:
     source: str | None
     licence: str | None
     format: str | None
-    """The name of the format in which it is asked; None if it is unknown."""
+    """The name of its prompt format; None if it is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Listed:
     """Size of the installed file; 0 for a remote model."""
     quantisation: str | None
     format: str | None
-    """The name of the format in which it is asked."""
+    """The name of its prompt format."""
     source: str | None
     licence: str | None
     path: str

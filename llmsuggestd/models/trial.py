@@ -38,7 +38,7 @@ class Trial:
     answer_ms: float
 
 
-def first_suggestion(paths: Paths, file: Path, asked: Format) -> Trial:
+def first_suggestion(paths: Paths, file: Path, prompt_format: Format) -> Trial:
     """Load a file as the daemon would, in a separate engine, and ask for a suggestion in a format.
 
     Raises ModelError if it cannot be loaded, or suggests nothing.
@@ -47,21 +47,21 @@ def first_suggestion(paths: Paths, file: Path, asked: Format) -> Trial:
     # without a handler, logging would print warnings, which the error repeats
     logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())
     try:
-        return asyncio.run(_ask(paths, file, asked))
+        return asyncio.run(_ask(paths, file, prompt_format))
     except LlmsuggestdError as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"it does not work here: {error.message}", error.hint) from None
 
 
-async def _ask(paths: Paths, file: Path, asked: Format) -> Trial:
+async def _ask(paths: Paths, file: Path, prompt_format: Format) -> Trial:
     config = load_config(paths)
     load = protocol.Load(
         path=str(file),
         gpu=config.gpu,
         threads=config.threads,
         context=CONTEXT,
-        format=asked,
+        format=prompt_format,
     )
     model = ServedModel(file.stem, load, paths)
     try:

@@ -20,7 +20,7 @@ class Token(NamedTuple):
 
     text: str
     log_probability: float
-    others: Mapping[str, float] = {}
+    alternatives: Mapping[str, float] = {}
     """The likeliest tokens at this position, this one included, with their log probabilities."""
 
 
@@ -127,17 +127,17 @@ def scored(
         tokens = answer.completions[0].tokens or []
         text = tokens[max(0, prompt_tokens - 1) : answer.prompt_tokens - 1]
         if beam.finished and len(tokens) >= answer.prompt_tokens:
-            text = [*text, _end(tokens[-1], ends)]
+            text = [*text, _end_token(tokens[-1], ends)]
         found.append(beam._replace(tokens=text))
     return [beam for beam in found if beam.tokens]
 
 
-def _end(after: Token, ends: Collection[str]) -> Token:
+def _end_token(after: Token, ends: Collection[str]) -> Token:
     """The end token at the position of `after`.
 
     If it is not among the likely tokens there, it counts as the least likely of them.
     """
-    likely = {**after.others, after.text: after.log_probability}
+    likely = {**after.alternatives, after.text: after.log_probability}
     end = max((value for name, value in likely.items() if name in ends), default=None)
     return Token("", min(likely.values()) if end is None else end)
 
@@ -146,18 +146,18 @@ def suggestions(
     completions: Iterable[Completion],
     *,
     prefix: str,
-    taken: str = "",
+    removed_space: str = "",
     stops: Sequence[str] = (),
     n: int,
 ) -> list[Suggestion]:
     """The best `n` suggestions among completions, best first.
 
-    `taken` is the white space that was removed from the prompt's end. A completion has to begin
-    with it to continue the prefix. Texts that differ only in white space count once.
+    `removed_space` is the white space that was removed from the prompt's end. A completion has to
+    begin with it to continue the prefix. Texts that differ only in white space count once.
     """
     best: dict[str, Suggestion] = {}
     for completion in completions:
-        if (found := _suggestion(completion, prefix, taken, stops)) is None:
+        if (found := _suggestion(completion, prefix, removed_space, stops)) is None:
             continue
         key = " ".join(found.text.split())
         if key not in best or found.score > best[key].score:
@@ -166,7 +166,7 @@ def suggestions(
 
 
 def _suggestion(
-    completion: Completion, prefix: str, taken: str, stops: Sequence[str]
+    completion: Completion, prefix: str, removed_space: str, stops: Sequence[str]
 ) -> Suggestion | None:
     """Make a suggestion of a completion. None if it is empty or not text."""
     text, tokens, finished = completion
@@ -177,9 +177,9 @@ def _suggestion(
         text, finished = text[:stop_begins], True
     if not finished:
         text = text.rstrip(_REPLACEMENT)  # cut off inside a character
-    if _REPLACEMENT in text or not text.startswith(taken):
+    if _REPLACEMENT in text or not text.startswith(removed_space):
         return None
-    found = suggestion_text(prefix, text.removeprefix(taken).encode())
+    found = suggestion_text(prefix, text.removeprefix(removed_space).encode())
     score = mean(tokens)
     return None if found is None or not math.isfinite(score) else Suggestion(found, score, finished)
 

@@ -107,7 +107,7 @@ class RemoteModel:
         self._server = Server(target.address, target.model)
         self._has_beams = False
         self._one_by_one = False  # whether the server returns one completion whatever `n` is
-        self._try_at = 0.0
+        self._retry_at = 0.0
         self._connections = 0
         self._users = Users()
         self._forbidden: LlmsuggestdError | None = None
@@ -115,7 +115,7 @@ class RemoteModel:
 
     @property
     def format(self) -> Format:
-        """The format in which it is asked."""
+        """Its prompt format."""
         return self.target.format
 
     @property
@@ -183,7 +183,7 @@ class RemoteModel:
         """
         began = time.monotonic()
         with self._users:
-            if self._fallback is not None and time.monotonic() < self._try_at:
+            if self._fallback is not None and time.monotonic() < self._retry_at:
                 return await self._ask_fallback(self._fallback, question, sent=False)
             try:
                 return await self._ask_server(question, began)
@@ -211,22 +211,24 @@ class RemoteModel:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await self._connect()
-                asked = time.monotonic()
+                connected = time.monotonic()
                 result = await self._result(question)
         except TimeoutError:
             raise failures.Slow(self.target.address, self._settings.timeout) from None
         self._recover()
-        result.decode_ms = milliseconds(time.monotonic() - asked)
-        return Answer(result, 0.0, milliseconds(asked - began), sent_to=self.target.address.origin)
+        result.decode_ms = milliseconds(time.monotonic() - connected)
+        return Answer(
+            result, 0.0, milliseconds(connected - began), sent_to=self.target.address.origin
+        )
 
     async def _ask_fallback(
         self, local: ServedModel, question: protocol.Suggest, *, sent: bool
     ) -> Answer:
-        asked = question
+        local_question = question
         if local.format.goals == "first":
             firsts = [goals.first_goal(state) for state in question.goals]
-            asked = msgspec.structs.replace(question, goals=firsts)
-        answer = await local.ask(asked)
+            local_question = msgspec.structs.replace(question, goals=firsts)
+        answer = await local.ask(local_question)
         sent_to = self.target.address.origin if sent else None
         return answer._replace(model=local.id, sent_to=sent_to)
 
@@ -239,13 +241,13 @@ class RemoteModel:
             if self.error is None or self.error.message != error.message:
                 log.error("%s", error.message)
             self.error = error
-            self._try_at = time.monotonic() + (RETRY_PAUSE if lasting else 0.0)
+            self._retry_at = time.monotonic() + (RETRY_PAUSE if lasting else 0.0)
 
     def _recover(self) -> None:
         if self.error is not None and self._forbidden is None:
             log.info("%s answers again", self.target.address)
             self.error = None
-        self._try_at = 0.0
+        self._retry_at = 0.0
 
     async def _connect(self) -> Connection:
         """Return the connection, after a trial if need be. Cancelling a caller does not stop it."""
@@ -270,11 +272,11 @@ class RemoteModel:
             async with asyncio.timeout(self._settings.timeout):
                 info = _info(address, model, await self._server.listed())
                 await _check_tokenizer(self._server, self.format)
-                prompt = _text(self.format, Question(goals.TRIAL))
+                prompt = _prompt_text(self.format, Question(goals.TRIAL))
                 answer = await self._server.complete(self._request(prompt, 8))
         except TimeoutError:
             raise failures.Slow(address, self._settings.timeout) from None
-        _scored(address, answer.completions)
+        _with_tokens(address, answer.completions)
         self._connections += 1
         self._has_beams = info.has_beams and not self.format.stop  # vLLM's beams ignore `stop`
         log.info("%s answers for %s", address, model)
@@ -282,17 +284,17 @@ class RemoteModel:
 
     async def _result(self, question: protocol.Suggest) -> protocol.Result:
         """Answer all goals, with one concurrent request each: servers decode them together."""
-        answers = await _together(*(self._answer(question, state) for state in question.goals))
+        answers = await _gather(*(self._answer(question, state) for state in question.goals))
         found = [one for one, _ in answers]
         tokens = sum(count for _, count in answers)
         return protocol.Result(question.id, found, tokens, 0, 0.0, 0.0)
 
     async def _answer(self, question: protocol.Suggest, state: str) -> tuple[protocol.Found, int]:
         """Return one goal's suggestions and its prompt's number of tokens."""
-        asked = Question(state, question.prefix, question.context, question.name)
+        about_goal = Question(state, question.prefix, question.context, question.name)
         limit = _UNLIMITED
         for last in [False] * _SHORTENINGS + [True]:
-            prompt = _text(self.format, asked, limit)
+            prompt = _prompt_text(self.format, about_goal, limit)
             try:
                 found, tokens = await self._continuations(question, prompt)
             except failures.TooLong:
@@ -300,7 +302,7 @@ class RemoteModel:
                     raise
                 limit = len(prompt) * 3 // 4  # in characters: only the server can count tokens
                 continue
-            truncated = limit < _UNLIMITED and _is_shortened(self.format, asked, limit)
+            truncated = limit < _UNLIMITED and _is_shortened(self.format, about_goal, limit)
             return protocol.Found(found, truncated), tokens
         raise AssertionError
 
@@ -315,22 +317,24 @@ class RemoteModel:
         """
         bare = prompt.rstrip(" ")
         prefix = question.prefix
-        taken = prefix[len(prefix.rstrip(" ")) :] if prefix.strip() else ""
+        removed_space = prefix[len(prefix.rstrip(" ")) :] if prefix.strip() else ""
         tokens = 0
-        for text, wanted in {bare: taken, prompt: ""}.items():
-            drawn, tokens = await self._drawn(question, text)
+        for text, wanted in {bare: removed_space, prompt: ""}.items():
+            drawn, tokens = await self._completions(question, text)
             found = suggestions(
-                drawn, prefix=prefix, taken=wanted, stops=self.format.stop, n=question.n
+                drawn, prefix=prefix, removed_space=wanted, stops=self.format.stop, n=question.n
             )
             if found:
                 return found, tokens
         return [], tokens
 
-    async def _drawn(self, question: protocol.Suggest, prompt: str) -> tuple[list[Completion], int]:
+    async def _completions(
+        self, question: protocol.Suggest, prompt: str
+    ) -> tuple[list[Completion], int]:
         """Return a prompt's completions, with log probabilities, and its number of tokens."""
         base = self._request(prompt, question.max_tokens)
         if question.mode == "sample":
-            return await self._several(
+            return await self._draw(
                 base, question.n, temperature=question.temperature, seed=question.seed
             )
         if self._has_beams:
@@ -341,11 +345,11 @@ class RemoteModel:
             except (failures.Refused, failures.NoLogprobs):
                 log.warning("%s has no beam search: drawing candidates", self.target.address)
                 self._has_beams = False
-        likeliest = self._several(base, 1, temperature=0.0, seed=0)
+        likeliest = self._draw(base, 1, temperature=0.0, seed=0)
         if question.n == 1:
             return await likeliest
-        others = self._several(base, DRAWS * question.n, temperature=TEMPERATURE, seed=0)
-        (first, tokens), (more, _) = await _together(likeliest, others)
+        others = self._draw(base, DRAWS * question.n, temperature=TEMPERATURE, seed=0)
+        (first, tokens), (more, _) = await _gather(likeliest, others)
         return first + more, tokens
 
     async def _beams(self, base: Mapping[str, object], width: int) -> tuple[list[Completion], int]:
@@ -357,7 +361,7 @@ class RemoteModel:
         del request["logprobs"]
         answer = await self._server.complete(request)
         beams = [beam for beam in answer.completions if beam.text]
-        echoed = await _together(*(self._echoed(base, beam) for beam in beams))
+        echoed = await _gather(*(self._echoed(base, beam) for beam in beams))
         return completions.scored(beams, echoed, answer.prompt_tokens), answer.prompt_tokens
 
     async def _echoed(self, base: Mapping[str, object], beam: Completion) -> completions.Answer:
@@ -375,7 +379,7 @@ class RemoteModel:
             raise failures.NoLogprobs(self.target.address)
         return answer
 
-    async def _several(
+    async def _draw(
         self,
         base: Mapping[str, object],
         count: int,
@@ -388,19 +392,20 @@ class RemoteModel:
         tokens = 0
         request = {**base, "temperature": temperature}
         if count == 1 or not self._one_by_one:
-            answer = await self._server.complete({**request, "n": count, **_seeded(seed, 0)})
-            drawn, tokens = _scored(self.target.address, answer.completions), answer.prompt_tokens
+            answer = await self._server.complete({**request, "n": count, **_seed_field(seed, 0)})
+            drawn = _with_tokens(self.target.address, answer.completions)
+            tokens = answer.prompt_tokens
         missing = count - len(drawn)
         if missing > 0:
             self._one_by_one = True
-            answers = await _together(
+            answers = await _gather(
                 *(
-                    self._server.complete({**request, "n": 1, **_seeded(seed, len(drawn) + i)})
+                    self._server.complete({**request, "n": 1, **_seed_field(seed, len(drawn) + i)})
                     for i in range(missing)
                 )
             )
             for answer in answers:
-                drawn += _scored(self.target.address, answer.completions)
+                drawn += _with_tokens(self.target.address, answer.completions)
                 tokens = answer.prompt_tokens
         return drawn[:count], tokens
 
@@ -419,12 +424,12 @@ class RemoteModel:
         return request
 
 
-async def _together(*asked: Any) -> list[Any]:
+async def _gather(*coroutines: Any) -> list[Any]:
     """Run coroutines concurrently and return their results. If one fails, the rest are cancelled.
 
     A TaskGroup would raise the failure inside an ExceptionGroup.
     """
-    tasks = [asyncio.ensure_future(one) for one in asked]
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
@@ -433,7 +438,7 @@ async def _together(*asked: Any) -> list[Any]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _scored(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
+def _with_tokens(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
     """The completions with tokens. Raises NoLogprobs if one has text without log probabilities."""
     # a completion that ended at once has neither text nor tokens
     if any(one.tokens is None and one.text for one in drawn):
@@ -441,11 +446,11 @@ def _scored(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
     return [one for one in drawn if one.tokens]
 
 
-def _seeded(seed: int | None, number: int) -> dict[str, int]:
+def _seed_field(seed: int | None, number: int) -> dict[str, int]:
     return {} if seed is None else {"seed": (seed + number) % 2**31}
 
 
-def _text(form: Format, question: Question, limit: int = _UNLIMITED) -> str:
+def _prompt_text(form: Format, question: Question, limit: int = _UNLIMITED) -> str:
     """The prompt in at most `limit` characters.
 
     It is normalised to NFC, as the models' tokenizers do, since llama.cpp's server does not.
@@ -460,7 +465,7 @@ def _text(form: Format, question: Question, limit: int = _UNLIMITED) -> str:
 
 def _is_shortened(form: Format, question: Question, limit: int) -> bool:
     """Whether the state, not only the context, is shorter in a prompt of `limit` characters."""
-    return question.state not in _text(form, question, limit)
+    return question.state not in _prompt_text(form, question, limit)
 
 
 def _info(address: Address, model: str, listed: Sequence[Mapping[str, Any]]) -> Info:

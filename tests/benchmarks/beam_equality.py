@@ -47,7 +47,7 @@ class Subject(NamedTuple):
     """A model on which both searches run."""
 
     checkpoint: Path
-    asked: Format
+    prompt_format: Format
 
 
 def starter(_: Path) -> Subject:
@@ -56,7 +56,7 @@ def starter(_: Path) -> Subject:
 
 
 def llama(folder: Path) -> Subject:
-    """A small Llama with positions scaled as Llama 3.1's, that is asked for the first goal."""
+    """A small Llama with positions scaled as Llama 3.1's, asked about the first goal."""
     scaling = {
         "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64,
@@ -66,7 +66,7 @@ def llama(folder: Path) -> Subject:
 
 
 def qwen2(folder: Path) -> Subject:
-    """A small Qwen2 with tied embeddings, that is asked for all goals."""
+    """A small Qwen2 with tied embeddings, asked about all goals."""
     settings = checkpoints.config(checkpoints.QWEN2_CONFIG, tie_word_embeddings=True)
     return _trained(folder, settings, "all")
 
@@ -76,7 +76,7 @@ def _trained(folder: Path, settings: dict[str, Any], goals: Literal["first", "al
 
     With random weights alone, many candidates are as likely as others, up to float16's rounding.
     """
-    asked = Format(name="small", template="{state}\n[TAC]", stop=STOPS, goals=goals)
+    prompt_format = Format(name="small", template="{state}\n[TAC]", stop=STOPS, goals=goals)
     tokenizer = json.loads((STARTER / "checkpoint" / "tokenizer.json").read_text(encoding="utf-8"))
     settings |= {"vocab_size": 2432, "max_position_embeddings": 2048}
     checkpoints.make_checkpoint(folder, settings, tokenizer=tokenizer)
@@ -85,7 +85,7 @@ def _trained(folder: Path, settings: dict[str, Any], goals: Literal["first", "al
     pairs = list(_pairs(STEPS * BATCH))
     torch.manual_seed(0)
     for step in range(STEPS):
-        texts = [asked.text(goal, tactic) for goal, tactic in pairs[step * BATCH :][:BATCH]]
+        texts = [prompt_format.text(goal, tactic) for goal, tactic in pairs[step * BATCH :][:BATCH]]
         rows = [[*encode(text)["input_ids"], settings["eos_token_id"]][-128:] for text in texts]
         width = max(map(len, rows))
         tokens = torch.tensor([row + [0] * (width - len(row)) for row in rows])
@@ -95,7 +95,7 @@ def _trained(folder: Path, settings: dict[str, Any], goals: Literal["first", "al
         optimiser.zero_grad()
     model.half().save_pretrained(folder)
     load.cache_clear()
-    return Subject(folder, asked)
+    return Subject(folder, prompt_format)
 
 
 def _pairs(count: int) -> Iterator[tuple[str, str]]:
@@ -125,11 +125,11 @@ def load(checkpoint: Path) -> tuple[Any, Any]:
 def reference(subject: Subject, goals: list[str]) -> list[Ranked]:
     """The suggestions of transformers, with the mean log probabilities by which it ranks them."""
     tokenizer, model = load(subject.checkpoint)
-    stops = subject.asked.stop
+    stops = subject.prompt_format.stop
     more = {"stop_strings": list(stops), "tokenizer": tokenizer} if stops else {}
     found = []
     for goal in goals:
-        prompt = tokenizer(subject.asked.text(goal), return_tensors="pt")
+        prompt = tokenizer(subject.prompt_format.text(goal), return_tensors="pt")
         with torch.inference_mode():
             output = model.generate(
                 input_ids=prompt["input_ids"],
@@ -176,10 +176,10 @@ def ours(subject: Subject, goals: list[str], kind: str) -> list[Ranked]:
     """The engine's suggestions with the same weights, stored as F16 or F32."""
     with tempfile.TemporaryDirectory() as directory:
         model = Path(directory) / "f16.gguf"
-        convert(subject.checkpoint, model, quant="F16", asked=subject.asked)
+        convert(subject.checkpoint, model, quant="F16", prompt_format=subject.prompt_format)
         if kind == "F32":
             widen(model, model := Path(directory) / "f32.gguf")
-        load = protocol.Load(str(model), "off", 0, 2048, ("plain",), format=subject.asked)
+        load = protocol.Load(str(model), "off", 0, 2048, ("plain",), format=subject.prompt_format)
         engine = Engine(load)
         found = []
         for index, goal in enumerate(goals):
@@ -192,7 +192,7 @@ def ours(subject: Subject, goals: list[str], kind: str) -> list[Ranked]:
 def on_their_numbers(subject: Subject, goal: str) -> Ranked:
     """The suggestions of our search with the probabilities of transformers."""
     tokenizer, model = load(subject.checkpoint)
-    prompt = tokenizer(subject.asked.text(goal))["input_ids"]
+    prompt = tokenizer(subject.prompt_format.text(goal))["input_ids"]
     candidates: list[list[int]] = [[]]
 
     def rows() -> Floats:
@@ -207,7 +207,7 @@ def on_their_numbers(subject: Subject, goal: str) -> Ranked:
         ]
         return rows()
 
-    stops = [stop.encode() for stop in subject.asked.stop]
+    stops = [stop.encode() for stop in subject.prompt_format.stop]
     reader = Reader("", stops, lambda tokens: tokenizer.decode(tokens).encode())
     search = beam_search(
         rows()[0],

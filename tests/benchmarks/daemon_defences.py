@@ -55,7 +55,7 @@ DEFENCES = [
              f"{REQUESTS}::test_there_is_no_cors",
              f"{BROWSER}::test_a_page_of_the_daemons_own_origin_gets_nothing",
              f"{BROWSER}::test_a_page_gets_nothing")),
-    Defence("bearer token", edit("access.py", "if door.token and ", "if False and "),
+    Defence("bearer token", edit("access.py", "if door.needs_token and ", "if False and "),
             (f"{REQUESTS}::test_the_port_answers_nothing_without_the_token",
              f"{USER}::test_the_port_gives_nothing_without_the_token")),
     Defence("comparison in constant time",

@@ -36,7 +36,7 @@ class NeoX(Model):
         "gpt_neox.", "embed_in.weight", ("embed_in.", "layers.", "final_layer_norm."),
         "embed_out.weight",
     )  # fmt: skip
-    asked = LLMSTEP
+    prompt_format = LLMSTEP
 
     hidden: int
     heads: int
@@ -56,7 +56,7 @@ class NeoX(Model):
     @property
     def rotary_dims(self) -> int:
         """Rotary channels of each head."""
-        return int(self.head_dim * self.rope.share)
+        return int(self.head_dim * self.rope.rotary_fraction)
 
     @property
     def traits(self) -> Traits:
@@ -76,8 +76,8 @@ class NeoX(Model):
             kinds=["linear"],
             context=context,
             base_keys=["rope_theta", "rotary_emb_base"],
-            share_keys=["partial_rotary_factor", "rotary_pct"],
-            share=0.25,
+            fraction_keys=["partial_rotary_factor", "rotary_pct"],
+            rotary_fraction=0.25,
         )
         found = cls(
             layers=config.layers(),

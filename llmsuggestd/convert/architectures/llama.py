@@ -69,9 +69,9 @@ class Llama(Model):
         config.activation("silu", SILU_NAMES, cls.title)
         context = cls._context(config)
         rope = read_rope(config, kinds=cls.scalings, context=context)
-        if rope.share != 1:
+        if rope.rotary_fraction != 1:
             raise config.refusal(
-                f"partial_rotary_factor {rope.share}; llama.cpp rotates all channels of a"
+                f"partial_rotary_factor {rope.rotary_fraction}; llama.cpp rotates all channels of a"
                 f" {cls.title}"
             )
         query_bias, output_bias, mlp_bias = cls._biases(config)

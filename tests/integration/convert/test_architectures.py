@@ -64,7 +64,7 @@ def make(folder: Path, settings: dict[str, Any], weights: Tensors, dtype: str = 
     """A checkpoint with a tokenizer of its kind, and an F16 file of it."""
     tokenizer = split_tokenizer("qwen2" if settings["model_type"] == "qwen2" else "deepseek-coder")
     make_checkpoint(folder / "c", settings, weights, dtype=dtype, tokenizer=tokenizer)
-    convert(folder / "c", folder / "f16.gguf", "F16", asked=FORMATS["ntp-mathlib-st"])
+    convert(folder / "c", folder / "f16.gguf", "F16", prompt_format=FORMATS["ntp-mathlib-st"])
     return folder / "f16.gguf"
 
 

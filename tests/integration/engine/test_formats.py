@@ -50,30 +50,30 @@ def real_vocabulary(
     return loaded(path, LLMSTEP, 512), reference_tokenizer(pre, specials, data)
 
 
-def prompter(engine: Engine, asked: Format) -> Prompter:
+def prompter(engine: Engine, prompt_format: Format) -> Prompter:
     """The prompter of an engine for another format than the one that it was loaded with."""
-    engine._format = asked
+    engine._format = prompt_format
     return engine._make_prompter()
 
 
-def loaded(path: Path, asked: Format, context: int = 2048) -> Engine:
-    return Engine(protocol.Load(str(path), "off", 1, context, ("plain",), format=asked))
+def loaded(path: Path, prompt_format: Format, context: int = 2048) -> Engine:
+    return Engine(protocol.Load(str(path), "off", 1, context, ("plain",), format=prompt_format))
 
 
 def expected_tokens(
-    tokenizer: Tokenizer, asked: Format, question: Question, begin: list[int]
+    tokenizer: Tokenizer, prompt_format: Format, question: Question, begin: list[int]
 ) -> list[int]:
     """The prompt by Hugging Face's tokenizer. Only the template's special tokens are special."""
     state, prefix, context, name = question
-    blank = asked.text("\0", "\1", context="\2", name="\3")
+    blank = prompt_format.text("\0", "\1", context="\2", name="\3")
     values = {"\0": state, "\1": prefix, "\2": context, "\3": name}
     pieces = [blank]
-    for mark in asked.special:
+    for mark in prompt_format.special:
         pieces = [part for piece in pieces for part in split_at(piece, mark)]
     tokens = list(begin)
     tokenizer.encode_special_tokens = True
     for piece in pieces:
-        if piece in asked.special:
+        if piece in prompt_format.special:
             number = tokenizer.token_to_id(piece)
             assert number is not None
             tokens.append(number)
@@ -95,16 +95,16 @@ def test_prompts_have_the_tokens_of_hugging_faces_tokenizer(
 ) -> None:
     """Some of the 1,000 states contain marks of templates as plain text."""
     engine, tokenizer = real_vocabulary
-    asked = FORMATS[name]
-    made = prompter(engine, asked)
+    prompt_format = FORMATS[name]
+    made = prompter(engine, prompt_format)
     is_llama = engine.llama.description.startswith("llama")
-    begin = [0] if asked.bos is None and is_llama else []
+    begin = [0] if prompt_format.bos is None and is_llama else []
     chooser = random.Random(19)
     for text in texts(1000):
         cut = chooser.randrange(len(text))
         question = Question(text, text[:cut][-9:], text[cut:], "Nat.add_comm")
         found = made.tokens(question)
-        assert found == expected_tokens(tokenizer, asked, question, begin), question
+        assert found == expected_tokens(tokenizer, prompt_format, question, begin), question
 
 
 def test_special_tokens_are_those_that_the_tokenizer_finds(
@@ -165,8 +165,8 @@ def test_stop_strings_end_suggestions(small: Path, mode: str, prefix: str) -> No
 
 def test_a_prefix_after_a_space_of_the_template_is_healed(small: Path) -> None:
     """The template ends with a space, and ` e` is one token, so the space is healed, too."""
-    asked = Format(name="space", template="{state}\nTACTIC: ")
-    engine = loaded(small, asked)
+    prompt_format = Format(name="space", template="{state}\nTACTIC: ")
+    engine = loaded(small, prompt_format)
     tokens = engine.llama.tokenize("⊢ p\nTACTIC: e")
     assert engine.llama.pieces[tokens[-1]] == b" e"
     for prefix in ("", "e", "exact hp"):
@@ -204,8 +204,10 @@ def test_consecutive_calls_reuse_the_cells_of_the_file(small: Path) -> None:
         (file + "theorem last (n : Nat) : n + 0 = n := by\n  have h : n = n := rfl\n  ", "⊢ p"),
     ]
     results = [ask(engine, goal, context=context, max_tokens=16) for context, goal in calls]
-    asked = FORMATS["ntp-mathlib-context"]
-    header = len(engine.llama.tokenize(asked.text("").partition("[CTX]\n\n")[0] + "[CTX]\n"))
+    prompt_format = FORMATS["ntp-mathlib-context"]
+    header = len(
+        engine.llama.tokenize(prompt_format.text("").partition("[CTX]\n\n")[0] + "[CTX]\n")
+    )
     for (_, goal), before, result in zip(calls, results, results[1:], strict=False):
         shown = before.prompt_tokens - ask(engine, goal, max_tokens=16).prompt_tokens
         assert shown > 600

@@ -69,7 +69,7 @@ def test_defaults_are_those_of_transformers() -> None:
 @pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
 def test_linear_scaling_is_kept(key: str) -> None:
     scaled = config(**{key: {"type": "linear", "factor": 4.0}})
-    assert parse(scaled, "scaled").rope.numbers == {"factor": 4.0}
+    assert parse(scaled, "scaled").rope.parameters == {"factor": 4.0}
 
 
 @pytest.mark.parametrize(
@@ -199,13 +199,13 @@ def test_scalings_of_a_llama_are_kept(
     key: str, name: str, kind: str, numbers: dict[str, float]
 ) -> None:
     rope = llama(config(LLAMA_CONFIG, **{key: {name: kind, **numbers}})).rope
-    assert (rope.kind, rope.numbers) == (kind, numbers)
+    assert (rope.kind, rope.parameters) == (kind, numbers)
 
 
 def test_yarns_original_context_is_the_models_if_nothing_else_is_said() -> None:
     scaling = {"rope_type": "yarn", "factor": 2.0}
     rope = llama(config(LLAMA_CONFIG, rope_scaling=scaling)).rope
-    assert rope.numbers["original_max_position_embeddings"] == 512
+    assert rope.parameters["original_max_position_embeddings"] == 512
 
 
 @pytest.mark.parametrize(

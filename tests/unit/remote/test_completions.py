@@ -85,7 +85,7 @@ def test_suggestions_are_ranked_by_mean_log_probability_and_merged_up_to_white_s
 
 def test_a_completion_begins_with_the_spaces_taken_back_from_the_prefix() -> None:
     drawn = [completion(" [h]", -0.1), completion("_all", -0.2)]
-    (found,) = suggestions(drawn, prefix="simp ", taken=" ", n=5)
+    (found,) = suggestions(drawn, prefix="simp ", removed_space=" ", n=5)
     assert found.text == "simp [h]"
 
 
