@@ -118,7 +118,7 @@ TABLE: Final = (
     Row(
         "GGML_* LLAMA_*",
         Reach.NONE,
-        "llama.cpp's developer options, of which some change answers",
+        "llama.cpp's developer options, some of which change answers",
         reported=True,
     ),
     Row("LD_* DYLD_*", Reach.NONE, "they would change the engine's code", reported=True),

@@ -109,7 +109,7 @@ def check(
 
 
 def _normaliser(checkpoint: Path) -> Callable[[str], str]:
-    """What the engine does to a text before llama.cpp tokenises it."""
+    """The normalisation of a text before llama.cpp tokenises it, as in the engine."""
     model, config = read_model(checkpoint)
     needs_nfc = read_tokenizer(checkpoint, config.raw, model.vocab).normalizer == "NFC"
     return nfc if needs_nfc else str

@@ -196,7 +196,7 @@ def _recipe(quant: str) -> Recipe:
 
 
 def _metadata_bytes(tokenizer: Tokenizer) -> int:
-    """An upper bound of the metadata's size, most of which is the tokenizer's tables."""
+    """An upper bound of the metadata's size. Most of it is the tokenizer's tables."""
     texts = sum(len(text.encode()) + 16 for text in (*tokenizer.tokens, *tokenizer.merges))
     return texts + 2**20
 

@@ -47,7 +47,7 @@ def tokenize_all(model: Path, texts: Sequence[str]) -> list[list[int]]:
 
 
 def compare(reference: Path, model: Path, texts: Sequence[str], threads: int) -> Comparison:
-    """Compare two models, of which only one is in memory at a time."""
+    """Compare two models. Only one is in memory at a time."""
     tokens = tokenize_all(model, texts)
     agree: list[npt.NDArray[np.bool_]] = []
     divergence: list[Floats] = []

@@ -106,5 +106,5 @@ def _unwrapped(
 
 
 def _inside(name: str, naming: Names) -> str:
-    """The name in the whole model of one that was saved without its head."""
+    """A tensor's name in the whole model, if the checkpoint was saved without the head."""
     return f"{naming.root}{name}" if name.startswith(naming.parts) else name

@@ -40,7 +40,7 @@ STORAGES = {
 }
 # The keys of the weights in a trainer's pickle, which also has the trainer's state.
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")
-# Enough for more than a hundred thousand tensors, each of which takes about 150 bytes.
+# Enough for more than a hundred thousand tensors, at about 150 bytes each.
 LARGEST_PICKLE = 64 * 2**20
 
 

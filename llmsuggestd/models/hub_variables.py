@@ -32,7 +32,7 @@ from llmsuggestd.errors import ConfigError
 from llmsuggestd.paths import get_paths, home
 
 CERTIFICATES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
-"""Variables that name trusted certificates, in the order in which they are obeyed. The client reads
+"""Variables that name trusted certificates, in order of precedence. The client reads
 only the first and the last. The folder is last, since it is usually the system's, while a file is
 the user's own choice."""
 

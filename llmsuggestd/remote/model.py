@@ -44,7 +44,7 @@ _SHORTENINGS: Final = 8
 
 
 class Target(NamedTuple):
-    """The server, and the model there, that a remote model stands for."""
+    """The server of a remote model, and the model's name there."""
 
     id: str
     address: Address

@@ -39,7 +39,7 @@ class Llama(Model):
     hidden: int
     heads: int
     cached_heads: int
-    """The number of heads of keys and values, each of which several query heads share."""
+    """The number of key-value heads. Several query heads share each of them."""
     head_dim: int
     feed_forward: int
     context: int
