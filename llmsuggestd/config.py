@@ -111,7 +111,7 @@ _EXPECTED: Final = {
     "socket": "a path, in quotes",
     "compat": f"a list of {', '.join(COMPAT_PORTS)}, each perhaps with a port as in `llmstep:6001`",
     "gpu": '"auto", "off" or a number of layers',
-    "threads": "a number from 0 (as suits the machine) to 1024",
+    "threads": "a number from 0 (chosen automatically) to 1024",
     "context": "a number of tokens from 256 to 131072",
     "idle_unload": "a number of seconds; 0: never",
     "log_goals": "true or false",

@@ -74,7 +74,8 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     client = Client(paths)
     if status := client.status():
         raise AlreadyRunningError(
-            f"the daemon runs already (pid {status['pid']})", "`llmsuggestd restart` starts it anew"
+            f"the daemon runs already (pid {status['pid']})",
+            "`llmsuggestd restart` starts it again",
         )
     make_private(paths.state)
     log = _Log(paths.log_file)
@@ -167,8 +168,8 @@ def _end(paths: Paths, process: Process) -> None:
         )
     if not process.runs:
         raise LlmsuggestdError(
-            f"a process ({process}) has the lock of the daemon and does not answer; nothing proves "
-            "that it is one",
+            f"a process ({process}) holds the daemon's lock and does not answer; nothing"
+            " proves that it is a daemon",
             f"find it with `fuser {paths.lock_file}`, and end it",
         )
     raise LlmsuggestdError(

@@ -169,7 +169,7 @@ def _in_the_way(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
         if part.is_symlink() and not part.exists():
             return (
                 f"{part} is a link to {part.readlink()}, which is not there",
-                f"mount or make that, or `rm {name}`",
+                f"mount or create its target, or `rm {name}`",
             )
         is_folder, should_be = part.is_dir(), part != path or error.errno != errno.EISDIR
         if part.exists() and is_folder != should_be:

@@ -19,8 +19,8 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 
 LOCAL = """\
-The path exists only on this machine. If you share the lakefile or lake-manifest.json, run
-`llmsuggestd lean remove` before, which removes it from both, or use
+The path exists only on this machine. Before you share the lakefile or lake-manifest.json, run
+`llmsuggestd lean remove`, which removes it from both, or use
 `llmsuggestd lean add --copy`, which gives the project a copy of the package to share.
 """
 

@@ -99,7 +99,7 @@ def _pre_tokenizer(data: Mapping[str, Any], where: str, *, whole_words: bool) ->
             f"{where}: the tokenizer splits text by"
             f" {', '.join(str(step.get('type')) for step in found) or 'nothing'} in a way that"
             " llama.cpp is not known to reproduce",
-            f"byte-level BPE can be converted that splits as one of {', '.join(PRE_TOKENIZERS)}",
+            f"byte-level BPE can be converted if it splits like one of {', '.join(PRE_TOKENIZERS)}",
         )
     for name in names:
         if whole_words == (name in _WHOLE_WORDS):

@@ -171,4 +171,4 @@ def _instead(names: Sequence[str]) -> tuple[str, str]:
     for pattern, what, remedy in _INSTEAD:
         if found := next((name for name in names if re.fullmatch(pattern, name)), None):
             return f", but {found}: {what}", remedy
-    return "", "check that this is the right place, and complete"
+    return "", "check that this is the right place, and that nothing is missing"

@@ -88,7 +88,9 @@ def _unwrapped(
     parts = {name: [p for p in name.split(".") if p not in _WRAPPERS] for name in stored}
     names = {name: ".".join(rest) for name, rest in parts.items()}
     removed = {p for name in names for p in name.split(".") if p in _WRAPPERS}
-    warnings = [f"took {part}. off the names of tensors ({_WRAPPERS[part]})" for part in removed]
+    warnings = [
+        f"removed {part}. from the names of tensors ({_WRAPPERS[part]})" for part in removed
+    ]
     embedding = naming.embedding
     roots = {n.removesuffix(embedding) for n in names.values() if n.endswith(embedding)}
     if len(roots) > 1:
@@ -100,7 +102,7 @@ def _unwrapped(
     if roots:
         outer = roots.pop().removesuffix(naming.root)
         if outer:
-            warnings.append(f"took {outer} off the names of tensors")
+            warnings.append(f"removed {outer} from the names of tensors")
         names = {old: _inside(new.removeprefix(outer), naming) for old, new in names.items()}
     return names, sorted(warnings)
 

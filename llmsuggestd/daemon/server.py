@@ -210,7 +210,7 @@ def _reload(daemon: Daemon, read_config: ReadConfig) -> None:
     try:
         daemon.reload(read_config())
     except LlmsuggestdError as error:
-        log.error("settings stay as they were: %s", error.message)
+        log.error("the settings stay unchanged: %s", error.message)
     notify.notify("READY=1")
 
 
@@ -255,7 +255,7 @@ def _announced(paths: Paths, daemon: Daemon) -> Iterator[None]:
             stack.enter_context(discovery.announced(paths, record))
         except OSError as error:
             log.warning(
-                "cannot write %s, so that clients look for the socket in its usual place only: %s",
+                "cannot write %s, so clients look for the socket only in its usual place: %s",
                 paths.client_file, error,
             )  # fmt: skip
         yield

@@ -86,7 +86,9 @@ def examine(
     if cause == "SIGILL":
         hint = "`llmsuggestd install --accelerator cpu` builds llama.cpp for this processor"
     elif cause == "SIGBUS":
-        hint = "the model's file may have changed, or its disk fail: `llmsuggestd restart`"
+        hint = (
+            "the model's file may have changed, or its disk may be failing: `llmsuggestd restart`"
+        )
     return Death(
         cause,
         f"the engine died while {during} ({cause}){said}",

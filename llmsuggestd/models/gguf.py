@@ -289,7 +289,7 @@ class _Reader:
     def _read_tokens(self, kind: int) -> int:
         """Read the vocabulary, an array of texts. Returns their number."""
         if (kind, self._number("<I")) != (_ARRAY, _STRING):
-            raise InputError(f"{self._path}: is damaged: its tokens are no texts")
+            raise InputError(f"{self._path}: is damaged: its tokens are not texts")
         length = self._length()
         self._tokens = tuple(self._take(self._number("<Q")) for _ in range(length))
         return length
@@ -297,7 +297,7 @@ class _Reader:
     def _read_token_types(self, kind: int) -> int:
         """Read the types of the vocabulary's tokens, an array of numbers. Returns their number."""
         if (kind, self._number("<I")) != (_ARRAY, _INT32):
-            raise InputError(f"{self._path}: is damaged: its tokens' types are no numbers")
+            raise InputError(f"{self._path}: is damaged: its tokens' types are not numbers")
         length = self._length()
         self._types = struct.unpack(f"<{length}i", self._take(4 * length))
         return length

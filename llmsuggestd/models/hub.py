@@ -104,11 +104,11 @@ def look_up(repo: str, revision: str | None) -> Repository:
             assert info.sha is not None
             files = [_remote_file(repo, info.sha, sibling) for sibling in info.siblings or ()]
         except errors.HFValidationError:
-            raise InputError(f"{repo}: the hub has no repositories of such a name") from None
+            raise InputError(f"{repo}: not a valid name of a repository") from None
         except (ValueError, TypeError, AttributeError, KeyError):
             raise Interrupted(
-                f"{_endpoint()} does not answer as the hub does",
-                "is HF_ENDPOINT right? a network's login page may be in between",
+                f"{_endpoint()} does not answer like the hub",
+                "is HF_ENDPOINT right? a network's login page may have answered",
             ) from None
     licence = getattr(info.card_data, "license", None) if info.card_data else None
     return Repository(
@@ -179,7 +179,7 @@ def stream(repo: str, commit: str, file: RemoteFile, start: int) -> Iterator[tup
                 r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")
             )
             if served is None or int(served[1]) != start:
-                raise DownloadError(f"{file.name}: the server sends another part than was asked")
+                raise DownloadError(f"{file.name}: the server sent another part than requested")
             total = int(served[2])
         else:
             total = int(length) if length.isdigit() else file.bytes
@@ -211,7 +211,9 @@ def hub_errors(repo: str, revision: str | None, file: RemoteFile | None = None) 
 
 
 def _offline(repo: str, variable: str) -> DownloadError:
-    return DownloadError(f"{repo} is not here, and {variable} is set", "unset it to download")
+    return DownloadError(
+        f"{repo} is not on this machine, and {variable} is set", "unset it to download"
+    )
 
 
 def _unreached(error: BaseException) -> DownloadError:
@@ -233,7 +235,7 @@ def _unreached(error: BaseException) -> DownloadError:
             )
     words = _line(error.__cause__ or error)
     if proxy is None:
-        hint = "is the network there? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT"
+        hint = "is the network up? behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT"
         return Interrupted(f"{where}: {words}", hint)
     if isinstance(error, socksio.SOCKSError):
         return DownloadError(f"{where}: the proxy does not speak SOCKS 5", "try http:// there")
@@ -241,7 +243,7 @@ def _unreached(error: BaseException) -> DownloadError:
     if any(type(cause).__name__ == "ProxyError" for cause in causes) and not passing:
         return _refused_by(proxy, where, words)
     return Interrupted(
-        f"{where}: {words}", f"is the proxy there? {proxy.variable} names it; NO_PROXY avoids it"
+        f"{where}: {words}", f"is the proxy running? {proxy.variable} names it; NO_PROXY avoids it"
     )
 
 
@@ -254,11 +256,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _refused_by(proxy: hub_variables.Proxy, where: str, words: str) -> DownloadError:
     if "407" in words or "auth" in words.lower() or "password" in words:
         scheme = proxy.address.partition("://")[0] if "://" in proxy.address else "http"
-        hint = (
-            f"it wants a name and a password: {proxy.variable}={scheme}://NAME:PASSWORD@HOST:PORT"
-        )
+        hint = f"it requires a name and a password: {proxy.variable}={scheme}://NAME:PASSWORD@HOST:PORT"
     else:
-        hint = f"may it be used for that? {proxy.variable} names it; NO_PROXY avoids it"
+        hint = (
+            f"does it allow connections to the hub? {proxy.variable} names it; NO_PROXY avoids it"
+        )
     return DownloadError(f"{where}: the proxy refuses: {words}", hint)
 
 
@@ -269,7 +271,9 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> DownloadError:
     if error.verify_code in (9, 10):  # not yet valid, or expired
         return DownloadError(message, "is this machine's clock right?")
     if error.verify_code in (62, 64):  # for another host or address
-        return DownloadError(message, "is HF_ENDPOINT right? a network's login page may be between")
+        return DownloadError(
+            message, "is HF_ENDPOINT right? a network's login page may have answered"
+        )
     hint = (
         "if a company's proxy signs it, set SSL_CERT_FILE to a file with the company's certificate"
         " (PEM)"
@@ -292,7 +296,7 @@ def _explained(
         return _refused_by(proxy, f"{_endpoint()} (through {proxy})", "407")
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return InputError(
-            f"{repo}: its authors want to be asked first (the hub answers {status})",
+            f"{repo}: access needs its authors' consent (the hub answers {status})",
             f"accept the conditions on {page}, then log in: {login}",
         )
     if isinstance(error, errors.RevisionNotFoundError):
@@ -315,7 +319,7 @@ def _explained(
         when = f"{wait / 60:.0f} minutes" if wait > 90 else "some minutes"
         return Interrupted(
             "the hub has had too many requests from here (429)",
-            f"try again in {when}; those who log in may do more: {login}",
+            f"try again in {when}; logged-in users may send more: {login}",
             after=wait,
         )
     if status >= 500 or status == 408:

@@ -290,12 +290,12 @@ def _look_up(paths: Paths, target: Target, watcher: Watcher) -> Repository:
                 and (target.file is None or target.file in [f.name for f in manifest.files])
                 and download.bytes == download.total_bytes
             ):
-                watcher.note(f"{error.message}; but all of it is here")
+                watcher.note(f"{error.message}; using the complete copy on this machine")
                 return manifest.repository
         if hub_variables.offline_variable() and (
             found := hub.cached_repository(target.repo, target.revision)
         ):
-            watcher.note(f"{target.repo} is taken from the Hugging Face cache")
+            watcher.note(f"{target.repo} is read from the Hugging Face cache")
             return found
         raise
 
@@ -327,7 +327,7 @@ def _choose(
                 if needed not in wanted and instead not in wanted:
                     raise InputError(
                         f"{target.repo} has weights, but no {needed}",
-                        "without it they cannot be converted; has its base model one?",
+                        "without it they cannot be converted; does its base model have one?",
                     )
             files = tuple(file for file in repository.files if file.name in wanted)
             return replace(repository, files=files), None
@@ -503,7 +503,7 @@ def _checked_file(job: _Job) -> tuple[Path, Format]:
     except InputError as error:  # its own hint may be to download it again, which would not help
         raise InputError(
             error.message,
-            f"the hub has it like that; `llmsuggestd models remove {job.id}` frees the disk",
+            f"the hub's file has this fault; `llmsuggestd models remove {job.id}` frees the disk",
         ) from None
     for warning in [*warnings, *doubts]:
         job.watcher.note(warning)

@@ -89,11 +89,11 @@ def fetch(
                 partial_file.discard()
                 if attempt == 2:
                     raise DownloadError(
-                        f"{file.name}: came damaged twice (its {_kind(file)} is another than the"
+                        f"{file.name}: arrived damaged twice (its {_kind(file)} differs from the"
                         " hub's)",
                         "try later, or without the mirror or proxy in between",
                     )
-                note(f"{file.name} came damaged; fetching it again")
+                note(f"{file.name} arrived damaged; fetching it again")
         partial.replace(target)
     except OSError as error:
         reason, hint = explained(folder, error)

@@ -85,7 +85,7 @@ def load(wait: float) -> Any:
         ) from error
     if not pystray.Icon.HAS_MENU:
         raise TrayError(
-            "this pystray backend shows no menu", "unset PYSTRAY_BACKEND to take the usual one"
+            "this pystray backend shows no menu", "unset PYSTRAY_BACKEND to use the default"
         )
     return pystray
 

@@ -74,7 +74,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         make_private(tmp_path / "models")
     assert "models is a link to /mnt/large/models, which is not there" in caught.value.message
-    assert caught.value.hint.startswith("mount or make that")
+    assert caught.value.hint.startswith("mount or create its target")
 
 
 @needs_root

@@ -187,7 +187,7 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     two.paths.config_file.write_text('model = "starter"\nthreads = "many"\n')
     process.send_signal(signal.SIGHUP)
     assert process.stderr is not None
-    line = next(line for line in process.stderr if "settings stay as they were" in line)
+    line = next(line for line in process.stderr if "the settings stay unchanged" in line)
     assert f": {two.paths.config_file}:2: `threads`" in line
     assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
 

@@ -100,7 +100,7 @@ def test_a_proxy_that_is_down_is_named(puller: Puller) -> None:
     result = puller.run("pull", REPO, http_proxy="http://me:secret@127.0.0.1:9", NO_PROXY="")
     assert result.returncode == ExitCode.NETWORK
     assert "(through http_proxy=http://…@127.0.0.1:9)" in result.stderr
-    assert "is the proxy there?" in result.stderr
+    assert "is the proxy running?" in result.stderr
     assert "secret" not in result.stderr
 
 

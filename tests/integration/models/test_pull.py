@@ -244,7 +244,7 @@ def test_cached_files_are_not_downloaded_and_stay(puller: Puller) -> None:
     assert puller.run("remove", "tuned-model").returncode == 0
     result = puller.run("pull", REPO, HF_HUB_OFFLINE="1")
     assert result.returncode == 0, result.stderr
-    assert "taken from the Hugging Face cache" in result.stderr
+    assert "read from the Hugging Face cache" in result.stderr
     assert listed(puller)["tuned-model"]["source"] == f"{REPO}@{COMMIT}"
     assert {k: v for k, v in everything(cache).items() if k in before} == before
 
@@ -257,7 +257,7 @@ def test_offline_cached_files_are_enough(puller: Puller) -> None:
     assert puller.bytes_here() > 2_000_000
     result = puller.run("pull", REPO, "--again", HF_HUB_OFFLINE="1")
     assert result.returncode == 0, result.stderr
-    assert "but all of it is here" in result.stderr
+    assert "using the complete copy on this machine" in result.stderr
     assert not puller.folder.exists()
 
 

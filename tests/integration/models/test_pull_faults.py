@@ -75,8 +75,8 @@ def shorter_than_said(puller: Puller) -> None:
 
 
 CASES = {
-    "down": Case(down, ExitCode.NETWORK, "http://127.0.0.1:9: ", "is the network there?"),
-    "no hub": Case(no_hub, ExitCode.NETWORK, "does not answer as the hub does", "HF_ENDPOINT"),
+    "down": Case(down, ExitCode.NETWORK, "http://127.0.0.1:9: ", "is the network up?"),
+    "no hub": Case(no_hub, ExitCode.NETWORK, "does not answer like the hub", "HF_ENDPOINT"),
     "500 at once": Case(status("/api/", 500), ExitCode.NETWORK, "answers 500", "try again later"),
     "500 at a file": Case(status("/cdn/", 500), ExitCode.NETWORK, "answers 500", "again later"),
     "429": Case(
@@ -89,7 +89,7 @@ CASES = {
     "401 with a token": Case(
         refuses_token, ExitCode.INPUT, "refuses your token", "hf auth login"
     ),
-    "403": Case(status("/resolve/", 403), ExitCode.INPUT, "want to be asked", "hf auth login"),
+    "403": Case(status("/resolve/", 403), ExitCode.INPUT, "authors' consent", "hf auth login"),
     "404": Case(
         status("/api/", 404, X_Error_Code="RepoNotFound"), ExitCode.INPUT,
         "knows no such repository", "is the name right?",
@@ -97,8 +97,8 @@ CASES = {
     "a file is gone": Case(
         status(LAST, 404, X_Error_Code="EntryNotFound"), ExitCode.INPUT, f"no file {LAST}", "see "
     ),
-    "stalled": Case(stalled, ExitCode.NETWORK, "timed out", "is the network there?"),
-    "damaged": Case(damaged, ExitCode.NETWORK, "came damaged twice", "without the mirror"),
+    "stalled": Case(stalled, ExitCode.NETWORK, "timed out", "is the network up?"),
+    "damaged": Case(damaged, ExitCode.NETWORK, "arrived damaged twice", "without the mirror"),
     "longer than said": Case(
         longer_than_said, ExitCode.NETWORK, "the server sends", "without the mirror"
     ),
@@ -177,7 +177,7 @@ def test_a_damaged_byte_is_noticed_and_fetched_again(puller: Puller) -> None:
     puller.hub.faults.damaged[LAST] = 1
     result = puller.run("pull", REPO)
     assert result.returncode == 0, result.stderr
-    assert f"{LAST} came damaged; fetching it again" in result.stderr
+    assert f"{LAST} arrived damaged; fetching it again" in result.stderr
     assert puller.hub.asked.count(LAST) == 2
 
 
@@ -185,7 +185,7 @@ def test_a_small_file_is_checked_too(puller: Puller) -> None:
     puller.hub.faults.damaged["config.json"] = 2
     result = puller.run("pull", REPO)
     assert result.returncode == ExitCode.NETWORK
-    assert "config.json: came damaged twice (its sha1" in result.stderr
+    assert "config.json: arrived damaged twice (its sha1" in result.stderr
 
 
 def test_a_server_without_range_requests(puller: Puller) -> None:
@@ -224,7 +224,10 @@ def test_an_error_after_the_download_names_how_to_free_the_disk(
         result = puller.run("pull", REPO)
         assert result.returncode == ExitCode.INPUT
         assert f"{LAST}: cut short" in result.stderr
-        assert "the hub has it like that; `llmsuggestd models remove tuned-model`" in result.stderr
+        assert (
+            "the hub's file has this fault; `llmsuggestd models remove tuned-model`"
+            in result.stderr
+        )
         assert puller.run("remove", "tuned-model").returncode == 0
         assert not puller.home.paths.downloads.exists()
 

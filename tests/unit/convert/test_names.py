@@ -44,13 +44,13 @@ def test_plain_names_stay() -> None:
         (before("module."), "module."),
         (before("module._orig_mod."), "module."),
         (before("_fsdp_wrapped_module.module."), "FSDP"),
-        (before("model."), "took model. off"),
-        (before("base_model.model."), "took base_model.model. off"),
-        (before("module.pretrained_model."), "took pretrained_model. off"),
+        (before("model."), "removed model. from"),
+        (before("base_model.model."), "removed base_model.model. from"),
+        (before("module.pretrained_model."), "removed pretrained_model. from"),
         (lambda name: name.replace("layers.0.", "layers.0._checkpoint_wrapped_module."),
          "activation checkpointing"),
         (bare, ""),
-        (lambda name: "model." + bare(name), "took model. off"),
+        (lambda name: "model." + bare(name), "removed model. from"),
     ],
 )  # fmt: skip
 def test_wrappers_come_off(change: Callable[[str], str], warning: str) -> None:
@@ -100,8 +100,8 @@ def test_other_kinds_of_models_are_named(names: list[str], words: str) -> None:
     [
         (lambda name: name, ""),
         (before("module._orig_mod."), "torch.compile"),
-        (before("model."), "took model. off"),
-        (before("base_model.model."), "took base_model.model. off"),
+        (before("model."), "removed model. from"),
+        (before("base_model.model."), "removed base_model.model. from"),
         (lambda name: name.removeprefix("model."), ""),
         (lambda name: name.replace("layers.0.", "layers.0._checkpoint_wrapped_module."),
          "activation checkpointing"),
