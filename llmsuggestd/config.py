@@ -277,6 +277,6 @@ def _from_text(name: str, text: str) -> object:
     """A variable's text, converted to the setting's kind of value."""
     if name == "compat":
         return [part.strip() for part in text.split(",")]
-    if name == "log_goals":
+    if _TYPES[name] is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

@@ -104,6 +104,15 @@ def test_lists_and_switches_can_come_from_the_environment(
     assert config.log_goals is True
 
 
+@pytest.mark.parametrize("name", sorted({*Config.__struct_fields__} - {"formats", "remote"}))
+def test_every_setting_can_come_from_a_variable(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    value = getattr(Config(), name)
+    monkeypatch.setenv(f"LLMSUGGESTD_{name.upper()}", str(value) if value != () else "")
+    assert getattr(load_config(paths), name) == value
+
+
 def test_choosing_a_model_keeps_the_rest_of_the_file(paths: Paths) -> None:
     before = '# mine\nport = 1234  # a good port\n\nmodel = "old" # for now\nthreads = 2\n'
     paths.config_file.write_text(before)
