@@ -108,7 +108,7 @@ def isAboutMathlib (goal : MVarId) : MetaM Bool := goal.withContext do
 def modelAdvice (goal : MVarId) (model? : Option String) : MetaM String := do
   unless model? == some "starter" && (← isAboutMathlib goal) do
     return ""
-  return "\nThe model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` gets \
-    one that does, and `llmsuggestd models use llmstep-2.8b` has it asked."
+  return "\nThe model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` \
+    downloads one that does, and `llmsuggestd models use llmstep-2.8b` switches to it."
 
 end LlmSuggest

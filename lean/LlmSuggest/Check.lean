@@ -28,22 +28,21 @@ open Lean Elab Tactic
 
 /-! ### What a step does -/
 
-/-- What a step that works does to the main goal. -/
+/-- The effect of a step that works on the main goal. -/
 structure Effect where
   /-- The state after the step. -/
   after : SavedState
   /-- The goals that are left of the main goal, in the state after the step. -/
   goals : List MVarId
-  /-- What the step decides for other goals: values of metavariables that they share with the main
-  goal, as `?m := a`. -/
+  /-- The metavariables shared with other goals that the step assigns, as `?m := a`. -/
   settled : Array String := #[]
-  /-- The deprecated declarations of which Lean complains. -/
+  /-- The declarations that Lean reports as deprecated. -/
   deprecated : Array String := #[]
-  /-- Whether the step prints what could be written in its place, as `simp?` does. -/
+  /-- Whether the step prints its own replacement, as `simp?` does. -/
   prints : Bool := false
-  /-- Whether the step is none of the model's, but one of Lean's own tactics. -/
+  /-- Whether the step is one of Lean's own tactics, not the model's. -/
   isOwn : Bool := false
-  /-- What the step uses although it is being proved or defined. -/
+  /-- The declaration under elaboration, if the step uses it. -/
   recursive? : Option Name := none
 
 /-- The limits of a check. -/
@@ -109,7 +108,7 @@ def Outcome.mark : Outcome → String
       if deprecated.isEmpty then none else
         s!"deprecated: {", ".intercalate (deprecated.map fun name => s!"`{name}`").toList}"]
     "-- " ++ "; ".intercalate (what :: notes.reduceOption)
-  | .stopped limit => s!"-- not checked to the end: `{limit.option}` was reached"
+  | .stopped limit => s!"-- check stopped: `{limit.option}` was reached"
   | .fails fault => s!"-- does not work: {fault.reason}"
 
 /-! ### Whether a proof is one -/
@@ -147,7 +146,7 @@ def flawOf? (before : Environment) (name : Name) : CoreM (Option String) := do
     return "it adds an axiom"
   -- Only the kernel rejects these, in the complete proof.
   if info.isUnsafe then
-    return "it uses what is unsafe"
+    return "it uses an unsafe constant"
   return none
 
 /-- The `sorry`s in an expression. Lean labels each `sorry` of a file, and two with the same label
@@ -332,7 +331,7 @@ def runStep (step : Step) : TacticM Outcome := do
   if let some reason ← flaw? goal before then
     return .fails reason
   if goals.isEmpty && (← isOpen goal before) then
-    return .fails "it leaves something undetermined"
+    return .fails "it leaves a metavariable unassigned"
   return .works {
     after := ← saveState
     goals, settled
@@ -364,9 +363,9 @@ def outcomeOfError (error : Exception) (isOwn : Bool) (logged? : Option String) 
     CoreM Outcome := do
   if error.isMaxHeartbeat then
     return if isOwn then .stopped .heartbeats else
-      .fails "it takes more than what is left of `maxHeartbeats` here"
+      .fails "it exceeds what is left of `maxHeartbeats` here"
   if error.isMaxRecDepth then
-    return .fails "it reaches Lean's limit of recursion, `maxRecDepth`"
+    return .fails "it reaches Lean's recursion limit, `maxRecDepth`"
   -- Some tactics log their error and then abort with an exception that says nothing.
   return .fails (logged?.getD (← sentenceOf error.toMessageData))
 
@@ -526,9 +525,9 @@ def Guard.checkOn (guard : Guard) (limits : Limits) (state : SavedState) (step :
   finally
     present.restore (restoreInfo := true)
 
-/-- What each step does to the main goal, within the limits that the options set. Each step gets a
-slice of the time first, so that a slow one does not use up the time of all. Steps that need longer
-then share the rest. -/
+/-- Checks each step on the main goal, within the limits of the options. Each step first gets a
+slice of the time, so a slow step does not use all of it. Steps that need longer then share the
+rest. -/
 def Guard.checkAll (guard : Guard) (steps : Array Step) (deadline : Nat) :
     TacticM (Array Outcome) := do
   let limits ← Limits.fromOptions deadline

@@ -91,18 +91,18 @@ where
   quote (text : String) : String :=
     "\"" ++ (text.replace "\\" "\\\\").replace "\"" "\\\"" ++ "\""
 
-/-- What to tell the user when the daemon does not answer in time. -/
+/-- The message when the daemon does not answer in time. -/
 def lateMessage (timeout : Nat) : String :=
   s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
     `set_option llmsuggest.timeout` sets the limit."
 
-/-- What to tell the user when `curl` ends with an exit code other than 0. -/
+/-- The message when `curl` ends with an exit code other than 0. -/
 def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
   match exitCode with
-  | 255 => "the program `curl` cannot be run. Install it, or put it on the PATH of the editor."
+  | 255 => "the program `curl` cannot be run. Install it, or put it on the editor's PATH."
   | 28 => lateMessage timeout
-  | _ => s!"the daemon could not be asked ({stderr.trimAscii}). `llmsuggestd doctor` looks for the \
-      cause."
+  | _ => s!"the request to the daemon failed ({stderr.trimAscii}). Run `llmsuggestd doctor` to \
+      find the cause."
 
 /-- The message and the hint in an error answer of the daemon. -/
 def errorMessage (json : Json) : Option String := do
@@ -112,7 +112,7 @@ def errorMessage (json : Json) : Option String := do
   | .ok hint => return s!"{message}\n{hint}"
   | .error _ => return message
 
-/-- What the daemon answers. -/
+/-- The daemon's answer. -/
 structure Answers where
   /-- The suggestions for each goal, the best first. -/
   forEach : Array (Array Answer)
@@ -137,8 +137,8 @@ def decode (output : String) : Except String Answers := do
       return { forEach := results.map (·.suggestions), model? }
   else if let some message := errorMessage json then
     throw message
-  throw s!"what answers with status {status} is no llmsuggestd of this version. \
-    `llmsuggestd doctor` looks for the cause."
+  throw s!"another program or version answers at the daemon's address (status {status}). Run \
+    `llmsuggestd doctor` to find the cause."
 
 /-- All streams of a process as pipes. -/
 abbrev piped : IO.Process.StdioConfig :=

@@ -37,15 +37,18 @@ specification says, a relative one counts as unset. -/
 def getPath? (name : String) : BaseIO (Option FilePath) := do
   return (← getEnv? name).map FilePath.mk |>.filter (·.isAbsolute)
 
-/-- The user's home, without which there is no place to look at. -/
+/-- The user's home directory.
+
+Throws an error that names the variable if there is none. -/
 def home : IO FilePath := do
   let name := if Platform.isWindows then "USERPROFILE" else "HOME"
   let some path ← getPath? name
     | throw <| IO.userError s!"llmsuggest: the environment variable {name} is not set. Set it, or \
-        LLMSUGGESTD_HOME as the daemon has it."
+        set LLMSUGGESTD_HOME to the daemon's value."
   return path
 
-/-- The path in one of the daemon's own variables, which no shell may have expanded. -/
+/-- The path in one of the daemon's own variables. Expands a leading `~`, since an editor may set
+the variable without a shell. -/
 def ownPath? (name : String) : IO (Option FilePath) := do
   let some text ← getEnv? name
     | return none
@@ -56,8 +59,8 @@ def ownPath? (name : String) : IO (Option FilePath) := do
   | _ => throw <| IO.userError s!"llmsuggest: the environment variable {name} is {text}. Write the \
       path in full."
 
-/-- One of the directories in which all programs have their files: a variable that names it, and
-where it is below the home on Linux and elsewhere. `llmsuggestd/paths.py` has the same. -/
+/-- One of the user's base directories: the value of its variable, or else the default below the
+home directory, on Linux and on macOS. `llmsuggestd/paths.py` has the same rules. -/
 def baseDir (name onLinux onMac : String) : IO FilePath := do
   if let some path ← getPath? name then
     return path
@@ -71,21 +74,21 @@ def configDir : IO FilePath := do
     return ((← getPath? "LOCALAPPDATA").getD ((← home) / "AppData" / "Local")) / "llmsuggestd"
   return (← baseDir "XDG_CONFIG_HOME" ".config" "Library/Application Support") / "llmsuggestd"
 
-/-- What a program prints; nothing if it fails, or is not there. -/
+/-- A program's output; empty if it fails or is missing. -/
 def printed (cmd : String) (args : Array String) : IO String := do
   let output? ← try some <$> IO.Process.output { cmd, args } catch _ => pure none
   return match output? with
     | some { exitCode := 0, stdout, .. } => stdout.trimAscii.copy
     | _ => ""
 
-/-- Whether a directory, and no link to one, is the user's and nobody else can enter it. -/
+/-- Whether this is a directory (not a link) that belongs to the user and is closed to others. -/
 def isOursAlone (directory : FilePath) (uid : String) : IO Bool := do
   let directory := (directory.toString.dropEndWhile '/').copy
   let found ← printed "find" #[directory, "-prune", "-type", "d", "-user", uid, "-perm", "700"]
   return !found.isEmpty
 
-/-- The directory in which the daemon has its socket unless it is told otherwise: the one that the
-system made for the user's sockets, if it is fit for them. -/
+/-- The default directory of the daemon's socket: the user's runtime directory if it is private, or
+else a state directory. -/
 def runtimeDir : IO FilePath := do
   if let some root ← ownPath? "LLMSUGGESTD_HOME" then
     return root / "runtime"
@@ -97,7 +100,7 @@ def runtimeDir : IO FilePath := do
   let state ← baseDir "XDG_STATE_HOME" ".local/state" "Library/Application Support"
   return state / "llmsuggestd" / "run"
 
-/-- What to do when no daemon answers, as the end of a message. -/
+/-- The remedy at the end of a message about a missing daemon. -/
 def startHint : String :=
   "Start it with `llmsuggestd start`."
 
@@ -118,8 +121,9 @@ def namedDaemon? : IO (Option Daemon) := do
   let text ← try IO.FS.readFile file catch _ => pure ""
   return Daemon.ofJson? text
 
-/-- The daemon in its usual place, whether it is there or not. The discovery file may be missing,
-since the disk was full, or be that of another machine with the same home. -/
+/-- The address of a daemon in its default place, whether one runs or not. It is needed if the
+discovery file is missing, because the disk was full, or is from another machine with the same
+home. -/
 def usualDaemon? : IO (Option Daemon) := do
   if Platform.isWindows || (← getEnv? "LLMSUGGESTD_SOCKET").isSome then
     return none

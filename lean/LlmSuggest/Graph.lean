@@ -42,7 +42,7 @@ structure Child where
 structure Edge where
   /-- The step. -/
   step : Step
-  /-- How unlikely it is, as the negative logarithm of a probability. -/
+  /-- The negative logarithm of its probability. -/
   cost : Float
   /-- The nodes that it leaves. -/
   children : Array Child

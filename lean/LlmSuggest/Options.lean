@@ -15,95 +15,91 @@ public meta section
 
 open Lean
 
-/-- Whether the daemon is also told the file above and the theorem's name. They go to models that
-were trained with them, and stay on the machine. -/
+/-- Whether the request includes the file above the call and the theorem's name. Only models that
+were trained with them see them. They leave the machine only with a remote model. -/
 register_option llmsuggest.context : Bool := {
   defValue := true
-  descr := "whether `llmsuggest` tells the model the file above and the theorem's name, if it was \
-    trained with them"
+  descr := "whether `llmsuggest` sends the file above the call and the theorem's name, for models \
+    that were trained with them"
 }
 
-/-- How many suggestions `llmsuggest` asks the model for, from 1 to 32. -/
+/-- The number of suggestions that `llmsuggest` asks the model for, from 1 to 32. -/
 register_option llmsuggest.n : Nat := {
   defValue := 5
-  descr := "how many suggestions `llmsuggest` asks the model for (1 to 32)"
+  descr := "number of suggestions that `llmsuggest` asks the model for (1 to 32)"
 }
 
-/-- How long `llmsuggest` waits for the daemon's answer, in seconds. -/
+/-- The time limit for the daemon's answer, in seconds. -/
 register_option llmsuggest.timeout : Nat := {
   defValue := 20
-  descr := "how many seconds `llmsuggest` waits for the daemon's answer (at least 1)"
+  descr := "time limit of `llmsuggest` for the daemon's answer, in seconds (at least 1)"
 }
 
-/-- How long `llmsuggest` waits, in seconds, where the daemon has to load the model first. -/
+/-- The time limit for the daemon's answer while the daemon loads the model, in seconds. -/
 register_option llmsuggest.loadTimeout : Nat := {
   defValue := 60
-  descr := "how many seconds `llmsuggest` waits while the daemon loads the model"
+  descr := "time limit of `llmsuggest` while the daemon loads the model, in seconds"
 }
 
-/-- How much work one suggestion may take to check, in the unit of `maxHeartbeats`. -/
+/-- The limit for checking one suggestion, in the unit of `maxHeartbeats`. -/
 register_option llmsuggest.heartbeats : Nat := {
   defValue := 50000
-  descr := "how much work one suggestion of `llmsuggest` may take to check, in the unit of \
-    `maxHeartbeats`"
+  descr := "limit for checking one suggestion of `llmsuggest`, in the unit of `maxHeartbeats`"
 }
 
-/-- How long all suggestions together may take to check, in milliseconds. -/
+/-- The time limit for checking all suggestions together, in milliseconds. -/
 register_option llmsuggest.checkTime : Nat := {
   defValue := 5000
-  descr := "how many milliseconds `llmsuggest` takes to check suggestions"
+  descr := "time limit of `llmsuggest` for checking all suggestions, in milliseconds"
 }
 
-/-- By how many megabytes the memory of Lean may grow while one suggestion is checked. All of Lean
-counts, also what it does beside the check. Its memory is looked at on Linux only; elsewhere
-`llmsuggest.checkTime` has to do. -/
+/-- The limit of Lean's memory growth while one suggestion is checked, in MB. It includes the memory
+that Lean's other work needs meanwhile. It works on Linux only; elsewhere, `llmsuggest.checkTime` is
+the only limit besides `llmsuggest.heartbeats`. -/
 register_option llmsuggest.memory : Nat := {
   defValue := 1000
-  descr := "by how many megabytes all of Lean may grow while one suggestion of `llmsuggest` is \
-    checked (Linux)"
+  descr := "limit of Lean's memory growth while `llmsuggest` checks one suggestion, in MB (Linux)"
 }
 
-/-- Lean's own tactics that are tried where no suggestion closes the goal, on the goal and on what
-suggestions leave of it: with commas between. Without any, none is tried. -/
+/-- Lean's own tactics, separated by commas, that are tried if no suggestion closes the goal: on the
+goal, and on the goals that suggestions leave. An empty text turns this off. -/
 register_option llmsuggest.finishers : String := {
   defValue := "rfl, assumption, omega, decide, simp, simp_all, grind, exact?"
   descr := "tactics that `llmsuggest` and `llmprove` try beside the model's suggestions"
 }
 
-/-- For how many seconds `llmprove` looks for a proof. -/
+/-- The time limit of the search for a proof, in seconds. -/
 register_option llmprove.seconds : Nat := {
   defValue := 30
-  descr := "for how many seconds `llmprove` looks for a proof"
+  descr := "time limit of `llmprove`, in seconds"
 }
 
-/-- How many goals `llmprove` asks the model about. -/
+/-- The limit of goals that `llmprove` asks the model about. -/
 register_option llmprove.expansions : Nat := {
   defValue := 200
-  descr := "how many goals `llmprove` asks the model about"
+  descr := "limit of goals that `llmprove` asks the model about"
 }
 
-/-- How many steps `llmprove` asks the model for on each goal, from 1 to 32. -/
+/-- The number of steps that `llmprove` asks the model for per goal, from 1 to 32. -/
 register_option llmprove.n : Nat := {
   defValue := 8
-  descr := "how many steps `llmprove` asks the model for on each goal (1 to 32)"
+  descr := "number of steps that `llmprove` asks the model for per goal (1 to 32)"
 }
 
-/-- Whether `llmprove` takes steps that a goal's shape proposes, such as induction, beside those of
-the model. -/
+/-- Whether `llmprove` also tries steps that the goal's shape suggests, such as `induction`. -/
 register_option llmprove.moves : Bool := {
   defValue := true
-  descr := "whether `llmprove` takes steps that a goal's shape proposes, such as induction, beside \
-    those of the model"
+  descr := "whether `llmprove` also tries steps that the goal's shape suggests, such as `induction`"
 }
 
-/-- Whether suggestions that do not work are listed as well, with the reason. -/
+/-- Whether suggestions that do not work are also listed, with the reasons. -/
 register_option llmsuggest.showInvalid : Bool := {
   defValue := false
-  descr := "whether `llmsuggest` also lists suggestions that do not work"
+  descr := "whether `llmsuggest` also lists suggestions that do not work, with the reasons"
 }
 
-/-- Whether the model is also asked outside of an editor, as in `lake build`. -/
+/-- Whether the model is also asked outside an editor, as in `lake build`. -/
 register_option llmsuggest.inBuild : Bool := {
   defValue := false
-  descr := "whether `llmsuggest` also asks the model outside of an editor, as in `lake build`"
+  descr := "whether `llmsuggest` also asks the model outside an editor, as in `lake build`"
 }

@@ -101,7 +101,7 @@ def finisherHeartbeats : Nat := 20000
 structure Move where
   /-- The step's text. -/
   text : String
-  /-- How unlikely it is to be right, as the negative logarithm of a probability. -/
+  /-- The negative logarithm of its estimated probability. -/
   cost : Float
 
 /-- An unused name like `base`, and the used names with it. -/

@@ -72,7 +72,7 @@ def End.message (ended : End) (graph : Graph) : CoreM String := do
   let seconds := llmprove.seconds.get (← getOptions)
   let tried := s!"{graph.asked} goals asked about, {graph.steps} steps run"
   let rejected := match graph.rejected? with
-    | some reason => s!" A proof that was found does not work from the start: {reason}."
+    | some reason => s!" A proof was found, but it failed when run from the start: {reason}."
     | none => ""
   return match ended with
   | .proved _ => ""
@@ -80,7 +80,7 @@ def End.message (ended : End) (graph : Graph) : CoreM String := do
       {2 * max 1 seconds}` gives the search more time.{rejected}"
   | .expansions => s!"no proof was found ({tried}). `set_option llmprove.expansions \
       {2 * max 1 graph.asked}` lets it ask about more goals.{rejected}"
-  | .exhausted => s!"no proof was found, and nothing is left to be tried ({tried}).{rejected}"
+  | .exhausted => s!"no proof was found, and no step is left to try ({tried}).{rejected}"
   | .failure message => message
 
 /-- Whether a step with `sorry` in it runs without an error and closes the main goal. -/
@@ -138,19 +138,19 @@ def reportProof (call : Syntax) (site? : Option Site) (proof : Suggestion) : Tac
   removeLists call
   match site? with
   | none =>
-    logWithoutLinks call "`llmprove` is called by what stands here. Its proof:" #[proof]
+    logWithoutLinks call "The code here calls `llmprove`, so its proof has no link:" #[proof]
   | some site =>
     if let some entry ← site.entry? proof then
       logEntries call #[entry]
     else
-      logWithoutLinks call "A proof was found, but Lean would read it as something else here:"
+      logWithoutLinks call "A proof was found, but Lean would parse it differently here:"
         #[proof]
 
 @[tactic llmprove, inherit_doc llmprove]
 def evalLlmprove : Tactic := fun call => withMainContext do
   unless ← mayAsk do
-    throwError "llmprove: a proof is searched for in an editor only. Put the proof in the place of \
-      this call, or set the option `llmsuggest.inBuild`."
+    throwError "llmprove: a proof is searched for only in an editor. Replace this call with the \
+      proof, or set the option `llmsuggest.inBuild`."
   let before ← saveState
   let goal ← getMainGoal
   let text ← goalText goal
@@ -159,7 +159,7 @@ def evalLlmprove : Tactic := fun call => withMainContext do
   -- A call made by a macro may be one of several at the same place.
   let earlier ← if site?.isSome then visitsAt place else pure #[]
   if ← isRepeated earlier goal text then
-    throwError "llmprove: the same goal again, for which no proof was found."
+    throwError "llmprove: this call has already run on this goal, and found no proof."
   let old := (earlier.back?.map (·.suggestions)).getD #[]
   let remember (suggestions : Array Suggestion) : TacticM Unit :=
     addVisit { place, goal, text, before, suggestions }
@@ -183,7 +183,7 @@ def evalLlmprove : Tactic := fun call => withMainContext do
     reportProof call site? proof
   else
     removeLists call
-    logWithoutLinks call s!"No proof does for all {earlier.size + 1} goals that this call is run \
-      on. On the last one:" #[proof]
+    logWithoutLinks call s!"No proof works for all {earlier.size + 1} goals of this call. For the \
+      last goal:" #[proof]
 
 end LlmSuggest

@@ -102,7 +102,7 @@ def Limits.forScript (limits : Limits) (script : Script) : BaseIO Limits := do
 within what is left of the user's own heartbeats. -/
 def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
     TacticM (Except String Proof) := do
-  let mut reason := "Lean cannot read its steps together"
+  let mut reason := "Lean cannot parse its steps together"
   for step in ← script.asSteps do
     let outcome ← guard.check (← limits.forScript script) step
     if outcome.closes then

@@ -65,8 +65,8 @@ def isPlaceholder (stx : Syntax) : Bool :=
   stx.isOfKind ``Parser.Tactic.tacticSorry || stx.isOfKind ``llmsuggest ||
     stx.isOfKind ``llmprove
 
-/-- Where a step goes that is run on the goals that the infoview shows at `cursor`: in the place of
-a placeholder, in a blank line, or in a line of its own behind or before the tactic there. -/
+/-- The place of a step that is run on the goals that the infoview shows at `cursor`: a placeholder,
+a blank line, or a new line after or before the tactic there. -/
 def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) :
     Option Place := do
   let stx := found.tacticInfo.stx
@@ -99,7 +99,7 @@ def Place.of? (map : FileMap) (found : GoalsAtResult) (cursor : String.Pos.Raw) 
   if own.isEmpty || own.startsWith "--" then
     let start := if own.isEmpty then range.stop else stop
     return { range := ⟨start, stop⟩, before := "\n" ++ margin column }
-  -- The block follows behind its opening.
+  -- After the opening of a block follows the block.
   if first?.isNone then
     let start := range.stop + (rest.takeWhile (· == ' ')).copy
     let column := (map.toPosition start).column
@@ -109,7 +109,7 @@ where
   /-- A part of the file. -/
   slice (start stop : String.Pos.Raw) : String :=
     String.Pos.Raw.extract map.source start stop
-  /-- What stands between a position and the end of its line. -/
+  /-- The text from a position to the end of its line. -/
   restOfLine (start : String.Pos.Raw) : String :=
     ((slice start map.source.rawEndPos).takeWhile (· != '\n')).copy
   /-- The spaces in front of a column. -/
@@ -123,8 +123,8 @@ where
   blockColumn (line : Nat) : Nat :=
     max (indentation (line + 1)) (indentation line + 2)
 
-/-- A site for a call of `llmsuggest` that is written at a place; `none` if Lean would read it there
-as something else, or what stands there already as something else. -/
+/-- The site of a call of `llmsuggest` that would be written at a place. `none` if Lean would not
+parse the text as this call, or would parse the rest of the file differently. -/
 def Place.site? (place : Place) (map : FileMap) : TermElabM (Option Site) := do
   let call := "llmsuggest"
   let head := String.Pos.Raw.extract map.source 0 place.range.start ++ place.before

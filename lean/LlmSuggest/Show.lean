@@ -28,7 +28,7 @@ open Lean Elab Tactic Server
 structure Entry where
   /-- The step, as it is written. -/
   text : String
-  /-- What the step does to the goal, as a comment. -/
+  /-- The effect of the step on the goal, as a comment. -/
   mark : String
   /-- Whether it closes the goal. -/
   closes : Bool
@@ -36,7 +36,7 @@ structure Entry where
   goals : String := ""
   /-- The change of the document that writes the step. -/
   edit : Lsp.TextEdit
-  /-- Where the cursor goes: behind the step. -/
+  /-- The new position of the cursor, after the step. -/
   cursor : Lsp.Position
   deriving FromJson, ToJson
 

@@ -23,33 +23,33 @@ namespace LlmSuggest
 
 open Lean Elab
 
-/-- A tactic in the file that a step can be put in the place of. -/
+/-- A tactic in the file that a step can replace. -/
 structure Site where
   /-- The file. -/
   map : FileMap
-  /-- Where the tactic stands. -/
+  /-- The range of the tactic. -/
   range : Lean.Syntax.Range
-  /-- Where its command starts. -/
+  /-- The start of its command. -/
   start : String.Pos.Raw
-  /-- The command, as Lean reads it. -/
+  /-- The command, as Lean parses it. -/
   command : Syntax
-  /-- How much of the file follows the command. -/
+  /-- The number of bytes after the command. -/
   rest : Nat
-  /-- How many errors Lean finds when it reads the command. -/
+  /-- The number of errors when Lean parses the command. -/
   errors : Nat
   /-- The kind of the tactic. -/
   kind : SyntaxNodeKind
 
-/-- What Lean reads as a command at a position: its syntax, how much of the text follows, and the
-number of errors. Unlike `Parser.parseCommand`, this does not skip what it cannot read. -/
+/-- Parses a command at a position: its syntax, the number of bytes after it, and the number of
+errors. Unlike `Parser.parseCommand`, this does not skip text that it cannot parse. -/
 def readCommand (text : String) (start : String.Pos.Raw) : CoreM (Syntax × Nat × Nat) := do
   let state ← parseFrom (Parser.andthenFn Parser.whitespace (Parser.commandParser).fn) text start
   return (state.stxStack.back, text.utf8ByteSize - state.pos.byteIdx, state.allErrors.size)
 
 /-! ### Finding the call -/
 
-/-- The call that a tactic stands for: itself, or what a chain of macros makes of it, as for a name
-of the user's own for `llmsuggest`. -/
+/-- The call that a tactic stands for: itself, or the expansion of its macros, if the user has
+defined another name for `llmsuggest`. -/
 def isCallOf (call : SyntaxNodeKind) (stx : Syntax) : TermElabM Bool := do
   let mut stx := stx
   for _ in [:4] do
@@ -68,7 +68,7 @@ def callAt? (call : SyntaxNodeKind) (command : Syntax) (range : Lean.Syntax.Rang
         return some part
   return none
 
-/-- Where the lines up to that of `position` start, behind their indentation; the last one first. -/
+/-- The starts of the lines up to that of `position`, after the indentation, from last to first. -/
 def lineStarts (map : FileMap) (position : String.Pos.Raw) : List String.Pos.Raw :=
   let line := (map.toPosition position).line
   (List.range line).reverse.map fun i =>
@@ -76,8 +76,8 @@ def lineStarts (map : FileMap) (position : String.Pos.Raw) : List String.Pos.Raw
     let stop := if i + 1 == line then position else map.lineStart (i + 2)
     start + ((String.Pos.Raw.extract map.source start stop).takeWhile (· == ' ')).copy
 
-/-- The site of a call at a range, in the innermost command around it. There is none if what stands
-there is something else, as where a macro has made the call. -/
+/-- The site of a call at a range, in the innermost command around it. There is none if the file has
+other text there, because a macro made the call. -/
 def Site.of? (call : SyntaxNodeKind) (map : FileMap) (range : Lean.Syntax.Range) :
     TermElabM (Option Site) := do
   let size := map.source.utf8ByteSize
@@ -94,7 +94,7 @@ def Site.of? (call : SyntaxNodeKind) (map : FileMap) (range : Lean.Syntax.Range)
       start := stop
   return none
 
-/-! ### Whether a step is read as it should be -/
+/-! ### Whether Lean parses the insertion as intended -/
 
 /-- Whether a tactic is the step, or the step in brackets. -/
 def isStep (step : Step) (tactic : Syntax) : Bool :=
@@ -111,7 +111,7 @@ where
     tactics.size == step.tactics.size &&
       tactics.size.all fun i _ => tactics[i]!.structEq step.tactics[i]!
 
-/-- Whether Lean reads the command as before, but for the step in the place of the call. -/
+/-- Whether Lean parses the command as before, with the step instead of the call. -/
 partial def Site.isReplaced (site : Site) (step : Step) (old new : Syntax) : Bool :=
   if isCall old then
     isStep step new
@@ -140,7 +140,7 @@ where
     return front && back && middle.size + 1 == 2 * tactics.size &&
       tactics.size.all fun j _ => tactics[j]!.structEq middle[2 * j]!
 
-/-- Whether Lean reads the step, and everything else as before, when a text is written over a range
+/-- Whether Lean parses the step, and everything else as before, after a text has replaced a range
 of the file. -/
 def Site.fits (site : Site) (step : Step) (range : Lean.Syntax.Range) (text : String) :
     CoreM Bool := do
@@ -154,9 +154,9 @@ def Site.fits (site : Site) (step : Step) (range : Lean.Syntax.Range) (text : St
 
 /-- A change of the file that writes a step. -/
 structure Insertion where
-  /-- What is replaced. -/
+  /-- The range that is replaced. -/
   range : Lean.Syntax.Range
-  /-- What is written there. -/
+  /-- The new text. -/
   text : String
 
 /-- The pieces of syntax around the call, the innermost first. -/
@@ -190,9 +190,9 @@ def Site.block? (site : Site) : Option (String.Pos.Raw × Nat) := do
     return (site.map.toPosition start).column
   return (word, owner + 2)
 
-/-- How to write a step in the place of the call; `none` if Lean would parse no such text as this
-step. A step that is long or has several lines does not stay behind a `by` in the middle of a line:
-it becomes a block below. -/
+/-- The insertion that replaces the call with a step. `none` if no text would be parsed as this
+step. If the call is on the line of its `by`, a long step or one of several lines becomes a block
+below that line. -/
 def Site.insertion? (site : Site) (step : Step) : CoreM (Option Insertion) := do
   let column := (site.map.toPosition site.range.start).column
   let inPlace := step.textAt column

@@ -254,9 +254,9 @@ def strangeWord? (text : String) : CoreM (Option String) := do
 /-- The step, unless it must not be run. -/
 def Step.vet (step : Step) : Except Fault Step := do
   if (step.stx.find? isForbidden).isSome then
-    throw <| .other "it has parts that are not run for a check"
+    throw <| .other "it contains syntax that a check never runs"
   if valueOf step.stx matches .error _ then
-    throw <| .other "it has a number that is too large to compute"
+    throw <| .other "it contains a number that is too large to compute"
   return step
 
 /-- The steps that a text may stand for, or why it stands for none. A text that Lean can parse
@@ -272,7 +272,7 @@ def Step.read (said : String) : CoreM (Except Fault (Array Step)) := do
   unless steps.isEmpty do
     return steps.mapM Step.vet
   unless mended.all isPlain do
-    return .error "it has characters that do not belong into Lean code"
+    return .error "it contains characters that do not occur in Lean code"
   let word? ← strangeWord? mended
   let fault := match word? with
     | some word => .unknown word

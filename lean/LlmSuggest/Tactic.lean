@@ -22,9 +22,9 @@ open Lean Elab Tactic
 
 /--
 `llmsuggest` asks the language model behind the `llmsuggestd` daemon of this machine for the next
-step, runs what it answers on the goal, and lists the suggestions that work: those that close the
-goal, then those that leave goals. A click on one, or a code action, puts it in the place of the
-call. A suggestion that closes the goal is used right away, as with `exact?`.
+step, runs each suggestion on the goal, and lists those that work: first those that close the goal,
+then those that leave goals. A click or a code action replaces the call with a suggestion. A
+suggestion that closes the goal is also used immediately, as with `exact?`.
 
 `llmsuggest "pre"` asks for steps that start with `pre`.
 
@@ -37,7 +37,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 ```
 
 `set_option llmsuggest.n`, `.timeout`, `.loadTimeout`, `.heartbeats`, `.checkTime`, `.memory`,
-`.finishers`, `.context`, `.showInvalid` and `.inBuild` change what it does.
+`.finishers`, `.context`, `.showInvalid` and `.inBuild` configure it.
 -/
 syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
@@ -45,7 +45,7 @@ syntax (name := llmsuggest) "llmsuggest" (ppSpace str)? : tactic
 
 /-- A run of a call on a goal. -/
 structure Visit where
-  /-- Where the call stands. -/
+  /-- The range of the call. -/
   place : Lean.Syntax.Range
   /-- The goal. -/
   goal : MVarId
@@ -61,7 +61,7 @@ backtracking forgets them, too. -/
 initialize visits : EnvExtension (Array Visit) ←
   registerEnvExtension (pure #[]) (asyncMode := .local)
 
-/-- How many runs are remembered. -/
+/-- The number of runs that are remembered. -/
 def maxVisits : Nat := 16
 
 /-- The earlier runs of the call at a place. -/
@@ -139,7 +139,7 @@ def withEntries (site? : Option Site) (suggestions : Array Suggestion) :
     match ← site.entry? suggestion with
     | some entry => entries := entries.push (suggestion, some entry)
     | none => faults := faults.push (suggestion.step.said,
-        .other "it works, but Lean would read it as something else here")
+        .other "it works, but Lean would parse it differently here")
   return (entries, faults)
 
 /-- The message without suggestions. `hint` tells how to see the failures. -/
@@ -172,24 +172,24 @@ def report (call : Syntax) (shown : Array (Suggestion × Option Entry)) (goals :
   if !entries.isEmpty then
     logEntries call entries
   else if !shown.isEmpty then
-    logWithoutLinks call "`llmsuggest` is called by what stands here. Its suggestions:"
+    logWithoutLinks call "The code here calls `llmsuggest`, so its suggestions have no links:"
       (shown.map (·.1))
   else
-    logWithoutLinks call s!"No suggestion works on all {goals} goals that this call is run on. On \
-      the last one:" others
+    logWithoutLinks call s!"No suggestion works on all {goals} goals of this call. For the last \
+      goal:" others
 
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
   unless ← mayAsk do
-    throwError "llmsuggest: the model is asked in an editor only. Put one of its suggestions in \
-      the place of this call, or set the option `llmsuggest.inBuild`."
+    throwError "llmsuggest: the model is asked only in an editor. Replace this call with a \
+      suggestion, or set the option `llmsuggest.inBuild`."
   let before ← saveState
   let goal ← getMainGoal
   let text ← goalText goal
   let place := call.getRange?.getD ⟨0, 0⟩
   let earlier ← visitsAt place
   if ← isRepeated earlier goal text then
-    throwError "llmsuggest: the same goal again, for which nothing more is suggested."
+    throwError "llmsuggest: this call has already run on this goal, and has no other suggestions."
   let «prefix» := (call[1][0].isStrLit?).getD ""
   let client ← clientName call
   let answers ← match ←
@@ -208,7 +208,7 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
     logInvalid call faults
   if shown.isEmpty && (earlier.isEmpty || suggestions.isEmpty) then
     throwNoSuggestion call <| ← noneMessage goal answers faults
-      " `set_option llmsuggest.showInvalid true` shows them."
+      " `set_option llmsuggest.showInvalid true` lists them."
   let alone := if earlier.isEmpty then #[] else suggestions
   if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
     goOnFrom after

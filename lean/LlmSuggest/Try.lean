@@ -15,7 +15,7 @@ public meta section
 
 `import LlmSuggest.Try` lets Lean's own `try?` offer what the model suggests and what closes the
 goal, or else a proof of several steps, when nothing that `try?` knows by itself does. No other
-module of this package imports this one: without the import, `try?` is as it was.
+module of this package imports this one: without the import, `try?` is unchanged.
 
 ```
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
@@ -24,15 +24,15 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 
 ## Known limitations
 
-`try?` collects the suggestions of others before it tries its own tactics, so it waits for the model
-also where it does not need it.
+`try?` collects the suggestions of other packages before it tries its own tactics, so it waits for
+the model even when it does not need it.
 -/
 
 namespace LlmSuggest
 
 open Lean Elab Tactic
 
-/-- For how many seconds a proof is searched for at most. -/
+/-- The time limit of the search for a proof, in seconds. -/
 def maxTrySeconds : Nat := 10
 
 /-- A proof of the main goal, as `llmprove` finds one. -/
@@ -60,7 +60,7 @@ def trySuggestions : Try.TrySuggestionGenerator := fun goal _ => do
   discard <| Term.TermElabM.run' <| Tactic.run goal do
     let (suggestions, _) ← suggestionsFrom answers.suggestions
     let closing := suggestions.filter (·.outcome.closes)
-    -- What Lean's own tactics close, `try?` closes without help.
+    -- `try?` itself finds the proofs by Lean's own tactics.
     if closing.isEmpty then
       found.set (← trySearch)
     else

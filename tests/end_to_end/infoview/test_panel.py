@@ -155,7 +155,7 @@ async def test_proof(
         await page.wait_for(f"{PROOF}.innerText.includes('[search again]')", 60)
         shown = await page.evaluate(f"{PROOF}.innerText")
         assert "· sorry  -- not finished: 1 goal is left as `sorry`" in shown
-        assert "No proof was found, and nothing is left to be tried" in shown
+        assert "No proof was found, and no step is left to try" in shown
         assert page.console == []
 
 

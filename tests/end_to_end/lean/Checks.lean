@@ -55,7 +55,7 @@ example (p q : Prop) (hp : p) (hq : q) : p := by
   llmsuggest
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "exact hq" in
@@ -109,7 +109,7 @@ info: Suggestions that do not work:
   "as_aux_lemma => sorry": it leaves a `sorry`
   "refine And.left (b := p) ⟨sorry, ?_⟩": it changes nothing
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "sorry", "admit", "stop", "exact (sorry : p)", "exact (by sorry)",
@@ -148,7 +148,7 @@ info: Suggestions that do not work:
   "constructor\n": Tactic `constructor` failed: target is not an inductive datatype
   "done": unsolved goals
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "first | exact hq | exact foo", "all_goals exact hq", "· skip",
@@ -171,9 +171,9 @@ info: Suggestions that do not work:
   "end LlmSuggest": it is not a tactic
   "#eval 1": it is not a tactic
   "exact hp\n\ntheorem foo : False := by exact foo": it is not a tactic
-  "�": it has characters that do not belong into Lean code
-  "exact hp �[31m": it has characters that do not belong into Lean code
-  "exact hp -- �": it has characters that do not belong into Lean code
+  "�": it contains characters that do not occur in Lean code
+  "exact hp �[31m": it contains characters that do not occur in Lean code
+  "exact hp -- �": it contains characters that do not occur in Lean code
   "exact id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id (id"…: it is too long
 ---
 info: Try this:
@@ -199,7 +199,7 @@ set_option llmsuggest.showInvalid true in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
-/-- error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them. -/
+/-- error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them. -/
 #guard_msgs in
 answering "exact hp /- and", "/- exact hp" in
 example (p : Prop) (hp : p) : p := by
@@ -219,14 +219,14 @@ example (p : Prop) (hp : p) : p := (by llmsuggest)
 
 /--
 info: Suggestions that do not work:
-  "run_tac throwError \"run\"": it has parts that are not run for a check
-  "(sleep 100000000; exact hp)": it has parts that are not run for a check
-  "first | llmsuggest | exact hp": it has parts that are not run for a check
-  "native_decide": it has parts that are not run for a check
-  "exact by_elab throwError \"run\"": it has parts that are not run for a check
-  "set_option maxRecDepth 1000000 in repeat skip": it has parts that are not run for a check
+  "run_tac throwError \"run\"": it contains syntax that a check never runs
+  "(sleep 100000000; exact hp)": it contains syntax that a check never runs
+  "first | llmsuggest | exact hp": it contains syntax that a check never runs
+  "native_decide": it contains syntax that a check never runs
+  "exact by_elab throwError \"run\"": it contains syntax that a check never runs
+  "set_option maxRecDepth 1000000 in repeat skip": it contains syntax that a check never runs
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "run_tac throwError \"run\"", "(sleep 100000000; exact hp)",
@@ -240,10 +240,10 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "repeat skip": it reaches Lean's limit of recursion, `maxRecDepth`
-  "iterate 100000000 skip": it reaches Lean's limit of recursion, `maxRecDepth`
-  "have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, deci"…: it reaches Lean's limit of recursion, `maxRecDepth`
-  "set_option maxHeartbeats 0 in repeat skip": it reaches Lean's limit of recursion, `maxRecDepth`
+  "repeat skip": it reaches Lean's recursion limit, `maxRecDepth`
+  "iterate 100000000 skip": it reaches Lean's recursion limit, `maxRecDepth`
+  "have : 10000 ∈ List.range 10000 := by simp (config := { maxSteps := 10 ^ 9, deci"…: it reaches Lean's recursion limit, `maxRecDepth`
+  "set_option maxHeartbeats 0 in repeat skip": it reaches Lean's recursion limit, `maxRecDepth`
 ---
 info: Try this:
   [apply] exact hp  -- closes the goal
@@ -260,7 +260,7 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Try this:
-  [apply] exact hp  -- not checked to the end: `llmsuggest.checkTime` was reached
+  [apply] exact hp  -- check stopped: `llmsuggest.checkTime` was reached
 ---
 error: unsolved goals
 p : Prop
@@ -318,8 +318,8 @@ example (p q : Prop) (hp : p) : q ∧ p := by
 
 /--
 info: Suggestions that do not work:
-  "simp [h1, h2]": it reaches Lean's limit of recursion, `maxRecDepth`
-  "simp only [h1, h2]": it reaches Lean's limit of recursion, `maxRecDepth`
+  "simp [h1, h2]": it reaches Lean's recursion limit, `maxRecDepth`
+  "simp only [h1, h2]": it reaches Lean's recursion limit, `maxRecDepth`
 ---
 info: Try this:
   [apply] rw [h1]  -- leaves 1 goal
@@ -338,10 +338,10 @@ example (a b c : Nat) (h1 : a = b) (h2 : b = a) : a + c = c + b := by
 
 /--
 info: Suggestions that do not work:
-  "decide": it reaches Lean's limit of recursion, `maxRecDepth`
-  "rfl": it reaches Lean's limit of recursion, `maxRecDepth`
+  "decide": it reaches Lean's recursion limit, `maxRecDepth`
+  "rfl": it reaches Lean's recursion limit, `maxRecDepth`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "decide", "rfl" in
@@ -355,7 +355,7 @@ example : (List.range 3000).length = 3000 := by
 info: Try these:
   [apply] exact hp  -- closes the goal
   [apply] trivial  -- closes the goal
-  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: `llmsuggest.checkTime` was reached
+  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- check stopped: `llmsuggest.checkTime` was reached
 -/
 #guard_msgs in
 answering "iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))", "exact hp", "trivial" in
@@ -476,9 +476,9 @@ example (f : ∀ {α : Type} (a b : α), a = b → α → 0 = 0) : 0 = 0 := by
 
 /--
 info: Suggestions that do not work:
-  "exact (by decide +kernel)": it has parts that are not run for a check
-  "decide (kernel := true)": it has parts that are not run for a check
-  "decide (config := ⟨true, false, true, false⟩)": it has parts that are not run for a check
+  "exact (by decide +kernel)": it contains syntax that a check never runs
+  "decide (kernel := true)": it contains syntax that a check never runs
+  "decide (config := ⟨true, false, true, false⟩)": it contains syntax that a check never runs
   "decide -kernel": Expected type must not contain free variables p
 ---
 info: Try these:

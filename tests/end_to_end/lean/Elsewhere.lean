@@ -19,7 +19,7 @@ macro "more" t:tactic : tactic => `(tactic| (skip; $t))
 macro "both" t:tacticSeq : tactic => `(tactic| (constructor <;> · $t))
 
 /--
-info: `llmsuggest` is called by what stands here. Its suggestions:
+info: The code here calls `llmsuggest`, so its suggestions have no links:
   exact hp  -- closes the goal
 -/
 #guard_msgs in
@@ -32,7 +32,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 def positive (x : Nat) (_ : x > 0 := by llmsuggest) : Nat := x
 
 /--
-info: `llmsuggest` is called by what stands here. Its suggestions:
+info: The code here calls `llmsuggest`, so its suggestions have no links:
   decide  -- closes the goal
 -/
 #guard_msgs in
@@ -44,7 +44,7 @@ structure Positive where
   h : x > 0 := by llmsuggest
 
 /--
-info: `llmsuggest` is called by what stands here. Its suggestions:
+info: The code here calls `llmsuggest`, so its suggestions have no links:
   decide  -- closes the goal
 -/
 #guard_msgs in
@@ -53,7 +53,7 @@ example : Positive where
   x := 3
 
 /--
-info: `llmsuggest` is called by what stands here. Its suggestions:
+info: The code here calls `llmsuggest`, so its suggestions have no links:
   decide  -- closes the goal
 -/
 #guard_msgs in

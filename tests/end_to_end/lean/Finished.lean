@@ -133,7 +133,7 @@ example (n m : Nat) (h : double n = m) : double (n + 1) = m + 2 := by
 /-! An empty list turns them off. -/
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "exact foo" in

@@ -19,14 +19,14 @@ set_option Elab.async false
 
 /--
 info: Suggestions that do not work:
-  "exact lcProof": it uses what is unsafe
-  "exact unsafeCast ()": it uses what is unsafe
-  "exact False.elim lcUnreachable": it uses what is unsafe
-  "have h : p := lcProof\nexact h": it uses what is unsafe
-  "as_aux_lemma => exact lcProof": it uses what is unsafe
+  "exact lcProof": it uses an unsafe constant
+  "exact unsafeCast ()": it uses an unsafe constant
+  "exact False.elim lcUnreachable": it uses an unsafe constant
+  "have h : p := lcProof\nexact h": it uses an unsafe constant
+  "as_aux_lemma => exact lcProof": it uses an unsafe constant
   "refine And.left (b := p) ⟨lcProof, ?_⟩": it changes nothing
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "exact lcProof", "exact unsafeCast ()", "exact False.elim lcUnreachable",
@@ -38,14 +38,14 @@ example (p : Prop) : p := by
 
 /--
 info: Suggestions that do not work:
-  "decide +native": it has parts that are not run for a check
-  "decide +kernel": it has parts that are not run for a check
-  "decide (config := { native := true })": it has parts that are not run for a check
-  "exact (by native_decide)": it has parts that are not run for a check
+  "decide +native": it contains syntax that a check never runs
+  "decide +kernel": it contains syntax that a check never runs
+  "decide (config := { native := true })": it contains syntax that a check never runs
+  "exact (by native_decide)": it contains syntax that a check never runs
   "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)": Application type mismatch: The argument rfl has type ?_ = ?_ but is expected to have type Lean.reduceBool (decide (5 < 10)) = true in the application Lean.ofReduceBool (decide (5 < 10)) true rfl
   "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler": it trusts the compiler
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "decide +native", "decide +kernel", "decide (config := { native := true })", "exact (by native_decide)",
@@ -59,12 +59,12 @@ example : 5 < 10 := by
 
 /--
 info: Suggestions that do not work:
-  "exact (fun _ => trivial) PUnit.unit": it leaves something undetermined
-  "exact (fun _ => trivial) (ULift.up 1)": it leaves something undetermined
-  "exact (let rec f : Nat → True := fun n => f n; f 0)": it leaves something undetermined
+  "exact (fun _ => trivial) PUnit.unit": it leaves a metavariable unassigned
+  "exact (fun _ => trivial) (ULift.up 1)": it leaves a metavariable unassigned
+  "exact (let rec f : Nat → True := fun n => f n; f 0)": it leaves a metavariable unassigned
   "exact (fun (_ : Nat) => trivial) _": don't know how to synthesize placeholder
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "exact (fun _ => trivial) PUnit.unit", "exact (fun _ => trivial) (ULift.up 1)",
@@ -176,20 +176,20 @@ example (p q : Prop) (hq : q) : p := by
 
 /--
 info: Suggestions that do not work:
-  "exact (include_str \"/etc/passwd\") |> fun _ => hp": it has parts that are not run for a check
-  "exact (by run_tac return; exact hp)": it has parts that are not run for a check
-  "open Nat in run_tac return": it has parts that are not run for a check
-  "first | exact hp | run_tac return": it has parts that are not run for a check
-  "exact (by_elab return .const `trivial [])": it has parts that are not run for a check
-  "all_goals (sleep 100000)": it has parts that are not run for a check
-  "try?": it has parts that are not run for a check
-  "try (try?)": it has parts that are not run for a check
-  "llmsuggest \"exact\"": it has parts that are not run for a check
-  "exact by llmsuggest": it has parts that are not run for a check
-  "run_tac (IO.FS.removeFile \"/tmp/x\" : IO Unit)": it has parts that are not run for a check
-  "set_option pp.all true in run_tac return": it has parts that are not run for a check
+  "exact (include_str \"/etc/passwd\") |> fun _ => hp": it contains syntax that a check never runs
+  "exact (by run_tac return; exact hp)": it contains syntax that a check never runs
+  "open Nat in run_tac return": it contains syntax that a check never runs
+  "first | exact hp | run_tac return": it contains syntax that a check never runs
+  "exact (by_elab return .const `trivial [])": it contains syntax that a check never runs
+  "all_goals (sleep 100000)": it contains syntax that a check never runs
+  "try?": it contains syntax that a check never runs
+  "try (try?)": it contains syntax that a check never runs
+  "llmsuggest \"exact\"": it contains syntax that a check never runs
+  "exact by llmsuggest": it contains syntax that a check never runs
+  "run_tac (IO.FS.removeFile \"/tmp/x\" : IO Unit)": it contains syntax that a check never runs
+  "set_option pp.all true in run_tac return": it contains syntax that a check never runs
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "exact (include_str \"/etc/passwd\") |> fun _ => hp", "exact (by run_tac return; exact hp)",
@@ -203,12 +203,12 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "set_option maxRecDepth 100000 in exact hp": it has parts that are not run for a check
-  "set_option exponentiation.threshold 100000 in exact hp": it has parts that are not run for a check
-  "set_option debug.skipKernelTC true in exact hp": it has parts that are not run for a check
-  "exact set_option maxRecDepth 100000 in hp": it has parts that are not run for a check
-  "set_option Elab.async true in exact hp": it has parts that are not run for a check
-  "set_option llmsuggest.inBuild true in exact hp": it has parts that are not run for a check
+  "set_option maxRecDepth 100000 in exact hp": it contains syntax that a check never runs
+  "set_option exponentiation.threshold 100000 in exact hp": it contains syntax that a check never runs
+  "set_option debug.skipKernelTC true in exact hp": it contains syntax that a check never runs
+  "exact set_option maxRecDepth 100000 in hp": it contains syntax that a check never runs
+  "set_option Elab.async true in exact hp": it contains syntax that a check never runs
+  "set_option llmsuggest.inBuild true in exact hp": it contains syntax that a check never runs
 ---
 info: Try these:
   [apply] set_option maxHeartbeats 400000 in exact hp  -- closes the goal
@@ -226,12 +226,12 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "exact absurd (by decide : 10 ^ 10 ^ 10 = 0) (by decide)": it has a number that is too large to compute
-  "simp [show 1 <<< (2 ^ 40) ≠ 0 by decide]": it has a number that is too large to compute
-  "have := Nat.pow 2 (Nat.pow 2 64)": it has a number that is too large to compute
-  "have : ((((2 ^ 256) ^ 256) ^ 256) ^ 256) ^ 256 % 2 = 0 := by decide": it has a number that is too large to compute
-  "norm_num [(2 * 3) ^ (1 + 1000000)]": it has a number that is too large to compute
-  "have : 0 < Nat.shiftLeft 1 1000000000000 := by decide": it has a number that is too large to compute
+  "exact absurd (by decide : 10 ^ 10 ^ 10 = 0) (by decide)": it contains a number that is too large to compute
+  "simp [show 1 <<< (2 ^ 40) ≠ 0 by decide]": it contains a number that is too large to compute
+  "have := Nat.pow 2 (Nat.pow 2 64)": it contains a number that is too large to compute
+  "have : ((((2 ^ 256) ^ 256) ^ 256) ^ 256) ^ 256 % 2 = 0 := by decide": it contains a number that is too large to compute
+  "norm_num [(2 * 3) ^ (1 + 1000000)]": it contains a number that is too large to compute
+  "have : 0 < Nat.shiftLeft 1 1000000000000 := by decide": it contains a number that is too large to compute
 ---
 info: Try this:
   [apply] have : (2 ^ 256) ^ 2 ≠ 2 ^ 64 := by decide  -- leaves 1 goal
@@ -253,9 +253,9 @@ example (p : Prop) (hp : p) : p := by
 
 /--
 info: Suggestions that do not work:
-  "repeat have := hp": it reaches Lean's limit of recursion, `maxRecDepth`
-  "have : (List.range 100000000).length = 100000000 := by decide": it reaches Lean's limit of recursion, `maxRecDepth`
-  "have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range."…: it reaches Lean's limit of recursion, `maxRecDepth`
+  "repeat have := hp": it reaches Lean's recursion limit, `maxRecDepth`
+  "have : (List.range 100000000).length = 100000000 := by decide": it reaches Lean's recursion limit, `maxRecDepth`
+  "have : (List.range 3000).foldl (· + ·) 0 = 1 := by simp [List.range, List.range."…: it reaches Lean's recursion limit, `maxRecDepth`
 ---
 info: Try this:
   [apply] exact hp  -- closes the goal
@@ -273,7 +273,7 @@ example (p : Prop) (hp : p) : p := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] have : (List.range 100).length = 100 := by decide  -- not checked to the end: `llmsuggest.heartbeats` was reached
+  [apply] have : (List.range 100).length = 100 := by decide  -- check stopped: `llmsuggest.heartbeats` was reached
 -/
 #guard_msgs in
 answering "have : (List.range 100).length = 100 := by decide", "exact hp" in
@@ -286,7 +286,7 @@ example (p : Prop) (hp : p) : p := by
 -- The user's own limit also limits the check.
 /--
 info: Suggestions that do not work:
-  "(iterate 40 have : 10 * a < 10 * b := by omega); omega": it takes more than what is left of `maxHeartbeats` here
+  "(iterate 40 have : 10 * a < 10 * b := by omega); omega": it exceeds what is left of `maxHeartbeats` here
 ---
 info: Try this:
   [apply] exact Nat.le_of_lt h  -- closes the goal
@@ -301,7 +301,7 @@ example (a b : Nat) (h : a < b) : a ≤ b := by
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- not checked to the end: `llmsuggest.checkTime` was reached
+  [apply] iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))  -- check stopped: `llmsuggest.checkTime` was reached
 -/
 #guard_msgs in
 answering "exact hp", "iterate 10 (iterate 20 (iterate 20 (iterate 20 (iterate 20 skip))))" in

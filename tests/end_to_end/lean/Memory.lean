@@ -14,7 +14,7 @@ set_option llmsuggest.heartbeats 100000000
 /--
 info: Try these:
   [apply] exact hp  -- closes the goal
-  [apply] have : (Nat.repeat (fun s : String => s ++ s) 28 "a").length = 5 := by simp [Nat.repeat]  -- not checked to the end: `llmsuggest.memory` was reached
+  [apply] have : (Nat.repeat (fun s : String => s ++ s) 28 "a").length = 5 := by simp [Nat.repeat]  -- check stopped: `llmsuggest.memory` was reached
 -/
 #guard_msgs in
 answering "have : (Nat.repeat (fun s : String => s ++ s) 28 \"a\").length = 5 := by simp [Nat.repeat]",

@@ -3,7 +3,7 @@ import LlmSuggest
 /-! # Outside of an editor, and without `curl` -/
 
 /--
-error: llmsuggest: the model is asked in an editor only. Put one of its suggestions in the place of this call, or set the option `llmsuggest.inBuild`.
+error: llmsuggest: the model is asked only in an editor. Replace this call with a suggestion, or set the option `llmsuggest.inBuild`.
 -/
 #guard_msgs in
 example : True := by
@@ -12,7 +12,7 @@ example : True := by
 set_option llmsuggest.inBuild true
 
 /--
-error: llmsuggest: the program `curl` cannot be run. Install it, or put it on the PATH of the editor.
+error: llmsuggest: the program `curl` cannot be run. Install it, or put it on the editor's PATH.
 -/
 #guard_msgs in
 example : True := by

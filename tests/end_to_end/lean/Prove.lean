@@ -76,7 +76,7 @@ info: Try this:
     · exact hp
     · sorry  -- not finished: 1 goal is left as `sorry`
 ---
-error: llmprove: no proof was found, and nothing is left to be tried (6 goals asked about, 6 steps run).
+error: llmprove: no proof was found, and no step is left to try (6 goals asked about, 6 steps run).
 -/
 #guard_msgs in
 answering "constructor", "exact hp" in
@@ -104,13 +104,13 @@ set_option llmprove.seconds 1 in
 example (a b : Nat) : a = b := by
   llmprove
 
-/-- error: llmprove: the daemon could not be asked (curl: (52) Empty reply from server). `llmsuggestd doctor` looks for the cause. -/
+/-- error: llmprove: the request to the daemon failed (curl: (52) Empty reply from server). Run `llmsuggestd doctor` to find the cause. -/
 #guard_msgs in
 behaving "hang up" in
 example (a b : Nat) : a = b := by
   llmprove
 
-/-- error: llmprove: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause. -/
+/-- error: llmprove: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause. -/
 #guard_msgs in
 behaving "html" in
 example (a b : Nat) : a = b := by
@@ -154,7 +154,7 @@ example (t : Tree) : t.mirror.mirror = t := by
 /-! Axioms, and what cannot be read. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 5 steps run).
+error: llmprove: no proof was found, and no step is left to try (3 goals asked about, 5 steps run).
 -/
 #guard_msgs in
 answering "sorry", "exact sorry", "admit", "exact lcProof", "native_decide", "exact h" in
@@ -164,7 +164,7 @@ example (p : Prop) : p := by
 /-! The theorem itself. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 2 steps run).
+error: llmprove: no proof was found, and no step is left to try (3 goals asked about, 2 steps run).
 -/
 #guard_msgs in
 answering "exact self n", "simp [self]" in
@@ -187,7 +187,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 /-! Steps without an end. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (3 goals asked about, 2 steps run).
+error: llmprove: no proof was found, and no step is left to try (3 goals asked about, 2 steps run).
 -/
 #guard_msgs in
 answering "repeat (have := 1; clear this)", "iterate 100000000 skip" in
@@ -198,7 +198,7 @@ example (p : Prop) : p := by
 /-! The user's own limit is that of the whole proof. -/
 
 /--
-error: llmprove: no proof was found, and nothing is left to be tried (5 goals asked about, 6 steps run). A proof that was found does not work from the start: it takes more than what is left of `maxHeartbeats` here.
+error: llmprove: no proof was found, and no step is left to try (5 goals asked about, 6 steps run). A proof was found, but it failed when run from the start: it exceeds what is left of `maxHeartbeats` here.
 -/
 #guard_msgs in
 answering "constructor", "iterate 100 (have := 1; clear this)\nassumption" in
@@ -208,7 +208,7 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
 
 /-! Outside of an editor, and again on the same goal. -/
 
-/-- error: llmprove: a proof is searched for in an editor only. Put the proof in the place of this call, or set the option `llmsuggest.inBuild`. -/
+/-- error: llmprove: a proof is searched for only in an editor. Replace this call with the proof, or set the option `llmsuggest.inBuild`. -/
 #guard_msgs in
 answering "trivial" in
 set_option llmsuggest.inBuild false in

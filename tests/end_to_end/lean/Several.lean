@@ -69,7 +69,7 @@ example (p q : Prop) (h : p ∨ q) : q ∨ p := by
 /-! Nothing works on all. -/
 
 /--
-info: No suggestion works on all 2 goals that this call is run on. On the last one:
+info: No suggestion works on all 2 goals of this call. For the last goal:
   exact hq  -- closes the goal
 -/
 #guard_msgs in

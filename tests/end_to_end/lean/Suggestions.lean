@@ -128,7 +128,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 404 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 404). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 replying 404 "<html>not found</html>" in
@@ -136,7 +136,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 replying 200 "{\"suggestions\": [\"simp\"]}" in
@@ -144,7 +144,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "empty" in
@@ -152,7 +152,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "html" in
@@ -160,7 +160,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "nul and control characters" in
@@ -168,7 +168,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status 200 is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status 200). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "half" in
@@ -176,7 +176,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: what answers with status unknown is no llmsuggestd of this version. `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: another program or version answers at the daemon's address (status unknown). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "not UTF-8" in
@@ -184,7 +184,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: the daemon could not be asked (curl: (63) Maximum file size exceeded). `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: the request to the daemon failed (curl: (63) Maximum file size exceeded). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "ten megabytes" in
@@ -192,7 +192,7 @@ example : True := by
   llmsuggest
 
 /--
-error: llmsuggest: the daemon could not be asked (curl: (52) Empty reply from server). `llmsuggestd doctor` looks for the cause.
+error: llmsuggest: the request to the daemon failed (curl: (52) Empty reply from server). Run `llmsuggestd doctor` to find the cause.
 -/
 #guard_msgs in
 behaving "hang up" in

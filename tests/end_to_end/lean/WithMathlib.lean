@@ -12,8 +12,8 @@ set_option linter.unusedVariables false
 open Mathlib
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
-The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` gets one that does, and `llmsuggestd models use llmstep-2.8b` has it asked.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` downloads one that does, and `llmsuggestd models use llmstep-2.8b` switches to it.
 -/
 #guard_msgs in
 answering "omega", "rfl" as "starter" in
@@ -22,7 +22,7 @@ example (n : Nat) : IsTop n := by
 
 /--
 error: llmsuggest: `linarith` is unknown here: is an import missing?
-The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` gets one that does, and `llmsuggestd models use llmstep-2.8b` has it asked.
+The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` downloads one that does, and `llmsuggestd models use llmstep-2.8b` switches to it.
 -/
 #guard_msgs in
 answering "linarith" as "starter" in
@@ -31,7 +31,7 @@ example (n m : Nat) (h : IsTop n) : m < 0 := by
 
 /--
 error: llmsuggest: the model has no suggestion for this goal.
-The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` gets one that does, and `llmsuggestd models use llmstep-2.8b` has it asked.
+The model `starter` does not know Mathlib. `llmsuggestd models pull llmstep-2.8b` downloads one that does, and `llmsuggestd models use llmstep-2.8b` switches to it.
 -/
 #guard_msgs in
 answering as "starter" in
@@ -41,7 +41,7 @@ example (n : Nat) : IsTop n := by
 /-! Not where another model answers, or the goal is none of Mathlib's, or there is a suggestion. -/
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "omega" as "llmstep-2.8b" in
@@ -49,7 +49,7 @@ example (n : Nat) : IsTop n := by
   llmsuggest
 
 /--
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` shows them.
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
 -/
 #guard_msgs in
 answering "omega" as "starter" in

@@ -118,8 +118,8 @@ PART = """Try this:
       · sorry
       · exact hp  -- not finished: 1 goal is left as `sorry`"""
 FAILURES = {
-    "q": ("hang up", "the daemon could not be asked"),
-    "r": ("html", "what answers with status 200 is no llmsuggestd of this version"),
+    "q": ("hang up", "the request to the daemon failed"),
+    "r": ("html", "another program or version answers"),
     "s": ("slow", "no proof was found in 5 s"),
 }
 
