@@ -34,7 +34,8 @@ def test_it_comes_to_require_the_package(home: Home, tmp_path: Path) -> None:
 def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
     """In an editor with the starter model, the file has no errors before and after typing calls."""
     file = EXAMPLE / "Example.lean"
-    text = file.read_text()
+    option = "set_option llmsuggest.checkTime 100000"  # the npm Lean on a busy machine is slow
+    text = file.read_text().replace("\n\n", f"\n\n{option}\n\n", 1)
     env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
     with lean.worker(file, text, env) as worker:
         assert {said["message"] for said in worker.diagnostics()} == {"declaration uses `sorry`"}
@@ -53,8 +54,8 @@ def test_the_tutorial_shows_what_is_offered(lean: Lean, served: Home, tmp_path: 
     file = tmp_path / "Tutorial.lean"
     file.write_text(f"import LlmSuggest\n\n{call}", encoding="utf-8")
     env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
-    in_build = "-Dweak.llmsuggest.inBuild=true"
-    result = lean.run(file, env=env, options=["--json", in_build])
+    options = ["-Dweak.llmsuggest.inBuild=true", "-Dweak.llmsuggest.checkTime=100000"]
+    result = lean.run(file, env=env, options=["--json", *options])
     offered = [offer.text for offer in offers(result.output)]
     steps = re.findall(r"\[apply\] (.*?)  -- ", shown)
     assert len(steps) > 1
