@@ -94,7 +94,7 @@ def Outcome.rank : Outcome → Nat
   | .works _ => 1000001
   | .fails _ => 1000002
 
-/-- The mark behind the step. It is a comment, so the line can be copied as a whole. -/
+/-- The mark after the step. It is a comment, so the line can be copied as a whole. -/
 def Outcome.mark : Outcome → String
   | .works { goals, settled, deprecated, isOwn, recursive?, .. } =>
     let what := match goals.length with
@@ -111,7 +111,7 @@ def Outcome.mark : Outcome → String
   | .stopped limit => s!"-- check stopped: `{limit.option}` was reached"
   | .fails fault => s!"-- does not work: {fault.reason}"
 
-/-! ### Whether a proof is one -/
+/-! ### Valid proofs -/
 
 /-- The proof and the values of the declarations that it uses and that `before` does not have, and
 the names of all constants in them. -/

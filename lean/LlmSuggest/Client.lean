@@ -12,9 +12,8 @@ public meta section
 /-!
 # Asking the daemon
 
-A request is one run of `curl`, which knows Unix sockets, time limits and HTTP. The goal goes to
-its standard input and the token into a configuration that it reads there, so that neither shows up
-in the list of processes.
+A request is one run of `curl`, which supports Unix sockets, time limits and HTTP. The goal
+and the token go to its standard input, so that neither appears in the list of processes.
 -/
 
 namespace LlmSuggest

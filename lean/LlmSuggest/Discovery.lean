@@ -10,10 +10,10 @@ public meta import Lean.Data.Json
 public meta section
 
 /-!
-# Where the daemon is
+# Finding the daemon
 
-The daemon listens on a Unix socket and on a port of 127.0.0.1, and says where in a file that it
-keeps in the user's configuration directory.
+The daemon listens on a Unix socket and on a port of 127.0.0.1. A file in the user's configuration
+directory has both addresses.
 -/
 
 namespace LlmSuggest

@@ -14,9 +14,9 @@ public meta section
 /-!
 # Writing a step into the file
 
-A text is written in the place of a call only if Lean, reading the whole command again, finds there
-the step that was checked, and everything else as it was. So nothing has to be known of the syntax
-around the call: brackets, a line of its own behind `by`, are tried until one fits.
+A text replaces a call only if Lean parses the whole command again and finds the checked step there,
+and everything else unchanged. So this module needs no knowledge of the syntax around the call: it
+tries the bare step, brackets and a new line after `by` until one of them fits.
 -/
 
 namespace LlmSuggest

@@ -72,12 +72,12 @@ def isHarmlessOption (name : Name) : Bool :=
   name == `maxHeartbeats || name == `synthInstance.maxHeartbeats || name.getRoot == `pp ||
     name.getRoot == `linter
 
-/-- Whether this names one of the options of `decide` that have something else than the elaborator
-compute: compiled code, or the kernel, which sets no bounds to numbers. -/
+/-- Whether this names an option of `decide` that moves the computation out of the elaborator: to
+compiled code, or to the kernel, which does not limit numbers. -/
 def isComputing (option : Syntax) : Bool :=
   option.getId == `native || option.getId == `kernel
 
-/-- Whether a configuration item of a tactic could switch on an option that `isComputing`. -/
+/-- Whether a configuration item of a tactic could turn on an option that is `isComputing`. -/
 def isComputingItem (item : Syntax) : Bool :=
   if item.isOfKind ``Parser.Tactic.posConfigItem then
     isComputing item[1]
@@ -109,8 +109,8 @@ def isForbidden (part : Syntax) : Bool :=
 /-- The largest size of a number that a step may make Lean compute, in bits. -/
 def maxBits : Nat := 1000000
 
-/-- The value of an expression of number literals, if it is one. It throws if that is too large a
-number: Lean would compute it in one go, which nothing could stop. -/
+/-- The value of an expression of number literals, if it is one. Throws if the number is
+too large: its computation cannot be interrupted. -/
 partial def valueOf (stx : Syntax) : Except Unit (Option Nat) := do
   if let some n := stx.isNatLit? then
     return some n

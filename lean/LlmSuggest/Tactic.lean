@@ -13,7 +13,7 @@ public meta section
 /-!
 # The tactic `llmsuggest`
 
-A suggestion is shown only after it was run on the goal, and marked with what it does there.
+Each suggestion is run on the goal before it is shown, and is marked with its effect.
 -/
 
 namespace LlmSuggest
