@@ -35,6 +35,22 @@ def goalText (goal : MVarId) : MetaM String :=
   withOptions (fun _ => {}) do
     return (← Meta.ppGoal goal).pretty
 
+/-- The largest number of bytes of a tactic state that are sent to the daemon, unless the first goal
+alone has more. -/
+def maxState : Nat := 16384
+
+/-- The text of a tactic state for the model: the goal that a tactic runs on, then those behind it,
+which some models see too. The last ones are left out of a long text. -/
+def stateText (goals : List MVarId) : MetaM String := do
+  let goal :: behind := goals | return ""
+  let mut text ← goalText goal
+  for other in behind do
+    let longer := text ++ "\n\n" ++ (← goalText other)
+    if longer.utf8ByteSize > maxState then
+      break
+    text := longer
+  return text
+
 /-- The largest number of bytes above a call that are sent to the daemon. -/
 def maxAbove : Nat := 32768
 
@@ -60,9 +76,9 @@ def Patience.fromOptions : CoreM Patience := do
     timeout := max 1 (llmsuggest.timeout.get options)
     loadTimeout := llmsuggest.loadTimeout.get options }
 
-/-- The model's answer to a request for steps on a goal that start with `prefix`, at a position of a
-file, in the proof of a theorem. -/
-def askFor (goal «prefix» client : String) (map : FileMap) (position : String.Pos.Raw)
+/-- The model's answer to a request for steps in a tactic state that start with `prefix`, at a
+position of a file, in the proof of a theorem. -/
+def askFor (state «prefix» client : String) (map : FileMap) (position : String.Pos.Raw)
     (theorem? : Option Name) : CoreM Reply := do
   let options ← getOptions
   let sendsContext := llmsuggest.context.get options
@@ -73,7 +89,7 @@ def askFor (goal «prefix» client : String) (map : FileMap) (position : String.
     | none => ""
   -- The daemon refuses other numbers.
   let n := max 1 (min 32 (llmsuggest.n.get options))
-  let request := { goals := #[goal], «prefix», n, client, context, name }
+  let request := { goals := #[state], «prefix», n, client, context, name }
   let reply ← ask request (← Patience.fromOptions) (← isCanceled)
   if reply matches .canceled then
     throwInterruptException

@@ -56,7 +56,7 @@ structure Node where
   goals : List MVarId
   /-- Further goals of the state. A step must leave them as they are. -/
   behind : List MVarId
-  /-- The text of the first goal for the model. -/
+  /-- The text of the goals for the model. -/
   text : String
   /-- The names of its hypotheses, in their order; `anonymous` if one cannot be named. -/
   names : Array Name
@@ -157,7 +157,7 @@ def addNode (state : SavedState) (goals behind : List MVarId) (isFocused : Bool)
   let state := { state with tactic := { goals := goals ++ behind } }
   let first := goals.headD default
   let ((identity?, names), text) ← inState state do
-    return (← identityOf first, ← goalText first)
+    return (← identityOf first, ← stateText goals)
   let identity? := if goals.length == 1 then identity? else none
   let graph ← get
   for known in (identity? >>= (graph.index[·]?)).getD #[] do

@@ -225,7 +225,8 @@ def Spot.suggest (spot : Spot) : TacticM Reply := do
   let call := found.tacticInfo.stx
   let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""
   let above := place.range.start
-  match ← askFor (← goalText goal) «prefix» client map above (← Term.getDeclName?) with
+  let state ← stateText (← getUnsolvedGoals)
+  match ← askFor state «prefix» client map above (← Term.getDeclName?) with
   | .canceled => return {}
   | .failure message isAbsent => return { message, isAbsent }
   | .answers answers =>

@@ -193,7 +193,8 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   let «prefix» := (call[1][0].isStrLit?).getD ""
   let client ← clientName call
   let answers ← match ←
-      askFor text «prefix» client (← getFileMap) place.start (← Term.getDeclName?) with
+      askFor (← stateText (← getUnsolvedGoals)) «prefix» client (← getFileMap) place.start
+        (← Term.getDeclName?) with
     | .answers answers => pure answers
     | .failure message _ => throwNoSuggestion call message
     | .canceled => throwInterruptException

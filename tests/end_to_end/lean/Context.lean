@@ -3,7 +3,8 @@ import FakeDaemon
 
 set_option llmsuggest.inBuild true
 
-/-! The daemon is told the file above the call, up to the call, and the theorem's name. -/
+/-! The daemon is told the tactic state, the file above the call, up to the call, and the theorem's
+name. -/
 
 namespace Above
 
@@ -71,5 +72,34 @@ open LlmSuggest Lean in
   (sizes.all fun size => size.ble maxAbove && Nat.ble 16000 size,
     starts.eraseDups.length.ble 2,
     starts.all (·.startsWith "-- line "), above 10 == (map.source.splitOn "-- line 9 ").head!)
+
+/-! The tactic state has all goals, first the one that the tactic runs on. -/
+
+#guard_msgs (drop all) in
+answering "exact hp" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  llmsuggest
+  · exact hq
+
+#guard_msgs (drop all) in
+answering "exact hp" in
+example (p q : Prop) (hp : p) (hq : q) : (p ∧ q) ∧ p := by
+  refine ⟨?_, hp⟩
+  constructor
+  · llmsuggest
+  · exact hq
+
+/-! Of a long state, goals are left out from the last one on. -/
+
+open LlmSuggest Lean in
+/-- info: (true, true, true) -/
+#guard_msgs in
+#eval show MetaM _ from do
+  let goal ← Meta.mkFreshExprMVar (mkConst ``True)
+  let alone ← goalText goal.mvarId!
+  let text ← stateText (List.replicate 3000 goal.mvarId!)
+  return (text.utf8ByteSize.ble maxState, Nat.ble (maxState / 2) text.utf8ByteSize,
+    (text.splitOn "\n\n").all (· == alone))
 
 end Above

@@ -39,9 +39,9 @@ class FakeDaemon:
     """The running servers, and a record of their requests."""
 
     directory: Path
-    #: Suggestions by the target of the goal, where they do not depend on the script.
+    #: Suggestions by the target of the first goal, where they do not depend on the script.
     answers: dict[str, list[str]] = field(default_factory=dict)
-    #: Behaviours by the target of the goal, before what is answered.
+    #: Behaviours by the target of the first goal, before what is answered.
     behaviours: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     abandoned: int = 0
@@ -72,9 +72,9 @@ class FakeDaemon:
             return _together([self.script(goal) for goal in request["goals"]])
         return self.script(request["goal"])
 
-    def script(self, goal: str) -> dict[str, Any]:
-        """What to do when asked about a goal."""
-        target = goal.rpartition("⊢ ")[2]
+    def script(self, state: str) -> dict[str, Any]:
+        """What to do when asked about a tactic state."""
+        target = state.partition("\n\n")[0].rpartition("⊢ ")[2]
         if target in self.behaviours:
             return {"behaviour": self.behaviours[target]}
         if self.answers:

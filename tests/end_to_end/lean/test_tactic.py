@@ -42,8 +42,12 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     assert [normalise(goal) for goal in asked] == asked, "goals by Lean must need no normalising"
 
 
-def test_the_file_above_and_the_name(lean: Lean, fake: FakeDaemon) -> None:
+def test_the_state_the_file_above_and_the_name(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Context.lean", fake.env)
+    *_, several, focused = [request["goal"] for request in fake.requests]
+    left, right = (f"case {name}\np q : Prop\nhp : p\nhq : q\n⊢ " for name in ("left", "right"))
+    assert several == f"{left}p\n\n{right}q"
+    assert focused == f"{left}p"
 
 
 def test_checks(lean: Lean, fake: FakeDaemon) -> None:
