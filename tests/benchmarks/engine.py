@@ -34,11 +34,12 @@ import numpy as np
 
 from llmsuggestd.models import store
 from tests.benchmarks import report, waits
-from tests.benchmarks.shapes import SHAPES, VOCABULARY, make
+from tests.benchmarks.shapes import SHAPES, make
+from tests.unit.convert.checkpoints import tensor_shapes
 
 ROOT: Final = Path(__file__).parents[2]
 MAX_TOKENS: Final = 16
-ROUNDS: Final = {"70M": 10, "410M": 8, "2.8B": 3}
+ROUNDS: Final = {"70M": 10, "410M": 8, "1.3B": 5, "2.8B": 3, "7B": 3}
 COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 LENGTHS: Final = (32, 64, 128, 256, 512, 1024)
 LOADED_ANSWERS: Final = 20
@@ -225,8 +226,13 @@ def loaded(one: Worker, _shape: str, method: str) -> Figures:
 
 def limit(one: Worker, shape: str, _method: str) -> Figures:
     """A step of one candidate, and a prompt of 512 tokens, with their bytes and multiply-adds."""
-    layers, hidden, _ = SHAPES[shape]
-    matrices = 12 * hidden * hidden * layers
+    config = SHAPES[shape]
+    hidden = config["hidden_size"]
+    matrices = sum(
+        size[0] * size[1]
+        for name, size in tensor_shapes(config).items()
+        if ".layers." in name and len(size) == 2
+    )
     goals = fresh_goals(3, seed=11)
     # the difference of two limits, to exclude everything except steps
     long, short = (
@@ -237,7 +243,7 @@ def limit(one: Worker, shape: str, _method: str) -> Figures:
     return {
         "step_seconds": (statistics.median(long) - statistics.median(short)) / 32,
         # only one row of the embedding (Q4_K) is read
-        "weights_bytes": one.gguf.stat().st_size - VOCABULARY * hidden * 4.5 / 8,
+        "weights_bytes": one.gguf.stat().st_size - config["vocab_size"] * hidden * 4.5 / 8,
         "prompt_seconds": best["prompt_ms"] / 1000,
         "prompt_multiply_adds": best["prompt_tokens"] * matrices,
     }

@@ -1,7 +1,8 @@
-"""Makes models with Pythia's shapes and random weights, without a download.
+"""Makes models with the shapes of known ones and random weights, without a download.
 
-The weights are float16 noise in one safetensors file. The tokenizer is the real one of GPT-NeoX.
-Our converter makes a Q4_K_M file of both. A directory keeps the files for later runs.
+The weights are float16 noise in one safetensors file. The tokenizer is the real one of GPT-NeoX;
+where a shape has a larger vocabulary, the other tokens are padding. Our converter makes a Q4_K_M
+file of both. A directory keeps the files for later runs.
 """
 
 from __future__ import annotations
@@ -9,95 +10,91 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from llmsuggestd.convert import convert
+from llmsuggestd.formats import LLMSTEP
+from tests.unit.convert.checkpoints import tensor_shapes
 
 TOKENIZER = Path(__file__).parents[1] / "data" / "gpt-neox-tokenizer" / "tokenizer.json.gz"
-VOCABULARY = 50304
 CHUNK = 2**22
 """Number of random elements generated at a time."""
 
 
-class Shape(NamedTuple):
-    """The sizes of a GPT-NeoX."""
-
-    layers: int
-    hidden: int
-    heads: int
-
-
-SHAPES = {
-    "70M": Shape(6, 512, 8),
-    "410M": Shape(24, 1024, 16),
-    "2.8B": Shape(32, 2560, 32),
-}
-
-
-def make(name: str, directory: Path) -> tuple[Path, Path]:
-    """The checkpoint folder and the GGUF file of a shape, made if they are missing."""
-    checkpoint, gguf = directory / f"pythia-{name}", directory / f"pythia-{name}.gguf"
-    if not (checkpoint / "model.safetensors").exists():
-        checkpoint.mkdir(parents=True, exist_ok=True)
-        (checkpoint / "config.json").write_text(json.dumps(_config(SHAPES[name])))
-        (checkpoint / "tokenizer.json").write_bytes(gzip.decompress(TOKENIZER.read_bytes()))
-        _write_weights(checkpoint / "model.safetensors", SHAPES[name])
-    if not gguf.exists():
-        convert(checkpoint, gguf)
-    return checkpoint, gguf
-
-
-def _config(shape: Shape) -> dict[str, object]:
+def _pythia(layers: int, hidden: int, heads: int) -> dict[str, Any]:
     return {
         "architectures": ["GPTNeoXForCausalLM"],
         "model_type": "gpt_neox",
         "hidden_act": "gelu",
-        "hidden_size": shape.hidden,
-        "intermediate_size": 4 * shape.hidden,
+        "hidden_size": hidden,
+        "intermediate_size": 4 * hidden,
         "layer_norm_eps": 1e-05,
         "max_position_embeddings": 2048,
-        "num_attention_heads": shape.heads,
-        "num_hidden_layers": shape.layers,
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
         "rotary_emb_base": 10000,
         "rotary_pct": 0.25,
         "tie_word_embeddings": False,
         "use_parallel_residual": True,
-        "vocab_size": VOCABULARY,
+        "vocab_size": 50304,
         "bos_token_id": 0,
         "eos_token_id": 0,
     }
 
 
-def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
-    hidden = shape.hidden
-    yield "gpt_neox.embed_in.weight", (VOCABULARY, hidden)
-    for layer in range(shape.layers):
-        prefix = f"gpt_neox.layers.{layer}."
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            yield f"{prefix}{norm}.weight", (hidden,)
-            yield f"{prefix}{norm}.bias", (hidden,)
-        for name, rows, columns in (
-            ("attention.query_key_value", 3 * hidden, hidden),
-            ("attention.dense", hidden, hidden),
-            ("mlp.dense_h_to_4h", 4 * hidden, hidden),
-            ("mlp.dense_4h_to_h", hidden, 4 * hidden),
-        ):
-            yield f"{prefix}{name}.weight", (rows, columns)
-            yield f"{prefix}{name}.bias", (rows,)
-    yield "gpt_neox.final_layer_norm.weight", (hidden,)
-    yield "gpt_neox.final_layer_norm.bias", (hidden,)
-    yield "embed_out.weight", (VOCABULARY, hidden)
+def _llama(
+    architecture: str, layers: int, hidden: int, wide: int, heads: int, groups: int, vocabulary: int
+) -> dict[str, Any]:
+    return {
+        "architectures": [f"{architecture}ForCausalLM"],
+        "model_type": architecture.lower(),
+        "hidden_act": "silu",
+        "hidden_size": hidden,
+        "intermediate_size": wide,
+        "max_position_embeddings": 4096,
+        "num_attention_heads": heads,
+        "num_key_value_heads": groups,
+        "num_hidden_layers": layers,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 100000.0,
+        "tie_word_embeddings": False,
+        "vocab_size": vocabulary,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
 
 
-def _write_weights(file: Path, shape: Shape) -> None:
+SHAPES: dict[str, dict[str, Any]] = {
+    "70M": _pythia(6, 512, 8),
+    "410M": _pythia(24, 1024, 16),
+    "2.8B": _pythia(32, 2560, 32),
+    "1.3B": _llama("Llama", 24, 2048, 5504, 16, 16, 50304),  # deepseek-coder-1.3b
+    "7B": _llama("Qwen2", 28, 3584, 18944, 28, 4, 152064),  # Qwen2.5-7B
+}
+"""The configuration of each model."""
+
+
+def make(name: str, directory: Path) -> tuple[Path, Path]:
+    """The checkpoint folder and the GGUF file of a shape, made if they are missing."""
+    checkpoint, gguf = directory / f"random-{name}", directory / f"random-{name}.gguf"
+    if not (checkpoint / "model.safetensors").exists():
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        (checkpoint / "config.json").write_text(json.dumps(SHAPES[name]))
+        (checkpoint / "tokenizer.json").write_bytes(gzip.decompress(TOKENIZER.read_bytes()))
+        _write_weights(checkpoint / "model.safetensors", SHAPES[name])
+    if not gguf.exists():
+        convert(checkpoint, gguf, prompt_format=LLMSTEP)
+    return checkpoint, gguf
+
+
+def _write_weights(file: Path, config: dict[str, Any]) -> None:
     """Write a safetensors file in pieces, since the whole may not fit into memory."""
     header: dict[str, object] = {}
     offset = 0
-    for name, dimensions in _tensors(shape):
+    for name, dimensions in tensor_shapes(config).items():
         size = 2 * int(np.prod(dimensions))
         header[name] = {
             "dtype": "F16",
@@ -111,7 +108,7 @@ def _write_weights(file: Path, shape: Shape) -> None:
     partial = file.with_suffix(".partial")
     with partial.open("wb") as out:
         out.write(struct.pack("<Q", len(head)) + head)
-        for name, dimensions in _tensors(shape):
+        for name, dimensions in tensor_shapes(config).items():
             left = int(np.prod(dimensions))
             while left:
                 count = min(left, CHUNK)

@@ -74,13 +74,17 @@ def config(base: Mapping[str, Any] = CONFIG, **changes: Any) -> dict[str, Any]:
 
 def random_weights(config: Mapping[str, Any], seed: int = 0) -> dict[str, npt.NDArray[np.float32]]:
     """Weights for a configuration, by their Hugging Face names."""
-    shapes = _neox(config) if config["model_type"] == "gpt_neox" else _llama(config)
     random = np.random.default_rng(seed)
     return {
         name: (random.standard_normal(shape) * 0.05 + (1.0 if "norm.weight" in name else 0.0))
         .astype(np.float32)
-        for name, shape in shapes.items()
+        for name, shape in tensor_shapes(config).items()
     }  # fmt: skip
+
+
+def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a configuration's tensors, by their Hugging Face names."""
+    return _neox(config) if config["model_type"] == "gpt_neox" else _llama(config)
 
 
 def _neox(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
