@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.held_out [--every 4] [--part 0] [--seconds 10]
 
-Each goal of `convert/starter/heldout.jsonl` becomes an `example`. The starter model answers
-`llmsuggest`, without and with Lean's own tactics (`llmsuggest.finishers`), and `llmprove` with this
-many seconds. A goal counts as closed if an offer closes it and does not name the theorem from which
-the goal was made. The median is the time of a whole example, so it includes Lean's own work.
-`--every N --part K` takes the K-th of every N goals.
+Each goal of `convert/starter/heldout.jsonl` becomes an `example`. `llmsuggest` gets Lean's own
+tactics alone (`llmsuggest.finishers`, with a model whose answers never work), the starter model
+alone, and both. `llmprove` gets both and this many seconds. A goal counts as closed if an offer
+closes it and does not name the theorem from which the goal was made. The median is the time of a
+whole example, so it includes Lean's own work. `--every N --part K` takes the K-th of every N goals.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import make_home
+from tests.end_to_end.lean.fake_daemon import fake_daemon
 from tests.end_to_end.lean.offers import messages, offers
 from tests.support.leanwasm import Lean, find_lean
 
@@ -96,6 +97,13 @@ class Run:
                 closed.add(row)
         return closed, statistics.median(taken)
 
+    def report(self, name: str, folder: Path, env: Mapping[str, str]) -> set[int]:
+        """Elaborate, and print a line. Returns the goals that are closed."""
+        closed, median = self.elaborate(folder, env)
+        share = len(closed) / len(self.rows)
+        print(f"{name:28} {len(closed):4}  {share:6.1%}  {median:6.0f} ms", flush=True)
+        return closed
+
 
 def main() -> None:
     """Print a line for each tactic."""
@@ -108,22 +116,23 @@ def main() -> None:
     rows = rows[options.part :: options.every]
     seconds = f"set_option llmprove.seconds {options.seconds}\n"
     lean = find_lean()
-    runs = {
-        "llmsuggest, the model alone": Run(lean, rows, "llmsuggest", NO_FINISHERS),
-        "llmsuggest": Run(lean, rows, "llmsuggest", ""),
-        f"llmprove, {options.seconds} s": Run(lean, rows, "llmprove", seconds),
-    }
+    model = Run(lean, rows, "llmsuggest", NO_FINISHERS)
+    both = Run(lean, rows, "llmsuggest", "")
+    proof = Run(lean, rows, "llmprove", seconds)
     print(f"{len(rows)} goals; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    closed: set[int] = set()
-    with tempfile.TemporaryDirectory(prefix="held-out-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="held-out-", dir="/tmp") as name:
+        folder = Path(name)
+        with fake_daemon() as fake:
+            fake.answer("nonsense")
+            by_tactics = both.report("Lean's tactics alone", folder, fake.env)
         for home in make_home():
             home.install_starter()
             home.serve()
             env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
-            for name, run in runs.items():
-                closed, median = run.elaborate(Path(folder), env)
-                share = len(closed) / len(rows)
-                print(f"{name:28} {len(closed):4}  {share:6.1%}  {median:6.0f} ms", flush=True)
+            by_model = model.report("the model alone", folder, env)
+            print(f"{'one of these two':28} {len(by_tactics | by_model):4}")
+            both.report("llmsuggest", folder, env)
+            closed = proof.report(f"llmprove, {options.seconds} s", folder, env)
     for i, row in enumerate(rows):
         if i not in closed:
             print("not proved:", row["family"], " ".join(row["goal"].split())[:120])
