@@ -39,11 +39,10 @@ def goalText (goal : MVarId) : MetaM String :=
 alone has more. -/
 def maxState : Nat := 16384
 
-/-- The text of a tactic state for the model: the goal that a tactic runs on, then those behind it,
-which some models see too. The last ones are left out of a long text. -/
-def stateText (goals : List MVarId) : MetaM String := do
-  let goal :: behind := goals | return ""
-  let mut text ← goalText goal
+/-- The text of a tactic state for the model: the text of the first goal, on which a tactic runs,
+then the goals behind it, which some models see too. The last ones are left out of a long text. -/
+def stateText (first : String) (behind : List MVarId) : MetaM String := do
+  let mut text := first
   for other in behind do
     let longer := text ++ "\n\n" ++ (← goalText other)
     if longer.utf8ByteSize > maxState then

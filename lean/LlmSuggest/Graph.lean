@@ -157,7 +157,7 @@ def addNode (state : SavedState) (goals behind : List MVarId) (isFocused : Bool)
   let state := { state with tactic := { goals := goals ++ behind } }
   let first := goals.headD default
   let ((identity?, names), text) ← inState state do
-    return (← identityOf first, ← stateText goals)
+    return (← identityOf first, ← stateText (← goalText first) goals.tail)
   let identity? := if goals.length == 1 then identity? else none
   let graph ← get
   for known in (identity? >>= (graph.index[·]?)).getD #[] do

@@ -225,7 +225,7 @@ def Spot.suggest (spot : Spot) : TacticM Reply := do
   let call := found.tacticInfo.stx
   let «prefix» := if call.isOfKind ``llmsuggest then (call[1][0].isStrLit?).getD "" else ""
   let above := place.range.start
-  let state ← stateText (← getUnsolvedGoals)
+  let state ← stateText (← goalText goal) (← getUnsolvedGoals).tail
   match ← askFor state «prefix» client map above (← Term.getDeclName?) with
   | .canceled => return {}
   | .failure message isAbsent => return { message, isAbsent }

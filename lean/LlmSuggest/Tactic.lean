@@ -192,9 +192,9 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
     throwError "llmsuggest: this call has already run on this goal, and has no other suggestions."
   let «prefix» := (call[1][0].isStrLit?).getD ""
   let client ← clientName call
+  let state ← stateText text (← getUnsolvedGoals).tail
   let answers ← match ←
-      askFor (← stateText (← getUnsolvedGoals)) «prefix» client (← getFileMap) place.start
-        (← Term.getDeclName?) with
+      askFor state «prefix» client (← getFileMap) place.start (← Term.getDeclName?) with
     | .answers answers => pure answers
     | .failure message _ => throwNoSuggestion call message
     | .canceled => throwInterruptException

@@ -98,7 +98,7 @@ open LlmSuggest Lean in
 #eval show MetaM _ from do
   let goal ← Meta.mkFreshExprMVar (mkConst ``True)
   let alone ← goalText goal.mvarId!
-  let text ← stateText (List.replicate 3000 goal.mvarId!)
+  let text ← stateText alone (List.replicate 3000 goal.mvarId!)
   return (text.utf8ByteSize.ble maxState, Nat.ble (maxState / 2) text.utf8ByteSize,
     (text.splitOn "\n\n").all (· == alone))
 
