@@ -104,12 +104,26 @@ def test_lists_and_switches_can_come_from_the_environment(
     assert config.log_goals is True
 
 
+VALUES = {
+    "model": ("other", "other"),
+    "port": ("1234", 1234),
+    "socket": ("/run/other.sock", "/run/other.sock"),
+    "compat": ("llmstep, llmlean:1234", ("llmstep", "llmlean:1234")),
+    "gpu": ("off", "off"),
+    "threads": ("3", 3),
+    "context": ("512", 512),
+    "idle_unload": ("0", 0),
+    "log_goals": ("true", True),
+}
+
+
 @pytest.mark.parametrize("name", sorted({*Config.__struct_fields__} - {"formats", "remote"}))
 def test_every_setting_can_come_from_a_variable(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    value = getattr(Config(), name)
-    monkeypatch.setenv(f"LLMSUGGESTD_{name.upper()}", str(value) if value != () else "")
+    text, value = VALUES[name]
+    assert value != getattr(Config(), name)
+    monkeypatch.setenv(f"LLMSUGGESTD_{name.upper()}", text)
     assert getattr(load_config(paths), name) == value
 
 
