@@ -79,8 +79,10 @@ class Lean:
         self._store = install.cache_dir() / "modules"
 
     def compile_package(self) -> None:
-        """Compile the modules of `lean/`, each in at most three minutes."""
-        for module in self._imports("import LlmSuggest", (PACKAGE,)):
+        """Compile the modules of the package, each in at most three minutes."""
+        files = [PACKAGE / "LlmSuggest.lean", *PACKAGE.glob("LlmSuggest/*.lean")]
+        names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
+        for module in self._imports("\n".join(f"import {name}" for name in names), (PACKAGE,)):
             self._compiled(module)
 
     def run(
