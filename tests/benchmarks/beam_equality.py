@@ -1,9 +1,10 @@
-"""Compares our beam search with that of transformers, on three models.
+"""Compares our beam search with that of transformers, on five models.
 
-    python -m tests.benchmarks.beam_equality [--models starter llama qwen2] [--goals 200]
+    python -m tests.benchmarks.beam_equality [--models starter llama wide-llama] [--goals 200]
 
-needs `pip install -e '.[train,test]'`. The models are the starter, and a small Llama and Qwen2 that
-are trained here for a minute, whose format has stop strings. The reference is
+needs `pip install -e '.[train,test]'`. The models are the starter, a small Llama and Qwen2, and two
+layers of a Llama and of a Qwen2 as wide as a 1.3B. All but the first are trained here, for a minute
+or, the wide ones, ten minutes. Their format has stop strings. The reference is
 `generate(num_beams=5, num_return_sequences=5, max_new_tokens=50)` in float32. Ours runs the same
 checkpoint, converted to F16 and to F32. The weights are float16, so both are exact, but llama.cpp
 computes with them differently. The table has the share of held-out goals for which the best
@@ -35,6 +36,7 @@ from llmsuggestd.engine.engine import Engine
 from llmsuggestd.engine.prompt import Reader
 from llmsuggestd.engine.search import Floats, beam_search, run
 from llmsuggestd.formats import LLMSTEP, Format
+from tests.benchmarks.shapes import SHAPES
 from tests.unit.convert import checkpoints
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
@@ -71,8 +73,26 @@ def qwen2(folder: Path) -> Subject:
     return _trained(folder, settings, "all")
 
 
-def _trained(folder: Path, settings: dict[str, Any], goals: Literal["first", "all"]) -> Subject:
-    """A model that a minute of training has taught the form of tactics.
+def wide_llama(folder: Path) -> Subject:
+    """Two layers of a Llama as wide as DeepSeek-Coder 1.3B."""
+    return _trained(folder, SHAPES["1.3B"] | {"num_hidden_layers": 2}, "first", 100, 5e-4)
+
+
+def wide_qwen2(folder: Path) -> Subject:
+    """Two layers of a Qwen2 of that width, with 16 query heads and four key-value heads."""
+    sizes = {"num_hidden_layers": 2, "hidden_size": 2048, "num_attention_heads": 16}
+    settings = SHAPES["7B"] | sizes | {"intermediate_size": 5504}
+    return _trained(folder, settings, "all", 100, 5e-4)
+
+
+def _trained(
+    folder: Path,
+    settings: dict[str, Any],
+    goals: Literal["first", "all"],
+    steps: int = 250,
+    rate: float = 2e-3,
+) -> Subject:
+    """A model that a little training has taught the form of tactics.
 
     With random weights alone, many candidates are as likely as others, up to float16's rounding.
     """
@@ -81,10 +101,10 @@ def _trained(folder: Path, settings: dict[str, Any], goals: Literal["first", "al
     settings |= {"vocab_size": 2432, "max_position_embeddings": 2048}
     checkpoints.make_checkpoint(folder, settings, tokenizer=tokenizer)
     encode, model = load(folder)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    pairs = list(_pairs(STEPS * BATCH))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    pairs = list(_pairs(steps * BATCH))
     torch.manual_seed(0)
-    for step in range(STEPS):
+    for step in range(steps):
         texts = [prompt_format.text(goal, tactic) for goal, tactic in pairs[step * BATCH :][:BATCH]]
         rows = [[*encode(text)["input_ids"], settings["eos_token_id"]][-128:] for text in texts]
         width = max(map(len, rows))
@@ -105,13 +125,19 @@ def _pairs(count: int) -> Iterator[tuple[str, str]]:
         yield from islice(((row["goal"], row["steps"][0][0]) for row in rows), count)
 
 
-STEPS, BATCH = 250, 16
+BATCH = 16
 
 STOPS = ("⟩", "2, h")
 """The second begins inside a token, such as `.2`. The texts before them are no tactics themselves.
 Otherwise, transformers would find a text twice, with and without a stop string."""
 
-SUBJECTS = {"starter": starter, "llama": llama, "qwen2": qwen2}
+SUBJECTS = {
+    "starter": starter,
+    "llama": llama,
+    "qwen2": qwen2,
+    "wide-llama": wide_llama,
+    "wide-qwen2": wide_qwen2,
+}
 
 
 @functools.cache
