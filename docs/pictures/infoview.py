@@ -1,5 +1,5 @@
-"""Make infoview.png, proof.png, panel.png and search.png: what VS Code's infoview shows of
-`llmsuggest`, of `llmprove`, of the panel, and of the panel's search for a proof.
+"""Make proof.png, panel.png and search.png: what VS Code's infoview shows of `llmprove`, of the
+panel, and of the panel's search for a proof.
 
 python docs/pictures/infoview.py
 
@@ -37,15 +37,6 @@ class Shot(NamedTuple):
 APPLY = "document.querySelector(\"#infoview pre [title='Apply suggestion']\")"
 SEARCH = "document.querySelector('#llmsuggest-proof')"
 SHOTS = {
-    "infoview.png": Shot(
-        """import LlmSuggest
-
-theorem exists_left (P Q : Nat → Prop) :
-    (∃ x, P x ∧ Q x) → ∃ x, P x := by
-  ‸llmsuggest
-""",
-        APPLY,
-    ),
     "proof.png": Shot(
         """import LlmSuggest
 
@@ -109,7 +100,8 @@ async def picture(shot: Shot, env: dict[str, str]) -> bytes:
             await page.click(shot.clicked)
         await page.wait_for(shot.shown, 180)
         await page.evaluate("editor.diagnostics()")
-        return await page.screenshot(*SIZE)
+        await page.resize(*SIZE)
+        return await page.screenshot()
 
 
 def main() -> None:

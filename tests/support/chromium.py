@@ -21,6 +21,17 @@ FLAGS = (
     "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
 )  # fmt: skip
 
+# The centre of an element, which may be in a frame.
+CENTRE = """element => {
+  const box = element.getBoundingClientRect()
+  const frame = element.ownerDocument.defaultView.frameElement?.getBoundingClientRect()
+  return [box.x + box.width / 2 + (frame?.x ?? 0), box.y + box.height / 2 + (frame?.y ?? 0)]
+}"""
+# The text of the page and its frames.
+TEXT = """[document, ...Array.from(document.querySelectorAll('iframe'), f => f.contentDocument)]
+  .map(each => each?.body?.innerText).join('\\n')"""
+CONTROL = 2
+
 
 def find() -> str | None:
     """A Chromium on the PATH, or None."""
@@ -36,13 +47,15 @@ class Page:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         #: The page's console output and its uncaught exceptions.
         self.console: list[str] = []
+        #: The exceptions alone.
+        self.exceptions: list[str] = []
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command of the protocol. Returns its result."""
         key = next(self._ids)
         answer = self._answers[key] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": key, "method": method, "params": params})
-        return await asyncio.wait_for(answer, 60)
+        return await asyncio.wait_for(answer, 300)
 
     async def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
@@ -52,21 +65,22 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    async def wait_for(self, script: str, seconds: float = 60) -> None:
-        """Wait until an expression is truthy. Returns its value."""
+    async def wait_for(self, script: str, seconds: float = 120) -> None:
+        """Wait until an expression is truthy."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not await self.evaluate(f"!!({script})"):
             if asyncio.get_running_loop().time() > deadline:
-                text = await self.evaluate("document.body.innerText")
+                text = await self.evaluate(TEXT)
                 raise AssertionError(f"{script} is not so; {self.console}\n{text}")
             await asyncio.sleep(0.05)
 
     async def click(self, script: str, times: int = 1) -> None:
         """Click on an expression's element, once it exists and no longer moves."""
         place = await self._place(script)
+        await self._mouse("mouseMoved", place)
         for count in range(1, times + 1):
-            for event in ("mousePressed", "mouseReleased"):
-                await self._mouse(event, place, button="left", clickCount=count)
+            for event, buttons in (("mousePressed", 1), ("mouseReleased", 0)):
+                await self._mouse(event, place, button="left", buttons=buttons, clickCount=count)
 
     async def hover(self, script: str) -> None:
         """Move the mouse over an expression's element."""
@@ -75,7 +89,7 @@ class Page:
     async def _place(self, script: str) -> tuple[float, float]:
         """The centre of an expression's element, once it exists and no longer moves."""
         await self.wait_for(script)
-        centre = f"(r => [r.x + r.width / 2, r.y + r.height / 2])({script}.getBoundingClientRect())"
+        centre = f"({CENTRE})({script})"
         place, before = await self.evaluate(centre), None
         while place != before:
             await asyncio.sleep(0.1)
@@ -85,17 +99,31 @@ class Page:
     async def _mouse(self, event: str, place: tuple[float, float], **more: Any) -> None:
         await self.send("Input.dispatchMouseEvent", type=event, x=place[0], y=place[1], **more)
 
-    async def type(self, text: str) -> None:
-        """Type text into the focused element."""
-        await self.send("Input.insertText", text=text)
+    async def type(self, text: str, pause: float = 0.05) -> None:
+        """Type text into the focused element, key by key, with a pause in seconds after each."""
+        for character in text:
+            await self._key(character, 0, text=character)
+            await asyncio.sleep(pause)
 
-    async def screenshot(self, width: int, height: int) -> bytes:
-        """A screenshot (PNG) of this many CSS pixels, at twice the resolution."""
+    async def press(self, key: str, code: int, *, control: bool = False) -> None:
+        """Press a key by its name and its key code, which writes no text."""
+        await self._key(key, code, modifiers=CONTROL if control else 0)
+
+    async def _key(self, key: str, code: int, **more: Any) -> None:
+        for event in ("keyDown", "keyUp"):
+            pressed = {"key": key, "windowsVirtualKeyCode": code, **more}
+            await self.send("Input.dispatchKeyEvent", type=event, **pressed)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page this many CSS pixels, at twice the resolution."""
         await self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2, mobile=False,
         )  # fmt: skip
         await asyncio.sleep(0.5)
+
+    async def screenshot(self) -> bytes:
+        """A screenshot (PNG)."""
         picture = await self.send("Page.captureScreenshot", format="png")
         return base64.b64decode(picture["data"])
 
@@ -105,12 +133,15 @@ class Page:
             event = message.json()
             if "id" in event:
                 answer = self._answers.pop(event["id"])
+                if answer.done():  # nobody waits for it any more
+                    continue
                 if "error" in event:
                     answer.set_exception(AssertionError(event["error"]))
                 else:
                     answer.set_result(event["result"])
             elif event["method"] == "Runtime.exceptionThrown":
-                self.console.append(str(event["params"]["exceptionDetails"]))
+                self.exceptions.append(str(event["params"]["exceptionDetails"]))
+                self.console.append(self.exceptions[-1])
             elif event["method"] == "Runtime.consoleAPICalled":
                 arguments = event["params"]["args"]
                 self.console.append(" ".join(str(a.get("value", a)) for a in arguments))

@@ -74,35 +74,3 @@ async def test_a_click_changes_the_document(
         await page.wait_for("document.querySelector('#infoview').innerText.includes('2 goals')")
         assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", "constructor\n")
         assert page.console == []
-
-
-async def test_ask_again(
-    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
-) -> None:
-    fake.answer("exact ⟨hp, hq⟩", "constructor")
-    socket, gone = fake.directory / "socket", fake.directory / "gone"
-    socket.rename(gone)
-    again = "document.querySelector('[title=\"Ask the model again\"]')"
-    async with (
-        serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
-        open_page(browser, url) as page,
-    ):
-        # Without a daemon, the message has a link.
-        await page.wait_for("globalThis.editor")
-        await page.evaluate("editor.moveTo(3, 5)")
-        await page.wait_for(again, 120)
-        await page.click(again)
-        await page.wait_for(f"{MESSAGE}.innerText.split('no daemon answers').length === 3")
-
-        # With a daemon, a click on the link lists the suggestions; the document stays the same.
-        gone.rename(socket)
-        await page.click(again)
-        await page.wait_for(f"{LINKS}.length === 2")
-        assert await page.evaluate("editor.text()") == FILE
-        await page.click(f"{LINKS}[0]")
-        await page.wait_for(f"editor.text() !== {FILE!r}")
-        assert await page.evaluate("editor.text()") == FILE.replace(
-            "llmsuggest\n", "exact ⟨hp, hq⟩\n"
-        )
-        assert await page.evaluate("editor.diagnostics()") == []
-        assert page.console == []

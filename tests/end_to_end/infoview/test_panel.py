@@ -1,4 +1,7 @@
-"""The panel: suggestions for the goal at the cursor, without a call in the file."""
+"""The panel's search for a proof, and the places where the panel offers suggestions.
+
+`tests/end_to_end/editor` has the panel's suggestions in the editor.
+"""
 
 from __future__ import annotations
 
@@ -26,81 +29,6 @@ EXAMPLE = "example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by\n"
 FILE = f"{HEAD}{EXAMPLE}  skip\n  \n\n{EXAMPLE}  sorry\n"
 PANEL = "document.querySelector('#llmsuggest-panel')"
 LINKS = f"{PANEL}.querySelectorAll('a')"
-
-
-async def test_panel(
-    lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
-) -> None:
-    async def until_asked(times: int) -> None:
-        await asyncio.to_thread(fake.wait_until, lambda: len(fake.requests) == times)
-
-    fake.answer("constructor", "exact hq", "constructor\n· exact hp\n· exact hq")
-    async with (
-        serve_editor(lean, infoview, tmp_path / "Some.lean", FILE, fake.env) as url,
-        open_page(browser, url) as page,
-    ):
-        # The panel lists the suggestions that work at the cursor, with marks.
-        await page.wait_for("globalThis.editor")
-        await page.evaluate("editor.moveTo(6, 2)")
-        await page.wait_for(f"{PANEL} && {LINKS}.length === 2", 120)
-        assert (await page.evaluate(f"{PANEL}.innerText")).splitlines() == [
-            "Try these:",
-            "  [apply] constructor",
-            "  · exact hp",
-            "  · exact hq  -- closes the goal",
-            "  [apply] constructor  -- leaves 2 goals",
-        ]
-        assert fake.requests[-1]["goal"] == "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
-        assert fake.requests[-1]["client"].startswith("panel ")
-
-        # A double click inserts a suggestion once, indented like the block.
-        await page.click(f"{LINKS}[0]", times=2)
-        done = FILE.replace("  \n", "  constructor\n  · exact hp\n  · exact hq\n", 1)
-        await page.wait_for(f"editor.text() !== {FILE!r}")
-        assert await page.evaluate("editor.text()") == done
-        diagnostics = await page.evaluate("editor.diagnostics()")
-        (warning,) = diagnostics
-        assert warning["message"].startswith("declaration uses")
-
-        # The cursor stands behind the insertion. Without a goal there, the panel disappears.
-        assert await page.evaluate("editor.cursor()") == {"line": 8, "character": 12}
-        await page.wait_for(f"!{PANEL}")
-        asked = len(fake.requests)
-
-        # Moving the cursor ends the request.
-        (fake.directory / "script.json").write_text('{"behaviour": "slow"}')
-        await page.evaluate("editor.moveTo(11, 2)")
-        await until_asked(asked + 1)
-        await page.wait_for(f"{PANEL}.innerText === 'Asking the model …'")
-        await page.evaluate("editor.moveTo(0, 0)")
-        await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
-        await page.wait_for(f"!{PANEL}")
-
-        # A closed panel sends no request.
-        fake.answer("exact ⟨hp, hq⟩")
-        await page.evaluate("editor.moveTo(11, 2)")
-        await until_asked(asked + 2)
-        await page.click(f"{PANEL}.parentElement.querySelector('summary')")
-        await page.evaluate("editor.moveTo(0, 0)")
-        await page.evaluate("editor.moveTo(11, 2)")
-        await asyncio.sleep(1)
-        assert len(fake.requests) == asked + 2
-        await page.click(
-            "[...document.querySelectorAll('summary')].find(s => s.innerText === 'Suggestions')"
-        )
-        await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
-
-        # Without a daemon, the panel shows one line with the remedy, and no links.
-        (fake.directory / "socket").rename(fake.directory / "gone")
-        await page.evaluate("editor.moveTo(5, 2)")
-        await page.wait_for(f"{PANEL} && {PANEL}.innerText.startsWith('no daemon answers.')")
-        assert "llmsuggestd start" in await page.evaluate(f"{PANEL}.innerText")
-        assert await page.evaluate(f"{LINKS}.length") == 0
-
-        # The panel finds a daemon that starts later.
-        (fake.directory / "gone").rename(fake.directory / "socket")
-        await page.wait_for(f"{PANEL} && {LINKS}.length === 1")
-        assert page.console == []
 
 
 PROOF = "document.querySelector('#llmsuggest-proof')"

@@ -59,6 +59,10 @@ class FakeDaemon:
         """Suggest these texts, as the command `answering` does."""
         (self.directory / "script.json").write_text(json.dumps({"body": _body(texts)}))
 
+    def answer_nothing(self) -> None:
+        """Answer no request, until the client gives up."""
+        (self.directory / "script.json").write_text('{"behaviour": "slow"}')
+
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> None:
         """Wait until a condition of the daemon holds."""
         deadline = time.monotonic() + timeout
@@ -115,8 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         (fake.directory / "request.json").write_bytes(body)
         request = json.loads(body)
-        fake.requests.append({**request, "path": self.path})
         script = fake.reply_to(request)
+        fake.requests.append({**request, "path": self.path})
         if self.headers["Content-Type"] != "application/json":
             self.reply(415, b'{"error": {"code": "x", "message": "not sent as JSON"}}')
         elif isinstance(self.server, _TcpServer) and (
@@ -141,8 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with suppress(ConnectionError):  # curl stops reading an answer that is too long
+        # curl stops reading an answer that is too long, or that nobody waits for any more
+        with suppress(ConnectionError):
+            self.end_headers()
             self.wfile.write(body)
 
     def wait_for_hang_up(self) -> None:
