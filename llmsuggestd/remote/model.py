@@ -106,7 +106,7 @@ class RemoteModel:
         self._connecting: asyncio.Task[Connection] | None = None
         self._server = Server(target.address, target.model)
         self._has_beams = False
-        self._one_by_one = False  # whether the server returns one completion whatever `n` is
+        self._most: int | None = None  # the most completions that it returns for one request
         self._retry_at = 0.0
         self._connections = 0
         self._users = Users()
@@ -387,27 +387,35 @@ class RemoteModel:
         temperature: float,
         seed: int | None,
     ) -> tuple[list[Completion], int]:
-        """Return `count` completions, in `count` requests if the server ignores `n`."""
-        drawn: list[Completion] = []
-        tokens = 0
+        """Return `count` completions, in as few requests as the server allows.
+
+        Some servers ignore `n`. llama.cpp's refuses more completions than it has slots.
+        """
         request = {**base, "temperature": temperature}
-        if count == 1 or not self._one_by_one:
-            answer = await self._server.complete({**request, "n": count, **_seed_field(seed, 0)})
-            drawn = _with_tokens(self.target.address, answer.completions)
-            tokens = answer.prompt_tokens
-        missing = count - len(drawn)
-        if missing > 0:
-            self._one_by_one = True
-            answers = await _gather(
-                *(
-                    self._server.complete({**request, "n": 1, **_seed_field(seed, len(drawn) + i)})
-                    for i in range(missing)
+        while True:
+            most = count if self._most is None else min(count, self._most)
+            try:
+                answers = await _gather(
+                    *(
+                        self._server.complete(
+                            {**request, "n": min(most, count - first), **_seed_field(seed, first)}
+                        )
+                        for first in range(0, count, most)
+                    )
                 )
-            )
-            for answer in answers:
-                drawn += _with_tokens(self.target.address, answer.completions)
-                tokens = answer.prompt_tokens
-        return drawn[:count], tokens
+            except failures.TooLong:
+                raise
+            except failures.Refused:
+                if most == 1:
+                    raise
+                self._most = most // 2
+                continue
+            fewest = min(len(answers[0].completions), most)
+            if fewest < most:
+                self._most = fewest
+                continue
+            drawn = [one for answer in answers for one in answer.completions]
+            return _with_tokens(self.target.address, drawn)[:count], answers[0].prompt_tokens
 
     def _request(self, prompt: str, max_tokens: int) -> dict[str, object]:
         """The fields that all requests for completions have."""

