@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,8 +22,9 @@ class Token(NamedTuple):
 
     text: str
     log_probability: float
-    alternatives: Mapping[str, float] = {}
-    """The likeliest tokens at this position, this one included, with their log probabilities."""
+    id: int | None = None
+    likeliest: Mapping[int, float] = {}
+    """The ids of the likeliest tokens at this position, with their log probabilities, if known."""
 
 
 class Completion(NamedTuple):
@@ -86,60 +89,49 @@ def _tokens(found: Any) -> list[Token] | None:
     if not isinstance(found, dict):
         return None
     if isinstance(content := found.get("content"), list):
-        pairs = [(one["token"], one["logprob"]) for one in content]
+        tokens = [_token_with_id(one) for one in content]
     else:
-        values = found.get("token_logprobs")
-        if not isinstance(values, list):
-            return None
-        names = found.get("tokens")
-        names = (
-            names if isinstance(names, list) and len(names) == len(values) else [""] * len(values)
-        )
-        pairs = list(zip(names, values, strict=True))
-    others = found.get("top_logprobs")
-    others = others if isinstance(others, list) and len(others) == len(pairs) else [{}] * len(pairs)
-    tokens = [
-        Token(str(name or ""), float(value), more if isinstance(more, dict) else {})
-        for (name, value), more in zip(pairs, others, strict=True)
-        if value is not None  # the first token of an echoed prompt has none
-    ]
+        tokens = _openai_tokens(found)
     if any(math.isnan(token.log_probability) for token in tokens):
         raise Malformed
     return tokens or None
 
 
-def scored(
-    beams: Sequence[Completion], echoed: Sequence[Answer], prompt_tokens: int
-) -> list[Completion]:
-    """Add log probabilities to beams, from `echoed`: for each beam, the scored prompt and beam.
-
-    An echoed answer has the text's tokens except the first, and then the likeliest next token. If
-    the beam has ended, the score includes its end token. The end tokens' names are those of the
-    next tokens with which an echoed answer finished.
-    """
-    ends = {
-        tokens[-1].text
-        for answer in echoed
-        if (tokens := answer.completions[0].tokens) and answer.completions[0].finished
-    }
-    found = []
-    for beam, answer in zip(beams, echoed, strict=True):
-        tokens = answer.completions[0].tokens or []
-        text = tokens[max(0, prompt_tokens - 1) : answer.prompt_tokens - 1]
-        if beam.finished and len(tokens) >= answer.prompt_tokens:
-            text = [*text, _end_token(tokens[-1], ends)]
-        found.append(beam._replace(tokens=text))
-    return [beam for beam in found if beam.tokens]
+def _openai_tokens(found: Mapping[str, Any]) -> list[Token]:
+    values = found.get("token_logprobs")
+    if not isinstance(values, list):
+        return []
+    names, others = (
+        column if isinstance(column := found.get(key), list) and len(column) == len(values) else []
+        for key in ("tokens", "top_logprobs")
+    )
+    return [
+        Token(str(name or ""), float(value), _id(name), _ids(other))
+        for value, name, other in itertools.zip_longest(values, names, others)
+        if value is not None  # the first token of an echoed prompt has none
+    ]
 
 
-def _end_token(after: Token, ends: Collection[str]) -> Token:
-    """The end token at the position of `after`.
+def _id(name: object) -> int | None:
+    """The id in a token's name, if the server was asked for ids (vLLM)."""
+    is_id = isinstance(name, str) and (found := re.fullmatch(r"token_id:(\d+)", name))
+    return int(found[1]) if is_id and found else None
 
-    If it is not among the likely tokens there, it counts as the least likely of them.
-    """
-    likely = {**after.alternatives, after.text: after.log_probability}
-    end = max((value for name, value in likely.items() if name in ends), default=None)
-    return Token("", min(likely.values()) if end is None else end)
+
+def _ids(likeliest: object) -> dict[int, float]:
+    if not isinstance(likeliest, dict):
+        return {}
+    pairs = ((_id(name), float(value)) for name, value in likeliest.items())
+    return {token: value for token, value in pairs if token is not None}
+
+
+def _token_with_id(found: Mapping[str, Any]) -> Token:
+    """A token in llama.cpp's form."""
+    likeliest = {one["id"]: float(one["logprob"]) for one in found.get("top_logprobs") or []
+                 if isinstance(one.get("id"), int)}  # fmt: skip
+    token = found.get("id")
+    return Token(str(found["token"]), float(found["logprob"]),
+                 token if isinstance(token, int) else None, likeliest)  # fmt: skip
 
 
 def suggestions(
@@ -171,17 +163,22 @@ def _suggestion(
     """Make a suggestion of a completion. None if it is empty or not text."""
     text, tokens, finished = completion
     assert tokens is not None  # answers without log probabilities were refused
-    if (end := _first_stop(text, stops)) is not None:  # the server did not heed it
+    if (end := first_stop(text, stops)) is not None:  # the server did not heed it
         stop_begins, stop_ends = end
         tokens = _up_to(tokens, stop_ends)
         text, finished = text[:stop_begins], True
+    found = read_text(text, finished, prefix, removed_space)
+    score = mean(tokens)
+    return None if found is None or not math.isfinite(score) else Suggestion(found, score, finished)
+
+
+def read_text(text: str, finished: bool, prefix: str, removed_space: str) -> str | None:
+    """The suggestion in a continuation of a prompt. None if it is empty or not text."""
     if not finished:
         text = text.rstrip(_REPLACEMENT)  # cut off inside a character
     if _REPLACEMENT in text or not text.startswith(removed_space):
         return None
-    found = suggestion_text(prefix, text.removeprefix(removed_space).encode())
-    score = mean(tokens)
-    return None if found is None or not math.isfinite(score) else Suggestion(found, score, finished)
+    return suggestion_text(prefix, text.removeprefix(removed_space).encode())
 
 
 def mean(tokens: Sequence[Token]) -> float:
@@ -189,7 +186,7 @@ def mean(tokens: Sequence[Token]) -> float:
     return sum(token.log_probability for token in tokens) / max(1, len(tokens))
 
 
-def _first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
+def first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
     """Where the first stop string in a text begins and ends."""
     found = [(at, at + len(stop)) for stop in stops if (at := text.find(stop)) >= 0]
     return min(found, default=None)

@@ -20,11 +20,11 @@ from llmsuggestd.engine.served_model import Answer, ServedModel
 from llmsuggestd.engine.users import Users
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.formats import Format
-from llmsuggestd.remote import completions, failures
+from llmsuggestd.remote import beams, completions, failures
 from llmsuggestd.remote.address import Address, check_allowed
 from llmsuggestd.remote.completions import Completion, suggestions
 from llmsuggestd.remote.failures import RemoteError
-from llmsuggestd.remote.server import Server
+from llmsuggestd.remote.server import Server, gather
 from llmsuggestd.units import milliseconds
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,6 @@ class Info(NamedTuple):
     device: str
     """The server's address."""
     context: int | None
-    has_beams: bool
-    """Whether the server has beam search and scores given texts, as vLLM does."""
     parameters: int | None = None
     bytes: int | None = None
     threads: int | None = None
@@ -105,7 +103,7 @@ class RemoteModel:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._server = Server(target.address, target.model)
-        self._has_beams = False
+        self._ends: set[int] | None = None  # the end tokens' ids; None without a beam search
         self._most: int | None = None  # the most completions that it returns for one request
         self._retry_at = 0.0
         self._connections = 0
@@ -274,17 +272,35 @@ class RemoteModel:
                 await _check_tokenizer(self._server, self.format)
                 prompt = _prompt_text(self.format, Question(goals.TRIAL))
                 answer = await self._server.complete(self._request(prompt, 8))
+                _with_tokens(address, answer.completions)
+                self._ends = await self._end_tokens(prompt)
         except TimeoutError:
             raise failures.Slow(address, self._settings.timeout) from None
-        _with_tokens(address, answer.completions)
         self._connections += 1
-        self._has_beams = info.has_beams and not self.format.stop  # vLLM's beams ignore `stop`
+        self._most = None
         log.info("%s answers for %s", address, model)
         return Connection(info)
 
+    async def _end_tokens(self, prompt: str) -> set[int] | None:
+        """The ids of the tokens that end a text; None if the server has no means for our search."""
+        try:
+            end = await beams.end_token(self._server, await self._tokenize(prompt))
+        except (beams.NoBeams, failures.Refused, failures.NoLogprobs, failures.Broken):
+            pass
+        else:
+            if end is not None:
+                return {end}
+            if self.format.stop:
+                return set()
+        log.warning("%s allows no beam search: drawing candidates", self.target.address)
+        return None
+
+    async def _tokenize(self, prompt: str) -> list[int]:
+        return await beams.tokenize(self._server, prompt, special=self.format.bos is not False)
+
     async def _result(self, question: protocol.Suggest) -> protocol.Result:
         """Answer all goals, with one concurrent request each: servers decode them together."""
-        answers = await _gather(*(self._answer(question, state) for state in question.goals))
+        answers = await gather(*(self._answer(question, state) for state in question.goals))
         found = [one for one, _ in answers]
         tokens = sum(count for _, count in answers)
         return protocol.Result(question.id, found, tokens, 0, 0.0, 0.0)
@@ -320,13 +336,53 @@ class RemoteModel:
         removed_space = prefix[len(prefix.rstrip(" ")) :] if prefix.strip() else ""
         tokens = 0
         for text, wanted in {bare: removed_space, prompt: ""}.items():
-            drawn, tokens = await self._completions(question, text)
-            found = suggestions(
-                drawn, prefix=prefix, removed_space=wanted, stops=self.format.stop, n=question.n
-            )
+            found, tokens = await self._suggestions(question, text, wanted)
             if found:
                 return found, tokens
         return [], tokens
+
+    async def _suggestions(
+        self, question: protocol.Suggest, prompt: str, removed_space: str
+    ) -> tuple[list[protocol.Suggestion], int]:
+        """Return a prompt's suggestions and number of tokens. They begin with `removed_space`."""
+        if question.mode == "beam" and self._ends is not None:
+            try:
+                return await self._beams(question, prompt, removed_space, self._ends)
+            except failures.TooLong:
+                raise
+            except (beams.NoBeams, failures.Refused, failures.NoLogprobs):
+                log.warning("%s allows no beam search: drawing candidates", self.target.address)
+                self._ends = None
+        drawn, tokens = await self._completions(question, prompt)
+        found = suggestions(
+            drawn,
+            prefix=question.prefix,
+            removed_space=removed_space,
+            stops=self.format.stop,
+            n=question.n,
+        )
+        return found, tokens
+
+    async def _beams(
+        self, question: protocol.Suggest, prompt: str, removed_space: str, ends: set[int]
+    ) -> tuple[list[protocol.Suggestion], int]:
+        def text(continuation: str, finished: bool) -> str | None:
+            if (stop := completions.first_stop(continuation, self.format.stop)) is not None:
+                continuation = continuation[: stop[0]]
+            return completions.read_text(continuation, finished, question.prefix, removed_space)
+
+        ids = await self._tokenize(prompt)
+        search = beams.BeamSearch(
+            self._server,
+            ids,
+            width=question.n,
+            max_tokens=question.max_tokens,
+            ends=ends,
+            stops=self.format.stop,
+            text=text,
+        )
+        found = [protocol.Suggestion(*one) for one in await search.run()]
+        return found, len(ids)
 
     async def _completions(
         self, question: protocol.Suggest, prompt: str
@@ -337,47 +393,12 @@ class RemoteModel:
             return await self._draw(
                 base, question.n, temperature=question.temperature, seed=question.seed
             )
-        if self._has_beams:
-            try:
-                return await self._beams(base, question.n)
-            except failures.TooLong:
-                raise
-            except (failures.Refused, failures.NoLogprobs):
-                log.warning("%s has no beam search: drawing candidates", self.target.address)
-                self._has_beams = False
         likeliest = self._draw(base, 1, temperature=0.0, seed=0)
         if question.n == 1:
             return await likeliest
         others = self._draw(base, DRAWS * question.n, temperature=TEMPERATURE, seed=0)
-        (first, tokens), (more, _) = await _gather(likeliest, others)
+        (first, tokens), (more, _) = await gather(likeliest, others)
         return first + more, tokens
-
-    async def _beams(self, base: Mapping[str, object], width: int) -> tuple[list[Completion], int]:
-        """Return the completions of a beam search, each scored by a request of its own.
-
-        vLLM returns no log probabilities with beams, but it does with an echoed text.
-        """
-        request = {**base, "n": width, "temperature": 0.0, "use_beam_search": True}
-        del request["logprobs"]
-        answer = await self._server.complete(request)
-        beams = [beam for beam in answer.completions if beam.text]
-        echoed = await _gather(*(self._echoed(base, beam) for beam in beams))
-        return completions.scored(beams, echoed, answer.prompt_tokens), answer.prompt_tokens
-
-    async def _echoed(self, base: Mapping[str, object], beam: Completion) -> completions.Answer:
-        """Have the server score the prompt followed by a beam, and generate one token after it."""
-        request = {
-            **base,
-            "prompt": f"{base['prompt']}{beam.text}",
-            "max_tokens": 1,
-            "temperature": 0.0,
-            "echo": True,
-            "logprobs": 5,
-        }
-        answer = await self._server.complete(request)
-        if answer.completions[0].tokens is None:
-            raise failures.NoLogprobs(self.target.address)
-        return answer
 
     async def _draw(
         self,
@@ -395,7 +416,7 @@ class RemoteModel:
         while True:
             most = count if self._most is None else min(count, self._most)
             try:
-                answers = await _gather(
+                answers = await gather(
                     *(
                         self._server.complete(
                             {**request, "n": min(most, count - first), **_seed_field(seed, first)}
@@ -432,20 +453,6 @@ class RemoteModel:
         return request
 
 
-async def _gather(*coroutines: Any) -> list[Any]:
-    """Run coroutines concurrently and return their results. If one fails, the rest are cancelled.
-
-    A TaskGroup would raise the failure inside an ExceptionGroup.
-    """
-    tasks = [asyncio.ensure_future(one) for one in coroutines]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def _with_tokens(address: Address, drawn: Sequence[Completion]) -> list[Completion]:
     """The completions with tokens. Raises NoLogprobs if one has text without log probabilities."""
     # a completion that ended at once has neither text nor tokens
@@ -479,12 +486,14 @@ def _is_shortened(form: Format, question: Question, limit: int) -> bool:
 def _info(address: Address, model: str, listed: Sequence[Mapping[str, Any]]) -> Info:
     """The facts about a model in a server's list of models."""
     entry = next((one for one in listed if one.get("id") == model), {})
-    context = entry.get("max_model_len")
+    of_llama = entry.get("meta")
+    context = entry.get(
+        "max_model_len", of_llama.get("n_ctx") if isinstance(of_llama, dict) else None
+    )
     return Info(
         description=f"{model} at {address}",
         device=address.origin,
         context=context if isinstance(context, int) else None,
-        has_beams=entry.get("owned_by") == "vllm",
     )
 
 
@@ -493,27 +502,13 @@ async def _check_tokenizer(server: Server, form: Format) -> None:
 
     vLLM, SGLang and llama.cpp's server have calls for this. Other servers are not checked.
     """
-    numbers = await _tokenized(server, goals.TRIAL)
-    if numbers is None:
+    try:
+        numbers = await beams.tokenize(server, goals.TRIAL, special=False)
+        text = await beams.detokenize(server, numbers)
+        if not set("⊢∧") <= set(text):
+            raise failures.WrongTokenizer(server.address, "loses Lean's symbols")
+        for mark in form.special:
+            if len(await beams.tokenize(server, mark, special=False)) != 1:
+                raise failures.WrongTokenizer(server.address, f"has no special token {mark}")
+    except beams.NoBeams:
         return
-    found = await server.ask("/detokenize", {"tokens": numbers}) or {}
-    text = found.get("prompt", found.get("content"))
-    if isinstance(text, str) and not set("⊢∧") <= set(text):
-        raise failures.WrongTokenizer(server.address, "loses Lean's symbols")
-    for mark in form.special:
-        numbers = await _tokenized(server, mark)
-        if numbers is not None and len(numbers) != 1:
-            raise failures.WrongTokenizer(server.address, f"has no special token {mark}")
-
-
-async def _tokenized(server: Server, text: str) -> list[object] | None:
-    """The ids of a text's tokens; None if the server has no call for it."""
-    request = {
-        "prompt": text,  # vLLM's and SGLang's names
-        "add_special_tokens": False,
-        "content": text,  # llama.cpp's
-        "add_special": False,
-    }
-    found = await server.ask("/tokenize", request)
-    numbers = found.get("tokens") if found is not None else None
-    return numbers if isinstance(numbers, list) else None

@@ -32,6 +32,10 @@ MAX_PAUSE: Final = 5.0
 MAX_ANSWER: Final = 16 * 2**20
 """Limit of an answer's size, in bytes."""
 
+IDLE: Final = 2.0
+"""Seconds for which a connection is kept for the next request. Servers keep theirs for longer: a
+server that closes one at the moment of a request makes it fail."""
+
 CONCURRENT: Final = 16
 """Limit of concurrent requests to one server."""
 
@@ -39,8 +43,8 @@ CONCURRENT: Final = 16
 class Server:
     """One model at a server with `/v1/completions`.
 
-    Each request has its own connection. Cancelling the caller closes it, which makes servers stop
-    generating. Redirects and proxies are not followed, so goals are sent to this address only.
+    Cancelling a caller closes its request's connection, which makes servers stop generating.
+    Redirects and proxies are not followed, so goals are sent to this address only.
     """
 
     def __init__(self, address: Address, model: str) -> None:
@@ -157,7 +161,7 @@ class Server:
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True, limit=CONCURRENT),
+                connector=aiohttp.TCPConnector(keepalive_timeout=IDLE, limit=CONCURRENT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"llmsuggestd/{__version__}"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
@@ -189,6 +193,20 @@ class Server:
             raise failures.CutOff(self.address) from None
         except aiohttp.ClientError:
             raise failures.NotOpenAI(self.address, "it is not HTTP") from None
+
+
+async def gather(*coroutines: Any) -> list[Any]:
+    """Run coroutines concurrently and return their results. If one fails, the rest are cancelled.
+
+    A TaskGroup would raise the failure inside an ExceptionGroup.
+    """
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _why(error: Exception) -> str:
