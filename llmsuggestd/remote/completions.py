@@ -55,6 +55,23 @@ class _Choice(msgspec.Struct):
     logprobs: Any = None
 
 
+class _Alternative(msgspec.Struct):
+    logprob: float
+    id: int | None = None
+
+
+class _LlamaToken(msgspec.Struct):
+    """A token in llama.cpp's form."""
+
+    token: str
+    logprob: float
+    id: int | None = None
+    top_logprobs: list[_Alternative] | None = None
+
+    def likeliest(self) -> dict[int, float]:
+        return {one.id: one.logprob for one in self.top_logprobs or [] if one.id is not None}
+
+
 class _Usage(msgspec.Struct):
     prompt_tokens: int = 0
 
@@ -89,7 +106,10 @@ def _tokens(found: Any) -> list[Token] | None:
     if not isinstance(found, dict):
         return None
     if isinstance(content := found.get("content"), list):
-        tokens = [_token_with_id(one) for one in content]
+        tokens = [
+            Token(one.token, one.logprob, one.id, one.likeliest())
+            for one in msgspec.convert(content, list[_LlamaToken])
+        ]
     else:
         tokens = _openai_tokens(found)
     if any(math.isnan(token.log_probability) for token in tokens):
@@ -123,15 +143,6 @@ def _ids(likeliest: object) -> dict[int, float]:
         return {}
     pairs = ((_id(name), float(value)) for name, value in likeliest.items())
     return {token: value for token, value in pairs if token is not None}
-
-
-def _token_with_id(found: Mapping[str, Any]) -> Token:
-    """A token in llama.cpp's form."""
-    likeliest = {one["id"]: float(one["logprob"]) for one in found.get("top_logprobs") or []
-                 if isinstance(one.get("id"), int)}  # fmt: skip
-    token = found.get("id")
-    return Token(str(found["token"]), float(found["logprob"]),
-                 token if isinstance(token, int) else None, likeliest)  # fmt: skip
 
 
 def suggestions(

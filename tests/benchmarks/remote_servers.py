@@ -81,7 +81,7 @@ def environment() -> Path:
 def vllm(python: Path, folder: Path) -> Iterator[str]:
     """Serve the starter's checkpoint as `starter` until the block ends. Yields the URL."""
     port = free_port()
-    command = [python.parent / "vllm", "serve", STARTER / "checkpoint",
+    command = [str(python.parent / "vllm"), "serve", str(STARTER / "checkpoint"),
                "--served-model-name", "starter", "--dtype", "float32", "--max-model-len", "1024",
                "--enforce-eager",  # starts sooner, and compiled steps of this model are no faster
                "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip

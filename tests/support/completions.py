@@ -51,10 +51,14 @@ class Completions:
     port: int
     model: str = "prover"
     key: str | None = None
-    owner: str = "me"
-    """The model's owner in the list of models. With `vllm`, clients use beam search."""
+    ids: bool = False
+    """Whether it takes prompts of tokens and answers with tokens' ids, which a beam search needs.
+    Then the log probabilities of `continuations` are those of their tokens: the text, empty ones,
+    and the end token."""
     many: bool = True
     """Whether the server obeys `n`."""
+    slots: int | None = None
+    """The largest `n` that the server accepts, as llama.cpp's does; None: any."""
     tokens: dict[str, list[int]] | None = None
     """The answers of `/tokenize`, by text; None: the server has no such call."""
     detokenized: str = "⊢ ∧"
@@ -62,6 +66,8 @@ class Completions:
     faults: Faults = field(default_factory=Faults)
     asked: list[dict[str, Any]] = field(default_factory=list)
     """The bodies of the requests for completions."""
+    tokenized: list[str] = field(default_factory=list)
+    """The texts in the requests for tokens."""
     headers: list[dict[str, str]] = field(default_factory=list)
     """The headers of every request, with lower-case names."""
     waiting: threading.Event = field(default_factory=threading.Event)
@@ -120,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.enter():
             return
         if self.path == "/v1/models":
-            self.reply({"data": [{"id": self.state.model, "owned_by": self.state.owner}]})
+            self.reply({"data": [{"id": self.state.model}]})
         else:
             self.reply({"error": "no such route"}, 404)
 
@@ -130,10 +136,13 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/completions":
             self.complete(asked)
-        elif self.path == "/tokenize" and self.state.tokens is not None:
-            self.reply({"tokens": self.state.tokens.get(asked["prompt"], [1, 2, 3])})
-        elif self.path == "/detokenize" and self.state.tokens is not None:
-            self.reply({"prompt": self.state.detokenized})
+        elif self.path == "/tokenize" and self.has_tokens():
+            self.state.tokenized.append(asked["prompt"])
+            self.reply({"tokens": (self.state.tokens or {}).get(asked["prompt"], [1, 2, 3])})
+        elif self.path == "/detokenize" and self.has_tokens():
+            texts = dict(self.vocabulary())
+            text = "".join(texts.get(token, "") for token in asked["tokens"])
+            self.reply({"prompt": self.state.detokenized + text})
         else:
             self.reply({"error": "no such route"}, 404)
 
@@ -154,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply({"error": {"message": faults.words}}, status, headers)
         elif asked["model"] != state.model:
             self.reply({"error": "no such model"}, 404)
+        elif self.state.slots is not None and asked.get("n", 1) > self.state.slots:
+            self.reply({"error": {"message": "Field 'n': Value must be smaller"}}, 400)
         elif faults.longest is not None and len(asked["prompt"]) > faults.longest:
             self.reply({"error": {"message": "This model's maximum context length is 9"}}, 400)
         elif faults.hang_up:
@@ -181,48 +192,67 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.at_a_time -= 1
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if asked.get("echo"):
-            choices = [self.echoed(asked["prompt"])]
+        if isinstance(asked["prompt"], list):
+            prompts = list(enumerate(asked["prompt"]))
+            choices = [self.next_tokens(i, one, asked["max_tokens"]) for i, one in prompts]
         else:
             count = asked.get("n", 1) if self.state.many else 1
             first = 0 if asked.get("temperature") == 0 else asked.get("seed", 0)
-            beams = asked.get("use_beam_search", False)
-            choices = [self.choice(i, first + i, beams=beams) for i in range(count)]
-        return {"choices": choices, "usage": {"prompt_tokens": self.length(asked["prompt"])}}
+            choices = [self.choice(i, first + i) for i in range(count)]
+        return {"choices": choices, "usage": {"prompt_tokens": 3}}
 
-    def choice(self, index: int, number: int, *, beams: bool) -> dict[str, Any]:
+    def choice(self, index: int, number: int) -> dict[str, Any]:
         text, scores = self.state.continuations[number % len(self.state.continuations)]
         logprobs = {
             "tokens": [text, *[""] * (len(scores) - 1)],
             "token_logprobs": scores,
         }
-        without = beams or self.state.faults.without_logprobs
         return {
             "index": index,
             "text": text,
-            "logprobs": None if without else logprobs,
+            "logprobs": None if self.state.faults.without_logprobs else logprobs,
             "finish_reason": "stop",
         }
 
-    def length(self, prompt: str) -> int:
-        """Number of tokens of a prompt: ten, and those of the continuation at its end."""
-        scores = (of for text, of in self.state.continuations if prompt.endswith(text))
-        return 10 + len(next(scores, ())[:-1])
+    def has_tokens(self) -> bool:
+        """Whether the server has calls for tokens."""
+        return self.state.ids or self.state.tokens is not None
 
-    def echoed(self, prompt: str) -> dict[str, Any]:
-        """The answer to `echo`, for a prompt with a continuation. Its last token is the end."""
-        found = [(text, of) for text, of in self.state.continuations if prompt.endswith(text)]
-        assert found, prompt
-        scores = [None, *[-9.0] * 9, *found[0][1]]
+    def vocabulary(self) -> Iterator[tuple[int, str]]:
+        """The tokens of the continuations, with their texts: first the text, then empty ones."""
+        for number, (text, scores) in enumerate(self.state.continuations, 1):
+            yield 100 * number, text
+            yield from ((100 * number + i, "") for i in range(1, len(scores)))
+
+    def likeliest(self, tokens: list[int]) -> dict[int, float]:
+        """The tokens that can follow, likeliest first."""
+        found = {}
+        for number, (_, scores) in enumerate(self.state.continuations, 1):
+            names = [100 * number + i for i in range(len(scores) - 1)] + [0]
+            generated = [token for token in tokens if token >= 100]
+            if generated == names[: len(generated)] and len(generated) < len(names):
+                found[names[len(generated)]] = scores[len(generated)]
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def next_tokens(self, index: int, prompt: list[int], count: int) -> dict[str, Any]:
+        """A choice of the likeliest tokens after a prompt of tokens."""
+        if not self.state.ids:
+            return self.choice(index, 0)
+        generated: list[int] = []
+        rows = []
+        while len(generated) < count and 0 not in generated:
+            rows.append(self.likeliest(prompt + generated))
+            generated.append(next(iter(rows[-1])))
+        named = [{f"token_id:{token}": value for token, value in row.items()} for row in rows]
         return {
-            "index": 0,
-            "text": prompt,
+            "index": index,
+            "text": "",
             "logprobs": {
-                "tokens": ["t"] * (len(scores) - 1) + ["</s>"],
-                "token_logprobs": scores,
-                "top_logprobs": [None] * len(scores),
+                "tokens": [next(iter(row)) for row in named],
+                "token_logprobs": [next(iter(row.values())) for row in named],
+                "top_logprobs": named,
             },
-            "finish_reason": "stop",
+            "finish_reason": "stop" if 0 in generated else "length",
         }
 
     def reply(

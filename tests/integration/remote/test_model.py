@@ -22,6 +22,7 @@ from llmsuggestd.remote.model import RemoteModel, Target
 from tests.support.completions import Completions, completions, free_port
 from tests.support.engine_requests import request
 
+TWO_TOKENS = (("simp_all", (-0.5, -0.1)), ("exact ⟨hp, hq⟩", (-0.2, -0.24)))
 GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 
 
@@ -88,6 +89,15 @@ async def test_a_server_that_ignores_n_is_asked_n_times(server: Completions) -> 
         assert len(await texts(model, question())) == 3
 
 
+async def test_a_server_that_limits_n_is_asked_for_fewer(server: Completions) -> None:
+    server.slots = 2
+    async with remote(server) as model:
+        assert len(await texts(model, question())) == 3
+        refused = len(server.asked)
+        assert len(await texts(model, question(prefix="h"))) == 3
+    assert all(sent.get("n", 1) <= 2 for sent in server.asked[refused:])
+
+
 async def test_the_options_of_sampling_are_passed_on(server: Completions) -> None:
     async with remote(server) as model:
         await model.ask(question(mode="sample", temperature=0.3, seed=7, n=4))
@@ -95,25 +105,48 @@ async def test_the_options_of_sampling_are_passed_on(server: Completions) -> Non
     assert (sent["n"], sent["temperature"], sent["seed"]) == (4, 0.3, 7)
 
 
-async def test_real_beams_are_scored_by_the_server(server: Completions) -> None:
-    server.owner = "vllm"
+async def test_beams_are_those_of_our_search(server: Completions) -> None:
+    server.ids = True
+    server.continuations = (*TWO_TOKENS, ("constructor", (-0.9, -0.1)))
     async with remote(server) as model:
         answer = await model.ask(question())
     (found,) = answer.result.found
-    assert [(one.text, round(one.score, 6)) for one in found.suggestions] == [
-        ("exact And.intro hp hq", -0.2), ("simp_all", -0.3), ("constructor", -0.9)
+    assert [(one.text, round(one.score, 6), one.finished) for one in found.suggestions] == [
+        ("exact ⟨hp, hq⟩", -0.22, True), ("simp_all", -0.3, True), ("constructor", -0.5, True)
     ]  # fmt: skip
-    assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
+    assert server.tokenized[-1] == f"[GOAL]{GOAL}[PROOFSTEP]"
+    assert [len(sent["prompt"]) for sent in server.asked[-2:]] == [1, 3]
 
 
-async def test_candidates_are_drawn_if_the_server_refuses_beam_search(server: Completions) -> None:
-    server.owner = "vllm"
+async def test_beams_end_with_a_formats_stop_string(server: Completions) -> None:
+    server.ids = True
+    server.continuations = (("rfl[/TAC]", (-0.1, -9.0)), ("simp[/TAC]", (-0.5, -9.0)))
+    async with remote(server, form=formats.FORMATS["ntp-mathlib-st"]) as model:
+        answer = await model.ask(question(n=2))
+    (found,) = answer.result.found
+    assert [(one.text, round(one.score, 6), one.finished) for one in found.suggestions] == [
+        ("rfl", -0.1, True), ("simp", -0.5, True)
+    ]  # fmt: skip
+
+
+async def test_beams_are_cut_off_at_the_limit(server: Completions) -> None:
+    server.ids = True
+    async with remote(server) as model:
+        answer = await model.ask(question(max_tokens=1, n=2))
+    (found,) = answer.result.found
+    assert [(one.text, one.finished) for one in found.suggestions] == [
+        ("exact And.intro hp hq", False), ("exact ⟨hp, hq⟩", False)
+    ]  # fmt: skip
+
+
+async def test_candidates_are_drawn_if_the_server_refuses_a_step(server: Completions) -> None:
+    server.ids = True
     async with remote(server) as model:
         await model.load()
         server.faults.statuses = [(400, {})]
         assert len(await texts(model, question())) == 3
         await model.ask(question())
-    assert sum(bool(sent.get("use_beam_search")) for sent in server.asked) == 1
+    assert sum(isinstance(sent["prompt"], list) for sent in server.asked) == 2
 
 
 async def test_trailing_spaces_of_the_prefix_are_generated_by_the_model(

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from llmsuggestd.remote.completions import (
-    Answer,
     Completion,
     Malformed,
     Token,
     read,
-    scored,
     suggestions,
 )
 
@@ -40,6 +38,22 @@ def test_log_probabilities_are_read_in_each_servers_form(logprobs: dict[str, Any
     answer = read(body({"text": "rfl", "finish_reason": "stop", "logprobs": logprobs}))
     assert answer.prompt_tokens == 7
     assert answer.completions == [Completion("rfl", [Token("rf", -0.5), Token("l", -1.0)], True)]
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {"tokens": ["token_id:7"], "token_logprobs": [-0.5],
+         "top_logprobs": [{"token_id:7": -0.5, "token_id:0": -1.5}]},
+        {"content": [{"id": 7, "token": "rf", "logprob": -0.5, "top_logprobs": [
+            {"id": 7, "token": "rf", "logprob": -0.5}, {"id": 0, "token": "", "logprob": -1.5}]}]},
+    ],
+    ids=["vLLM", "llama.cpp"],
+)  # fmt: skip
+def test_the_ids_of_the_likeliest_tokens_are_read(logprobs: dict[str, Any]) -> None:
+    (found,) = read(body({"text": "rf", "logprobs": logprobs})).completions
+    assert found.tokens is not None
+    assert (found.tokens[0].id, found.tokens[0].likeliest) == (7, {7: -0.5, 0: -1.5})
 
 
 def test_choices_are_sorted_by_their_index() -> None:
@@ -102,22 +116,3 @@ def test_an_incomplete_character_is_dropped_and_invalid_text_gives_no_suggestion
         completion("exact \ufffd", -0.1),
     ]
     assert [one.text for one in suggestions(drawn, prefix="", n=5)] == ["exact ⟨h,"]
-
-
-def test_beams_are_scored_by_their_tokens_and_the_end_token() -> None:
-    prompt = [Token("goal", -9.0)] * 2  # of three tokens; the first has no log probability
-    other = {"x": -0.5, "</s>": -1.5}
-
-    def echoed(count: int, *tokens: Token, finished: bool = False) -> Answer:
-        return Answer([Completion("", [*prompt, *tokens], finished)], count)
-
-    likely = echoed(4, Token("rfl", -0.2), Token("</s>", -0.4), finished=True)
-    unlikely = echoed(5, Token("si", -0.3), Token("mp", -0.6), Token("x", -0.5, other))
-    cut_off = echoed(4, Token("rw", -1.0), Token("x", -0.1))
-    beams = [
-        Completion("rfl", None, True), Completion("simp", None, True), Completion("rw", None, False)
-    ]  # fmt: skip
-    found = suggestions(scored(beams, [likely, unlikely, cut_off], 3), prefix="", n=5)
-    assert [(one.text, round(one.score, 6), one.finished) for one in found] == [
-        ("rfl", -0.3, True), ("simp", -0.8, True), ("rw", -1.0, False)
-    ]  # fmt: skip

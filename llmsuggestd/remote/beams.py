@@ -1,0 +1,207 @@
+"""Beam search over a server's next-token log probabilities.
+
+The search is the local engine's. Each step is one request with the tokens of all beams, for one
+more token each. So the server needs prompts of tokens, the ids of the likeliest tokens, and the
+calls `/tokenize` and `/detokenize`: vLLM and llama.cpp's server have them. vLLM's own beam search
+is not used, since it prefers short tactics and always takes `max_tokens` steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import numpy as np
+
+from llmsuggestd.engine.search import Floats, Hypothesis, beam_search
+from llmsuggestd.remote.completions import Token
+from llmsuggestd.remote.server import Server, gather
+
+MOST_ALTERNATIVES: Final = 20
+"""Limit of the likeliest tokens that a server is asked for: vLLM's default limit."""
+
+_TRIAL_TOKENS: Final = 64
+"""Limit of the tokens in which the trial has to end."""
+
+Beam = tuple[int, ...]
+"""The ids of a candidate's tokens, without the prompt's."""
+
+
+class NoBeams(Exception):
+    """The server lacks a call or a field that the search needs."""
+
+
+async def tokenize(server: Server, text: str, *, special: bool) -> list[int]:
+    """The ids of a text's tokens. `special` adds those that the model begins with.
+
+    Raises NoBeams if the server has no call for it.
+    """
+    request = {
+        "prompt": text,  # vLLM's and SGLang's names
+        "add_special_tokens": special,
+        "content": text,  # llama.cpp's
+        "add_special": special,
+    }
+    found = await server.ask("/tokenize", request)
+    ids = found.get("tokens") if found is not None else None
+    if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
+        raise NoBeams
+    return ids
+
+
+async def detokenize(server: Server, ids: Sequence[int]) -> str:
+    """The text of tokens. Raises NoBeams if the server has no call for it."""
+    found = await server.ask("/detokenize", {"tokens": list(ids)}) or {}
+    text = found.get("prompt", found.get("content"))
+    if not isinstance(text, str):
+        raise NoBeams
+    return text
+
+
+async def end_token(server: Server, prompt: Sequence[int]) -> int | None:
+    """The token with which the model ends a text; None if it does not end the likeliest text.
+
+    Raises NoBeams if the server does not answer with ids.
+    """
+    answer = await server.complete(_request([list(prompt)], _TRIAL_TOKENS, 1))
+    (completion, *_) = answer.completions
+    last = completion.tokens[-1] if completion.tokens else None
+    if last is None or last.id is None:
+        raise NoBeams
+    await detokenize(server, prompt)
+    return last.id if completion.finished else None
+
+
+def _request(prompts: list[list[int]], max_tokens: int, alternatives: int) -> dict[str, object]:
+    return {
+        "prompt": prompts,
+        "max_tokens": max_tokens,
+        "temperature": 0.0,
+        "logprobs": alternatives,
+        "return_tokens_as_token_ids": True,  # vLLM's; llama.cpp's server has the ids anyway
+        "stream": False,
+    }
+
+
+class BeamSearch:
+    """A search for the continuations of one prompt."""
+
+    def __init__(
+        self,
+        server: Server,
+        prompt: Sequence[int],
+        *,
+        width: int,
+        max_tokens: int,
+        ends: Collection[int],
+        stops: Sequence[str],
+        text: Callable[[str, bool], str | None],
+    ) -> None:
+        """`text` makes a suggestion of a continuation, and is told whether it has ended."""
+        self._server = server
+        self._prompt = list(prompt)
+        self._width = width
+        self._max_tokens = max_tokens
+        self._ends = frozenset(ends)
+        self._stops = stops
+        self._text = text
+        self._columns: dict[int, int] = {}
+        """The column of each token id in the search's table of log probabilities."""
+        self._ids: list[int] = []
+        self._texts: dict[Beam, str] = {}
+        self._beams: list[Beam] = [()]
+        self._totals = [0.0]
+
+    async def run(self) -> list[Hypothesis]:
+        """Return the best continuations, best first. Raises RemoteError and NoBeams."""
+        self._before = await detokenize(self._server, self._prompt)
+        ends = [self._column(one) for one in self._ends]
+        rows = await self._step(1)
+        search = beam_search(
+            rows[0],
+            width=self._width,
+            max_tokens=self._max_tokens,
+            end=ends,
+            text=self._suggestion,
+            stopped=self._stopped,
+        )
+        try:
+            extension = next(search)
+            for count in range(2, self._max_tokens + 1):
+                chosen = list(zip(extension.parents, extension.tokens, strict=True))
+                self._totals = [self._totals[p] + float(rows[p, token]) for p, token in chosen]
+                self._beams = [(*self._beams[p], self._ids[token]) for p, token in chosen]
+                rows = await self._step(count)
+                extension = search.send(rows)
+        except StopIteration as end:
+            found: list[Hypothesis] = end.value
+            return found
+        raise AssertionError
+
+    def _column(self, token: int) -> int:
+        if token not in self._columns:
+            self._columns[token] = len(self._ids)
+            self._ids.append(token)
+        return self._columns[token]
+
+    async def _step(self, count: int) -> Floats:
+        """The log probabilities of each beam's next token, the `count`-th of its tokens.
+
+        Tokens that are not among the likeliest have probability zero.
+        """
+        alternatives = min(MOST_ALTERNATIVES, self._candidates())
+        prompts = [[*self._prompt, *beam] for beam in self._beams]
+        answer = await self._server.complete(_request(prompts, 1, alternatives))
+        if len(answer.completions) != len(prompts):
+            raise NoBeams
+        likeliest = [_likeliest(one.tokens) for one in answer.completions]
+        for row in likeliest:
+            for token in row:
+                self._column(token)
+        rows = np.full((len(prompts), len(self._ids)), -np.inf, dtype=np.float32)
+        for i, row in enumerate(likeliest):
+            for token, value in row.items():
+                rows[i, self._column(token)] = value
+        await self._read_texts(rows, is_last=count == self._max_tokens)
+        return rows
+
+    def _candidates(self) -> int:
+        """The number of extensions that a step of the search considers."""
+        return max(2, 1 + len(self._ends)) * self._width
+
+    async def _read_texts(self, rows: Floats, *, is_last: bool) -> None:
+        """Ask for the texts of the beams that this step may end."""
+        totals = np.array(self._totals)[:, np.newaxis] + rows
+        wanted = []
+        for index in np.argsort(-totals, axis=None, kind="stable")[: self._candidates()]:
+            parent, column = divmod(int(index), rows.shape[1])
+            if self._ids[column] in self._ends:
+                wanted.append(self._beams[parent])
+            elif (is_last or self._stops) and np.isfinite(rows[parent, column]):
+                wanted.append((*self._beams[parent], self._ids[column]))
+        missing = [beam for beam in dict.fromkeys(wanted) if beam not in self._texts]
+        # with the prompt, since some tokenizers leave out a space at the beginning
+        texts = await gather(
+            *(detokenize(self._server, [*self._prompt, *beam]) for beam in missing)
+        )
+        for beam, text in zip(missing, texts, strict=True):
+            self._texts[beam] = text.removeprefix(self._before)
+
+    def _continuation(self, columns: Sequence[int]) -> str:
+        return self._texts[tuple(self._ids[column] for column in columns)]
+
+    def _stopped(self, columns: Sequence[int]) -> bool:
+        return bool(self._stops) and any(
+            stop in self._continuation(columns) for stop in self._stops
+        )
+
+    def _suggestion(self, columns: Sequence[int]) -> str | None:
+        finished = len(columns) < self._max_tokens
+        return self._text(self._continuation(columns), finished)
+
+
+def _likeliest(tokens: Sequence[Token] | None) -> dict[int, float]:
+    """The likeliest next tokens in an answer for one token."""
+    if not tokens or not tokens[0].likeliest:
+        raise NoBeams
+    return dict(tokens[0].likeliest)
