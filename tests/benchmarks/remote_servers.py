@@ -77,9 +77,32 @@ def environment() -> Path:
     return python
 
 
+class Vllm(NamedTuple):
+    """A running vLLM."""
+
+    url: str
+    pid: int
+    log: Path
+
+    def steps(self) -> int:
+        """The number of requests for completions so far."""
+        return self.log.read_text(errors="replace").count("POST /v1/completions")
+
+    def processor_time(self) -> float:
+        """Seconds of processor time so far, of all its processes."""
+        total, family = 0, {self.pid}
+        for file in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda file: int(file.parts[2])):
+            with contextlib.suppress(OSError):
+                fields = file.read_text().rpartition(")")[2].split()
+                if int(file.parts[2]) in family or int(fields[1]) in family:
+                    family.add(int(file.parts[2]))
+                    total += int(fields[11]) + int(fields[12])
+        return total / os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
-def vllm(python: Path, folder: Path) -> Iterator[str]:
-    """Serve the starter's checkpoint as `starter` until the block ends. Yields the URL."""
+def vllm(python: Path, folder: Path) -> Iterator[Vllm]:
+    """Serve the starter's checkpoint as `starter` until the block ends."""
     port = free_port()
     command = [str(python.parent / "vllm"), "serve", str(STARTER / "checkpoint"),
                "--served-model-name", "starter", "--dtype", "float32", "--max-model-len", "1024",
@@ -96,7 +119,7 @@ def vllm(python: Path, folder: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}/v1"
             wait_for(server, url, log)
-            yield url
+            yield Vllm(url, server.pid, log)
         finally:
             server.terminate()
             server.wait(timeout=60)
@@ -246,11 +269,12 @@ class Class:
         self.empty += not found.suggestions
 
 
-def lesson(url: str, users: int, seconds: float, pause: float) -> bool:
+def lesson(server: Vllm, users: int, seconds: float, pause: float) -> bool:
     """Print the waits of a class. Returns whether every request was answered."""
-    before = os.getloadavg()[0]
-    work = Class(url, pause)
+    before, steps, processor = os.getloadavg()[0], server.steps(), server.processor_time()
+    work = Class(server.url, pause)
     asyncio.run(work.run(users, seconds))
+    steps, processor = server.steps() - steps, server.processor_time() - processor
     waits = sorted(work.waits)
     print(f"{users} users for {seconds:g} s, {pause:g} s between an answer and the next request")
     if len(waits) > 1:
@@ -258,6 +282,8 @@ def lesson(url: str, users: int, seconds: float, pause: float) -> bool:
         print(f"{len(waits)} answers, {60 * len(waits) / seconds:.0f} per minute; wait: median "
               f"{statistics.median(waits):.2f} s, 95th percentile {late:.2f} s, "
               f"longest {waits[-1]:.2f} s")  # fmt: skip
+        print(f"an answer takes {steps / len(waits):.1f} requests and "
+              f"{processor / len(waits):.2f} s of vLLM's processor time")  # fmt: skip
     print(f"{sum(work.errors.values())} errors, {work.empty} answers without suggestions")
     for message, count in work.errors.most_common():
         print(f"  {count} x {message}")
@@ -276,14 +302,17 @@ def main() -> None:
     parser.add_argument("--goals", type=int, default=50)
     parser.add_argument("--users", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--pause", type=float, default=20)
+    parser.add_argument("--pause", type=float, default=60)
     options = parser.parse_args()
     python = options.vllm or environment()
-    with tempfile.TemporaryDirectory(prefix="vllm-") as folder, vllm(python, Path(folder)) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="vllm-") as folder,
+        vllm(python, Path(folder)) as server,
+    ):
         if options.what == "same":
-            good = same(url, options.goals)
+            good = same(server.url, options.goals)
         else:
-            good = lesson(url, options.users, options.seconds, options.pause)
+            good = lesson(server, options.users, options.seconds, options.pause)
     sys.exit(not good)
 
 
