@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from llmsuggestd.errors import ExitCode
 from tests.conftest import Home
-from tests.support.completions import Completions, completions
+from tests.support.completions import Completions, Faults, completions
 
 GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
 KEY = "sesame-open-1234"
@@ -180,6 +181,59 @@ def test_neither_a_goal_nor_the_key_is_written_anywhere(lab: Home, server: Compl
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
         else:
             assert KEY.encode() not in content, file
+
+
+WORDS = f"secretgoal {KEY}"
+FAILURES = [
+    ("remote_refused", Faults(statuses=[(400, {})] * 9, words=WORDS)),
+    ("remote_key", Faults(statuses=[(403, {})] * 9, words=WORDS)),
+    ("remote_route", Faults(statuses=[(404, {})] * 9, words=WORDS)),
+    ("remote_redirect", Faults(statuses=[(302, {"Location": f"/{WORDS}"})] * 9, words=WORDS)),
+    ("remote_busy", Faults(statuses=[(429, {"Retry-After": "900"})] * 9, words=WORDS)),
+    ("remote_broken", Faults(statuses=[(500, {})] * 9, words=WORDS)),
+    ("remote_answer", Faults(body=WORDS.encode())),
+    ("remote_cut_off", Faults(hang_up=True)),
+    ("remote_logprobs", Faults(without_logprobs=True)),
+    ("remote_slow", Faults(seconds=30)),
+    ("remote_refused", Faults(longest=5)),
+]
+"""Ways for the server to fail, each with the code of the error."""
+
+
+@pytest.mark.parametrize("fallback", [False, True], ids=["alone", "with a fallback"])
+def test_no_failure_writes_a_goal(home: Home, fallback: bool) -> None:
+    """With Python's debug output, the most that the daemon and its engine can write."""
+    home.install_starter()
+    settings(home, "[remote]\ntimeout = 1\n" + 'fallback = "starter"\n' * fallback)
+    codes = []
+    with completions() as server:
+        server.key = KEY
+        added(home, server)
+        process = home.serve(PYTHONASYNCIODEBUG="1", PYTHONDEVMODE="1")
+        for ids in (False, True):  # drawn candidates, and beams
+            server.ids = ids
+            for code, faults in FAILURES:
+                server.faults = Faults()
+                for model in ("starter", "lab"):
+                    home.client.request("PUT", "/v1/model", {"id": model}, timeout=30)
+                goal = f"secretgoal : Prop\n⊢ secretgoal ∨ {code} ∨ {ids}"
+                assert suggest(home, goal)[1]["model"] == "lab"
+                server.faults = copy.deepcopy(faults)
+                status, answer = suggest(home, f"{goal} ∨ secretgoal")
+                codes.append(answer["error"]["code"] if status != 200 else answer["model"])
+                if status != 200:
+                    assert "secretgoal" not in json.dumps(answer)
+    codes.append(suggest(home, "secretgoal : Prop\n⊢ secretgoal")[1].get("error", {}).get("code"))
+    process.terminate()
+    log = process.communicate(timeout=15)[1]
+    assert "answers for prover" in log
+    written = [log.encode(), *(content for _, content in everything_written(home))]
+    assert not [text for text in written if b"secretgoal" in text]
+    if fallback:
+        assert set(codes[:-1]) <= {"starter", "lab"}
+    else:
+        assert codes[: len(FAILURES)] == [code for code, _ in FAILURES]
+        assert codes[-1] == "remote_down"
 
 
 def test_a_key_that_others_can_read_is_not_used(lab: Home, server: Completions) -> None:
