@@ -1,16 +1,16 @@
-"""A real vLLM as the engine: the same suggestions as ours, and the waits of a class.
+"""A real server as the engine: the same suggestions as ours, and the waits of a class.
 
-    python -m tests.benchmarks.remote_servers same [--vllm PYTHON] [--goals 50]
-    python -m tests.benchmarks.remote_servers class [--vllm PYTHON] [--users 30] [--seconds 600]
+    python -m tests.benchmarks.remote_servers same [--server llama.cpp] [--goals 50]
+    python -m tests.benchmarks.remote_servers class [--users 30] [--seconds 600]
 
-vLLM serves the starter's checkpoint on the CPU. `--vllm` names a Python that has vLLM. Without it,
+vLLM serves the starter's checkpoint on the CPU. `--vllm` names a Python that has it. Without that,
 the command makes an environment of 3.4 GB in the user's cache directory, once. That needs Linux on
 x86-64 and the CPU build of torch, which `PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu`
 finds.
 
-`same` asks a daemon for five suggestions for held-out goals: from vLLM, and from the local engine
-with the starter in F16 and as it is shipped. It prints how many goals get the same five
-suggestions, and fails if these are fewer than 90 % for F16.
+`same` asks a daemon for five suggestions for held-out goals: from vLLM, or from llama.cpp's server
+with the starter in F16, and from the local engine with the starter in F16 and as it is shipped. It
+prints how many goals get the same five, and fails if these are fewer than 90 % for F16.
 
 `class` lets this many users work at the same time, each with connections of their own. A user asks
 for the goals of the editing trace of `engine.py`, one after another, and thinks in between for
@@ -49,6 +49,7 @@ from llmsuggestd.remote.model import RemoteModel, Target
 from tests.benchmarks.engine import editing_trace
 from tests.conftest import Home, make_home
 from tests.support.completions import free_port
+from tests.support.llama_server import llama_server
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
 VERSION = "0.32.0"
@@ -160,26 +161,16 @@ def held_out_goals(count: int) -> list[str]:
     return random.Random(1).sample(goals, count)
 
 
-def prepare(home: Home, url: str) -> list[str]:
-    """Give a home the models. Returns their ids: vLLM's, and the local ones."""
-    home.install_starter()
-    file = home.root / "f16.gguf"
-    for arguments in (
-        ("convert", str(STARTER / "checkpoint"), "--quant", "f16", "--output", str(file)),
-        ("models", "import", str(file), "--name", "starter-f16"),
-        ("models", "add", "vllm", "--url", url, "--model", "starter", "--format", "llmstep"),
-    ):
-        result = home.run(*arguments, timeout=300)
-        if result.returncode:
-            raise SystemExit(result.stderr)
-    home.run("start")
-    return ["vllm", "starter-f16", "starter"]
+def run(home: Home, *arguments: str) -> None:
+    """Run `llmsuggestd` in a home. Raises SystemExit, with its message, if it fails."""
+    result = home.run(*arguments, timeout=300)
+    if result.returncode:
+        raise SystemExit(result.stderr)
 
 
 def answers(home: Home, model: str, goals: list[str]) -> list[list[str]]:
     """The suggestions of a model for each goal, from the running daemon."""
-    if (used := home.run("models", "use", model, timeout=120)).returncode:
-        raise SystemExit(used.stderr)
+    run(home, "models", "use", model)
     found = []
     for goal in goals:
         status, answer = home.curl("/v1/suggest", body={"goal": goal, "n": 5})
@@ -198,28 +189,37 @@ def compare(one: list[list[str]], other: list[list[str]]) -> Comparison:
     )
 
 
-def same(url: str, count: int) -> bool:
+def same(server: str, python: Path | None, folder: Path, count: int) -> bool:
     """Print how many goals get the same suggestions. Returns whether they are enough."""
     goals = held_out_goals(count)
+    file = folder / "f16.gguf"
     for home in make_home():
-        ids = prepare(home, url)
-        found = {model: answers(home, model, goals) for model in ids}
-    enough = True
-    for model in ids[1:]:
-        result = compare(found["vllm"], found[model])
-        print(f"{model:12} of {count} goals, {result.sets} get the same suggestions as from vLLM, "
-              f"{result.orders} in the same order")  # fmt: skip
-        if model == "starter-f16":
-            enough = result.sets >= BAR * count
-            show_differences(goals, found["vllm"], found[model])
-    return enough
+        run(home, "convert", str(STARTER / "checkpoint"), "--quant", "f16", "--output", str(file))
+        home.install_starter()
+        run(home, "models", "import", str(file), "--name", "starter-f16")
+        with (
+            vllm(python or environment(), folder)
+            if server == "vllm"
+            else llama_server(file, folder / "llama.log", "starter")
+        ) as running:
+            run(home, "models", "add", "theirs", "--url", running.url, "--model", "starter",
+                "--format", "llmstep")  # fmt: skip
+            run(home, "start")
+            theirs = answers(home, "theirs", goals)
+        f16, shipped = (answers(home, model, goals) for model in ("starter-f16", "starter"))
+    for name, ours in (("F16", f16), ("as shipped", shipped)):
+        result = compare(theirs, ours)
+        print(f"of {count} goals, {result.sets} get the same suggestions from {server} as from the "
+              f"local starter {name}, {result.orders} in the same order")  # fmt: skip
+    show_differences(goals, theirs, f16)
+    return compare(theirs, f16).sets >= BAR * count
 
 
 def show_differences(goals: list[str], theirs: list[list[str]], ours: list[list[str]]) -> None:
     """Print the goals with other suggestions."""
     for goal, their, our in zip(goals, theirs, ours, strict=True):
         if set(their) != set(our):
-            print(f"  {goal!r}\n    only vLLM: {sorted(set(their) - set(our))}\n"
+            print(f"  {goal!r}\n    only theirs: {sorted(set(their) - set(our))}\n"
                   f"    only ours: {sorted(set(our) - set(their))}")  # fmt: skip
 
 
@@ -298,21 +298,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["same", "class"])
+    parser.add_argument("--server", choices=["vllm", "llama.cpp"], default="vllm")
     parser.add_argument("--vllm", type=Path, metavar="PYTHON")
     parser.add_argument("--goals", type=int, default=50)
     parser.add_argument("--users", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--pause", type=float, default=60)
     options = parser.parse_args()
-    python = options.vllm or environment()
-    with (
-        tempfile.TemporaryDirectory(prefix="vllm-") as folder,
-        vllm(python, Path(folder)) as server,
-    ):
+    with tempfile.TemporaryDirectory(prefix="servers-") as name:
+        folder = Path(name)
         if options.what == "same":
-            good = same(server.url, options.goals)
+            good = same(options.server, options.vllm, folder, options.goals)
         else:
-            good = lesson(server, options.users, options.seconds, options.pause)
+            with vllm(options.vllm or environment(), folder) as server:
+                good = lesson(server, options.users, options.seconds, options.pause)
     sys.exit(not good)
 
 
