@@ -1,9 +1,8 @@
 """Beam search over a server's next-token log probabilities.
 
 The search is the local engine's. Each step is one request with the tokens of all beams, for one
-more token each. So the server needs prompts of tokens, the ids of the likeliest tokens, and the
-calls `/tokenize` and `/detokenize`: vLLM and llama.cpp's server have them. vLLM's own beam search
-is not used, since it prefers short tactics and always takes `max_tokens` steps.
+more token each. vLLM's own beam search is not used, since it prefers short tactics and always takes
+`max_tokens` steps. This module imports numpy, so `model.py` imports it only for a search.
 """
 
 from __future__ import annotations
@@ -16,71 +15,13 @@ import numpy as np
 from llmsuggestd.engine.search import Floats, Hypothesis, beam_search
 from llmsuggestd.remote.completions import Token
 from llmsuggestd.remote.server import Server, gather
+from llmsuggestd.remote.tokens import NoTokens, detokenize, request
 
 MOST_ALTERNATIVES: Final = 20
 """Limit of the likeliest tokens that a server is asked for: vLLM's default limit."""
 
-_TRIAL_TOKENS: Final = 64
-"""Limit of the tokens in which the trial has to end."""
-
 Beam = tuple[int, ...]
 """The ids of a candidate's tokens, without the prompt's."""
-
-
-class NoBeams(Exception):
-    """The server lacks a call or a field that the search needs."""
-
-
-async def tokenize(server: Server, text: str, *, special: bool) -> list[int]:
-    """The ids of a text's tokens. `special` adds those that the model begins with.
-
-    Raises NoBeams if the server has no call for it.
-    """
-    request = {
-        "prompt": text,  # vLLM's and SGLang's names
-        "add_special_tokens": special,
-        "content": text,  # llama.cpp's
-        "add_special": special,
-    }
-    found = await server.ask("/tokenize", request)
-    ids = found.get("tokens") if found is not None else None
-    if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
-        raise NoBeams
-    return ids
-
-
-async def detokenize(server: Server, ids: Sequence[int]) -> str:
-    """The text of tokens. Raises NoBeams if the server has no call for it."""
-    found = await server.ask("/detokenize", {"tokens": list(ids)}) or {}
-    text = found.get("prompt", found.get("content"))
-    if not isinstance(text, str):
-        raise NoBeams
-    return text
-
-
-async def end_token(server: Server, prompt: Sequence[int]) -> int | None:
-    """The token with which the model ends a text; None if it does not end the likeliest text.
-
-    Raises NoBeams if the server does not answer with ids.
-    """
-    answer = await server.complete(_request([list(prompt)], _TRIAL_TOKENS, 1))
-    (completion, *_) = answer.completions
-    last = completion.tokens[-1] if completion.tokens else None
-    if last is None or last.id is None:
-        raise NoBeams
-    await detokenize(server, prompt)
-    return last.id if completion.finished else None
-
-
-def _request(prompts: list[list[int]], max_tokens: int, alternatives: int) -> dict[str, object]:
-    return {
-        "prompt": prompts,
-        "max_tokens": max_tokens,
-        "temperature": 0.0,
-        "logprobs": alternatives,
-        "return_tokens_as_token_ids": True,  # vLLM's; llama.cpp's server has the ids anyway
-        "stream": False,
-    }
 
 
 class BeamSearch:
@@ -113,7 +54,7 @@ class BeamSearch:
         self._totals = [0.0]
 
     async def run(self) -> list[Hypothesis]:
-        """Return the best continuations, best first. Raises RemoteError and NoBeams."""
+        """Return the best continuations, best first. Raises RemoteError and NoTokens."""
         self._before = await detokenize(self._server, self._prompt)
         ends = [self._column(one) for one in self._ends]
         rows = await self._step(1)
@@ -151,9 +92,9 @@ class BeamSearch:
         """
         alternatives = min(MOST_ALTERNATIVES, self._candidates())
         prompts = [[*self._prompt, *beam] for beam in self._beams]
-        answer = await self._server.complete(_request(prompts, 1, alternatives))
+        answer = await self._server.complete(request(prompts, 1, alternatives))
         if len(answer.completions) != len(prompts):
-            raise NoBeams
+            raise NoTokens
         likeliest = [_likeliest(one.tokens) for one in answer.completions]
         for row in likeliest:
             for token in row:
@@ -203,5 +144,5 @@ class BeamSearch:
 def _likeliest(tokens: Sequence[Token] | None) -> dict[int, float]:
     """The likeliest next tokens in an answer for one token."""
     if not tokens or not tokens[0].likeliest:
-        raise NoBeams
+        raise NoTokens
     return dict(tokens[0].likeliest)

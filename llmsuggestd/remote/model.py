@@ -20,11 +20,12 @@ from llmsuggestd.engine.served_model import Answer, ServedModel
 from llmsuggestd.engine.users import Users
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.formats import Format
-from llmsuggestd.remote import beams, completions, failures
+from llmsuggestd.remote import completions, failures
 from llmsuggestd.remote.address import Address, check_allowed
 from llmsuggestd.remote.completions import Completion, suggestions
 from llmsuggestd.remote.failures import RemoteError
 from llmsuggestd.remote.server import Server, gather
+from llmsuggestd.remote.tokens import NoTokens, detokenize, end_token, tokenize
 from llmsuggestd.units import milliseconds
 
 log = logging.getLogger(__name__)
@@ -284,8 +285,8 @@ class RemoteModel:
     async def _end_tokens(self, prompt: str) -> set[int] | None:
         """The ids of the tokens that end a text; None if the server has no means for our search."""
         try:
-            end = await beams.end_token(self._server, await self._tokenize(prompt))
-        except (beams.NoBeams, failures.Refused, failures.NoLogprobs, failures.Broken):
+            end = await end_token(self._server, await self._tokenize(prompt))
+        except (NoTokens, failures.Refused, failures.NoLogprobs, failures.Broken):
             pass
         else:
             if end is not None:
@@ -296,7 +297,7 @@ class RemoteModel:
         return None
 
     async def _tokenize(self, prompt: str) -> list[int]:
-        return await beams.tokenize(self._server, prompt, special=self.format.bos is not False)
+        return await tokenize(self._server, prompt, special=self.format.bos is not False)
 
     async def _result(self, question: protocol.Suggest) -> protocol.Result:
         """Answer all goals, with one concurrent request each: servers decode them together."""
@@ -350,7 +351,7 @@ class RemoteModel:
                 return await self._beams(question, prompt, removed_space, self._ends)
             except failures.TooLong:
                 raise
-            except (beams.NoBeams, failures.Refused, failures.NoLogprobs):
+            except (NoTokens, failures.Refused, failures.NoLogprobs):
                 log.warning("%s allows no beam search: drawing candidates", self.target.address)
                 self._ends = None
         drawn, tokens = await self._completions(question, prompt)
@@ -366,13 +367,15 @@ class RemoteModel:
     async def _beams(
         self, question: protocol.Suggest, prompt: str, removed_space: str, ends: set[int]
     ) -> tuple[list[protocol.Suggestion], int]:
+        from llmsuggestd.remote.beams import BeamSearch  # numpy, which few daemons need
+
         def text(continuation: str, finished: bool) -> str | None:
             if (stop := completions.first_stop(continuation, self.format.stop)) is not None:
                 continuation = continuation[: stop[0]]
             return completions.read_text(continuation, finished, question.prefix, removed_space)
 
         ids = await self._tokenize(prompt)
-        search = beams.BeamSearch(
+        search = BeamSearch(
             self._server,
             ids,
             width=question.n,
@@ -503,12 +506,12 @@ async def _check_tokenizer(server: Server, form: Format) -> None:
     vLLM, SGLang and llama.cpp's server have calls for this. Other servers are not checked.
     """
     try:
-        numbers = await beams.tokenize(server, goals.TRIAL, special=False)
-        text = await beams.detokenize(server, numbers)
+        numbers = await tokenize(server, goals.TRIAL, special=False)
+        text = await detokenize(server, numbers)
         if not set("⊢∧") <= set(text):
             raise failures.WrongTokenizer(server.address, "loses Lean's symbols")
         for mark in form.special:
-            if len(await beams.tokenize(server, mark, special=False)) != 1:
+            if len(await tokenize(server, mark, special=False)) != 1:
                 raise failures.WrongTokenizer(server.address, f"has no special token {mark}")
-    except beams.NoBeams:
+    except NoTokens:
         return

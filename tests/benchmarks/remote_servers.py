@@ -248,9 +248,10 @@ class Class:
         at = chance.randrange(len(goals))
         try:
             while True:
-                await asyncio.sleep(chance.expovariate(1 / self._pause))
-                if time.monotonic() >= until:
+                pause = chance.expovariate(1 / self._pause)
+                if time.monotonic() + pause >= until:
                     return
+                await asyncio.sleep(pause)
                 # the user's own number, since no two users have the same theorem
                 await self._ask(model, f"n{number} : Nat\n{goals[at % len(goals)]}")
                 at += 1
