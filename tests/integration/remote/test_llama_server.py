@@ -58,30 +58,27 @@ def suggest(home: Home, model: str, **question: Any) -> dict[str, Any]:
     return found
 
 
-def scores(suggestions: list[dict[str, Any]]) -> dict[str, float]:
-    return {one["text"]: round(one["score"], 1) for one in suggestions}
+def scores(result: dict[str, Any]) -> dict[str, float]:
+    return {one["text"]: one["score"] for one in result["suggestions"]}
 
 
 def test_the_suggestions_are_those_of_the_local_engine(lab: Home) -> None:
-    """llama.cpp rounds otherwise than our kernels, so the last of five may differ."""
+    """Those of nearly equal scores may differ, since our kernels round otherwise."""
     remote = suggest(lab, "lab", goals=GOALS, n=5)["results"]
     local = suggest(lab, "starter", goals=GOALS, n=5)["results"]
-    for theirs, ours in zip(remote, local, strict=True):
-        assert len(theirs["suggestions"]) == 5
-        assert theirs["suggestions"][0]["text"] == ours["suggestions"][0]["text"]
-        common = scores(theirs["suggestions"]).keys() & scores(ours["suggestions"]).keys()
-        assert len(common) >= 4
+    for theirs, ours in zip(map(scores, remote), map(scores, local), strict=True):
+        assert len(theirs) == 5
+        common = theirs.keys() & ours.keys()
+        assert len(common) >= 3
         for text in common:
-            assert scores(theirs["suggestions"])[text] == pytest.approx(
-                scores(ours["suggestions"])[text], abs=0.11
-            )
+            assert theirs[text] == pytest.approx(ours[text], abs=0.05)
+        assert max(theirs.values()) == pytest.approx(max(ours.values()), abs=0.05)
 
 
 def test_suggestions_begin_with_the_prefix(lab: Home) -> None:
     found = suggest(lab, "lab", goal=GOAL, n=3, prefix="exact ")["suggestions"]
     assert len(found) == 3
     assert all(one["text"].startswith("exact ") for one in found)
-    assert found[0]["text"] in ("exact ⟨hp, hq⟩", "exact And.intro hp hq")
 
 
 def test_drawn_suggestions_are_reproducible(lab: Home) -> None:
