@@ -7,13 +7,13 @@ more token each. vLLM's own beam search is not used, since it prefers short tact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from llmsuggestd.engine.search import Floats, Hypothesis, beam_search
-from llmsuggestd.remote.completions import Token
+from llmsuggestd.remote.completions import Completion
 from llmsuggestd.remote.server import Server, gather
 from llmsuggestd.remote.tokens import NoTokens, detokenize, request
 
@@ -34,7 +34,7 @@ class BeamSearch:
         *,
         width: int,
         max_tokens: int,
-        ends: Collection[int],
+        end: int,
         stops: Sequence[str],
         text: Callable[[str, bool], str | None],
     ) -> None:
@@ -43,12 +43,13 @@ class BeamSearch:
         self._prompt = list(prompt)
         self._width = width
         self._max_tokens = max_tokens
-        self._ends = frozenset(ends)
+        self._end = end
         self._stops = stops
         self._text = text
-        self._columns: dict[int, int] = {}
-        """The column of each token id in the search's table of log probabilities."""
-        self._ids: list[int] = []
+        self._columns = {end: 0}
+        """The column of each token id in the search's table of log probabilities. All end tokens
+        have the first one."""
+        self._ids = [end]
         self._texts: dict[Beam, str] = {}
         self._beams: list[Beam] = [()]
         self._totals = [0.0]
@@ -56,13 +57,12 @@ class BeamSearch:
     async def run(self) -> list[Hypothesis]:
         """Return the best continuations, best first. Raises RemoteError and NoTokens."""
         self._before = await detokenize(self._server, self._prompt)
-        ends = [self._column(one) for one in self._ends]
         rows = await self._step(1)
         search = beam_search(
             rows[0],
             width=self._width,
             max_tokens=self._max_tokens,
-            end=ends,
+            end=[0],
             text=self._suggestion,
             stopped=self._stopped,
         )
@@ -90,33 +90,52 @@ class BeamSearch:
 
         Tokens that are not among the likeliest have probability zero.
         """
-        alternatives = min(MOST_ALTERNATIVES, self._candidates())
-        prompts = [[*self._prompt, *beam] for beam in self._beams]
-        answer = await self._server.complete(request(prompts, 1, alternatives))
-        if len(answer.completions) != len(prompts):
-            raise NoTokens
-        likeliest = [_likeliest(one.tokens) for one in answer.completions]
+        likeliest = await self._likeliest([[*self._prompt, *beam] for beam in self._beams])
         for row in likeliest:
             for token in row:
                 self._column(token)
-        rows = np.full((len(prompts), len(self._ids)), -np.inf, dtype=np.float32)
+        rows = np.full((len(likeliest), len(self._ids)), -np.inf, dtype=np.float32)
         for i, row in enumerate(likeliest):
             for token, value in row.items():
-                rows[i, self._column(token)] = value
+                column = self._column(token)
+                rows[i, column] = max(rows[i, column], value)
         await self._read_texts(rows, is_last=count == self._max_tokens)
         return rows
 
-    def _candidates(self) -> int:
-        """The number of extensions that a step of the search considers."""
-        return max(2, 1 + len(self._ends)) * self._width
+    async def _likeliest(self, prompts: list[list[int]]) -> list[Mapping[int, float]]:
+        """The likeliest next tokens of prompts, with their log probabilities."""
+        alternatives = min(MOST_ALTERNATIVES, 2 * self._width)
+        answer = await self._server.complete(request(prompts, 1, alternatives))
+        if len(answer.completions) != len(prompts):
+            raise NoTokens
+        found = [self._first(one) for one in answer.completions]
+        if missing := [i for i, likeliest in enumerate(found) if not likeliest]:
+            # llama.cpp's server leaves them out if it generates a part of a character. Here, it has
+            # to generate the end token; the log probabilities are those of the model in any case.
+            asked = request([prompts[i] for i in missing], 1, alternatives)
+            answer = await self._server.complete({**asked, "logit_bias": {str(self._end): 100}})
+            for i, one in zip(missing, answer.completions, strict=False):
+                found[i] = self._first(one)
+        if not all(found):
+            raise NoTokens
+        return found
+
+    def _first(self, completion: Completion) -> Mapping[int, float]:
+        """The likeliest tokens at the first position; empty if the server does not name them."""
+        if not completion.tokens:
+            return {}
+        (first, *_) = completion.tokens
+        if completion.finished and first.id is not None:
+            self._columns.setdefault(first.id, 0)  # another end token
+        return first.likeliest
 
     async def _read_texts(self, rows: Floats, *, is_last: bool) -> None:
         """Ask for the texts of the beams that this step may end."""
         totals = np.array(self._totals)[:, np.newaxis] + rows
         wanted = []
-        for index in np.argsort(-totals, axis=None, kind="stable")[: self._candidates()]:
+        for index in np.argsort(-totals, axis=None, kind="stable")[: 2 * self._width]:
             parent, column = divmod(int(index), rows.shape[1])
-            if self._ids[column] in self._ends:
+            if column == 0:
                 wanted.append(self._beams[parent])
             elif (is_last or self._stops) and np.isfinite(rows[parent, column]):
                 wanted.append((*self._beams[parent], self._ids[column]))
@@ -139,10 +158,3 @@ class BeamSearch:
     def _suggestion(self, columns: Sequence[int]) -> str | None:
         finished = len(columns) < self._max_tokens
         return self._text(self._continuation(columns), finished)
-
-
-def _likeliest(tokens: Sequence[Token] | None) -> dict[int, float]:
-    """The likeliest next tokens in an answer for one token."""
-    if not tokens or not tokens[0].likeliest:
-        raise NoTokens
-    return dict(tokens[0].likeliest)

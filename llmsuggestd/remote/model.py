@@ -104,7 +104,7 @@ class RemoteModel:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._server = Server(target.address, target.model)
-        self._ends: set[int] | None = None  # the end tokens' ids; None without a beam search
+        self._end: int | None = None  # the end token's id; None without a beam search
         self._most: int | None = None  # the most completions that it returns for one request
         self._retry_at = 0.0
         self._connections = 0
@@ -274,7 +274,7 @@ class RemoteModel:
                 prompt = _prompt_text(self.format, Question(goals.TRIAL))
                 answer = await self._server.complete(self._request(prompt, 8))
                 _with_tokens(address, answer.completions)
-                self._ends = await self._end_tokens(prompt)
+                self._end = await self._end_token(prompt)
         except TimeoutError:
             raise failures.Slow(address, self._settings.timeout) from None
         self._connections += 1
@@ -282,19 +282,15 @@ class RemoteModel:
         log.info("%s answers for %s", address, model)
         return Connection(info)
 
-    async def _end_tokens(self, prompt: str) -> set[int] | None:
-        """The ids of the tokens that end a text; None if the server has no means for our search."""
+    async def _end_token(self, prompt: str) -> int | None:
+        """The id of the token that ends a text; None if the server has no means for our search."""
         try:
             end = await end_token(self._server, await self._tokenize(prompt))
         except (NoTokens, failures.Refused, failures.NoLogprobs, failures.Broken):
-            pass
-        else:
-            if end is not None:
-                return {end}
-            if self.format.stop:
-                return set()
-        log.warning("%s allows no beam search: drawing candidates", self.target.address)
-        return None
+            end = None
+        if end is None:
+            log.warning("%s allows no beam search: drawing candidates", self.target.address)
+        return end
 
     async def _tokenize(self, prompt: str) -> list[int]:
         return await tokenize(self._server, prompt, special=self.format.bos is not False)
@@ -346,14 +342,14 @@ class RemoteModel:
         self, question: protocol.Suggest, prompt: str, removed_space: str
     ) -> tuple[list[protocol.Suggestion], int]:
         """Return a prompt's suggestions and number of tokens. They begin with `removed_space`."""
-        if question.mode == "beam" and self._ends is not None:
+        if question.mode == "beam" and self._end is not None:
             try:
-                return await self._beams(question, prompt, removed_space, self._ends)
+                return await self._beams(question, prompt, removed_space, self._end)
             except failures.TooLong:
                 raise
             except (NoTokens, failures.Refused, failures.NoLogprobs):
                 log.warning("%s allows no beam search: drawing candidates", self.target.address)
-                self._ends = None
+                self._end = None
         drawn, tokens = await self._completions(question, prompt)
         found = suggestions(
             drawn,
@@ -365,7 +361,7 @@ class RemoteModel:
         return found, tokens
 
     async def _beams(
-        self, question: protocol.Suggest, prompt: str, removed_space: str, ends: set[int]
+        self, question: protocol.Suggest, prompt: str, removed_space: str, end: int
     ) -> tuple[list[protocol.Suggestion], int]:
         from llmsuggestd.remote.beams import BeamSearch  # numpy, which few daemons need
 
@@ -380,7 +376,7 @@ class RemoteModel:
             ids,
             width=question.n,
             max_tokens=question.max_tokens,
-            ends=ends,
+            end=end,
             stops=self.format.stop,
             text=text,
         )

@@ -40,6 +40,9 @@ class Faults:
     seconds: float = 0.0
     """Duration of an answer."""
     without_logprobs: bool = False
+    part_of_a_character: int | None = None
+    """A token whose log probabilities are left out, as llama.cpp's server does where a token ends
+    inside a character."""
     longest: int | None = None
     """Longest prompt that fits the context, in characters; None: no limit."""
 
@@ -195,6 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(asked["prompt"], list):
             prompts = list(enumerate(asked["prompt"]))
             choices = [self.next_tokens(i, one, asked["max_tokens"]) for i, one in prompts]
+            for choice in choices:
+                name = f"token_id:{self.state.faults.part_of_a_character}"
+                if choice["logprobs"]["tokens"] == [name] and "logit_bias" not in asked:
+                    choice["logprobs"] = None
         else:
             count = asked.get("n", 1) if self.state.many else 1
             first = 0 if asked.get("temperature") == 0 else asked.get("seed", 0)

@@ -129,6 +129,16 @@ async def test_beams_end_with_a_formats_stop_string(server: Completions) -> None
     ]  # fmt: skip
 
 
+async def test_beams_have_tokens_that_end_inside_a_character(server: Completions) -> None:
+    server.ids = True
+    async with remote(server) as model:
+        await model.load()
+        server.faults.part_of_a_character = 101  # the second token of the likeliest suggestion
+        assert (await texts(model, question()))[0] == "exact And.intro hp hq"
+    assert server.asked[-1]["prompt"] != server.asked[-2]["prompt"]
+    assert [sent["logit_bias"] for sent in server.asked if "logit_bias" in sent] == [{"0": 100}]
+
+
 async def test_beams_are_cut_off_at_the_limit(server: Completions) -> None:
     server.ids = True
     async with remote(server) as model:
