@@ -97,12 +97,12 @@ def askFor (state «prefix» client : String) (map : FileMap) (position : String
 /-- The model's answers on each of several goals, or why there are none; `none` if the deadline, in
 milliseconds of the monotonic clock, comes first. -/
 def askForAll (goals : Array String) (n : Nat) (client : String) (deadline : Nat) :
-    CoreM (Option (Except String (Array (Array Answer)))) := do
+    CoreM (Option (Except String Answers)) := do
   let isCanceled ← isCanceled
   let isUnwanted : BaseIO Bool := do
     return (← isCanceled) || (← IO.monoMsNow) ≥ deadline
   match ← ask { goals, «prefix» := "", n, client } (← Patience.fromOptions) isUnwanted with
-  | .answers answers => return some (.ok answers.forEach)
+  | .answers answers => return some (.ok answers)
   | .failure message _ => return some (.error message)
   | .canceled =>
     if ← isCanceled then

@@ -117,10 +117,24 @@ structure Answers where
   forEach : Array (Array Answer)
   /-- The model that made them. -/
   model? : Option String
+  /-- The address of the server to which the goals were sent, if the model is a remote one. -/
+  sentTo? : Option String := none
 
 /-- The suggestions for the first goal. -/
 def Answers.suggestions (answers : Answers) : Array Answer :=
   answers.forEach[0]?.getD #[]
+
+/-- What a message says in parentheses about goals that were sent to a server. -/
+def sentNote (sentTo? : Option String) : String :=
+  match sentTo? with
+  | some address => s!" (the goal was sent to {address})"
+  | none => ""
+
+/-- The line of a message about a goal that was sent to a server. -/
+def sentLine (sentTo? : Option String) : String :=
+  match sentTo? with
+  | some address => s!"\nThe goal was sent to {address}."
+  | none => ""
 
 /-- Reads the output of `curl`: the body, then the status on a line of its own. -/
 def decode (output : String) : Except String Answers := do
@@ -130,10 +144,12 @@ def decode (output : String) : Except String Answers := do
   let json := (Json.parse body).toOption.getD .null
   if status == "200" then
     let model? := (json.getObjValAs? String "model").toOption
+    -- `null` for a model on this machine.
+    let sentTo? := (json.getObjValAs? String "remote").toOption
     if let .ok suggestions := json.getObjValAs? (Array Answer) "suggestions" then
-      return { forEach := #[suggestions], model? }
+      return { forEach := #[suggestions], model?, sentTo? }
     if let .ok results := json.getObjValAs? (Array Result) "results" then
-      return { forEach := results.map (·.suggestions), model? }
+      return { forEach := results.map (·.suggestions), model?, sentTo? }
   else if let some message := errorMessage json then
     throw message
   throw s!"another program or version answers at the daemon's address (status {status}). Run \

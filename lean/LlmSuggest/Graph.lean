@@ -88,6 +88,8 @@ structure Graph where
   asked : Nat := 0
   /-- The reason why the last complete proof failed when it was run from the start. -/
   rejected? : Option String := none
+  /-- The address of the server to which goals were sent, if the model is a remote one. -/
+  sentTo? : Option String := none
 
 /-- A search. -/
 abbrev SearchM := StateRefT Graph TacticM

@@ -97,8 +97,8 @@ function Proof({ rpc, pos, edits }) {
   }
   return e('span', {},
     reply.entries.length > 0 && e(Entries, {
-      uri: pos.uri, version: reply.version, header: `For line ${at.line + 1}:`,
-      entries: reply.entries }),
+      uri: pos.uri, version: reply.version, entries: reply.entries,
+      header: `For line ${at.line + 1}${reply.sentNote ?? ''}:` }),
     reply.message && e('div', { className: 'pre-wrap' }, reply.message + ' ',
       link('[search again]', 'Search for a whole proof of this goal', start)))
 }
@@ -139,7 +139,7 @@ export default function LlmSuggestPanel({ pos, goals }) {
     : e('pre', { className: 'ma0' }, e(Entries, {
         // Other suggestions have links of their own, which no click has used up.
         key: JSON.stringify(reply),
-        uri: pos.uri, version: reply.version, header: headerOf(reply.entries),
+        uri: pos.uri, version: reply.version, header: headerOf(reply),
         entries: reply.entries }))
   return e('details', { open: isOpen, onToggle: event => setOpen(wasOpen = event.target.open) },
     e('summary', { className: 'mv2 pointer non-selectable' }, 'Suggestions'),

@@ -70,7 +70,10 @@ def proofForAll? (earlier : Array Visit) (old : Array Suggestion) (new : Suggest
 /-- The reason why there is no proof, with a remedy. -/
 def End.message (ended : End) (graph : Graph) : CoreM String := do
   let seconds := llmprove.seconds.get (← getOptions)
-  let tried := s!"{graph.asked} goals asked about, {graph.steps} steps run"
+  let place := match graph.sentTo? with
+    | some address => s!" at {address}"
+    | none => ""
+  let tried := s!"{graph.asked} goals asked about{place}, {graph.steps} steps run"
   let rejected := match graph.rejected? with
     | some reason => s!" A proof was found, but it failed when run from the start: {reason}."
     | none => ""
@@ -128,23 +131,25 @@ def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : G
       | some (step, mark) => Option.toArray <$> site.entryOf? step mark (closes := false) ""
       | none => (← firstSteps graph).filterMapM site.entry?
     unless entries.isEmpty do
-      logEntries call entries
+      logEntries call entries graph.sentTo?
   throwErrorAt call m!"llmprove: {← ended.message graph}"
 
 /-! ### The call -/
 
-/-- Shows a proof for a call. -/
-def reportProof (call : Syntax) (site? : Option Site) (proof : Suggestion) : TacticM Unit := do
+/-- Shows a proof for a call, and the server that goals were sent to. -/
+def reportProof (call : Syntax) (site? : Option Site) (proof : Suggestion)
+    (sentTo? : Option String) : TacticM Unit := do
   removeLists call
   match site? with
   | none =>
-    logWithoutLinks call "The code here calls `llmprove`, so its proof has no link:" #[proof]
+    logWithoutLinks call s!"The code here calls `llmprove`, so its proof has no \
+      link{sentNote sentTo?}:" #[proof]
   | some site =>
     if let some entry ← site.entry? proof then
-      logEntries call #[entry]
+      logEntries call #[entry] sentTo?
     else
-      logWithoutLinks call "A proof was found, but Lean would parse it differently here:"
-        #[proof]
+      logWithoutLinks call s!"A proof was found, but Lean would parse it differently \
+        here{sentNote sentTo?}:" #[proof]
 
 @[tactic llmprove, inherit_doc llmprove]
 def evalLlmprove : Tactic := fun call => withMainContext do
@@ -169,7 +174,7 @@ def evalLlmprove : Tactic := fun call => withMainContext do
     if let some after := proof.outcome.closed? then
       goOnFrom after
       remember #[proof]
-      return ← reportProof call site? proof
+      return ← reportProof call site? proof none
   let (ended, graph) ← searchFor (← Budget.fromOptions) (← clientName call)
   let .proved found := ended
     | remember #[]
@@ -180,10 +185,10 @@ def evalLlmprove : Tactic := fun call => withMainContext do
   goOnFrom after
   remember proofForAll?.toArray
   if let some proof := proofForAll? then
-    reportProof call site? proof
+    reportProof call site? proof graph.sentTo?
   else
     removeLists call
     logWithoutLinks call s!"No proof works for all {earlier.size + 1} goals of this call. For the \
-      last goal:" #[proof]
+      last goal{sentNote graph.sentTo?}:" #[proof]
 
 end LlmSuggest

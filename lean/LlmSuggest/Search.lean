@@ -160,9 +160,10 @@ def Search.askAbout (search : Search) (ids : Array Nat) : SearchM (Option End) :
   | some (.ok answers) =>
     modify fun graph => { graph with
       asked := graph.asked + ids.size
+      sentTo? := answers.sentTo? <|> graph.sentTo?
       nodes := ids.foldl (init := graph.nodes) fun nodes id =>
         nodes.modify id ({ · with asked := n }) }
-    for (id, answers) in ids.zip answers do
+    for (id, answers) in ids.zip answers.forEach do
       search.tryAnswers id answers
       if ← isProved 0 then
         break

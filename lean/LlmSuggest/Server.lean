@@ -35,6 +35,8 @@ structure Reply where
   entries : Array Entry := #[]
   /-- The reason why there are none, with a remedy; empty if there are some. -/
   message : String := ""
+  /-- The server to which the goal was sent, in parentheses; empty for a model on this machine. -/
+  sentNote : String := ""
   /-- Whether there is no daemon. -/
   isAbsent : Bool := false
   /-- The version of the document that the changes belong to. -/
@@ -234,7 +236,7 @@ def Spot.suggest (spot : Spot) : TacticM Reply := do
     let entries ← (← spot.onAll suggestions).filterMapM (place.entry? map site)
     if entries.isEmpty then
       return { message := (← noneMessage goal answers faults).capitalize }
-    return { entries }
+    return { entries, sentNote := sentNote answers.sentTo? }
 
 /-- Answers for the spot at the cursor. -/
 def answerAt (params : Params) (answer : Spot → TacticM Reply) : RequestM (RequestTask Reply) := do
@@ -286,13 +288,14 @@ def Spot.prove (spot : Spot) : TacticM Reply := do
     searches.modify (·.insert client { openGoals, provedGoals, steps := graph.steps })
   try
     let (ended, graph) ← searchFor (← Budget.fromOptions) client report
+    let sentNote := sentNote graph.sentTo?
     if let .proved { step, outcome, .. } := ended then
       let entries ← (← spot.onAll #[{ step, outcome }]).filterMapM (place.entry? map site)
       let message := if entries.isEmpty then "A proof was found, but it does not work here." else ""
-      return { entries, message }
+      return { entries, message, sentNote }
     let some (step, mark) ← part? graph | return { message := (← ended.message graph).capitalize }
     let entry? ← place.entryOf? map site step mark (closes := false) ""
-    return { entries := entry?.toArray, message := (← ended.message graph).capitalize }
+    return { entries := entry?.toArray, message := (← ended.message graph).capitalize, sentNote }
   finally
     searches.modify (·.erase client)
 

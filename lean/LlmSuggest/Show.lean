@@ -135,7 +135,8 @@ function askAt(rpc, method, pos, client, abortSignal) {
     .catch(error => ({ entries: [], message: error.message ?? String(error) }))
 }
 const newClient = () => `panel ${Math.random().toString(36).slice(2)}`
-const headerOf = entries => entries.length === 1 ? 'Try this:' : 'Try these:'
+const headerOf = ({ entries, sentNote }) =>
+  (entries.length === 1 ? 'Try this' : 'Try these') + (sentNote ?? '') + ':'
 "
 
 /-- A list of suggestions in a message. Without suggestions, it has a link that asks again. -/
@@ -154,7 +155,7 @@ function Again({ pos }) {
   if (!reply) return e('span', { className: 'o-60' }, '\nAsking the model …')
   if (reply.entries.length > 0)
     return e('span', {}, '\n', e(Entries,
-      { uri, version: reply.version, header: headerOf(reply.entries), entries: reply.entries }))
+      { uri, version: reply.version, header: headerOf(reply), entries: reply.entries }))
   return e('span', {}, reply.message && '\n' + reply.message, '\n',
     e('a', { className: 'link pointer dim', title: 'Ask the model again', onClick: ask },
       '[ask again]'))
@@ -237,10 +238,12 @@ def addCodeActions (call : Syntax) (entries : Array Entry) (canAsk := false) : C
 /-- The tag of the messages with suggestions. -/
 def messageTag : Name := `llmsuggest.suggestions
 
-/-- Lists suggestions in a message at their call, with links and code actions. -/
-def logEntries (call : Syntax) (entries : Array Entry) : CoreM Unit := do
+/-- Lists suggestions in a message at their call, with links and code actions. The message names the
+server to which the goal was sent, if there is one. -/
+def logEntries (call : Syntax) (entries : Array Entry) (sentTo? : Option String) : CoreM Unit := do
   addCodeActions call entries
-  let header := if entries.size == 1 then "Try this:" else "Try these:"
+  let header := if entries.size == 1 then "Try this" else "Try these"
+  let header := header ++ sentNote sentTo? ++ ":"
   let lines := entries.map fun entry =>
     s!"\n  [apply] {entry.text.replace "\n" "\n  "}  {entry.mark}"
   logInfoAt call <| .tagged messageTag <|

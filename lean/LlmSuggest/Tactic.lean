@@ -145,7 +145,7 @@ def withEntries (site? : Option Site) (suggestions : Array Suggestion) :
 /-- The message without suggestions. `hint` tells how to see the failures. -/
 def noneMessage (goal : MVarId) (answers : Answers) (faults : Array (String × Fault))
     (hint := "") : MetaM String := do
-  let advice ← modelAdvice goal answers.model?
+  let advice := sentLine answers.sentTo? ++ (← modelAdvice goal answers.model?)
   if answers.suggestions.isEmpty then
     return s!"the model has no suggestion for this goal.{advice}"
   let unknown := faults.filterMap fun (_, fault) => match fault with
@@ -163,20 +163,20 @@ def goOnFrom (after : SavedState) : TacticM Unit := do
   after.restore
   Core.setMessageLog messages
 
-/-- Lists the suggestions for a call. `others` are those for the last goal alone, if the call is run
-on this number of goals. -/
+/-- Lists the suggestions for a call, and names the server that the goal was sent to. `others` are
+those for the last goal alone, if the call is run on this number of goals. -/
 def report (call : Syntax) (shown : Array (Suggestion × Option Entry)) (goals : Nat)
-    (others : Array Suggestion) : CoreM Unit := do
+    (others : Array Suggestion) (sentTo? : Option String) : CoreM Unit := do
   removeLists call
   let entries := shown.filterMap (·.2)
   if !entries.isEmpty then
-    logEntries call entries
+    logEntries call entries sentTo?
   else if !shown.isEmpty then
-    logWithoutLinks call "The code here calls `llmsuggest`, so its suggestions have no links:"
-      (shown.map (·.1))
+    logWithoutLinks call s!"The code here calls `llmsuggest`, so its suggestions have no \
+      links{sentNote sentTo?}:" (shown.map (·.1))
   else
     logWithoutLinks call s!"No suggestion works on all {goals} goals of this call. For the last \
-      goal:" others
+      goal{sentNote sentTo?}:" others
 
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
@@ -214,6 +214,6 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
     goOnFrom after
   addVisit { place, goal, text, before, suggestions := forAll }
-  report call shown (earlier.size + 1) suggestions
+  report call shown (earlier.size + 1) suggestions answers.sentTo?
 
 end LlmSuggest

@@ -29,7 +29,7 @@ elab "measure " n:num call:tactic : tactic => withMainContext do
     let (_, parsing) ← timed (readAnswers answers.suggestions)
     let ((suggestions, _), checking) ← timed (suggestionsFrom answers.suggestions)
     let ((shown, _), inserting) ← timed do withEntries (← siteOf? call) suggestions
-    let (_, showing) ← timed (logEntries call (shown.filterMap (·.2)))
+    let (_, showing) ← timed (logEntries call (shown.filterMap (·.2)) none)
     before.restore (restoreInfo := true)
     logInfo <| toString <| Json.compress <| toJson
       [("total", total), ("checks", checking - parsing), ("asking", asking), ("starting curl", starting),

@@ -67,6 +67,10 @@ def test_try(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Try.lean", fake.env)
 
 
+def test_the_server_of_a_remote_model(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Remote.lean", fake.env)
+
+
 def test_insertion(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Insertion.lean", fake.env)
 
