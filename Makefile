@@ -40,12 +40,14 @@ starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training
 	mkdir -p $(dir $(PAIRS))
 	$(VENV)/bin/python -m convert.starter generate $(PAIRS)
 	$(VENV)/bin/python -m convert.starter held-out $(PAIRS)
+	$(VENV)/bin/python -m convert.starter held-out-worlds
 	$(VENV)/bin/python -m convert.starter tokenizer
 	$(VENV)/bin/python -m convert.starter train $(PAIRS)
 	$(MAKE) starter
 
 eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
 	$(VENV)/bin/python -m convert.starter evaluate --baselines
+	$(VENV)/bin/python -m convert.starter evaluate --baselines --worlds
 
 docs: $(VENV)/bin/python      ## the site, in build/site; a warning or a dead link is an error
 	$(VENV)/bin/pip install --quiet -e '.[docs]'

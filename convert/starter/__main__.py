@@ -21,18 +21,21 @@ from llmsuggestd.paths import get_paths
 
 from . import curve, data, evaluate, verify
 from .examples import Example, Pair, of_sample, read_pairs, shuffled
-from .generate import SEED, generate
+from .generate import SEED, generate, held_out_worlds
 from .lean_runner import NoLeanError, judge
 from .split import canonical, key_of, side
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
 RESULTS = HERE / "evaluation.json"
+RESULTS_WORLDS = HERE / "evaluation-worlds.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
+TIMES = {"stated": 1, "world": 6}
 LIBRARY_TIMES = 3
-"""How often each of the library's goals is used per round: they are fewer, and more varied."""
+"""How often each goal of a source is used per round. Those of worlds and of the library are fewer,
+and more varied; a world's names change each time."""
 
 
 def templates(pairs: list[Pair], seed: int = TEMPLATE_SEED) -> Iterator[Example]:
@@ -49,6 +52,7 @@ def run_generation(options: argparse.Namespace) -> int:
         options.output,
         stated=options.stated,
         theorems=options.theorems,
+        worlds=options.worlds,
         seed=options.seed,
         processes=options.processes,
     )
@@ -73,20 +77,21 @@ def run_training(options: argparse.Namespace) -> int:
 
     from . import train
 
-    pairs = read_pairs(options.pairs) if options.pairs else []
+    pairs = [pair for path in options.pairs for pair in read_pairs(path)]
     chosen = {key: value for key, value in vars(options).items() if value is not None}
     names = train.Settings.__dataclass_fields__
     settings = train.Settings(**{key: chosen[key] for key in names if key in chosen})
     tokenizer = Tokenizer.from_file(str(options.output / "tokenizer.json"))
     training = train.Training(tokenizer, settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if options.resume:
-        training.resume(options.work)
+    resumed = options.resume and training.resume(options.work)
+    if options.start and not resumed:
+        training.start_from(options.start)
     learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
-    library = [pair.example for pair in learned if pair.source != "stated"]
-    known = [pair.example for pair in learned] + (LIBRARY_TIMES - 1) * library
+    known = [pair.example for pair in learned for _ in range(TIMES.get(pair.source, LIBRARY_TIMES))]
     rng = random.Random(PAIR_SEED + training.step)
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
+    random.Random(PAIR_SEED).shuffle(validation)
     training.run(
         [
             (templates(pairs, TEMPLATE_SEED + training.step), settings.template_steps),
@@ -97,8 +102,14 @@ def run_training(options: argparse.Namespace) -> int:
         validate_every=options.validate_every,
     )
     train.save(training.model, options.output)
-    digest = hashlib.sha256(options.pairs.read_bytes()).hexdigest() if options.pairs else None
-    made = train.record(training, pairs=len(learned), pairs_sha256=digest)
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in options.pairs]
+    before = options.start / "training.json" if options.start else None
+    made = train.record(
+        training,
+        pairs=len(learned),
+        pairs_sha256=digests,
+        start=json.loads(before.read_text("utf-8")) if before else None,
+    )
     text = json.dumps(made, indent=1) + "\n"
     (options.output / "training.json").write_text(text, encoding="utf-8")
     return 0
@@ -113,13 +124,27 @@ def run_held_out(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_held_out_worlds(options: argparse.Namespace) -> int:
+    """Draw worlds of the test with their goals, as Lean prints them."""
+    rows = list(held_out_worlds(options.seed, options.worlds, options.each, options.processes))
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    options.output.write_text("".join(lines), encoding="utf-8")
+    worlds = {row["start"]["world"] for row in rows}
+    print(f"{options.output}: {len(rows)} goals of {len(worlds)} worlds")
+    return 0
+
+
 def run_evaluation(options: argparse.Namespace) -> int:
     """Ask a running daemon for suggestions for the held-out goals, and judge them with Lean."""
-    goals = evaluate.held_out(options.held_out, options.goals, options.seed)
+    worlds = options.worlds
+    file = options.held_out or (evaluate.HELD_OUT_WORLDS if worlds else evaluate.HELD_OUT)
+    output = options.output or (RESULTS_WORLDS if worlds else RESULTS)
+    goals = evaluate.held_out(file, options.goals, options.seed)
     verdicts = evaluate.Verdicts(lambda jobs: judge(jobs, options.processes), options.verdicts)
     found: dict[str, Any] = {}
     if options.baselines or options.baselines_only:
-        found["baselines"] = evaluate.baselines(goals, verdicts)
+        tactics = evaluate.BASELINES_WORLDS if worlds else evaluate.BASELINES
+        found["baselines"] = evaluate.baselines(goals, verdicts, tactics)
     name = None
     if not options.baselines_only:
         client = Client(get_paths())
@@ -135,7 +160,7 @@ def run_evaluation(options: argparse.Namespace) -> int:
                 print(f"{number} of {len(goals)} goals answered", file=sys.stderr, flush=True)
 
         found["models"] = {name: evaluate.evaluate(goals, suggest, verdicts, progress)}
-    results = evaluate.update(options.output, goals, **evaluate.rounded(found))
+    results = evaluate.update(output, goals, **evaluate.rounded(found))
     print(evaluate.report(results, name))
     return 0
 
@@ -178,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("output", type=Path, help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
     sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
+    sub.add_argument("--worlds", type=int, default=1200, help="worlds of their own definitions")
     sub.add_argument("--seed", type=int, default=SEED)
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
 
@@ -187,8 +213,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--vocabulary", type=int, default=VOCABULARY)
 
     sub = command("train", run_training)
-    sub.add_argument("pairs", type=Path, nargs="?", help="pairs that Lean verified (JSON lines)")
+    sub.add_argument("pairs", type=Path, nargs="*", help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--output", type=Path, default=CHECKPOINT)
+    sub.add_argument("--start", type=Path, help="a checkpoint to train further (default: none)")
     sub.add_argument("--work", type=Path, default=Path("build/starter"), help="folder of the state")
     sub.add_argument("--resume", action="store_true", help="continue from the state in that folder")
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
@@ -211,15 +238,23 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--theorems", type=int, default=400, help="maximum number of library goals")
     sub.add_argument("--seed", type=int, default=11)
 
+    sub = command("held-out-worlds", run_held_out_worlds)
+    sub.add_argument("--output", type=Path, default=evaluate.HELD_OUT_WORLDS)
+    sub.add_argument("--worlds", type=int, default=80)
+    sub.add_argument("--each", type=int, default=5, help="maximum number of goals of a world")
+    sub.add_argument("--seed", type=int, default=SEED)
+    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+
     sub = command("evaluate", run_evaluation)
-    sub.add_argument("--held-out", type=Path, default=evaluate.HELD_OUT)
+    sub.add_argument("--worlds", action="store_true", help="the goals of worlds, not the others")
+    sub.add_argument("--held-out", type=Path, help="another file of goals")
     sub.add_argument("--goals", type=int, default=600, help="maximum number of goals")
     sub.add_argument("--seed", type=int, default=11, help="seed for drawing the goals")
     sub.add_argument("--name", help="the model's name in the results (default: its id)")
     sub.add_argument("--baselines", action="store_true", help="also judge tactics without a model")
     sub.add_argument("--baselines-only", action="store_true", help="only these; needs no daemon")
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
-    sub.add_argument("--output", type=Path, default=RESULTS, help="the file to add the results to")
+    sub.add_argument("--output", type=Path, help="the file to add the results to")
     sub.add_argument("--verdicts", type=Path, default=VERDICTS, help="the cache of Lean's verdicts")
 
     sub = command("verify", run_verification)

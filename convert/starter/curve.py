@@ -5,13 +5,33 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
+
+
+def points_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The validation points of a run, behind those of the run that made its first weights.
+
+    `tokens` and `stage` count from the first of these runs.
+    """
+    runs = [record]
+    while runs[0].get("start"):
+        runs.insert(0, runs[0]["start"])
+    points: list[dict[str, Any]] = []
+    tokens = stage = 0
+    for run in runs:
+        for point in run["curve"]:
+            moved = {"tokens": tokens + point["tokens"], "stage": stage + point["stage"]}
+            points.append(point | moved)
+        tokens += run["tokens"]
+        stage = points[-1]["stage"] + 1
+    return points
 
 
 def draw(record: Path, picture: Path) -> None:
     """Draw the validation points of a `training.json`. Needs matplotlib (extra `train`)."""
     from matplotlib import pyplot
 
-    points = json.loads(record.read_text(encoding="utf-8"))["curve"]
+    points = points_of(json.loads(record.read_text(encoding="utf-8")))
     tokens = [point["tokens"] / 1e6 for point in points]
     pyplot.rcParams["svg.hashsalt"] = "starter"
     figure, losses = pyplot.subplots(figsize=(7, 3.5), layout="constrained")

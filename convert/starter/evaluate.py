@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import statistics
 import time
 from collections import defaultdict
@@ -23,8 +24,14 @@ from .examples import Pair, read_pairs
 from .lean_runner import Job, Judgement
 
 HELD_OUT = Path(__file__).parent / "heldout.jsonl"
+HELD_OUT_WORLDS = Path(__file__).parent / "heldout-worlds.jsonl"
 
 BASELINES = ("simp", "omega", "rfl", "decide", "simp_all", "grind", "exact?")
+BASELINES_WORLDS = BASELINES[:-1]
+"""Without `exact?`: the library has no theorem about a world."""
+ORACLE = "induction … <;> simp_all […]"
+"""An oracle of one line: the better of induction on each variable, and on none, with the names of
+all the world's functions that the goal shows. It sees what a user knows, so it needs no model."""
 
 Suggest = Callable[[str, int], list[str]]
 """Returns a number of suggestions for a goal, best first."""
@@ -147,7 +154,39 @@ def choose(pairs: Iterable[Pair], stated: int, library: int, seed: int = 11) -> 
 
 def groups(goal: Pair) -> tuple[str, ...]:
     """The names of the groups in which a goal counts."""
-    return "all", goal.family if goal.source == "stated" else f"theorems of {goal.source}"
+    own = goal.source in ("stated", "world")
+    return "all", goal.family if own else f"theorems of {goal.source}"
+
+
+def oracle(goal: Pair) -> list[str]:
+    """The steps of the oracle for a goal about a world, none for other goals."""
+    world = goal.start.get("world")
+    if world is None:
+        return []
+    stated = goal.start["stated"]
+    functions = [
+        name
+        for name in re.findall(r"^def (\S+)", world, re.MULTILINE)
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.'])", stated)
+    ]
+    listed = f" [{', '.join(functions)}]" if functions else ""
+    # Variables are named before the colon, or bound by the statement.
+    binders = re.findall(r"[({]([^(){}:]+) : ([^(){}]+(?:\([^()]*\))?[^(){}]*)[)}]", stated)
+    bound = re.match(r"[^:]*: ∀ ", re.sub(r"[({][^(){}]*[)}]", "", stated)) is not None
+    variables = [
+        name
+        for names, type_ in binders
+        for name in names.split()
+        if type_ not in ("Type", "Prop") and not re.search(r"[=→<≤∀]", type_)
+    ]
+    introduced = ""
+    if bound:
+        explicit = [names for names, type_ in binders if type_ != "Type"]
+        introduced = f"intro {' '.join(explicit)}; " if explicit else ""
+    return [
+        f"{introduced}simp_all{listed}",
+        *(f"{introduced}induction {name} <;> simp_all{listed}" for name in variables),
+    ]
 
 
 def evaluate(
@@ -175,12 +214,14 @@ def evaluate(
 def baselines(
     goals: Sequence[Pair], verdicts: Verdicts, tactics: Sequence[str] = BASELINES
 ) -> dict[str, Any]:
-    """The share of goals that each tactic closes, and any of them, by group."""
-    judged = verdicts.of(goals, [tactics] * len(goals))
+    """The share of goals that each tactic closes, the oracle, and any of them, by group."""
+    judged = verdicts.of(goals, [[*tactics, *oracle(goal)] for goal in goals])
     found: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(Score))
     for goal, row in zip(goals, judged, strict=True):
-        for name, verdict in [*zip(tactics, row, strict=True), ("any of these", None)]:
-            mine = row if verdict is None else [verdict]
+        by_name = {name: [verdict] for name, verdict in zip(tactics, row, strict=False)}
+        if "world" in goal.start:
+            by_name[ORACLE] = row[len(tactics) :]
+        for name, mine in [*by_name.items(), ("any of these", row)]:
             best = ["closes"] if "closes" in mine else []
             for group in groups(goal):
                 found[name][group].add(best, best)

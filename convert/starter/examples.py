@@ -14,11 +14,13 @@ import lzma
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .goals import Sample
+from .worlds import own_names
+from .worlds.names import Names
 
 SHARES = {"word": (0.6, 0.4), "closes": (0.34, 0.5), "leads": (0.06, 0.5)}
 """Each kind of step's share of a goal's weight, and the ratio from one step of a kind to the next.
@@ -38,6 +40,8 @@ class Example:
     goal: str
     steps: tuple[str, ...]
     weights: tuple[float, ...]
+    own: frozenset[str] = frozenset()
+    """The parts of names of definitions that the goal's world has, of which none is Lean's."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,10 @@ class Pair:
         ]
         total = sum(weight for _, weight in chosen)
         texts, weights = zip(*chosen, strict=True)
-        return Example(self.goal, texts, tuple(weight / total for weight in weights))
+        own = own_names(self.start["world"]) if "world" in self.start else ()
+        return Example(
+            self.goal, texts, tuple(weight / total for weight in weights), frozenset(own)
+        )
 
     def row(self) -> dict[str, Any]:
         """The pair as a row of the file, the inverse of reading it."""
@@ -111,6 +118,15 @@ def of_sample(sample: Sample) -> Example:
     return Example(str(sample.goal), sample.steps, (1 / count,) * count)
 
 
+LEAN_WORDS = """\
+all any append back cases clear collect count drop empty erase exact filter flatten fold get go
+head insert join left length map max merge mk next or partition push replace rest rev reverse
+right rotate set show size sort split start step sum tail take unfold zip zero succ nil cons true
+false some none if then else fun simp grind rfl induction constructor with generalizing intro
+simp_all rw at using omega decide apply obtain refine only by
+"""
+"""Words that occur in steps and in the names of Lean's functions, and keep their meaning."""
+
 # Renaming a hypothesis in the goal and in all steps keeps the steps correct, and teaches the model
 # to copy names instead of remembering them.
 
@@ -126,7 +142,9 @@ _WORD = re.compile(r"(?<![\w.✝'])([^\W\d][\w']*)(?![\w✝'])")
 
 
 def renamed(example: Example, rng: random.Random) -> Example:
-    """The example with some hypotheses renamed; unchanged if that may be unsafe."""
+    """The example with some hypotheses and all definitions of its world renamed; unchanged if that
+    may be unsafe."""
+    example = _renamed_world(example, rng)
     text = "\n".join([example.goal, *example.steps])
     if re.search(r"\(\w+ :=|\?\w|case |next|rename_i|open |fun_cases", text.replace("?_", "")):
         return example
@@ -149,13 +167,32 @@ def renamed(example: Example, rng: random.Random) -> Example:
     def change(text: str) -> str:
         return _WORD.sub(lambda match: mapping.get(match[1], match[1]), text)
 
-    return Example(change(example.goal), tuple(map(change, example.steps)), example.weights)
+    return replace(example, goal=change(example.goal), steps=tuple(map(change, example.steps)))
+
+
+def _renamed_world(example: Example, rng: random.Random) -> Example:
+    """The example with the definitions of its world renamed, where no other word is the same."""
+    text = "\n".join([example.goal, *example.steps])
+    names = Names(rng)
+    names.taken.update(re.split(r"[^\w'✝]+", text))
+    mapping: dict[str, str] = {}
+    for name in sorted(example.own & names.taken):
+        # `reverse` may be `List.reverse` too, and `induction` a tactic.
+        if not name.islower() or (name not in LEAN_WORDS.split() and len(name) > 1):
+            upper = name[0].isupper()
+            mapping[name] = names.type() if upper else names.word()
+
+    def change(text: str) -> str:
+        return re.sub(r"[^\W\d][\w']*(?!✝)", lambda m: mapping.get(m[0], m[0]), text)
+
+    return replace(example, goal=change(example.goal), steps=tuple(map(change, example.steps)))
 
 
 def shuffled(examples: Iterable[Example], rng: random.Random) -> Iterator[Example]:
-    """An endless stream of the examples in random order, half of them renamed."""
+    """An endless stream of the examples in random order, renamed: half of them, and
+    all that are about a world."""
     known = list(examples)
     while known:
         rng.shuffle(known)
         for example in known:
-            yield renamed(example, rng) if rng.random() < 0.5 else example
+            yield renamed(example, rng) if example.own or rng.random() < 0.5 else example

@@ -1,28 +1,37 @@
 """Generates training data: goals with steps that Lean accepts, from templates and library theorems.
 
 The templates in `families/` state goals with varied names, shapes and unneeded hypotheses. Library
-theorems are the other source. Lean alone finds the steps that work (`lean/Starter/Run.lean`): it
-tries a portfolio of tactics on each goal, and follows the steps that leave goals.
+theorems are another source, and statements about worlds with definitions of their own (`worlds/`)
+a third. Lean alone finds the steps that work (`lean/Starter/Run.lean`): it tries a portfolio of
+tactics on each goal, and follows the steps that leave goals.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .data import samples
 from .goals import Goal, Sample
-from .lean_runner import Job, search, theorems
-from .split import Pair, canonical, digest, key_of, side, split
+from .lean_runner import Job, judge, search, theorems
+from .split import TEST, VALIDATION, Pair, canonical, digest, key_of, side_of, split
+from .worlds import World, own_names
+from .worlds import draw as draw_world
 
 SEED = 2026
+STATEMENTS_PER_WORLD = 8
+PORTION = 40
+"""Number of worlds that are drawn before their statements are searched."""
+_KEPT = ("start", "family", "source", "statement", "key", "side", "number")
 LONGEST = 800
 """Maximum number of characters of a goal."""
 _NARROW = {"budget": 4, "depth": 2, "heartbeats": 4000, "library": True}
 _LOGIC = {"budget": 5, "depth": 3, "heartbeats": 4000, "library": False}
+_OWN = {"budget": 5, "depth": 2, "heartbeats": 1500, "library": False}
 _SETTINGS = {
     "propositional": _LOGIC,
     "quantifiers": _LOGIC,
@@ -93,6 +102,53 @@ def theorem_jobs(seed: int, count: int) -> Iterator[Job]:
         }
 
 
+def draw_worlds(
+    seed: int, numbers: Iterable[int], statements: int, only: str = ""
+) -> Iterator[World]:
+    """The worlds of these numbers with at most `statements` statements each, all on the side `only`
+    if that is given. A world depends on the seed, its number and the side only."""
+    sides = ["train", "validation", "test"]
+    for number in numbers:
+        rng = random.Random(f"world {seed} {number} {only}")
+        wanted = only or rng.choices(sides, [1 - TEST - VALIDATION, VALIDATION, TEST])[0]
+        world = None
+        while world is None or not world.statements:
+            world = draw_world(rng, wanted, statements)
+        yield world
+
+
+def world_jobs(world: World) -> list[Job]:
+    """Jobs for the statements about a world."""
+    return [
+        {
+            **_OWN,
+            "start": {"world": world.text, "stated": statement},
+            "family": family,
+            "source": "world",
+            "statement": digest(world.text + statement),
+            "side": world.side,
+        }
+        for family, statement in world.statements
+    ]
+
+
+def held_out_worlds(seed: int, worlds: int, each: int, processes: int) -> Iterator[Pair]:
+    """Rows of goals of the test's worlds, `each` of a world, without steps.
+
+    Whether anything closes them is not looked at, so the search's reach does not limit the test.
+    Raises NoLeanError.
+    """
+    drawn = draw_worlds(seed, range(worlds), each, only="test")
+    jobs = [job for world in drawn for job in world_jobs(world)]
+    asked = [{"start": job["start"], "path": [], "candidates": []} for job in jobs]
+    goals = {found.index: found.goal for found in judge(asked, processes)}
+    for index, job in enumerate(jobs):
+        goal = goals.get(index)
+        if goal is not None and len(goal) <= LONGEST:
+            kept = {key: job[key] for key in ("family", "source", "statement", "start")}
+            yield {"goal": goal, "steps": [], "split": "test", **kept, "path": []}
+
+
 def mixed(seed: int, *groups: Iterable[Job]) -> list[Job]:
     """All jobs in a random order, so that any part of the run is a sample of the whole."""
     jobs = [job for group in groups for job in group]
@@ -103,9 +159,7 @@ def mixed(seed: int, *groups: Iterable[Job]) -> list[Job]:
 def rows(jobs: Iterable[Job], processes: int) -> Iterator[dict[str, Any]]:
     """The search's result for each job: a statement with all its goals, or the failure."""
     for job, answer in search(jobs, processes):
-        kept: Pair = {
-            k: job[k] for k in ("start", "family", "source", "statement", "key") if k in job
-        }
+        kept: Pair = {k: job[k] for k in _KEPT if k in job}
         if answer is None:
             yield {**kept, "found": [], "attempts": 0, "milliseconds": 0, "failed": True}
             continue
@@ -116,6 +170,18 @@ def rows(jobs: Iterable[Job], processes: int) -> Iterator[dict[str, Any]]:
             **kept,
             **{k: answer[k] for k in ("root", "found", "attempts", "milliseconds")},
         }
+
+
+_NAME = re.compile(r"[^\W\d][\w']*")
+
+
+def is_visible(step: str, goal: str, row: dict[str, Any]) -> bool:
+    """Whether a step names nothing of its world that the goal does not show. A model sees the goal
+    only."""
+    world = row["start"].get("world")
+    if world is None:
+        return True
+    return not own_names(world) & set(_NAME.findall(step)) - set(_NAME.findall(goal))
 
 
 def pairs(found: Iterable[dict[str, Any]]) -> Iterator[Pair]:
@@ -129,13 +195,15 @@ def pairs(found: Iterable[dict[str, Any]]) -> Iterator[Pair]:
         for row in found:
             goals = row["found"]
             unsolved = all(goal["path"] for goal in goals)
-            if unsolved and "root" in row and side(row["key"]) != "train":
+            if unsolved and "root" in row and side_of(row) != "train":
                 goals = [{"goal": row["root"], "steps": [], "path": []}, *goals]
             for goal in goals:
                 if len(goal["goal"]) > LONGEST:
                     continue
-                kept = {k: row[k] for k in ("start", "family", "source", "statement", "key")}
-                yield {**goal, **kept}
+                kept = {k: row[k] for k in _KEPT if k in row and k != "number"}
+                steps = [step for step in goal["steps"] if is_visible(step[0], goal["goal"], row)]
+                if steps or not goal["steps"]:
+                    yield {**goal, **kept, "steps": steps}
 
     return split(goals())
 
@@ -161,30 +229,44 @@ def generate(
     *,
     stated: int,
     theorems: int,
+    worlds: int = 0,
     seed: int = SEED,
     processes: int = 2,
     every: int = 500,
 ) -> dict[str, int]:
     """Generate pairs into `target`, which is rewritten after each `every` statements.
 
-    `stated` and `theorems` are the numbers of statements from templates and from the library. The
-    search's rows are kept beside the target (`.rows`), and their statements are not searched again.
-    Returns the numbers of goals, pairs and statements. Raises NoLeanError.
+    `stated` and `theorems` are the numbers of statements from templates and from the library,
+    `worlds` the number of worlds. The search's rows are kept beside the target (`.rows`), and their
+    statements are not searched again. Returns the numbers of goals, pairs and statements. Raises
+    NoLeanError.
     """
     shares = {family: round(share * stated) for family, share in _SHARES.items()}
     ours = stated_jobs(seed, shares)
-    jobs = mixed(seed, ours, theorem_jobs(seed, theorems) if theorems else [])
     store = target.with_name(target.name + ".rows")
     known: list[dict[str, Any]] = []
     if store.exists():
         with store.open(encoding="utf-8") as file:
             known = [json.loads(line) for line in file if line.endswith("\n")]
     done = {json.dumps(row["start"]) for row in known}
+    last = max((row["number"] for row in known if "number" in row), default=0)
+
+    def portions() -> Iterator[list[Job]]:
+        yield mixed(seed, ours, theorem_jobs(seed, theorems) if theorems else [])
+        # To draw a world takes about a second, so the search begins with the first ones. It goes on
+        # with the last portion that it has begun.
+        for start in range(last - last % PORTION, worlds, PORTION):
+            numbers = range(start, min(start + PORTION, worlds))
+            drawn = zip(numbers, draw_worlds(seed, numbers, STATEMENTS_PER_WORLD), strict=True)
+            yield [{**job, "number": n} for n, world in drawn for job in world_jobs(world)]
+
     with store.open("a", encoding="utf-8") as file:
-        for row in rows((j for j in jobs if json.dumps(j["start"]) not in done), processes):
-            known.append(row)
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            if len(known) % every == 0:
+        for jobs in portions():
+            left = [job for job in jobs if json.dumps(job["start"]) not in done]
+            for row in rows(left, processes):
+                known.append(row)
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
-                write(known, target)
+                if len(known) % every == 0:
+                    write(known, target)
     return write(known, target)

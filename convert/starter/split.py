@@ -48,12 +48,13 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def side(key: str) -> str:
-    """The side of a statement, `test`, `validation` or `train`, from a hash of its key alone."""
+def side(key: str, test: float = TEST, validation: float = VALIDATION) -> str:
+    """The side of a statement, `test`, `validation` or `train`, from a hash of its key alone.
+    `test` and `validation` are the shares of these sides."""
     share = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) / 2**32
-    if share < TEST:
+    if share < test:
         return "test"
-    return "validation" if share < TEST + VALIDATION else "train"
+    return "validation" if share < test + validation else "train"
 
 
 def key_of(sample: Sample) -> str:
@@ -61,6 +62,16 @@ def key_of(sample: Sample) -> str:
     if len(sample.shape) >= ELEMENTARY:
         return sample.shape
     return digest(canonical(str(sample.goal)))
+
+
+def side_of(row: Pair) -> str:
+    """The side of a row: its world's, or its statement's."""
+    return str(row["side"]) if "side" in row else side(row["key"])
+
+
+def _world(row: Pair) -> str:
+    """The definitions that a row's goal is about, if it has its own."""
+    return str(row.get("start", {}).get("world", ""))
 
 
 def split(pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -71,8 +82,9 @@ def split(pairs: Iterable[Pair]) -> Iterator[Pair]:
     it, else on training's if it occurs there, else on the first side that has it.
     """
     listed = list(pairs)
-    sides = [side(pair["key"]) for pair in listed]
-    shapes = [digest(canonical(pair["goal"])) for pair in listed]
+    sides = [side_of(pair) for pair in listed]
+    # Goals of two worlds may look the same. They are about different definitions.
+    shapes = [digest(_world(pair) + canonical(pair["goal"])) for pair in listed]
     owner: dict[str, str] = {}  # the side of each goal
     for pair, where, shape_ in zip(listed, sides, shapes, strict=True):
         if where != "train" and not pair["path"]:
@@ -82,7 +94,9 @@ def split(pairs: Iterable[Pair]) -> Iterator[Pair]:
             owner.setdefault(shape_, where)
     seen: set[str] = set()
     for pair, where, shape_ in zip(listed, sides, shapes, strict=True):
-        if owner.setdefault(shape_, where) != where or pair["goal"] in seen:
+        text = _world(pair) + pair["goal"]
+        if owner.setdefault(shape_, where) != where or text in seen:
             continue
-        seen.add(pair["goal"])
-        yield {**{k: v for k, v in pair.items() if k != "key"}, "split": where}
+        seen.add(text)
+        kept = {k: v for k, v in pair.items() if k not in ("key", "side")}
+        yield {**kept, "split": where}

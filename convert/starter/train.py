@@ -320,6 +320,11 @@ class Training:
         ]
         self._rates = [*[settings.muon_rate] * len(layers), settings.adam_rate]
 
+    def start_from(self, checkpoint: Path) -> None:
+        """Begin with the weights of a checkpoint of the same shape."""
+        known = GPTNeoXForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+        self.model.load_state_dict(known.state_dict())
+
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
@@ -435,7 +440,11 @@ def save(model: GPTNeoXForCausalLM, folder: Path) -> None:
 
 
 def record(training: Training, **more: Any) -> dict[str, Any]:
-    """The record of a training run: settings, versions, and the learning curve."""
+    """The record of a training run: settings, versions, and the learning curve.
+
+    `more` has the facts about its data, and in `start` the record of the run that made the
+    checkpoint with which it began, if there is one.
+    """
     import platform
 
     import tokenizers

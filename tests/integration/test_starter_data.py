@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convert.starter.generate import generate
-from convert.starter.lean_runner import Verdict, judge
+from convert.starter.generate import draw_worlds, generate
+from convert.starter.lean_runner import Verdict, judge, search
 from tests.support.leanwasm import NoLeanError, find_lean
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(600)]
@@ -74,3 +74,70 @@ def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None
     for index, (_, _, text, expected) in enumerate(known, len(pairs)):
         last = fails if found[index].goal is None else unparsed
         assert found[index].verdicts == [expected, last], text
+
+
+def test_worlds_mean_in_lean_what_they_mean_here(tmp_path: Path) -> None:
+    """Lean reads the definitions, computes the same values, and proves some conjectures."""
+    worlds = list(draw_worlds(3, range(4), 4))
+    tried, jobs = [], []
+    for world in worlds:
+        for _, statement in world.statements:
+            jobs.append(
+                {"start": {"world": world.text, "stated": statement}, "path": [], "candidates": []}
+            )
+    values = [
+        (("size", "node (.node .leaf 1 .leaf) 2 .leaf"), 2),
+        (("size", "node .leaf 1 .leaf"), 1),
+    ]
+    for (function, argument), value in values:
+        tried.append(len(jobs))
+        stated = f": {function} (.{argument} : Tree Nat) = {value}"
+        start = {"world": TREES, "stated": stated}
+        jobs.append({"start": start, "path": [], "candidates": ["rfl", "nofun"]})
+    law = {"world": TREES, "stated": "{α : Type} (t : Tree α) : mirror (mirror t) = t"}
+    known = "induction t <;> simp_all [mirror]"
+    jobs.append({"start": law, "path": [], "candidates": ["simp_all", known]})
+    broken = {"world": TREES + "def mirror := nonsense\n", "stated": ": 1 = 1"}
+    jobs.append({"start": broken, "path": [], "candidates": ["rfl"]})
+    jobs.append({"start": {"stated": ": 1 = 1"}, "path": [], "candidates": ["rfl", "exact size"]})
+    found = {judgement.index: judgement for judgement in judge(jobs, processes=1)}
+    read = [found[i].goal for i in range(len(jobs) - 3)]
+    # A statement may leave open which type a constructor is of.
+    assert sum(goal is not None for goal in read) >= 0.7 * len(read)
+    for index in tried:
+        assert [verdict.kind for verdict in found[index].verdicts] == ["closes", "fails"]
+    *_, law_, broken_, plain = (found[i] for i in range(len(jobs)))
+    assert law_.goal == "α : Type\nt : Tree α\n⊢ mirror (mirror t) = t"
+    assert [verdict.kind for verdict in law_.verdicts] == ["fails", "closes"]
+    assert (broken_.goal, broken_.verdicts) == (None, [Verdict("fails")])
+    # A world does not outlive its statements.
+    assert [verdict.kind for verdict in plain.verdicts] == ["closes", "fails"]
+
+
+def test_steps_for_goals_of_worlds_name_the_functions() -> None:
+    start = {"world": TREES, "stated": "{α : Type} (t : Tree α) : mirror (mirror t) = t"}
+    job = {"start": start, "heartbeats": 1500, "budget": 5, "depth": 2, "library": False}
+    ((_, answer),) = search([job], processes=1, seconds=300)
+    assert answer is not None
+    goals = {goal["goal"]: [text for text, *_ in goal["steps"]] for goal in answer["found"]}
+    first = goals["α : Type\nt : Tree α\n⊢ mirror (mirror t) = t"]
+    assert "induction t <;> simp_all [mirror]" in first
+    leaf = goals["case leaf\nα : Type\n⊢ mirror (mirror Tree.leaf) = Tree.leaf"]
+    assert {"rfl", "simp [mirror]"} <= set(leaf)
+    node = next(steps for goal, steps in goals.items() if goal.startswith("case node\n"))
+    assert "simp [mirror, ih, ih₁]" in node
+
+
+TREES = """\
+inductive Tree (α : Type) where
+  | leaf : Tree α
+  | node : Tree α → α → Tree α → Tree α
+
+def mirror {α : Type} : Tree α → Tree α
+  | .leaf => .leaf
+  | .node l x r => .node (mirror r) x (mirror l)
+
+def size {α : Type} : Tree α → Nat
+  | .leaf => 0
+  | .node l _ r => size l + 1 + size r
+"""

@@ -4,6 +4,7 @@ converted and served, and Lean judges its suggestions."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
     path = tmp_path_factory.mktemp("starter") / "pairs.jsonl"
     assert (
-        main(["generate", str(path), "--stated", "12", "--theorems", "0", "--processes", "1"]) == 0
+        main(
+            [
+                *("generate", str(path), "--stated", "12", "--theorems", "0"),
+                *("--worlds", "1", "--processes", "1"),
+            ]
+        )
+        == 0
     )
     return path
 
@@ -76,6 +83,12 @@ def test_a_model_is_made_from_nothing(
     made = json.loads((folder / "training.json").read_text())
     assert made["settings"]["layers"] == 2
     assert made["pairs"] >= 5
+    more = tmp_path / "more"
+    more.mkdir()
+    shutil.copy(folder / "tokenizer.json", more)
+    again = ["--output", str(more), "--work", str(tmp_path / "again"), "--start", str(folder)]
+    assert main(["train", str(pairs), str(pairs), *again, *size]) == 0
+    assert json.loads((more / "training.json").read_text())["start"] == made
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["GPTNeoXForCausalLM"]
     home.paths.models.mkdir(parents=True)

@@ -61,7 +61,7 @@ def alternatives (x : Known) (induction : Bool) : MetaM (Option String) := do
   let type ← whnfR x.type
   let .const name levels := type.getAppFn | return none
   let some (.inductInfo info) := (← getEnv).find? name | return none
-  unless info.numIndices == 0 && 1 ≤ info.ctors.length && info.ctors.length ≤ 3 do return none
+  unless info.numIndices == 0 && 1 ≤ info.ctors.length && info.ctors.length ≤ 4 do return none
   if induction && !info.isRec then return none
   let mut lines := #[]
   for ctor in info.ctors do

@@ -7,7 +7,7 @@ module
 
 public meta import Lean
 public meta import LlmSuggest.Check
-public meta import Starter.Portfolio
+public meta import Starter.Worlds
 
 public meta section
 
@@ -244,6 +244,18 @@ def logical (type : Expr) : Bool :=
   (type.find? fun part => part.isConst &&
     ![``And, ``Or, ``Not, ``Iff, ``True, ``False].contains part.constName!).isNone
 
+/-- The number of closing steps after which no more are tried on a goal of a world. -/
+def enough : Nat := 7
+
+/-- Whether a step is an induction. -/
+def isInduction (text : String) : Bool := text.contains "induction "
+
+/-- Whether a goal or a hypothesis speaks of a world's definitions. -/
+def inWorld (goal : MVarId) : MetaM Bool := goal.withContext do
+  if ← speaksOfOwn (← instantiateMVars (← goal.getType)) then return true
+  (← getLCtx).anyM fun decl => do
+    return !decl.isImplementationDetail && (← speaksOfOwn (← instantiateMVars decl.type))
+
 /-- The steps that work on a goal, and a script that closes it. -/
 partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth : Nat) :
     SearchM (Option (Array String)) := do
@@ -256,25 +268,29 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
   let before ← (saveState : TacticM Tactic.SavedState)
   setGoals [goal]
   let isSplit := path.any fun step => step.contains "| zero" || step.contains "| nil"
+  let own ← inWorld goal
   let texts ← (LlmSuggest.observing <|
     withTheReader Core.Context ({ · with maxHeartbeats := 20000 * 1000 }) <| withCurrHeartbeats <|
-    (candidates goal task.itself (task.library && path.size ≤ 1) (!isSplit) : MetaM _) : TacticM _)
+    (if own then worldSteps goal (!path.any isInduction)
+      else candidates goal task.itself (task.library && path.size ≤ 1) (!isSplit) : MetaM _) :
+    TacticM _)
   let texts := match texts with
     | .ok texts => texts
     | .error _ => #["simp", "omega", "grind", "rfl"]
   let mut kept : Array Kept := #[]
   let mut leads : Array (String × Nat × Tactic.SavedState) := #[]
   for step in texts do
+    if own && (kept.filter (·.closes)).size ≥ enough then break
     if step == "grind" && !path.isEmpty && kept.any (·.text.startsWith "exact ") then continue
     let result ← attempt step task.itself task.heartbeats
     modify fun s => { s with attempts := s.attempts + 1 }
     if result.kind == "closes" then
       kept := kept.push { text := step, closes := true, left := 0, script := #[step] }
-    else if result.kind == "leads" && result.left ≤ 3 then
+    else if result.kind == "leads" && result.left ≤ 4 && !(own && step.contains "<;>") then
       if let some after := result.after? then leads := leads.push (step, result.left, after)
   -- Goals that no automation closes are seldom closed after another step, and only those few that
   -- such a step makes easy are worth the time.
-  let easy := kept.any fun step =>
+  let easy := own || kept.any fun step =>
     ["grind", "exact ", "simp", "omega"].any (step.text.startsWith ·)
   let depth := if easy then depth else if logical type then 0 else min depth 1
   let most := if path.isEmpty then 8 else if easy then 4 else 3
@@ -282,7 +298,10 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
     -- Nobody does induction on what a term proves.
     let direct := kept.any fun step =>
       ["exact ", "rfl", "omega", "decide"].any (step.text.startsWith ·)
-    let sorted := leads.filter (fun step => !(direct && isDetour step.1))
+    let closed := kept.any (·.closes)
+    let most := if own then (if closed then 2 else 3) else most
+    let sorted := leads.filter (fun step => !(direct && isDetour step.1) &&
+        !(own && closed && rank step.1 > 1))
       |>.qsort fun a b => rank a.1 < rank b.1
     for (step, left, after) in sorted.extract 0 most do
       after.restore
@@ -311,6 +330,9 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
             if result.kind == "closes" then
               kept := kept.push { text := whole, closes := true, left := 0, script := #[whole] }
         kept := kept.push { text := step, closes := false, left, script }
+        -- The constructors of a world's types cannot be read off a goal.
+        if own && step.contains " with\n" then
+          kept := kept.push { text := (step.splitOn " with\n").head!, closes := false, left, script }
   before.restore
   let chosen := choose kept
   let best := chosen.foldl (init := none) fun best step => match best with
@@ -410,12 +432,21 @@ def run (job : Json) : TermElabM Unit := do
     search request.id start request.heartbeats request.budget request.depth request.library
   | _ => throwError "no such job"
 
+/-- The environment in which the commands of a world have been run. -/
+def worldEnv (commands : String) : TermElabM Environment := do
+  let input := Parser.mkInputContext commands "<world>"
+  let state ← Elab.IO.processCommands input {} (Command.mkState (← getEnv) {} (← getOptions))
+  for message in state.commandState.messages.toList do
+    if message.severity == .error then throwError "the world: {← message.data.toString}"
+  return state.commandState.env
+
 /-- Does the jobs of a file, a line of JSON each. -/
 def runAll (file : System.FilePath) : TermElabM Unit := do
   let input ← IO.FS.readFile file
   -- Lean makes the index of its library when it is first asked for; no step should wait for that.
   if (input.splitOn "exact?").length > 1 || (input.splitOn "\"library\": true").length > 1 then
     discard <| LibrarySearch.libSearchFindDecls (mkConst ``True)
+  let mut world := ("", ← getEnv)
   for line in input.splitOn "\n" do
     if line.isEmpty then continue
     match Json.parse line with
@@ -424,6 +455,15 @@ def runAll (file : System.FilePath) : TermElabM Unit := do
       let before ← saveState
       let id := (job.getObjValAs? Nat "id").toOption.getD 0
       answer [("id", id), ("begins", true)]
+      let commands := (job.getObjVal? "start" >>= (·.getObjValAs? String "world")).toOption.getD ""
+      try
+        if commands != world.1 then
+          let env ← if commands.isEmpty then getEnv else worldEnv commands
+          world := (commands, env)
+        setEnv world.2
+      catch error =>
+        answer [("id", id), ("error", ← error.toMessageData.toString), ("ends", true)]
+        continue
       controlAt CoreM fun runInCore => fun context state => do
         try
           runInCore (withCurrHeartbeats (run job)) context state

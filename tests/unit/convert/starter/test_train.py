@@ -107,3 +107,17 @@ def test_training_learns_and_can_be_resumed(train: Any, tmp_path: Path) -> None:
     train.save(again.model, tmp_path / "saved")
     assert (tmp_path / "saved/model.safetensors").exists()
     assert train.record(again)["settings"]["layers"] == 1
+
+
+def test_training_begins_with_the_weights_of_a_checkpoint(train: Any, tmp_path: Path) -> None:
+    import torch
+
+    tokenizer = train_tokenizer(texts(EXAMPLES), 400)
+    first, second = (
+        train.Training(tokenizer, train.Settings(layers=1, seed=seed)) for seed in (1, 2)
+    )
+    train.save(first.model, tmp_path)
+    second.start_from(tmp_path)
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-2)
+        assert other.dtype == torch.float32
