@@ -1,8 +1,9 @@
 """What the tactics close of the starter's held-out goals, in Lean.
 
-    python -m tests.benchmarks.held_out [--every 4] [--part 0] [--seconds 10]
+    python -m tests.benchmarks.held_out [--worlds] [--every 4] [--part 0] [--seconds 10]
 
-Each goal of `convert/starter/heldout.jsonl` becomes an `example`. `llmsuggest` gets Lean's own
+Each goal of `convert/starter/heldout.jsonl` becomes an `example`; with `--worlds`, each goal of
+`heldout-worlds.jsonl` below the definitions that it is about. `llmsuggest` gets Lean's own
 tactics alone (`llmsuggest.finishers`, with a model whose answers never work), the starter model
 alone, and both. `llmprove` gets both and this many seconds. A goal counts as closed if an offer
 closes it and does not name the theorem from which the goal was made. The median is the time of a
@@ -25,7 +26,9 @@ from tests.end_to_end.lean.fake_daemon import fake_daemon
 from tests.end_to_end.lean.offers import messages, offers
 from tests.support.leanwasm import Lean, find_lean
 
-HELD_OUT = Path(__file__).parents[2] / "convert" / "starter" / "heldout.jsonl"
+STARTER = Path(__file__).parents[2] / "convert" / "starter"
+HELD_OUT = STARTER / "heldout.jsonl"
+HELD_OUT_WORLDS = STARTER / "heldout-worlds.jsonl"
 HEAD = """import LlmSuggest
 open Lean Elab Command
 set_option Elab.async false
@@ -72,9 +75,11 @@ class Run:
         self.lean = lean
         self.rows = rows
         self.text, self.starts = HEAD + options, []
-        for row in rows:
+        for number, row in enumerate(rows):
             self.starts.append(self.text.count("\n") + 1)
-            self.text += example(row, tactic)
+            world = row["start"].get("world", "")
+            text = f"{world}\n{example(row, tactic)}"
+            self.text += f"namespace Goal{number}\n{text}end Goal{number}\n" if world else text
 
     def _row(self, line: int) -> int:
         return sum(start <= line for start in self.starts) - 1
@@ -108,11 +113,13 @@ class Run:
 def main() -> None:
     """Print a line for each tactic."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", action="store_true", help="goals about their own definitions")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--part", type=int, default=0)
     options = parser.parse_args()
-    rows = [json.loads(line) for line in HELD_OUT.read_text(encoding="utf-8").splitlines()]
+    file = HELD_OUT_WORLDS if options.worlds else HELD_OUT
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     rows = rows[options.part :: options.every]
     seconds = f"set_option llmprove.seconds {options.seconds}\n"
     lean = find_lean()
