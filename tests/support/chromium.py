@@ -76,7 +76,7 @@ class Page:
 
     async def click(self, script: str, times: int = 1) -> None:
         """Click on an expression's element, once it exists and no longer moves."""
-        place = await self._place(script)
+        place = await self.place(script)
         await self._mouse("mouseMoved", place)
         for count in range(1, times + 1):
             for event, buttons in (("mousePressed", 1), ("mouseReleased", 0)):
@@ -84,9 +84,9 @@ class Page:
 
     async def hover(self, script: str) -> None:
         """Move the mouse over an expression's element."""
-        await self._mouse("mouseMoved", await self._place(script))
+        await self._mouse("mouseMoved", await self.place(script))
 
-    async def _place(self, script: str) -> tuple[float, float]:
+    async def place(self, script: str) -> tuple[float, float]:
         """The centre of an expression's element, once it exists and no longer moves."""
         await self.wait_for(script)
         centre = f"({CENTRE})({script})"
@@ -114,11 +114,11 @@ class Page:
             pressed = {"key": key, "windowsVirtualKeyCode": code, **more}
             await self.send("Input.dispatchKeyEvent", type=event, **pressed)
 
-    async def resize(self, width: int, height: int) -> None:
-        """Give the page this many CSS pixels, at twice the resolution."""
+    async def resize(self, width: int, height: int, scale: int = 2) -> None:
+        """Give the page this many CSS pixels, each of `scale` by `scale` pixels."""
         await self.send(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=2, mobile=False,
+            width=width, height=height, deviceScaleFactor=scale, mobile=False,
         )  # fmt: skip
         await asyncio.sleep(0.5)
 
