@@ -43,6 +43,8 @@ class FakeDaemon:
     answers: dict[str, list[str]] = field(default_factory=dict)
     #: Behaviours by the target of the first goal, before what is answered.
     behaviours: dict[str, str] = field(default_factory=dict)
+    #: Answers requests instead of the script.
+    relay: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     abandoned: int = 0
 
@@ -72,6 +74,8 @@ class FakeDaemon:
 
     def reply_to(self, request: dict[str, Any]) -> dict[str, Any]:
         """What to do when asked about a goal, or about several."""
+        if self.relay is not None:
+            return {"body": json.dumps(self.relay(request))}
         if "goals" in request:
             return _together([self.script(goal) for goal in request["goals"]])
         return self.script(request["goal"])
