@@ -12,6 +12,12 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
+# Limits of a wait, in seconds. Two npm Leans that start at the same time on two cores take half
+# a minute each.
+ELABORATION = 240
+ANSWER = 120
+
+
 class Worker:
     """An open file, with the requests of the editor and Lean's answers."""
 
@@ -22,6 +28,7 @@ class Worker:
         self._last_id = 0
         self._responses: dict[int, dict[str, Any]] = {}
         self._diagnostics: dict[int, list[dict[str, Any]]] = {}
+        self._ended = False
         self._news = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
         # Lean's watchdog answers the first request, not the worker.
@@ -41,7 +48,7 @@ class Worker:
         params = {"textDocument": document, "contentChanges": [{"text": text}]}
         self._send({"method": "textDocument/didChange", "params": params})
 
-    def diagnostics(self, timeout: float = 90) -> list[dict[str, Any]]:
+    def diagnostics(self, timeout: float = ELABORATION) -> list[dict[str, Any]]:
         """The diagnostics of the present text, once Lean has elaborated it."""
         version = self._version
         params = {"uri": self.uri, "version": version}
@@ -49,7 +56,7 @@ class Worker:
         with self._news:
             return self._diagnostics.get(version, [])
 
-    def wait_for(self, text: str, timeout: float = 60) -> None:
+    def wait_for(self, text: str, timeout: float = ELABORATION) -> None:
         """Wait until a message about the present text contains `text`. Lean may still elaborate."""
         version = self._version
 
@@ -77,7 +84,7 @@ class Worker:
         }
         return list(self.request("textDocument/codeAction", params))
 
-    def request(self, method: str, params: dict[str, Any], timeout: float = 60) -> Any:
+    def request(self, method: str, params: dict[str, Any], timeout: float = ANSWER) -> Any:
         """Send a request. Returns the result."""
         self._last_id += 1
         key = self._last_id
@@ -106,6 +113,7 @@ class Worker:
         deadline = time.monotonic() + timeout
         with self._news:
             while (result := found()) is None:
+                assert not self._ended, f"Lean ended before its answer to {what}"
                 if not self._news.wait(deadline - time.monotonic()):
                     raise TimeoutError(f"no answer to {what} within {timeout:.0f} s")
             return result
@@ -128,3 +136,6 @@ class Worker:
                 elif "method" not in message:
                     self._responses[message["id"]] = message
                 self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
