@@ -32,9 +32,8 @@ RESULTS_WORLDS = HERE / "evaluation-worlds.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
-TIMES = {"stated": 1, "world": 6}
-LIBRARY_TIMES = 3
-"""How often each goal of a source is used per round. Those of worlds and of the library are fewer,
+TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
+"""How often a goal is used per round, by its source. Those of worlds and of the library are fewer,
 and more varied; a world's names change each time."""
 
 
@@ -88,7 +87,7 @@ def run_training(options: argparse.Namespace) -> int:
     if options.start and not resumed:
         training.start_from(options.start)
     learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
-    known = [pair.example for pair in learned for _ in range(TIMES.get(pair.source, LIBRARY_TIMES))]
+    known = [pair.example for pair in learned for _ in range(TIMES[pair.source])]
     rng = random.Random(PAIR_SEED + training.step)
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
     random.Random(PAIR_SEED).shuffle(validation)
@@ -203,7 +202,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("output", type=Path, help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
     sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
-    sub.add_argument("--worlds", type=int, default=1200, help="worlds of their own definitions")
+    sub.add_argument("--worlds", type=int, default=300, help="worlds of their own definitions")
     sub.add_argument("--seed", type=int, default=SEED)
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
 

@@ -183,7 +183,7 @@ def _renamed_world(example: Example, rng: random.Random) -> Example:
             mapping[name] = names.type() if upper else names.word()
 
     def change(text: str) -> str:
-        return re.sub(r"[^\W\d][\w']*(?!✝)", lambda m: mapping.get(m[0], m[0]), text)
+        return re.sub(r"[^\W\d][\w']*(?![\w'✝])", lambda m: mapping.get(m[0], m[0]), text)
 
     return replace(example, goal=change(example.goal), steps=tuple(map(change, example.steps)))
 

@@ -1,6 +1,6 @@
 """Measures how much later Lean's own tactics make an answer.
 
-    python -m tests.benchmarks.finishers [--shape 2.8B] [--goals 12] [--directory /tmp/llms-bench]
+    python -m tests.benchmarks.finishers [--shape 2.8B] [--goals 12] [--rounds 2]
 
 The model has random weights (`shapes.py`), so nothing that it suggests works, and Lean tries its
 own tactics on every goal. This is the longest delay: Lean tries none where a suggestion closes the
@@ -59,7 +59,7 @@ def in_lean(run: Run, model: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a line for each moment."""
+    """Print the times of each round, and the mean delay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=list(shapes.SHAPES), default="2.8B")
     parser.add_argument("--goals", type=int, default=12)

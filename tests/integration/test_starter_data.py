@@ -76,8 +76,8 @@ def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None
         assert found[index].verdicts == [expected, last], text
 
 
-def test_worlds_mean_in_lean_what_they_mean_here(tmp_path: Path) -> None:
-    """Lean reads the definitions, computes the same values, and proves some conjectures."""
+def test_lean_reads_worlds_and_judges_steps_about_them() -> None:
+    """Lean reads drawn worlds and most statements. A world ends with its jobs."""
     worlds = list(draw_worlds(3, range(4), 4))
     tried, jobs = [], []
     for world in worlds:

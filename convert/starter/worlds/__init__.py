@@ -18,7 +18,7 @@ from .names import Names
 from .statements import Conjectures, Statement
 
 MOST_PER_FAMILY = 3
-TEST, VALIDATION = 0.15, 0.03
+TEST_DEFINITIONS, VALIDATION_DEFINITIONS = 0.15, 0.03
 """The shares of definitions that are held out. There are fewer kinds of them than of statements."""
 
 
@@ -27,8 +27,6 @@ class World:
     """A world: its definitions as Lean reads them, and statements about them."""
 
     side: str
-    kind: str
-    """What it is about: the sort of its type."""
     text: str
     statements: tuple[tuple[str, str], ...]
     """Families, and statements as they follow `example`."""
@@ -36,11 +34,11 @@ class World:
 
 def side_of(key: str) -> str:
     """The side of a definition, from its key."""
-    return side(digest(key), TEST, VALIDATION)
+    return side(digest(key), TEST_DEFINITIONS, VALIDATION_DEFINITIONS)
 
 
 def type_key(data: Data) -> str:
-    """A text that is the same for types that differ only in names and in order."""
+    """A text that is the same for types that differ in names and the constructors' order only."""
 
     def shape(constructor: tuple[object, ...]) -> str:
         return ",".join("self" if t == data.type else str(t) for t in constructor)
@@ -51,12 +49,17 @@ def type_key(data: Data) -> str:
 
 def function_key(function: Function) -> str:
     """A text that is the same for functions on Lean's types that differ only in their names."""
-    return str(function).replace(function.name, "f")
+    return _renamed(str(function), function.name, "f")
+
+
+def _renamed(text: str, name: str, new: str) -> str:
+    """The text with another name where this one is a whole word."""
+    return re.sub(rf"(?<![\w.']){re.escape(name)}(?![\w'])", new, text)
 
 
 def predicate_key(predicate: Predicate) -> str:
     """A text that is the same for predicates on Lean's types that differ only in their names."""
-    text = str(predicate).replace(predicate.name, "P")
+    text = _renamed(str(predicate), predicate.name, "P")
     for i, rule in enumerate(predicate.rules):
         text = text.replace(f"| {rule.name} ", f"| r{i} ")
     return text
@@ -108,14 +111,7 @@ def draw(rng: random.Random, wanted: str, count: int) -> World | None:
     statements = [*found.equations(), *found.implications(60)]
     chosen = _chosen(rng, statements, count)
     text = "\n\n".join(map(str, [*own, *(f for f in functions if not f.hidden), *predicates]))
-    kind = (
-        "builtin"
-        if builtin
-        else "structure"
-        if own[0].projections
-        else ("recursive" if own[0].recursive else "flat")
-    )
-    return World(wanted, kind, text + "\n", tuple((s.family, source(rng, s)) for s in chosen))
+    return World(wanted, text + "\n", tuple((s.family, source(rng, s)) for s in chosen))
 
 
 def _indexed(rng: random.Random, wanted: str, count: int) -> World | None:
@@ -123,7 +119,7 @@ def _indexed(rng: random.Random, wanted: str, count: int) -> World | None:
         key, text, statements = indexed.draw(rng, Names(rng))
         if side_of(key) == wanted:
             rng.shuffle(statements)
-            return World(wanted, "indexed", text, tuple(statements[:count]))
+            return World(wanted, text, tuple(statements[:count]))
     return None
 
 
@@ -159,7 +155,6 @@ def source(rng: random.Random, statement: Statement) -> str:
     greek = sorted(set[str]().union(*(type_.variables() for _, type_ in statement.variables)))
     implicit = f"{{{' '.join(greek)} : Type}} " if greek else ""
     bound = rng.random() < 0.22
-    named = []
     groups: list[tuple[list[str], str]] = []
     for name, type_ in statement.variables:
         if groups and groups[-1][1] == str(type_):

@@ -413,8 +413,7 @@ class FunctionDraft:
         return self.build(result, body, fixed=(("p", function_type(element, BOOL)),))
 
     def as_composed(self) -> Function | None:
-        """A function by cases on an enumeration or an option, through functions known already; or a
-        value from two of the fields."""
+        """A known function after another one, stated for each constructor."""
         inner = [f for f in self.known if f.types == (self.on,) and f.result == self.on]
         outer = [f for f in self.known if f.types == (self.on,) and not f.hidden]
         if not inner or not outer:
@@ -442,8 +441,7 @@ class FunctionDraft:
 
 
 def draw_predicate(rng: random.Random, names: Names, data: Data) -> Predicate | None:
-    """A predicate on the values of a type, with at most one rule for each constructor, or a
-    relation between two values or between an element and a value."""
+    """A predicate on a type's values, or a relation of a value with an element or another value."""
     if data.projections:
         return None
     (kind,) = rng.choices(["property", "element", "within"], [6, 2, 2])

@@ -141,7 +141,6 @@ def made(data: Data, constructor: str, fields: Sequence[Value]) -> Value:
 
 OPERATORS: dict[str, Callable[..., Value]] = {
     "+": lambda a, b: a + b,
-    "*": lambda a, b: a * b,
     "++": lambda a, b: a + b,
     "&&": lambda a, b: a and b,
     "||": lambda a, b: a or b,

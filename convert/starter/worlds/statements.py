@@ -44,7 +44,6 @@ TRIALS = 30
 CONDITIONAL_TRIALS = 100
 FEWEST = 5
 """Number of different values on which a condition has to hold."""
-UNKNOWN = Type("α")
 FUNCTIONS: tuple[Callable[[int], int], ...] = (
     lambda x: x + 1,
     lambda x: 2 * x,
@@ -353,16 +352,9 @@ class Conjectures:
             left, right = a.arg, b.arg
         return self._statement(family, (a, b), f"{left} = {right}")
 
-    def _statement(
-        self, family: str, terms: Sequence[Expr], text: str, hypotheses: Sequence[Claim] = ()
-    ) -> Statement:
-        used = set[str]().union(*(t.variables() for t in terms), *(h.variables for h in hypotheses))
-        return Statement(
-            family,
-            tuple((name, type_) for name, type_ in self.variables if name in used),
-            tuple(h.text for h in hypotheses),
-            text,
-        )
+    def _statement(self, family: str, terms: Sequence[Expr], text: str) -> Statement:
+        used = set[str]().union(*(term.variables() for term in terms))
+        return Statement(family, self._of(used), (), text)
 
     def _claims(self) -> list[Claim]:
         """Propositions about the variables, and about simple terms of them."""
@@ -470,9 +462,7 @@ class Conjectures:
 
         for claim, found in table:
             if all(found) and about(claim):
-                yield self._statement("fact", (), claim.text, ())._replace(
-                    variables=self._of(claim.variables)
-                )
+                yield Statement("fact", self._of(claim.variables), (), claim.text)
             if not any(found) and claim.variables and claim.plain:
                 family = "negation" if about(claim) else "distinct"
                 yield Statement(family, self._of(claim.variables), (), f"¬({claim.text})")

@@ -51,13 +51,13 @@ def ownFunctions (names : Array Name) : MetaM (Array Name) := do
     let some (.defnInfo _) := env.find? name | return false
     return !(← isInstance name) && !(← isProjectionFn name) && !isMatcherCore env name
 
-/-- The inductive type of a value or a proof, with whether it is recursive. -/
+/-- The inductive type that a value or a proof belongs to, if any. -/
 def inductiveOf? (type : Expr) : MetaM (Option InductiveVal) := do
   let .const name _ := (← whnfR type).getAppFn | return none
   let some (.inductInfo info) := (← getEnv).find? name | return none
   return some info
 
-/-- Names for the variables that a target starts with, and whether the first can be taken apart. -/
+/-- Names for the variables that a target starts with, and whether each can be taken apart. -/
 def introduced (target : Expr) : MetaM (Array String × Array Bool) := do
   let mut names : Array String := #[]
   let mut splits : Array Bool := #[]
@@ -155,7 +155,7 @@ def worldSteps (goal : MVarId) (inductive_ : Bool) : MetaM (Array String) := goa
     if let some text ← alternatives value recursive then out := out.push text
     else out := out.push s!"{if recursive then "induction" else "cases"} {value.text}"
     if !info.isRec && info.ctors.length == 1 then
-      let (rest, _) ← fieldNames value
+      let rest ← fieldNames value
       out := out.push s!"obtain {rest} := {value.text}"
   let pairs := targetVariables.filter fun value => value.type.getAppFn.isConst
   if let (some x, some y) := (pairs[0]?, pairs[1]?) then
@@ -219,10 +219,10 @@ def worldSteps (goal : MVarId) (inductive_ : Bool) : MetaM (Array String) := goa
   return (out.push "grind").toList.eraseDups.toArray
 where
   /-- A pattern for the value of a structure. -/
-  fieldNames (value : Known) : MetaM (String × List String) := do
-    let some text ← alternatives value false | return (value.text, [])
+  fieldNames (value : Known) : MetaM String := do
+    let some text ← alternatives value false | return value.text
     let fields := ((text.splitOn "| ").getLast!.splitOn " =>").head!.splitOn " " |>.tail
-    return (s!"⟨{", ".intercalate fields}⟩", fields)
+    return s!"⟨{", ".intercalate fields}⟩"
   /-- A call with its explicit arguments, if all are short. -/
   ppCall? (call : Expr) : MetaM (Option String) := do
     let name := call.getAppFn.constName!
