@@ -20,6 +20,9 @@ from llmsuggestd.remote.tokens import NoTokens, detokenize, request
 MOST_ALTERNATIVES: Final = 20
 """Limit of the likeliest tokens that a server is asked for: vLLM's default limit."""
 
+_UNREADABLE: Final = "\ufffd "
+"""A text that is no suggestion, for tokens that change the prompt's own text."""
+
 Beam = tuple[int, ...]
 """The ids of a candidate's tokens, without the prompt's."""
 
@@ -121,23 +124,29 @@ class BeamSearch:
         return found
 
     def _first(self, completion: Completion) -> Mapping[int, float]:
-        """The likeliest tokens at the first position; empty if the server does not name them."""
+        """The likeliest tokens at the first position; empty if the server does not name them.
+
+        Also learns other end tokens.
+        """
         if not completion.tokens:
             return {}
         (first, *_) = completion.tokens
         if completion.finished and first.id is not None:
-            self._columns.setdefault(first.id, 0)  # another end token
+            self._columns[first.id] = 0  # another end token, perhaps listed before
         return first.likeliest
 
     async def _read_texts(self, rows: Floats, *, is_last: bool) -> None:
         """Ask for the texts of the beams that this step may end."""
         totals = np.array(self._totals)[:, np.newaxis] + rows
+        # by their values instead of their ranks: the search may order equal ones differently
+        best = np.sort(totals, axis=None)[::-1]
+        least_end, least = (best[:count][-1] for count in (self._width, 2 * self._width))
         wanted = []
-        for index in np.argsort(-totals, axis=None, kind="stable")[: 2 * self._width]:
-            parent, column = divmod(int(index), rows.shape[1])
+        for parent, column in np.argwhere(np.isfinite(totals) & (totals >= least)).tolist():
             if column == 0:
-                wanted.append(self._beams[parent])
-            elif (is_last or self._stops) and np.isfinite(rows[parent, column]):
+                if totals[parent, 0] >= least_end:
+                    wanted.append(self._beams[parent])
+            elif is_last or self._stops:
                 wanted.append((*self._beams[parent], self._ids[column]))
         missing = [beam for beam in dict.fromkeys(wanted) if beam not in self._texts]
         # with the prompt, since some tokenizers leave out a space at the beginning
@@ -145,15 +154,14 @@ class BeamSearch:
             *(detokenize(self._server, [*self._prompt, *beam]) for beam in missing)
         )
         for beam, text in zip(missing, texts, strict=True):
-            self._texts[beam] = text.removeprefix(self._before)
+            begins = text.startswith(self._before)
+            self._texts[beam] = text[len(self._before) :] if begins else _UNREADABLE
 
     def _continuation(self, columns: Sequence[int]) -> str:
         return self._texts[tuple(self._ids[column] for column in columns)]
 
     def _stopped(self, columns: Sequence[int]) -> bool:
-        return bool(self._stops) and any(
-            stop in self._continuation(columns) for stop in self._stops
-        )
+        return any(stop in self._continuation(columns) for stop in self._stops)
 
     def _suggestion(self, columns: Sequence[int]) -> str | None:
         finished = len(columns) < self._max_tokens

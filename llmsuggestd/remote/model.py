@@ -367,7 +367,7 @@ class RemoteModel:
 
         def text(continuation: str, finished: bool) -> str | None:
             if (stop := completions.first_stop(continuation, self.format.stop)) is not None:
-                continuation = continuation[: stop[0]]
+                continuation, finished = continuation[: stop[0]], True
             return completions.read_text(continuation, finished, question.prefix, removed_space)
 
         ids = await self._tokenize(prompt)
@@ -412,8 +412,9 @@ class RemoteModel:
         Some servers ignore `n`. llama.cpp's refuses more completions than it has slots.
         """
         request = {**base, "temperature": temperature}
+        most = count if self._most is None else min(count, self._most)
+        is_limit = False
         while True:
-            most = count if self._most is None else min(count, self._most)
             try:
                 answers = await gather(
                     *(
@@ -428,12 +429,14 @@ class RemoteModel:
             except failures.Refused:
                 if most == 1:
                     raise
-                self._most = most // 2
+                most //= 2
+                is_limit = True
                 continue
-            fewest = min(len(answers[0].completions), most)
-            if fewest < most:
-                self._most = fewest
+            if (fewest := len(answers[0].completions)) < most:
+                most, is_limit = fewest, True
                 continue
+            if is_limit:  # and not another reason for a refusal
+                self._most = most
             drawn = [one for answer in answers for one in answer.completions]
             return _with_tokens(self.target.address, drawn)[:count], answers[0].prompt_tokens
 

@@ -80,12 +80,18 @@ class Server:
             raise failures.Unauthorised(self.address, status, has_key=self.key is not None)
         found = _json(body) if status == 200 else None
         models = found.get("data") if isinstance(found, dict) else None
-        return [model for model in models if isinstance(model, dict)] if models else []
+        listed = models if isinstance(models, list) else []
+        return [model for model in listed if isinstance(model, dict)]
 
     async def ask(self, path: str, request: Mapping[str, object]) -> dict[str, Any] | None:
-        """Make a call outside `/v1`. None if the server does not have it."""
+        """Make a call outside `/v1`. None if the server does not have it.
+
+        Raises RemoteError if the server is busy or broken.
+        """
         url = self.address.base.removesuffix("/v1") + path
-        status, body, _ = await self._send("POST", url, {"model": self.model, **request})
+        status, body, headers = await self._send("POST", url, {"model": self.model, **request})
+        if status == 429 or (status >= 500 and status != 501):
+            raise await self._refusal(status, body, headers)
         found = _json(body) if status == 200 else None
         return found if isinstance(found, dict) else None
 

@@ -29,6 +29,8 @@ class Faults:
 
     statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     """Status and headers of the answers to the next requests for completions."""
+    helper_statuses: list[int] = field(default_factory=list)
+    """Statuses of the answers to the next requests for tokens or their text."""
     words: str = "out of order"
     """The error message in these answers."""
     body: bytes | None = None
@@ -139,6 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/completions":
             self.complete(asked)
+        elif self.state.faults.helper_statuses:
+            self.reply({"error": "busy"}, self.state.faults.helper_statuses.pop(0))
         elif self.path == "/tokenize" and self.has_tokens():
             self.state.tokenized.append(asked["prompt"])
             self.reply({"tokens": (self.state.tokens or {}).get(asked["prompt"], [1, 2, 3])})

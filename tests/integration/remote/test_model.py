@@ -135,8 +135,44 @@ async def test_beams_have_tokens_that_end_inside_a_character(server: Completions
         await model.load()
         server.faults.part_of_a_character = 101  # the second token of the likeliest suggestion
         assert (await texts(model, question()))[0] == "exact And.intro hp hq"
-    assert server.asked[-1]["prompt"] != server.asked[-2]["prompt"]
-    assert [sent["logit_bias"] for sent in server.asked if "logit_bias" in sent] == [{"0": 100}]
+    (again,) = [sent for sent in server.asked if "logit_bias" in sent]
+    assert again["logit_bias"] == {"0": 100}
+    assert len(again["prompt"]) == 1  # the only beam whose answer lacks them
+
+
+@pytest.mark.parametrize("name", ["llmstep", "ntp-mathlib-st"])
+@pytest.mark.parametrize("max_tokens", [2, 12])
+async def test_beams_of_equal_scores(server: Completions, name: str, max_tokens: int) -> None:
+    server.ids = True
+    scores = (-0.5, *[-0.25] * 3)
+    server.continuations = tuple((f"t{i}", scores[: 2 + i % 3]) for i in range(20))
+    async with remote(server, form=formats.FORMATS[name]) as model:
+        found = await texts(model, question(n=5, max_tokens=max_tokens))
+    assert len(set(found)) == 5
+    assert set(found) <= {f"t{i}" for i in range(20)}
+
+
+async def test_one_refused_question_does_not_limit_the_next(server: Completions) -> None:
+    async with remote(server) as model:
+        await model.load()
+        server.faults.statuses = [(400, {})] * 9
+        with pytest.raises(failures.Refused):
+            await model.ask(question(mode="sample", n=4))
+        server.faults.statuses.clear()
+        before = len(server.asked)
+        await model.ask(question(mode="sample", n=4))
+    assert [sent["n"] for sent in server.asked[before:]] == [4]
+
+
+async def test_a_busy_helper_call_does_not_end_the_beam_search(server: Completions) -> None:
+    server.ids = True
+    async with remote(server) as model:
+        await model.load()
+        server.faults.helper_statuses = [503]
+        with pytest.raises(failures.Broken):
+            await model.ask(question())
+        await model.ask(question())
+    assert isinstance(server.asked[-1]["prompt"], list)
 
 
 async def test_beams_are_cut_off_at_the_limit(server: Completions) -> None:

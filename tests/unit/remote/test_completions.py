@@ -70,8 +70,7 @@ def test_a_completion_without_log_probabilities_has_no_tokens(logprobs: object) 
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"<html>", b"[]", b"{}", b'{"choices": 1}', b'{"choices": []}',
-        b'{"choices": [{}]}', b"\xff",
+        b"", b"<html>", b"[]", b"{}", b'{"choices": 1}', b'{"choices": [{}]}', b"\xff",
         b'{"choices": [{"text": 1}]}', b'{"choices": [{"text": "a"}]',
         b'{"choices": [{"text": "a", "logprobs": {"token_logprobs": ["x"]}}]}',
         b'{"choices": [{"text": "a", "logprobs": {"content": [{"token": "a"}]}}]}',
