@@ -179,7 +179,7 @@ def _suggestion(
         tokens = _up_to(tokens, stop_ends)
         text, finished = text[:stop_begins], True
     found = read_text(text, finished, prefix, removed_space)
-    score = mean(tokens)
+    score = sum(token.log_probability for token in tokens) / max(1, len(tokens))
     return None if found is None or not math.isfinite(score) else Suggestion(found, score, finished)
 
 
@@ -190,11 +190,6 @@ def read_text(text: str, finished: bool, prefix: str, removed_space: str) -> str
     if _REPLACEMENT in text or not text.startswith(removed_space):
         return None
     return suggestion_text(prefix, text.removeprefix(removed_space).encode())
-
-
-def mean(tokens: Sequence[Token]) -> float:
-    """The mean log probability of tokens."""
-    return sum(token.log_probability for token in tokens) / max(1, len(tokens))
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:

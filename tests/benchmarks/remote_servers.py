@@ -54,7 +54,7 @@ from tests.support.llama_server import llama_server
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
 VERSION = "0.32.0"
 BAR = 0.9
-"""The share of goals that must get the same suggestions from vLLM and from the F16 starter."""
+"""The share of goals that must get the same suggestions from the server and the starter in F16."""
 
 
 def environment() -> Path:
@@ -123,7 +123,10 @@ def vllm(python: Path, folder: Path) -> Iterator[Vllm]:
             yield Vllm(url, server.pid, log)
         finally:
             server.terminate()
-            server.wait(timeout=60)
+            try:
+                server.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def wait_for(server: subprocess.Popen[bytes], url: str, log: Path, timeout: float = 600) -> None:
