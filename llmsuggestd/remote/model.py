@@ -289,8 +289,11 @@ class RemoteModel:
         except (NoTokens, failures.Refused, failures.NoLogprobs, failures.Broken):
             end = None
         if end is None:
-            log.warning("%s allows no beam search: drawing candidates", self.target.address)
+            self._log_drawing()
         return end
+
+    def _log_drawing(self) -> None:
+        log.warning("%s allows no beam search: drawing candidates", self.target.address)
 
     async def _tokenize(self, prompt: str) -> list[int]:
         return await tokenize(self._server, prompt, special=self.format.bos is not False)
@@ -348,7 +351,7 @@ class RemoteModel:
             except failures.TooLong:
                 raise
             except (NoTokens, failures.Refused, failures.NoLogprobs):
-                log.warning("%s allows no beam search: drawing candidates", self.target.address)
+                self._log_drawing()
                 self._end = None
         drawn, tokens = await self._completions(question, prompt)
         found = suggestions(

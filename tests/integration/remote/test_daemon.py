@@ -186,7 +186,6 @@ def test_neither_a_goal_nor_the_key_is_written_anywhere(lab: Home, server: Compl
 WORDS = f"secretgoal {KEY}"
 FAILURES = [
     ("remote_slow", Faults(seconds=30)),  # first, so that beams can leave it out: it takes long
-    ("remote_refused", Faults(statuses=[(400, {})] * 9, words=WORDS)),
     ("remote_key", Faults(statuses=[(403, {})] * 9, words=WORDS)),
     ("remote_route", Faults(statuses=[(404, {})] * 9, words=WORDS)),
     ("remote_redirect", Faults(statuses=[(302, {"Location": f"/{WORDS}"})] * 9, words=WORDS)),
@@ -196,6 +195,7 @@ FAILURES = [
     ("remote_cut_off", Faults(hang_up=True)),
     ("remote_logprobs", Faults(without_logprobs=True)),
     ("remote_refused", Faults(longest=5)),
+    ("remote_refused", Faults(statuses=[(400, {})] * 9, words=WORDS)),  # ends the beam search
 ]
 """Ways for the server to fail, each with the code of the error."""
 
@@ -220,6 +220,8 @@ def test_no_failure_writes_a_goal(home: Home) -> None:
                 if status != 200:
                     assert "secretgoal" not in json.dumps(answer)
                     codes.append(answer["error"]["code"])
+        prompts = [sent["prompt"] for sent in server.asked]
+        assert [len(one) for one in prompts if isinstance(one, list) and len(one) > 1]  # beams
     codes.append(suggest(home, "secretgoal : Prop\n⊢ secretgoal")[1]["error"]["code"])
     process.terminate()
     log = process.communicate(timeout=15)[1]
