@@ -159,9 +159,9 @@ async def test_one_refused_question_does_not_limit_the_next(server: Completions)
         with pytest.raises(failures.Refused):
             await model.ask(question(mode="sample", n=4))
         server.faults.statuses.clear()
-        before = len(server.asked)
-        await model.ask(question(mode="sample", n=4))
-    assert [sent["n"] for sent in server.asked[before:]] == [4]
+        await model.ask(question(mode="sample", n=4, max_tokens=7))
+    # requests that were cancelled may still arrive
+    assert [sent["n"] for sent in server.asked if sent["max_tokens"] == 7] == [4]
 
 
 async def test_a_busy_helper_call_does_not_end_the_beam_search(server: Completions) -> None:
