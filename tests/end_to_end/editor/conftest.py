@@ -1,4 +1,4 @@
-"""What the tests in the editor share: a Lean, the editor's page, and a browser to show it."""
+"""What the tests in the editor share: a Lean, and the editor's page."""
 
 from __future__ import annotations
 
@@ -12,21 +12,12 @@ import pytest
 from tests.end_to_end.editor import bundle
 from tests.end_to_end.editor.driver import Editor, open_file
 from tests.end_to_end.lean.conftest import fake, lean
-from tests.support import chromium, npm, programs
+from tests.support import npm
 from tests.support.leanwasm import Lean
 
-__all__ = ["browser", "fake", "lean", "open_editor", "page"]
+__all__ = ["fake", "lean", "open_editor", "page"]
 
 OpenEditor = Callable[[str, Mapping[str, str]], AbstractAsyncContextManager[Editor]]
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """The Chromium to run."""
-    program = chromium.find()
-    if program is None:
-        pytest.skip(programs.missing("Chromium"))
-    return program
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,14 @@ import json
 import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from tests.support.leanwasm import Lean
+from tests.support.leanwasm import Lean, messages
+from tests.support.web import served
 
 CAPABILITIES = {
     "textDocumentSync": {"openClose": True, "change": 2},
@@ -61,7 +62,7 @@ async def serve_editor(
             answers = asyncio.create_task(watchdog.pass_answers_on())
             async for message in response:
                 await watchdog.handle(message.json())
-            await watchdog.end_worker()
+            await asyncio.to_thread(messages.end, watchdog.worker)
         await answers
         return response
 
@@ -69,13 +70,8 @@ async def serve_editor(
     app.router.add_get("/document", document)
     app.router.add_get("/lsp", socket)
     app.router.add_static("/", page)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with served(app) as address:
+        yield address
 
 
 def _uri(file: Path) -> str:
@@ -126,23 +122,11 @@ class _Watchdog:
             await self._pass_on(call)
 
     async def _pass_on(self, message: dict[str, Any]) -> None:
-        body = json.dumps(message).encode()
-        await asyncio.to_thread(self._write, b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-
-    def _write(self, data: bytes) -> None:
-        assert self.worker.stdin is not None
-        self.worker.stdin.write(data)
-        self.worker.stdin.flush()
-
-    async def end_worker(self) -> None:
-        """Let the worker end by itself, so that it leaves no files."""
-        with suppress(BrokenPipeError, subprocess.TimeoutExpired):
-            await self._pass_on({"jsonrpc": "2.0", "method": "exit"})
-            await asyncio.to_thread(self.worker.wait, 10)
+        await asyncio.to_thread(messages.send, self.worker, json.dumps(message).encode())
 
     async def pass_answers_on(self) -> None:
         """Send the editor what the worker says, until the worker ends."""
-        while (body := await asyncio.to_thread(self._receive)) is not None:
+        while (body := await asyncio.to_thread(messages.receive, self.worker)) is not None:
             if self._editor.closed:
                 continue
             await self._editor.send_str(body.decode())
@@ -151,15 +135,3 @@ class _Watchdog:
                 self._call = None
                 await self._pass_call_on()
         await self._editor.close()
-
-    def _receive(self) -> bytes | None:
-        """The worker's next message, or None at its end."""
-        assert self.worker.stdout is not None
-        length = None
-        while line := self.worker.stdout.readline():
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-            elif not line.strip() and length is not None:
-                return self.worker.stdout.read(length)
-        return None

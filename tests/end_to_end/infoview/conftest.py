@@ -1,4 +1,4 @@
-"""Fixtures for the tests in the infoview: a Lean, the infoview, and a browser."""
+"""Fixtures for the tests in the infoview: a Lean, and the infoview."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ import pytest
 
 from tests.end_to_end.infoview import packages
 from tests.end_to_end.lean.conftest import fake, lean
-from tests.support import chromium, npm, programs
+from tests.support import npm
 
-__all__ = ["browser", "fake", "infoview", "lean"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """The Chromium to run."""
-    program = chromium.find()
-    if program is None:
-        pytest.skip(programs.missing("Chromium"))
-    return program
+__all__ = ["fake", "infoview", "lean"]
 
 
 @pytest.fixture(scope="session")

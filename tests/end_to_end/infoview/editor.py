@@ -7,7 +7,6 @@ between the page's web socket and a real language server.
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +14,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.support.leanwasm import Lean
+from tests.support.leanwasm import Lean, messages
+from tests.support.web import served
 
 PAGE = Path(__file__).with_name("page")
 
@@ -40,7 +40,7 @@ async def serve_editor(
             await response.prepare(request)
             reading = asyncio.create_task(_pass_on(server, response))
             async for message in response:
-                await asyncio.to_thread(_send, server, message.data.encode())
+                await asyncio.to_thread(messages.send, server, message.data.encode())
             reading.cancel()
             return response
 
@@ -49,14 +49,11 @@ async def serve_editor(
         app.router.add_get("/lsp", socket)
         app.router.add_static("/page", PAGE)
         app.router.add_static("/infoview", infoview)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        finally:
-            await asyncio.to_thread(_end, server)
-            await runner.cleanup()
+        async with served(app) as address:
+            try:
+                yield address
+            finally:
+                await asyncio.to_thread(messages.end, server)
 
 
 def _uri(file: Path) -> str:
@@ -65,33 +62,5 @@ def _uri(file: Path) -> str:
 
 async def _pass_on(server: subprocess.Popen[bytes], page: web.WebSocketResponse) -> None:
     """Send the server's messages to the page, until the server ends."""
-    while (body := await asyncio.to_thread(_receive, server)) is not None:
+    while (body := await asyncio.to_thread(messages.receive, server)) is not None:
         await page.send_str(body.decode())
-
-
-def _send(server: subprocess.Popen[bytes], body: bytes) -> None:
-    assert server.stdin is not None
-    server.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-    server.stdin.flush()
-
-
-def _receive(server: subprocess.Popen[bytes]) -> bytes | None:
-    """The next message, or None at the end."""
-    assert server.stdout is not None
-    length = None
-    while line := server.stdout.readline():
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-        elif not line.strip() and length is not None:
-            return server.stdout.read(length)
-    return None
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        _send(server, json.dumps({"jsonrpc": "2.0", "method": "exit"}).encode())
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tests.support.leanwasm import messages
+
 _T = TypeVar("_T")
 
 
@@ -95,19 +97,10 @@ class Worker:
 
     def close(self) -> None:
         """End the server."""
-        if self._process.poll() is None:
-            self._send({"method": "exit"})
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        messages.end(self._process)
 
     def _send(self, message: dict[str, Any]) -> None:
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        self._process.stdin.flush()
+        messages.send(self._process, json.dumps({"jsonrpc": "2.0", **message}).encode())
 
     def _wait(self, found: Callable[[], _T | None], timeout: float, what: str) -> _T:
         deadline = time.monotonic() + timeout
@@ -120,15 +113,8 @@ class Worker:
 
     def _read(self) -> None:
         """Collect the server's messages until it ends."""
-        stream = self._process.stdout
-        assert stream is not None
-        while header := stream.readline():
-            name, _, value = header.partition(b":")
-            if name.lower() != b"content-length":
-                continue
-            while stream.readline().strip():
-                pass
-            message = json.loads(stream.read(int(value)))
+        while (body := messages.receive(self._process)) is not None:
+            message = json.loads(body)
             with self._news:
                 if message.get("method") == "textDocument/publishDiagnostics":
                     params = message["params"]
