@@ -59,6 +59,11 @@ class Home:
         """A client of this home's daemon."""
         return Client(self.paths)
 
+    @property
+    def lean_env(self) -> dict[str, str]:
+        """The variables with which Lean finds this home's daemon."""
+        return {"LLMSUGGESTD_HOME": str(self.root), "LLMSUGGESTD_SOCKET": ""}
+
     def run(
         self, *arguments: str, input_: str | bytes | None = None, timeout: float = 60, **env: str
     ) -> subprocess.CompletedProcess[str]:

@@ -109,7 +109,7 @@ def main() -> None:
     for home in make_home():
         home.install_starter()
         home.serve()
-        env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+        env = home.lean_env
         for name, shot in SHOTS.items():
             file = Path(__file__).with_name(name)
             file.write_bytes(asyncio.run(picture(shot, env)))

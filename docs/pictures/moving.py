@@ -154,7 +154,7 @@ def main() -> None:
     for home in make_home():
         home.install_starter()
         home.serve()
-        env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+        env = home.lean_env
         file = Path(__file__).with_name("editor.gif")
         film = Film()
         for text, call in SCENES:

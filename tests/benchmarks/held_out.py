@@ -135,7 +135,7 @@ def main() -> None:
         for home in make_home():
             home.install_starter()
             home.serve()
-            env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+            env = home.lean_env
             by_model = model.report("the model alone", folder, env)
             print(f"{'one of these two':28} {len(by_tactics | by_model):4}")
             both.report("llmsuggest", folder, env)

@@ -109,7 +109,7 @@ def main() -> None:
         for home in make_home():
             home.install_starter()
             home.serve()
-            env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+            env = home.lean_env
             made = runs.proofs(options.seconds, env)
         print(f"{'llmprove':10} {len(made):4}  {len(made) / total:6.1%}  in {options.seconds} s")
         broken = runs.broken(made)

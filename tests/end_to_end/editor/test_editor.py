@@ -96,7 +96,7 @@ async def test_light_bulb(open_editor: OpenEditor, fake: FakeDaemon) -> None:
 async def test_daemon_stopped_and_started(open_editor: OpenEditor, home: Home) -> None:
     home.install_starter()
     home.serve()
-    env = {"LLMSUGGESTD_HOME": str(home.root), "LLMSUGGESTD_SOCKET": ""}
+    env = home.lean_env
     file = f"{HEAD}{EXAMPLE}  llmsuggest\n"
     async with open_editor(file.replace("llmsuggest\n", "llmsuggest‸\n"), env) as editor:
         await editor.wait_for_words("-- closes the goal")

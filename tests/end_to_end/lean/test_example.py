@@ -36,7 +36,7 @@ def test_each_place_of_it_gets_suggestions(lean: Lean, served: Home) -> None:
     file = EXAMPLE / "Example.lean"
     option = "set_option llmsuggest.checkTime 100000"  # the npm Lean on a busy machine is slow
     text = file.read_text().replace("\n\n", f"\n\n{option}\n\n", 1)
-    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    env = served.lean_env
     with lean.worker(file, text, env) as worker:
         assert {said["message"] for said in worker.diagnostics()} == {"declaration uses `sorry`"}
         worker.change(text.replace("sorry\n", "llmsuggest\n"))
@@ -53,7 +53,7 @@ def test_the_tutorial_shows_what_is_offered(lean: Lean, served: Home, tmp_path: 
     call, shown = re.findall(r"```lean\n(.*?)```.*?```\n(Try these:.*?)```", page, re.DOTALL)[0]
     file = tmp_path / "Tutorial.lean"
     file.write_text(f"import LlmSuggest\n\n{call}", encoding="utf-8")
-    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    env = served.lean_env
     options = ["-Dweak.llmsuggest.inBuild=true", "-Dweak.llmsuggest.checkTime=100000"]
     result = lean.run(file, env=env, options=["--json", *options])
     offered = [offer.text for offer in offers(result.output)]

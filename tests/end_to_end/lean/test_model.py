@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
 def test_core_goals(lean: Lean, served: Home, tmp_path: Path) -> None:
     file = Path(__file__).with_name("CoreGoals.lean")
-    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    env = served.lean_env
     result = lean.run(file, env=env, options=["--json"])
     for message in messages(result.output):
         if message["severity"] == "error":
@@ -39,7 +39,7 @@ def test_a_newer_request_of_a_place_ends_the_older(
     lean: Lean, served: Home, tmp_path: Path
 ) -> None:
     file = tmp_path / "Some.lean"
-    env = {"LLMSUGGESTD_HOME": str(served.root), "LLMSUGGESTD_SOCKET": ""}
+    env = served.lean_env
     ended: list[tuple[int, Any]] = []
     with lean.worker(file, CALL.replace("llmsuggest", "exact ⟨hp, hq⟩"), env) as worker:
         assert worker.diagnostics() == []
