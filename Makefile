@@ -26,9 +26,10 @@ test-all: $(VENV)/bin/python  ## the tests on every Python from 3.11 on that is 
 	$(VENV)/bin/pip install tox
 	PATH="$$PATH:$(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))" $(VENV)/bin/tox run
 
-bench: $(VENV)/bin/python     ## speed beside transformers and llama-cpp-python: half an hour, 14 GB
+ONLY ?= '*'
+bench: $(VENV)/bin/python     ## speed beside other engines: two hours, 25 GB
 	$(VENV)/bin/pip install -e '.[test,bench]'
-	$(VENV)/bin/python -m tests.benchmarks.engine --write
+	$(VENV)/bin/python -m tests.benchmarks.engine --write --only $(ONLY)
 
 starter:                      ## the shipped model, from convert/starter/checkpoint
 	$(VENV)/bin/llmsuggestd convert convert/starter/checkpoint --name starter \

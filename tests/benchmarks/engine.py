@@ -1,11 +1,15 @@
-"""`make bench`: compares our speed with that of the two usual methods, in one run on one machine.
+"""`make bench`: compares our speed with that of other engines, in one run on one machine.
 
-    python -m tests.benchmarks.engine [--shapes 2.8B 410M] [--only SECTION ...] [--render]
+    python -m tests.benchmarks.engine [--shapes 2.8B 410M] [--only SECTION ...] [--prepare]
 
-needs `pip install -e '.[bench]'` and, for 2.8B, 16 GB of memory and 8 GB of disk. Each section's
-figures are written to DIRECTORY/figures.json at once, so an interrupted run can be continued.
-`--again` repeats existing measurements, and `--render` measures nothing. At the end the tables are
-printed and, with `--write`, written to docs/benchmarks.md with plots.
+`contenders/` has the other engines. Their packages and models are made once, in the user's cache
+folder: 25 GB, of which 2.8B takes 12, and 16 GB of memory. `--prepare` does only this. The
+comparison alone, `--only hardware '*/versus*'`, then takes 15 minutes on two cores.
+
+Each section's figures are written to DIRECTORY/figures.json at once, so an interrupted run can be
+continued. `--again` repeats existing measurements, and `--render` measures nothing. At the end the
+tables are printed and, with `--write`, put into docs/benchmarks.md with plots. Sections without
+figures stay there as they are.
 
 The weights are random (`shapes.py`), so no candidate ends before its limit. Every answer has all
 its tokens, without the savings of early stopping with a real model. Read the figures as ratios.
@@ -16,30 +20,40 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import math
 import os
 import platform
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from llmsuggestd.formats import LLMSTEP
 from llmsuggestd.models import store
 from tests.benchmarks import report, waits
+from tests.benchmarks.contenders import TABLE
+from tests.benchmarks.contenders.contender import Contender, Question
+from tests.benchmarks.environments import CONTENDERS, cache
 from tests.benchmarks.shapes import SHAPES, make
 from tests.unit.convert.checkpoints import tensor_shapes
 
 ROOT: Final = Path(__file__).parents[2]
 MAX_TOKENS: Final = 16
-ROUNDS: Final = {"70M": 10, "410M": 8, "1.3B": 5, "2.8B": 3, "7B": 3}
+MODELS: Final = cache() / "models"
+TURNS: Final = 2
+GOALS: Final = {"70M": 2, "410M": 4, "1.3B": 2, "2.8B": 2, "7B": 1}
+"""Goals per turn and number of suggestions; half as many for 16 suggestions."""
 COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 LENGTHS: Final = (32, 64, 128, 256, 512, 1024)
 LOADED_ANSWERS: Final = 20
@@ -49,54 +63,85 @@ LOADED_SECONDS: Final = 120
 Figures = dict[str, Any]
 
 
-class Worker:
-    """A method of getting suggestions, in its process (`decoders.py`)."""
+class ContenderFailed(Exception):
+    """A contender ended. The message is the end of its output."""
 
-    def __init__(self, method: str, checkpoint: Path, gguf: Path, python: str) -> None:
+
+class Worker:
+    """A contender in its process (`contenders/__main__.py`)."""
+
+    def __init__(
+        self, name: str, model: Path, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
-            [python, "-m", "tests.benchmarks.decoders", method, str(checkpoint), str(gguf)],
+            [python(TABLE[name]), "-m", "tests.benchmarks.contenders", name, str(model)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
             cwd=ROOT,
+            env=os.environ | variables,
             start_new_session=True,  # like every service and every editor
         )
-        self.gguf = gguf
+        self.model = model
         self.peak = 0
-        self._read()
+        try:
+            self.versions: dict[str, str] = self._read()["versions"]
+        except ContenderFailed:
+            self.close()
+            raise
 
     def _read(self) -> Figures:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             self._errors.seek(0)
-            raise SystemExit(f"a contender ended:\n{self._errors.read()}")
+            raise ContenderFailed(self._errors.read()[-2000:])
         answer: Figures = json.loads(line)
         return answer
 
     def ask(self, goal: str, n: int, max_tokens: int = MAX_TOKENS) -> Figures:
         """The time of an answer, and its other figures."""
         assert self._process.stdin is not None
-        request = {"goal": goal, "n": n, "max_tokens": max_tokens}
-        self._process.stdin.write(json.dumps(request) + "\n")
+        question = Question(goal, LLMSTEP.text(goal), n, max_tokens)
+        self._process.stdin.write(json.dumps(question._asdict()) + "\n")
         self._process.stdin.flush()
         answer = self._read()
         assert answer.get("tokens", max_tokens) == max_tokens, "an answer ended early"
         self.peak = max(self.peak, answer["peak"])
         return answer
 
-    def seconds(self, goal: str, n: int) -> float:
+    def seconds(self, goal: str, n: int, max_tokens: int = MAX_TOKENS) -> float:
         """The time of an answer in seconds."""
-        return float(self.ask(goal, n)["seconds"])
+        return float(self.ask(goal, n, max_tokens)["seconds"])
 
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._errors.close()
+
+
+def python(kind: type[Contender]) -> Path:
+    """The Python of a contender. Makes its environment if it is missing."""
+    return kind.environment.python() if kind.environment else Path(sys.executable)
+
+
+def model_for(name: str, shape: str) -> Path:
+    """A contender's model of a shape, made if it is missing."""
+    checkpoint, _ = make(shape, MODELS)
+    kind = TABLE[name]
+    model = MODELS / f"random-{shape}{kind.suffix}"
+    if not model.exists():
+        partial = model.with_name(f"{model.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        command = [str(python(kind)), "-m", "tests.benchmarks.contenders", name, str(partial)]
+        subprocess.run([*command, "--from", str(checkpoint)], check=True, cwd=ROOT)
+        partial.rename(model)
+    return model
 
 
 def fresh_goals(count: int, seed: int) -> list[str]:
@@ -134,15 +179,93 @@ def editing_trace() -> list[str]:
     return calls
 
 
-def fresh(one: Worker, shape: str, method: str) -> Figures:
-    """New goals: medians by number of suggestions, and the peak memory."""
-    counts = (5,) if method == "transformers" else (1, 5, 16)
-    rounds = dict.fromkeys(counts, ROUNDS[shape])
-    if method == "completions":
-        rounds[16] = (ROUNDS[shape] + 1) // 2  # they take long, and about the same time each
-    goals = {n: fresh_goals(rounds[n], seed=n) for n in counts}
-    medians = {str(n): statistics.median(one.seconds(g, n) for g in goals[n]) for n in counts}
-    return {"seconds": medians, "peak": one.peak}
+def versus(shape: str, names: list[str], without_avx512: bool) -> Figures:
+    """Contenders in turn, on goals that are new to them. Each has a process of its own per turn.
+
+    Without AVX-512, only one and five suggestions are measured.
+    """
+    found: dict[str, Figures] = {}
+    before = os.getloadavg()
+    for turn in range(TURNS):
+        for name in names:
+            if turn >= TABLE[name].turns or "failed" in found.get(name, {}):
+                continue
+            began = time.monotonic()
+            figures = found.setdefault(name, {"seconds": {}, "prompt": {}, "peak": 0})
+            try:
+                take_turn(name, shape, turn, figures, without_avx512)
+            except ContenderFailed as error:
+                figures["failed"] = str(error)
+                print(f"{shape}: {name} failed: {error}", file=sys.stderr, flush=True)
+            took = time.monotonic() - began
+            print(f"{shape}: {name}: {took:.0f} s", file=sys.stderr, flush=True)
+    parameters, layers, head = size(shape)
+    bits = {x: TABLE[x].bits_per_weight(model_for(x, shape), parameters) for x in names}
+    return {
+        "contenders": {
+            name: {
+                "seconds": {n: statistics.median(x) for n, x in figures["seconds"].items()},
+                "prompt": {n: statistics.median(x) for n, x in figures["prompt"].items()},
+                "peak": figures["peak"],
+                "versions": figures["versions"],
+                "bits": bits[name],
+            }
+            for name, figures in found.items()
+            if "failed" not in figures
+        },
+        "load": [before[0], os.getloadavg()[0]],
+        "weights_bytes": weights_read(shape),
+        "multiply_adds": {"layers": layers, "head": head},
+    }
+
+
+def take_turn(name: str, shape: str, turn: int, figures: Figures, without_avx512: bool) -> None:
+    """Add a contender's times. Raises ContenderFailed."""
+    kind = TABLE[name]
+    counts = [n for n in kind.counts if n < 16 or not without_avx512]
+    limits = (kind.without_avx512 or ()) if without_avx512 else ()
+    variables = dict(limit.split("=") for limit in limits)
+    with closing(Worker(name, model_for(name, shape), variables)) as worker:
+        for n in counts:
+            worker.ask("⊢ True", n, 2)  # warm
+        for n in counts:
+            goals = fresh_goals(GOALS[shape] // (2 if n == 16 else 1) or 1, seed=100 * turn + n)
+            figures["seconds"].setdefault(str(n), []).extend(worker.seconds(g, n) for g in goals)
+        prompts = {"55": fresh_goals(GOALS[shape], seed=100 * turn + 50)}
+        if not without_avx512:
+            prompts["512"] = [long_goal(512, turn)]
+        for length, goals in prompts.items():
+            figures["prompt"].setdefault(length, []).extend(
+                worker.seconds(goal, 1, 1) for goal in goals
+            )
+        figures["peak"] = max(figures["peak"], worker.peak)
+        figures["versions"] = worker.versions
+
+
+def long_goal(tokens: int, variant: int) -> str:
+    """A goal whose prompt has this many tokens. Variants have no common beginning."""
+    # ` x` is a token; the rest has 23, prompt format included
+    return f"y{variant}z{tokens} : ℕ\n⊢" + " x" * (tokens - 23)
+
+
+def size(shape: str) -> tuple[int, int, int]:
+    """Parameters, multiply-adds per token in the layers, and multiply-adds per token scored."""
+    config = SHAPES[shape]
+    sizes = tensor_shapes(config)
+    layers = sum(
+        dimensions[0] * dimensions[1]
+        for name, dimensions in sizes.items()
+        if ".layers." in name and len(dimensions) == 2
+    )
+    parameters = sum(math.prod(dimensions) for dimensions in sizes.values())
+    return parameters, layers, config["vocab_size"] * config["hidden_size"]
+
+
+def weights_read(shape: str) -> float:
+    """The bytes of our file that a step reads: of the embedding (Q4_K), only one row per token."""
+    _, gguf = make(shape, MODELS)
+    _, _, head = size(shape)
+    return gguf.stat().st_size - head * 4.5 / 8
 
 
 def trace(one: Worker, shape: str, method: str) -> Figures:
@@ -165,9 +288,8 @@ def trace(one: Worker, shape: str, method: str) -> Figures:
 
 def by_count(one: Worker, shape: str, _method: str) -> Figures:
     """Seconds by number of suggestions."""
-    rounds = max(1, ROUNDS[shape] // 2)
     return {
-        str(n): statistics.median(one.seconds(goal, n) for goal in fresh_goals(rounds, 100 + n))
+        str(n): statistics.median(one.seconds(g, n) for g in fresh_goals(GOALS[shape], 100 + n))
         for n in COUNTS
     }
 
@@ -188,9 +310,7 @@ def by_length(one: Worker, shape: str, _method: str) -> Figures:
     for length in LENGTHS:
         times = []
         for attempt in range(1 if shape == "2.8B" else 3):
-            # the beginnings differ, so that nothing is reused; ` x` is a token
-            goal = f"{attempt}{length} ⊢" + " x" * (length - 9)
-            answer = one.ask(goal, 1, 1)
+            answer = one.ask(long_goal(length, attempt), 1, 1)
             times.append((answer["prompt_ms"] / 1000, answer["prompt_tokens"]))
         result[str(times[0][1])] = min(seconds for seconds, _ in times)
     return result
@@ -226,26 +346,19 @@ def loaded(one: Worker, _shape: str, method: str) -> Figures:
 
 def limit(one: Worker, shape: str, _method: str) -> Figures:
     """A step of one candidate, and a prompt of 512 tokens, with their bytes and multiply-adds."""
-    config = SHAPES[shape]
-    hidden = config["hidden_size"]
-    matrices = sum(
-        size[0] * size[1]
-        for name, size in tensor_shapes(config).items()
-        if ".layers." in name and len(size) == 2
-    )
+    _, layers, _ = size(shape)
     goals = fresh_goals(3, seed=11)
     # the difference of two limits, to exclude everything except steps
     long, short = (
         [one.ask(goal, 1, tokens)["decode_ms"] / 1000 for goal in goals] for tokens in (40, 8)
     )
-    prompt = [one.ask(f"{i} ⊢" + " y" * 505, 1, 1) for i in range(2)]
+    prompt = [one.ask(long_goal(512, 10 + i), 1, 1) for i in range(2)]
     best = min(prompt, key=lambda answer: answer["prompt_ms"])
     return {
         "step_seconds": (statistics.median(long) - statistics.median(short)) / 32,
-        # only one row of the embedding (Q4_K) is read
-        "weights_bytes": one.gguf.stat().st_size - config["vocab_size"] * hidden * 4.5 / 8,
+        "weights_bytes": weights_read(shape),
         "prompt_seconds": best["prompt_ms"] / 1000,
-        "prompt_multiply_adds": best["prompt_tokens"] * matrices,
+        "prompt_multiply_adds": best["prompt_tokens"] * layers,
     }
 
 
@@ -299,17 +412,17 @@ sys.stdin.read()
 
 
 def hardware() -> Figures:
-    """The machine's limits: bytes read per second, and float32 multiply-adds per second."""
+    """The machine's limits: bytes read per second, and multiply-adds of bytes per second."""
     cores = os.cpu_count() or 1
     block = np.ones(2**27, np.float32)
     parts = np.array_split(block, cores)
     with ThreadPoolExecutor(cores) as pool:
         read = min(_timed(lambda: list(pool.map(np.sum, parts))) for _ in range(8))
-    matrix = np.ones((2048, 2048), np.float32)
-    multiply = min(_timed(lambda: matrix @ matrix) for _ in range(8))
+    command = [str(CONTENDERS.python()), "-m", "tests.benchmarks.contenders.byte_products"]
+    multiply = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE)
     return {
         "bytes_per_second": block.nbytes / read,
-        "multiply_adds_per_second": 2048**3 / multiply,
+        "multiply_adds_per_second": float(multiply.stdout),
         "processor": _processor(),
         "cores": cores,
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -330,7 +443,6 @@ def _timed(act: Callable[[], object]) -> float:
 
 SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
     "ours": {
-        "fresh": fresh,
         "trace": trace,
         "limit": limit,
         "load": loaded,
@@ -338,11 +450,10 @@ SECTIONS: Final[dict[str, dict[str, Callable[[Worker, str, str], Figures]]]] = {
         "count": by_count,
         "width": by_width,
     },
-    "completions": {"fresh": fresh, "trace": trace, "load": loaded},
-    "transformers": {"fresh": fresh, "trace": trace},
+    "completions": {"trace": trace, "load": loaded},
+    "transformers": {"trace": trace},
 }
-"""The measurements of each method, the most important first in case of an interruption."""
-
+"""The other measurements of contenders, the most important first in case of an interruption."""
 
 WAITS: Final[dict[str, Callable[[Path], Figures]]] = {
     "start": waits.first_suggestion,
@@ -351,17 +462,21 @@ WAITS: Final[dict[str, Callable[[Path], Figures]]] = {
 """The measurements of `waits.py`, which start a separate daemon or engine."""
 
 
-def sections(shapes: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Shape, method and measure of every section."""
-    yield "starter", "waits", "start"
+def sections(shapes: list[str]) -> Iterator[str]:
+    """The names of all sections: a shape, in most a contender, and a measurement."""
+    yield "hardware"
+    for shape in shapes:
+        yield f"{shape}/versus"
+        yield f"{shape}/versus-avx2"
+    yield "starter/waits/start"
     for shape in shapes:
         for method, measures in SECTIONS.items():
             for measure in measures:
                 if measure != "load" or shape != "2.8B":  # it shows the same and takes an hour
-                    yield shape, method, measure
+                    yield f"{shape}/{method}/{measure}"
         for measure in WAITS:
-            yield shape, "waits", measure
-    yield "starter", "ours", "load"
+            yield f"{shape}/waits/{measure}"
+    yield "starter/ours/load"
 
 
 class Run:
@@ -378,58 +493,96 @@ class Run:
         self._file.write_text(json.dumps(self.figures, indent=1))
 
 
-def measure(run: Run, options: argparse.Namespace) -> None:
-    """Run the requested measurements that are missing. Only one contender runs at a time."""
+def competitors(shape: str, chosen: Iterable[str], without_avx512: bool) -> list[str]:
+    """The chosen contenders that are measured with a shape, in the table's order."""
+    return [
+        name
+        for name, kind in TABLE.items()
+        if name in chosen
+        and (kind.shapes is None or shape in kind.shapes)
+        and (kind.without_avx512 is not None or not without_avx512)
+    ]
 
-    def wanted(name: str) -> bool:
-        chosen = any(fnmatch.fnmatch(name, pattern) for pattern in options.only)
-        return chosen and (options.again or name not in run.figures)
 
-    if wanted("hardware"):
-        run.keep("hardware", hardware())
-    names = {"/".join(section): section for section in sections(options.shapes)}
-    todo = [section for name, section in names.items() if wanted(name)]
-    for shape, method in dict.fromkeys((shape, method) for shape, method, _ in todo):
-        made = shape != "starter"
-        paths = make(shape, options.directory) if made else (Path(), store.SHIPPED)
-        if method == "waits":
-            for name, section in names.items():
-                if section in todo and section[:2] == (shape, method):
-                    run.keep(name, WAITS[section[2]](paths[1]))
+def prepare(todo: list[str], chosen: list[str]) -> None:
+    """Make the environments and models that sections need, before anything is measured."""
+    for section in todo:
+        if section == "hardware":
+            CONTENDERS.python()
             continue
-        python = options.transformers_python if method == "transformers" else sys.executable
-        one = Worker(method, *paths, python)
-        try:
+        shape, *what = section.split("/")
+        if shape != "starter":
+            make(shape, MODELS)
+            for name in competitors(shape, what if what[1:] else chosen, False):
+                python(TABLE[name])
+                model_for(name, shape)
+
+
+def measure(run: Run, todo: list[str], chosen: list[str]) -> None:
+    """Run these measurements. Only one contender runs at a time."""
+    if "hardware" in todo:
+        run.keep("hardware", hardware())
+    workers = [name.split("/") for name in todo if name.count("/") == 2]
+    for shape in dict.fromkeys(name.split("/")[0] for name in todo):
+        for kind in ("versus", "versus-avx2"):
+            if f"{shape}/{kind}" in todo:
+                limited = kind == "versus-avx2"
+                names = competitors(shape, chosen, limited)
+                run.keep(f"{shape}/{kind}", versus(shape, names, limited))
+    for shape, method in dict.fromkeys((shape, method) for shape, method, _ in workers):
+        measures = [measure for *owner, measure in workers if owner == [shape, method]]
+        model = store.SHIPPED if shape == "starter" else make(shape, MODELS)[1]
+        if method == "waits":
+            for measure in measures:
+                run.keep(f"{shape}/waits/{measure}", WAITS[measure](model))
+            continue
+        if shape != "starter":
+            model = model_for(method, shape)
+        with closing(Worker(method, model)) as one:
             one.ask("⊢ True", 1, 2)  # warm
-            for name, section in names.items():
-                if section in todo and section[:2] == (shape, method):
-                    began = time.monotonic()
-                    run.keep(name, SECTIONS[method][section[2]](one, shape, method))
-                    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        finally:
-            one.close()
+            for measure in measures:
+                began = time.monotonic()
+                name = f"{shape}/{method}/{measure}"
+                run.keep(name, SECTIONS[method][measure](one, shape, method))
+                print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["2.8B", "410M"])
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="SECTION",
+                        help="such as hardware, 2.8B/versus, '*/load'")  # fmt: skip
+    parser.add_argument("--contenders", nargs="+", choices=list(TABLE), metavar="NAME",
+                        default=[name for name, kind in TABLE.items() if kind.usual],
+                        help=f"of {', '.join(TABLE)}")  # fmt: skip
+    parser.add_argument("--directory", type=Path, default=ROOT / "build" / "bench")
+    parser.add_argument("--again", action="store_true", help="also what is there already")
+    parser.add_argument("--prepare", action="store_true", help="measure nothing; make all models")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--note", help="a sentence on this run, for the page")
+    return parser.parse_args(arguments)
 
 
 def main() -> None:
     """Measure, print, and write if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["2.8B", "410M"])
-    parser.add_argument("--only", nargs="+", default=["*"], metavar="SECTION",
-                        help="such as hardware, 2.8B/ours/fresh, '*/load'")  # fmt: skip
-    parser.add_argument(
-        "--directory", type=Path, default=Path(tempfile.gettempdir()) / "llms-bench"
-    )
-    parser.add_argument("--again", action="store_true", help="also what is there already")
-    parser.add_argument("--render", action="store_true", help="measure nothing")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    parser.add_argument("--transformers-python", default=sys.executable, metavar="PYTHON",
-                        help="an interpreter with torch and transformers")  # fmt: skip
-    parser.add_argument("--note", help="a sentence on this run, for the page")
-    options = parser.parse_args()
+    options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that changed settings are restored
     run = Run(options.directory)
+    todo = [
+        name
+        for name in sections(options.shapes)
+        if any(fnmatch.fnmatch(name, pattern) for pattern in options.only)
+        and (options.again or name not in run.figures)
+    ]
     if not options.render:
-        measure(run, options)
+        prepare(todo, options.contenders)
+        if options.prepare:
+            return
+        measure(run, todo, options.contenders)
     if options.note and "hardware" in run.figures:
         run.keep("hardware", run.figures["hardware"] | {"note": options.note})
     print(report.tables(run.figures, options.shapes))

