@@ -58,6 +58,9 @@ It returns log probabilities of the same shape for the search, which it may have
 Extend = Callable[[Sequence[int], Sequence[int]], Extending]
 """Extends candidates `parents` by `tokens`."""
 
+GROUPED = 64
+"""Number of tokens per group, when the best tokens of a vocabulary are looked for."""
+
 Search = Generator[Extension, Floats, list[Hypothesis]]
 """A search for one goal. It returns the hypotheses found, best first."""
 
@@ -266,13 +269,24 @@ def _best_extensions(
     `totals` has each parent's sum of log probabilities. `log_probabilities` has shape (parents,
     vocabulary). Extensions of probability zero are left out.
     """
-    # the best extensions overall are among each parent's best, so the vocabulary is scanned once
-    count_of_each = min(count, log_probabilities.shape[1])
-    tokens = np.argpartition(log_probabilities, -count_of_each, axis=1)[:, -count_of_each:]
-    extended = np.array(totals)[:, np.newaxis] + np.take_along_axis(
-        log_probabilities, tokens, axis=1
-    )
-    for index in np.argsort(-extended, axis=None, kind="stable")[:count]:
-        parent, rank = divmod(int(index), count_of_each)
-        if np.isfinite(extended[parent, rank]):
-            yield parent, int(tokens[parent, rank]), float(extended[parent, rank])
+    # the best extensions overall are among each parent's best
+    found = [
+        (parent, int(token), total + float(row[token]))
+        for parent, (total, row) in enumerate(zip(totals, log_probabilities, strict=True))
+        for token in _best_tokens(row, count)
+    ]
+    yield from sorted(found, key=lambda extension: -extension[2])[:count]
+
+
+def _best_tokens(row: Floats, count: int) -> npt.NDArray[np.intp]:
+    """The `count` tokens of the largest log probabilities, and a few more, in ascending order.
+
+    Tokens of probability zero are left out. This takes a tenth of the time of `np.argpartition`, or
+    a hundredth if many tokens have probability zero, as padding does.
+    """
+    # Each of the `count` best groups has a token at least as good as the worst of their maxima, so
+    # the best tokens are at least that good too.
+    size = len(row) // GROUPED
+    maxima = np.sort(row[: GROUPED * size].reshape(GROUPED, size).max(axis=0))
+    bound = maxima[-count] if count <= size else -inf
+    return np.flatnonzero((row >= bound) & (row > -inf))
