@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: help demo test test-all lint format docs bench starter dist deb starter-from-scratch eval
+.PHONY: help demo test test-all lint format docs bench gpu-check starter dist deb starter-from-scratch eval
 
 help:                         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
@@ -30,6 +30,10 @@ ONLY ?= '*'
 bench: $(VENV)/bin/python     ## speed beside other engines: two hours, 25 GB
 	$(VENV)/bin/pip install -e '.[test,bench]'
 	$(VENV)/bin/python -m tests.benchmarks.engine --write --only $(ONLY)
+
+gpu-check: $(VENV)/bin/python ## GPU offload, on a GPU or on Mesa's software device: compiles llama.cpp
+	$(VENV)/bin/pip install -e '.[test]'
+	$(VENV)/bin/python -m tests.benchmarks.gpu_check
 
 starter:                      ## the shipped model, from convert/starter/checkpoint
 	$(VENV)/bin/llmsuggestd convert convert/starter/checkpoint --name starter \
