@@ -32,6 +32,11 @@ RESULTS_WORLDS = HERE / "evaluation-worlds.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
+SETTINGS = (
+    *("layers", "hidden", "intermediate", "heads", "parts", "rows_tokens"),
+    *("template_steps", "pair_steps", "final_steps", "threads", "workers", "seed"),
+)
+"""The settings of `train.Settings` that are options of the command."""
 TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
 """How often a goal is used per round, by its source. Those of worlds and of the library are fewer,
 and more varied; a world's names change each time."""
@@ -88,13 +93,15 @@ def run_training(options: argparse.Namespace) -> int:
         training.start_from(options.start)
     learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
     known = [pair.example for pair in learned for _ in range(TIMES[pair.source])]
-    rng = random.Random(PAIR_SEED + training.step)
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
     random.Random(PAIR_SEED).shuffle(validation)
     training.run(
         [
-            (templates(pairs, TEMPLATE_SEED + training.step), settings.template_steps),
-            (shuffled(known, rng), settings.pair_steps if pairs else 0),
+            (lambda seed: templates(pairs, TEMPLATE_SEED + seed), settings.template_steps),
+            (
+                lambda seed: shuffled(known, random.Random(seed)),
+                settings.pair_steps if pairs else 0,
+            ),
         ],
         validation[: options.validation],
         options.work,
@@ -219,16 +226,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--resume", action="store_true", help="continue from the state in that folder")
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
     sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
-    for name in (
-        "layers",
-        "parts",
-        "template-steps",
-        "pair-steps",
-        "final-steps",
-        "threads",
-        "seed",
-    ):
-        sub.add_argument(f"--{name}", type=int)
+    sub.add_argument("--dropout", type=float)
+    sub.add_argument("--device", help="as torch names it: cpu, cuda, ...")
+    for name in SETTINGS:
+        sub.add_argument(f"--{name.replace('_', '-')}", type=int)
 
     sub = command("held-out", run_held_out)
     sub.add_argument("pairs", type=Path, help="pairs that Lean verified (JSON lines)")

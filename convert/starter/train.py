@@ -5,21 +5,23 @@ steps do not attend to each other, and all have the positions after the prompt. 
 same effect as separate texts `[GOAL]…[PROOFSTEP]{step}<|endoftext|>`, but computes the goal once.
 
 There are two stages, first with the templates' goals, then with the pairs that Lean verified. The
-learning rate is constant, and falls to zero over the last steps. Each thread computes the gradients
-of separate rows on one core, on a replica that shares the weights. So the threads need not wait for
-the slowest after every matrix product.
+learning rate is constant, and falls to zero over the last steps. On a CPU, each thread computes the
+gradients of separate rows on one core, on a replica that shares the weights. So the threads need
+not wait for the slowest after every matrix product. On a GPU, one replica computes them in
+bfloat16, and other processes prepare the rows.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import queue
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import GenerationConfig, GPTNeoXConfig, GPTNeoXForCausalLM
 
 from llmsuggestd.formats import LLMSTEP
@@ -40,6 +43,9 @@ SHARES = 8
 
 SAVE_SECONDS = 300
 
+Examples = Callable[[int], Iterator[Example]]
+"""Makes an endless stream of examples from a seed."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -47,7 +53,9 @@ class Settings:
 
     layers: int = 6
     hidden: int = 256
+    intermediate: int = 1024
     heads: int = 4
+    dropout: float = 0.0  # of the hidden states
     template_steps: int = 700
     pair_steps: int = 2550
     final_steps: int = 1200  # at the end, over which the learning rate falls to zero
@@ -61,7 +69,9 @@ class Settings:
     goal_weight: float = 0.05  # weight of a goal's token, relative to those of its steps
     warmup: int = 100
     mathlib_share: float = 0.1  # share of goals that are spelled with ℕ and ℤ
-    threads: int = 4
+    device: str = "cpu"  # as torch names it
+    threads: int = 4  # replicas, each with one core; one on a GPU
+    workers: int = 0  # number of processes that prepare rows; 0: none besides the training's own
     seed: int = 20
 
     @property
@@ -147,6 +157,18 @@ class Batch:
     tokens: torch.Tensor  # the targets
     weights: torch.Tensor
     steps: list[int]  # number of targets of each step, row by row; the goals' targets come last
+    size: int  # number of tokens, without padding
+    weight: float  # the steps' weights added up
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on a device."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in values.items()
+            if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **moved)
 
 
 def collate(rows: Sequence[Row], goal_weight: float = 0.0) -> Batch:
@@ -190,7 +212,46 @@ def collate(rows: Sequence[Row], goal_weight: float = 0.0) -> Batch:
         torch.tensor(tokens),
         torch.tensor(weights),
         lengths,
+        sum(map(len, rows)),
+        sum(row.weight for row in rows),
     )
+
+
+class Batches(IterableDataset[list[Batch]]):  # type: ignore[misc]
+    """An endless stream of the batches for each training step. Each process has one of its own."""
+
+    def __init__(
+        self, examples: Examples, tokenizer: Tokenizer, settings: Settings, seed: int
+    ) -> None:
+        self._examples = examples
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        process = get_worker_info()
+        seed = self._seed + (process.id if process else 0)
+        rng = random.Random(seed)
+        for step in batches(self._examples(seed), self._tokenizer, self._settings, rng):
+            yield [collate(portion, self._settings.goal_weight) for portion in step]
+
+    def load(self) -> Iterator[list[Batch]]:
+        """Start the processes that prepare the batches, if there are any."""
+        workers = self._settings.workers
+        if not workers:
+            return iter(self)
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        # The default needs an open file for each tensor.
+        torch.multiprocessing.set_sharing_strategy("file_system")
+        # A new process is a copy of this one, as the examples' functions cannot be pickled.
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=list,
+            multiprocessing_context="fork",
+        )
+        return iter(loader)
 
 
 def logits(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
@@ -207,7 +268,9 @@ def logits(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
 
 def loss(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
     """The weighted sum of the targets' cross-entropies."""
-    entropies = functional.cross_entropy(logits(model, batch), batch.tokens, reduction="none")
+    with torch.autocast(model.device.type, torch.bfloat16, model.device.type != "cpu"):
+        scores = logits(model, batch)
+    entropies = functional.cross_entropy(scores.float(), batch.tokens, reduction="none")
     return (entropies * batch.weights).sum()
 
 
@@ -216,10 +279,11 @@ def validate(model: GPTNeoXForCausalLM, rows: Sequence[Row]) -> tuple[float, flo
 
     A goal is answered if the most likely token at every place spells one of its known steps.
     """
+    model.eval()
     total = weight = 0.0
     right = 0
     for portion in portions(rows, 4096, random.Random(0)):
-        batch = collate(portion)
+        batch = collate(portion).to(model.device)
         with torch.inference_mode():
             scores = logits(model, batch)
             entropies = functional.cross_entropy(scores, batch.tokens, reduction="none")
@@ -237,7 +301,8 @@ def build(vocab_size: int, settings: Settings) -> GPTNeoXForCausalLM:
         GPTNeoXConfig(
             vocab_size=vocab_size,
             hidden_size=settings.hidden,
-            intermediate_size=4 * settings.hidden,
+            intermediate_size=settings.intermediate,
+            hidden_dropout=settings.dropout,
             num_hidden_layers=settings.layers,
             num_attention_heads=settings.heads,
             max_position_embeddings=CONTEXT,
@@ -257,36 +322,35 @@ def build(vocab_size: int, settings: Settings) -> GPTNeoXForCausalLM:
 class Replicas:
     """Copies of a model, one per thread, that share its weights and have separate gradients."""
 
-    def __init__(self, model: GPTNeoXForCausalLM, threads: int, goal_weight: float) -> None:
+    def __init__(self, model: GPTNeoXForCausalLM, threads: int) -> None:
         self.model = model
-        self._goal_weight = goal_weight
         self.threads = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         self._free: queue.SimpleQueue[GPTNeoXForCausalLM] = queue.SimpleQueue()
-        self._copies = [copy.deepcopy(model) for _ in range(threads)]
+        self._copies = [copy.deepcopy(model).train() for _ in range(threads)]
         for replica in self._copies:
             for own, shared in zip(replica.parameters(), model.parameters(), strict=True):
                 own.data = shared.data
             self._free.put(replica)
 
-    def gradients(self, portions: Sequence[Sequence[Row]]) -> float:
+    def gradients(self, portions: Sequence[Batch]) -> torch.Tensor:
         """Set the model's gradients for the mean loss over the portions. Returns that loss."""
-        weight = sum(row.weight for portion in portions for row in portion)
+        weight = sum(portion.weight for portion in portions)
 
-        def part(rows: Sequence[Row]) -> Any:
+        def part(portion: Batch) -> torch.Tensor:
             replica = self._free.get()
             try:
-                found = loss(replica, collate(rows, self._goal_weight)) / weight
+                found = loss(replica, portion.to(replica.device)) / weight
                 found.backward()
-                return found.detach().item()
+                return found.detach()
             finally:
                 self._free.put(replica)
 
-        total: float = sum(self.threads.map(part, portions))
+        total = torch.stack(list(self.threads.map(part, portions))).sum()
         for shared, *owns in zip(
             self.model.parameters(), *(c.parameters() for c in self._copies), strict=True
         ):
             found = [own.grad for own in owns if own.grad is not None]
-            shared.grad = torch.stack(found).sum(0) if found else None
+            shared.grad = sum(found[1:], found[0]) if found else None
             for own in owns:
                 own.grad = None
         return total
@@ -298,7 +362,7 @@ class Training:
     def __init__(self, tokenizer: Tokenizer, settings: Settings) -> None:
         self.tokenizer = tokenizer
         self.settings = settings
-        self.model = build(tokenizer.get_vocab_size(), settings)
+        self.model = build(tokenizer.get_vocab_size(), settings).to(settings.device)
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.curve: list[dict[str, Any]] = []
@@ -341,7 +405,7 @@ class Training:
 
     def run(
         self,
-        stages: Sequence[tuple[Iterable[Example], int]],
+        stages: Sequence[tuple[Examples, int]],
         validation: Sequence[Example],
         work: Path,
         report: float = 60,
@@ -360,27 +424,29 @@ class Training:
 
     def _run(
         self,
-        stages: Sequence[tuple[Iterable[Example], int]],
+        stages: Sequence[tuple[Examples, int]],
         validation: Sequence[Example],
         work: Path,
         report: float,
         validate_every: int,
     ) -> None:
         torch.set_num_threads(1)
-        replicas = Replicas(self.model, self.settings.threads, self.settings.goal_weight)
+        replicas = Replicas(self.model, self.settings.threads)
         held_out = encode(validation, self.tokenizer, self.settings)
         clock = reported = saved = time.monotonic()
-        recent: list[float] = []
+        recent: list[torch.Tensor] = []
         behind = 0
         for number, (examples, count) in enumerate(stages):
-            rng = random.Random(f"{self.settings.seed} {number} {self.step}")
-            source = batches(iter(examples), self.tokenizer, self.settings, rng)
             behind += count
+            if self.step >= behind:
+                continue
+            seed = self.settings.seed + 1000 * self.step
+            source = Batches(examples, self.tokenizer, self.settings, seed).load()
             while self.step < behind:
                 step = next(source)
-                recent.append(replicas.gradients(step))
+                recent = [*recent[-99:], replicas.gradients(step)]
                 self._update(replicas.threads)
-                self.tokens += sum(len(row) for portion in step for row in portion)
+                self.tokens += sum(batch.size for batch in step)
                 now = time.monotonic()
                 self.seconds, clock = self.seconds + now - clock, now
                 last = self.step == self.settings.steps
@@ -392,17 +458,16 @@ class Training:
                             "stage": number,
                             "tokens": self.tokens,
                             "seconds": round(self.seconds),
-                            "train_loss": round(sum(recent[-100:]) / len(recent[-100:]), 4),
+                            "train_loss": round(float(torch.stack(recent).mean()), 4),
                             "validation_loss": round(entropy, 4),
                             "validation_greedy": round(answered, 4),
                         }
                     )
                     print(json.dumps(self.curve[-1]), flush=True)
                 if last or now - reported > report:
-                    recent = recent[-100:]
-                    mean = sum(recent) / len(recent)
                     print(
-                        f"step {self.step}/{self.settings.steps} loss {mean:.4f} "
+                        f"step {self.step}/{self.settings.steps} "
+                        f"loss {float(torch.stack(recent).mean()):.4f} "
                         f"{self.tokens / self.seconds:.0f} tokens/s",
                         flush=True,
                     )
@@ -428,13 +493,13 @@ class Training:
         """Continue from the folder's `state.pt`. Returns whether there is one."""
         if not (work / "state.pt").exists():
             return False
-        self.restore(torch.load(work / "state.pt"))
+        self.restore(torch.load(work / "state.pt", map_location=self.settings.device))
         return True
 
 
 def save(model: GPTNeoXForCausalLM, folder: Path) -> None:
     """Write the model as a Hugging Face checkpoint, in float16."""
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).cpu()
     model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=0, pad_token_id=0)
     model.half().save_pretrained(folder, safe_serialization=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,9 @@ def test_the_replicas_gradients_are_those_of_one_model(train: Any) -> None:
 
     rows = [train.Row([5, 6, 7], [[k, 9, 0]], [1.0], (1, 2)) for k in range(10, 18)]
     model = train.build(300, train.Settings(layers=2))
-    replicas = train.Replicas(model, 2, 0.1)
-    mean = replicas.gradients([rows[:3], rows[3:5], rows[5:]])
+    replicas = train.Replicas(model, 2)
+    portions = [rows[:3], rows[3:5], rows[5:]]
+    mean = float(replicas.gradients([train.collate(portion, 0.1) for portion in portions]))
     shared = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
     loss = train.loss(model, train.collate(rows, 0.1)) / sum(row.weight for row in rows)
@@ -81,26 +83,27 @@ def test_the_replicas_gradients_are_those_of_one_model(train: Any) -> None:
         torch.testing.assert_close(one, other.grad, atol=1e-6, rtol=1e-4)
 
 
-def test_training_learns_and_can_be_resumed(train: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_learns_and_can_be_resumed(train: Any, tmp_path: Path, workers: int) -> None:
     tokenizer = train_tokenizer(texts(EXAMPLES), 400)
 
     def run(steps: int, resume: bool = False) -> Training:
         settings = train.Settings(
             layers=1, template_steps=0, pair_steps=steps, final_steps=4, warmup=2, threads=2,
-            rows_tokens=200, parts=2, adam_rate=1e-2,
+            rows_tokens=200, parts=2, adam_rate=1e-2, workers=workers,
         )  # fmt: skip
         training: Training = train.Training(tokenizer, settings)
         if resume:
             assert training.resume(tmp_path)
             assert training.step == 12
-        examples = (e for _ in range(1000) for e in EXAMPLES)
-        training.run([((), 0), (examples, steps)], EXAMPLES[:5], tmp_path, validate_every=4)
+        stages = [(lambda _: iter(()), 0), (lambda _: itertools.cycle(EXAMPLES), steps)]
+        training.run(stages, EXAMPLES[:5], tmp_path, validate_every=4)
         return training
 
     assert not train.Training(tokenizer, train.Settings(layers=1)).resume(tmp_path)
     first = run(12)
     assert [point["step"] for point in first.curve] == [4, 8, 12]
-    assert first.curve[-1]["validation_loss"] < first.curve[0]["validation_loss"]
+    assert first.curve[-1]["validation_greedy"] > first.curve[0]["validation_greedy"]
     again = run(20, resume=True)
     assert [point["step"] for point in again.curve] == [4, 8, 12, 16, 20]
     assert again.tokens > first.tokens
