@@ -19,10 +19,11 @@ from llmsuggestd.client import Client
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
-from . import curve, data, evaluate, verify
+from . import curve, data, evaluate, expert, verify
 from .examples import Example, Pair, of_sample, read_pairs, shuffled
-from .generate import SEED, generate, held_out_worlds
-from .lean_runner import NoLeanError, judge
+from .generate import SEED, generate, held_out_worlds, statements
+from .generate import write as write_pairs
+from .lean_runner import Job, Judgement, NoLeanError, judge
 from .split import canonical, key_of, side
 
 HERE = Path(__file__).parent
@@ -60,6 +61,33 @@ def run_generation(options: argparse.Namespace) -> int:
         seed=options.seed,
         processes=options.processes,
     )
+    print(f"{options.output}: " + ", ".join(f"{n} {what}" for what, n in count.items()))
+    return 0
+
+
+def run_expert(options: argparse.Namespace) -> int:
+    """Search for proofs with the suggestions of a running daemon, judged by Lean."""
+    known = [pair.row() for path in options.known for pair in read_pairs(path)]
+    worlds = range(*options.worlds)
+    drawn = statements(options.seed, options.stated, options.theorems, worlds, known)
+    chosen = drawn[options.first : options.first + options.count]
+    client = Client(get_paths())
+
+    def suggest(goals: list[str]) -> list[list[str]]:
+        found: list[list[str]] = []
+        for start in range(0, len(goals), 4):
+            body = {"goals": goals[start : start + 4], "n": options.suggestions}
+            answer = client.request("POST", "/v1/suggest", body, timeout=180)
+            found += [[one["text"] for one in each["suggestions"]] for each in answer["results"]]
+        return found
+
+    def judged(jobs: list[Job]) -> Iterator[Judgement]:
+        return judge(jobs, options.processes, expert.HEARTBEATS)
+
+    rows = expert.search(
+        chosen, suggest, judged, progress=lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    count = write_pairs(rows, options.output)
     print(f"{options.output}: " + ", ".join(f"{n} {what}" for what, n in count.items()))
     return 0
 
@@ -211,6 +239,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
     sub.add_argument("--worlds", type=int, default=300, help="worlds of their own definitions")
     sub.add_argument("--seed", type=int, default=SEED)
+    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+
+    sub = command("expert", run_expert)
+    sub.add_argument("output", type=Path, help="pairs of the proofs found (JSON lines)")
+    sub.add_argument("--known", type=Path, nargs="*", default=[], help="pairs; proved: left out")
+    sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
+    sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
+    sub.add_argument(
+        "--worlds",
+        type=int,
+        nargs=2,
+        default=(0, 300),
+        metavar=("FIRST", "STOP"),
+        help="numbers of worlds of their own definitions",
+    )
+    sub.add_argument("--seed", type=int, default=SEED)
+    sub.add_argument("--first", type=int, default=0, help="number of statements to skip")
+    sub.add_argument("--count", type=int, default=2000, help="number of statements to prove")
+    sub.add_argument("--suggestions", type=int, default=8, help="suggestions for a goal")
     sub.add_argument("--processes", type=int, default=2, help="Lean processes")
 
     sub = command("tokenizer", run_tokenizer)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,31 @@ def held_out_worlds(seed: int, worlds: int, each: int, processes: int) -> Iterat
         if goal is not None and len(goal) <= LONGEST:
             kept = {key: job[key] for key in ("family", "source", "statement", "start")}
             yield {"goal": goal, "steps": [], "split": "test", **kept, "path": []}
+
+
+def statements(
+    seed: int,
+    stated: int,
+    theorems: int,
+    worlds: Sequence[int],
+    known: Iterable[dict[str, Any]] = (),
+) -> list[Job]:
+    """Jobs for statements of the training side in random order, without those that `known` pairs
+    prove. `worlds` are their numbers."""
+    proved = {json.dumps(pair["start"]) for pair in known if not pair["path"] and pair["steps"]}
+    shares = {family: round(share * stated) for family, share in _SHARES.items()}
+    drawn = draw_worlds(seed, worlds, STATEMENTS_PER_WORLD)
+    jobs = mixed(
+        seed,
+        stated_jobs(seed, shares) if stated else (),
+        theorem_jobs(seed, theorems) if theorems else (),
+        (job for world in drawn for job in world_jobs(world)),
+    )
+    return [
+        job
+        for job in jobs
+        if job.get("side", "train") == "train" and json.dumps(job["start"]) not in proved
+    ]
 
 
 def mixed(seed: int, *groups: Iterable[Job]) -> list[Job]:

@@ -39,6 +39,8 @@ class Verdict(NamedTuple):
     kind: Kind
     left: int = 0
     """Number of goals left."""
+    goals: tuple[str, ...] = ()
+    """The goals left, as Lean prints them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ def judge(
         goal = None
         for message in messages[1:]:
             if "candidate" in message:
-                verdicts[message["candidate"]] = Verdict(message["verdict"], message["left"])
+                verdicts[message["candidate"]] = Verdict(
+                    message["verdict"], message["left"], tuple(message["goals"])
+                )
             goal = message.get("goal", goal)
         yield Judgement(request["id"], goal, verdicts)
 

@@ -352,6 +352,15 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
 def answer (fields : List (String × Json)) : IO Unit :=
   IO.eprintln s!"@@ {(Json.mkObj fields).compress}"
 
+/-- The goals after a step. -/
+def goalsAfter (attempt : Attempt) : TacticM (Array String) := do
+  let some after := attempt.after? | return #[]
+  let before ← (saveState : TacticM Tactic.SavedState)
+  after.restore
+  let texts ← (← getUnsolvedGoals).toArray.mapM (shown ·)
+  before.restore
+  return texts
+
 /-- Gives the outcome of each candidate, one line for each. -/
 def judge (id : Nat) (start : Start) (path candidates : Array String) (first heartbeats : Nat) :
     TermElabM Unit := withGoal start do
@@ -360,7 +369,10 @@ def judge (id : Nat) (start : Start) (path candidates : Array String) (first hea
   for i in [first:candidates.size] do
     let result ← attempt candidates[i]! start.itself heartbeats
     let kind := if result.kind == "leads" then "valid" else result.kind
-    answer [("id", id), ("candidate", i), ("verdict", kind), ("left", result.left)]
+    -- The goals of a step come first. Others may be left from the path.
+    let goals := (← goalsAfter result).extract 0 result.left
+    answer [("id", id), ("candidate", i), ("verdict", kind), ("left", result.left),
+      ("goals", toJson goals)]
 
 /-- Searches from a statement, and gives all goals on the way with their steps. -/
 def search (id : Nat) (start : Start) (heartbeats budget depth : Nat) (library : Bool) :
