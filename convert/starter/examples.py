@@ -22,11 +22,17 @@ from .goals import Sample
 from .worlds import own_names
 from .worlds.names import Names
 
-SHARES = {"word": (0.6, 0.4), "closes": (0.34, 0.5), "leads": (0.06, 0.5)}
-"""Each kind of step's share of a goal's weight, and the ratio from one step of a kind to the next.
+SHARES = {"word": 0.7, "closes": 0.25, "leads": 0.05}
+"""Each kind of step's share of a goal's weight.
 
 Suggestions are ranked by their mean log probability per token, which favours long ones. A tactic of
 one word, such as `grind`, needs a high probability to rank beside terms of ten tokens."""
+HARD_SHARES = {"word": 0.9, "closes": 0.07, "leads": 0.03}
+"""The shares if a word closes the goal, and no other step of at most `SHORT` characters does. A
+long term is a guess there, and five variants of it would leave no place for the word."""
+SHORT = 24
+RATIOS = {"word": 0.3, "closes": 0.5, "leads": 0.5}
+"""The ratio of the weights from one step of a kind to the next."""
 MOST = {"word": 3, "closes": 3, "leads": 2}
 """Maximum number of steps of each kind."""
 STRONGEST = "grind"
@@ -74,8 +80,10 @@ class Pair:
                 text
             )
         kinds["word"].sort(key=lambda text: text != STRONGEST)
+        hard = kinds["word"] and not any(len(text) <= SHORT for text in kinds["closes"])
+        shares = HARD_SHARES if hard else SHARES
         chosen = [
-            (text, SHARES[kind][0] * SHARES[kind][1] ** rank)
+            (text, shares[kind] * RATIOS[kind] ** rank)
             for kind, texts in kinds.items()
             for rank, text in enumerate(texts[: MOST[kind]])
         ]
@@ -128,7 +136,7 @@ simp_all rw at using omega decide apply obtain refine only by
 """Words that occur in steps and in the names of Lean's functions, and keep their meaning."""
 
 # Renaming a hypothesis in the goal and in all steps keeps the steps correct, and teaches the model
-# to copy names instead of remembering them.
+# to copy names instead of remembering them. Their order does not matter to most steps.
 
 _KINDS = """\
 h h' h₁ h₂ h₃ h₀ h1 h2 hp hq hr ha hb hx hy hn hab hbc H hyp key
@@ -142,9 +150,11 @@ _WORD = re.compile(r"(?<![\w.✝'])([^\W\d][\w']*)(?![\w✝'])")
 
 
 def renamed(example: Example, rng: random.Random) -> Example:
-    """The example with some hypotheses and all definitions of its world renamed; unchanged if that
-    may be unsafe."""
+    """The example with some hypotheses and all definitions of its world renamed, and hypotheses in
+    another order; unchanged where that may be unsafe."""
     example = _renamed_world(example, rng)
+    if not re.search(r"case |next|rename_i", "\n".join(example.steps)):
+        example = replace(example, goal=_reordered(example.goal, rng))
     text = "\n".join([example.goal, *example.steps])
     if re.search(r"\(\w+ :=|\?\w|case |next|rename_i|open |fun_cases", text.replace("?_", "")):
         return example
@@ -168,6 +178,29 @@ def renamed(example: Example, rng: random.Random) -> Example:
         return _WORD.sub(lambda match: mapping.get(match[1], match[1]), text)
 
     return replace(example, goal=change(example.goal), steps=tuple(map(change, example.steps)))
+
+
+def _reordered(goal: str, rng: random.Random) -> str:
+    """The goal with some hypotheses in another order, each still below the names that it uses."""
+    lines: list[str] = []
+    for line in goal.splitlines():
+        if line.startswith(" ") and lines:
+            lines[-1] += "\n" + line
+        else:
+            lines.append(line)
+
+    def free(line: str) -> bool:
+        """Whether the line is a hypothesis, as far as its name tells."""
+        return line[0] in "hH" and " : " in line
+
+    for _ in range(2):
+        for i in range(len(lines) - 1):
+            one, other = lines[i : i + 2]
+            names = one.split(" : ")[0].split()
+            apart = not set(names) & set(re.split(r"[^\w'✝]+", other))
+            if free(one) and free(other) and apart and rng.random() < 0.5:
+                lines[i : i + 2] = other, one
+    return "\n".join(lines)
 
 
 def _renamed_world(example: Example, rng: random.Random) -> Example:

@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,31 @@ def test_every_kind_of_step_has_its_share(tmp_path: Path) -> None:
     assert weights["exact ⟨hp, hq⟩"] > weights["exact And.intro hp hq"] > weights["constructor"]
 
 
+def test_a_word_has_more_weight_where_other_steps_are_long(tmp_path: Path) -> None:
+    def share(term: str) -> float:
+        steps = [[term, "closes", 0], ["grind", "closes", 0], ["intro h", "leads", 1]]
+        (pair,) = read_pairs(write(tmp_path / "pairs.jsonl", {**ROW, "steps": steps}))
+        return dict(zip(pair.example.steps, pair.example.weights, strict=True))["grind"]
+
+    assert share("exact ⟨hp, hq⟩") == pytest.approx(0.7)
+    assert share("exact And.intro (And.left h) (And.right h)") == pytest.approx(0.9)
+
+
+def test_hypotheses_change_places_but_stay_below_what_they_use() -> None:
+    goal = "n : Nat\nh : n = 3\nh₁ : n < 4 ∨\n  n = 5\nhf : Fin n\nhg : hf = hf\n⊢ n = 3"
+    example = Example(goal, ("grind",), (1.0,))
+    orders = set()
+    for seed in range(60):
+        lines = renamed(example, random.Random(seed)).goal.replace("\n  ", " ").splitlines()
+        types = [line.split(" : ")[1].split(" ")[-1] for line in lines[:-1]]
+        assert (types[0], lines[-1][-4:]) == ("Nat", " = 3")
+        fin = next(i for i, line in enumerate(lines) if "Fin" in line)
+        uses = next(i for i, line in enumerate(lines) if re.search(r"(\S+) = \1$", line))
+        assert fin < uses
+        orders.add(tuple(types))
+    assert len(orders) > 3
+
+
 def test_names_change_in_the_goal_and_in_the_steps_alike() -> None:
     example = Example(
         "p q : Prop\nh : p ∧ q\nhp.x : p\n⊢ q ∧ p",
@@ -66,8 +92,9 @@ def test_names_change_in_the_goal_and_in_the_steps_alike() -> None:
     seen = set()
     for seed in range(50):
         made = renamed(example, random.Random(seed))
-        names, hypothesis = made.goal.splitlines()[0].split()[:2], made.goal.splitlines()[1].split()
-        h = hypothesis[0]
+        lines = made.goal.splitlines()
+        names = lines[0].split()[:2]
+        (h,) = [line.split()[0] for line in lines[1:3] if "∧" in line]
         assert made.goal.endswith(f"⊢ {names[1]} ∧ {names[0]}")
         assert made.steps == (f"exact ⟨{h}.2, {h}.1⟩", f"exact And.symm {h}")
         assert len({*names, h}) == 3

@@ -80,7 +80,8 @@ def test_a_candidate_that_crashes_lean_fails_alone(monkeypatch: pytest.MonkeyPat
                 text = request["candidates"][index]
                 if text == "crash":
                     return
-                yield {"id": request["id"], "candidate": index, "verdict": text, "left": 0}
+                verdict = {"verdict": text, "left": 0, "goals": []}
+                yield {"id": request["id"], "candidate": index, **verdict}
             yield {"id": request["id"], "ends": True}
 
     monkeypatch.setattr(lean_runner, "_one_process", one_process)
