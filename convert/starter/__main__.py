@@ -103,6 +103,13 @@ def run_tokenizer(options: argparse.Namespace) -> int:
     return 0
 
 
+def learned(pairs: list[Pair]) -> list[Pair]:
+    """The pairs to learn: those of the training side, without goals held out in another file."""
+    held_out = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
+    train = [pair for pair in pairs if pair.split == "train" and pair.steps]
+    return [p for p in train if "world" in p.start or canonical(p.goal) not in held_out]
+
+
 def run_training(options: argparse.Namespace) -> int:
     """Train the model, first on the templates, then on pairs."""
     from tokenizers import Tokenizer
@@ -119,8 +126,8 @@ def run_training(options: argparse.Namespace) -> int:
     resumed = options.resume and training.resume(options.work)
     if options.start and not resumed:
         training.start_from(options.start)
-    learned = [pair for pair in pairs if pair.split == "train" and pair.steps]
-    known = [pair.example for pair in learned for _ in range(TIMES[pair.source])]
+    chosen_pairs = learned(pairs)
+    known = [pair.example for pair in chosen_pairs for _ in range(TIMES[pair.source])]
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
     random.Random(PAIR_SEED).shuffle(validation)
     training.run(
@@ -140,7 +147,7 @@ def run_training(options: argparse.Namespace) -> int:
     before = options.start / "training.json" if options.start else None
     made = train.record(
         training,
-        pairs=len(learned),
+        pairs=len(chosen_pairs),
         pairs_sha256=digests,
         start=json.loads(before.read_text("utf-8")) if before else None,
     )

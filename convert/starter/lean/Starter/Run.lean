@@ -281,7 +281,6 @@ partial def explore (task : Task) (goal : MVarId) (path : Array String) (depth :
   let mut leads : Array (String × Nat × Tactic.SavedState) := #[]
   for step in texts do
     if own && (kept.filter (·.closes)).size ≥ enough then break
-    if step == "grind" && !path.isEmpty && kept.any (·.text.startsWith "exact ") then continue
     let result ← attempt step task.itself task.heartbeats
     modify fun s => { s with attempts := s.attempts + 1 }
     if result.kind == "closes" then
