@@ -31,7 +31,7 @@ HARD_SHARES = {"word": 0.9, "closes": 0.07, "leads": 0.03}
 """The shares if a word closes the goal, and no other step of at most `SHORT` characters does. A
 long term is a guess there, and five variants of it would leave no place for the word."""
 SHORT = 24
-RATIOS = {"word": 0.3, "closes": 0.5, "leads": 0.5}
+RATIOS = {"word": 0.35, "closes": 0.5, "leads": 0.5}
 """The ratio of the weights from one step of a kind to the next."""
 MOST = {"word": 3, "closes": 3, "leads": 2}
 """Maximum number of steps of each kind."""
