@@ -51,14 +51,14 @@ Examples = Callable[[int], Iterator[Example]]
 class Settings:
     """The sizes of the model, and the parameters of its training."""
 
-    layers: int = 6
-    hidden: int = 256
+    layers: int = 7
+    hidden: int = 512
     intermediate: int = 1024
-    heads: int = 4
-    dropout: float = 0.0  # of the hidden states
-    template_steps: int = 700
-    pair_steps: int = 2550
-    final_steps: int = 1200  # at the end, over which the learning rate falls to zero
+    heads: int = 8
+    dropout: float = 0.1  # of the hidden states
+    template_steps: int = 0
+    pair_steps: int = 1417
+    final_steps: int = 850  # at the end, over which the learning rate falls to zero
     rows_tokens: int = 512  # approximate number of tokens per portion, which a replica computes
     parts: int = 8  # portions per step
     steps_per_goal: int = 8

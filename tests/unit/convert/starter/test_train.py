@@ -70,7 +70,7 @@ def test_the_replicas_gradients_are_those_of_one_model(train: Any) -> None:
     import torch
 
     rows = [train.Row([5, 6, 7], [[k, 9, 0]], [1.0], (1, 2)) for k in range(10, 18)]
-    model = train.build(300, train.Settings(layers=2))
+    model = train.build(300, train.Settings(layers=2, dropout=0.0))
     replicas = train.Replicas(model, 2)
     portions = [rows[:3], rows[3:5], rows[5:]]
     mean = float(replicas.gradients([train.collate(portion, 0.1) for portion in portions]))

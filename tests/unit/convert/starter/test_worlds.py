@@ -34,7 +34,7 @@ from convert.starter.worlds.language import (
 from convert.starter.worlds.names import Names
 from convert.starter.worlds.statements import Conjectures
 
-LEARNED = HELD_OUT_WORLDS.with_name("worlds.jsonl.xz")
+LEARNED = [HELD_OUT_WORLDS.with_name(f"{name}.jsonl.xz") for name in ("worlds", "proofs")]
 A = Type("α")
 TREE = Data(
     "Tree",
@@ -260,7 +260,8 @@ def test_the_held_out_worlds_are_enough_and_none_is_of_training() -> None:
     rows = HELD_OUT_WORLDS.read_text("utf-8").splitlines()
     assert all(json.loads(row)["split"] == "test" for row in rows)
     assert HELD_OUT_WORLDS.stat().st_size < 500_000
-    learned = {pair.start["world"] for pair in read_pairs(LEARNED) if pair.split != "test"}
+    pairs = [pair for path in LEARNED for pair in read_pairs(path)]
+    learned = {pair.start["world"] for pair in pairs if pair.split != "test"}
     assert len(learned) > 250
     for parts, fewest in ((_types, 30), (_alone, 10)):
         ours, theirs = (set[str]().union(*map(parts, each)) for each in (texts, learned))
