@@ -56,7 +56,7 @@ def test_kernels(
 @pytest.mark.parametrize(
     ("content", "level", "words", "remedy"),
     [
-        (SHIPPED.read_bytes(), "ok", "mine, 3.9 MB", ""),
+        (SHIPPED.read_bytes(), "ok", "mine, 11.2 MB", ""),
         (b"version https://git-lfs.github.com/spec/v1\n", "failed", "a pointer of git-lfs", "pull"),
         (SHIPPED.read_bytes()[:2_000_000], "failed", "cut short", "fetch it again"),
         (SHIPPED.read_bytes().replace(b"olmo", b"dbrx"), "failed", "split as by dbrx", "convert"),
