@@ -18,7 +18,7 @@ def test_the_shipped_file_comes_from_the_checkpoint(tmp_path: Path) -> None:
     """`make starter` renews it."""
     made = tmp_path / "starter.gguf"
     convert(CHECKPOINT, made, name="starter")
-    assert made.stat().st_size == store.SHIPPED.stat().st_size < 8_000_000
+    assert made.stat().st_size == store.SHIPPED.stat().st_size < 12_000_000
     new, shipped = GGUFReader(made), GGUFReader(store.SHIPPED)
     assert {key: field.contents() for key, field in new.fields.items()} == {
         key: field.contents() for key, field in shipped.fields.items()
