@@ -109,7 +109,7 @@ def test_prompts_of_all_lengths_take_turns_in_one_context(engine: Engine) -> Non
         model.forget()
         fresh = model.start([prompt])
         assert model.reused == 0
-        np.testing.assert_allclose(np.exp(row), np.exp(fresh), atol=0.02)
+        np.testing.assert_allclose(np.exp(row), np.exp(fresh), atol=0.05)
 
 
 def test_llama_cpp_itself_stops_a_decode(
@@ -169,7 +169,7 @@ def test_a_model_that_does_not_fit_the_gpu_is_tried_with_fewer_layers(
     monkeypatch.setattr(llama, "_load_model", load_if_it_fits)
     load = protocol.Load(str(store.SHIPPED), "auto", 1, 1024, ("plain",))
     assert Engine(load).loaded.device == "CPU"
-    assert tried == [7, 4, 2, 0]
+    assert tried == [8, 5, 3, 0]
 
 
 NO_PRE = (b"tokenizer.ggml.pre", b"tokenizer.ggml.prE")

@@ -240,7 +240,7 @@ async def test_an_engine_that_is_killed_while_loading_is_tried_again(
     command = (sys.executable, "-c", KILLED_WHILE_LOADING, str(tmp_path / "short of memory"))
     model = served(load(), paths, command)
     for _ in range(2):
-        with pytest.raises(EngineDied, match=r"SIGKILL.*probably out of memory \(.*3\.9 MB"):
+        with pytest.raises(EngineDied, match=r"SIGKILL.*probably out of memory \(.*11\.2 MB"):
             await started(model)
         assert model.failure is not None
     (tmp_path / "short of memory").unlink()
