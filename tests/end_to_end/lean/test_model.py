@@ -1,4 +1,7 @@
-"""The whole way from Lean through curl and the daemon to llama.cpp, with the starter model."""
+"""The whole way from Lean through curl and the daemon to llama.cpp, with the starter model.
+
+llama.cpp is in the engine, or on a server.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Home
+from llmsuggestd.models import store
+from tests.conftest import Home, make_home
 from tests.end_to_end.lean.offers import messages, mismatches, offers
 from tests.support.leanwasm import Lean
+from tests.support.llama_server import llama_server
 
 pytestmark = [pytest.mark.lean, pytest.mark.timeout(600, func_only=True)]
 
@@ -57,3 +62,44 @@ def test_a_newer_request_of_a_place_ends_the_older(
         assert ended[0][0] == 409
         assert ended[0][1]["error"]["code"] == "superseded"
         assert said[0].startswith(("Try th", "llmsuggest: none of the model's suggestions"))
+
+
+WITH_A_SERVER = """import LlmSuggest
+set_option llmsuggest.inBuild true
+
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+
+inductive Tree where
+  | leaf
+  | node (left right : Tree)
+
+def Tree.mirror : Tree → Tree
+  | leaf => leaf
+  | node l r => node r.mirror l.mirror
+
+example (t : Tree) : t.mirror.mirror = t := by
+  llmprove
+"""
+
+
+def test_suggestions_and_a_proof_through_a_server(lean: Lean, tmp_path: Path) -> None:
+    file = tmp_path / "Some.lean"
+    file.write_text(WITH_A_SERVER)
+    for home in make_home():
+        home.install_starter()
+        home.serve()
+        with llama_server(store.SHIPPED, tmp_path / "server.log") as server:
+            for command in (
+                ("add", "lab", "--url", server.url, "--model", "prover", "--format", "llmstep"),
+                ("use", "lab"),
+            ):
+                done = home.run("models", *command)
+                assert done.returncode == 0, done.stderr
+            result = lean.run(file, env=home.lean_env, options=["--json"])
+    said = [message["data"] for message in messages(result.output)]
+    assert len(said) == 2
+    for text in said:
+        assert text.startswith("Try th")
+        assert text.partition("\n")[0].endswith(f" (the goal was sent to {server.url}):")
+        assert "closes the goal" in text
