@@ -142,7 +142,8 @@ def build_for(found: Accelerator) -> Path:
 @contextlib.contextmanager
 def daemon(build: Path, model: Path = store.SHIPPED, **settings: str) -> Iterator[Home]:
     """A daemon whose engine runs a build and serves a model, by default the starter."""
-    for home in make_home():
+    # closed at once, also when a signal ends the program
+    with contextlib.contextmanager(make_home)() as home:
         home.paths.builds.mkdir(parents=True, mode=0o700)
         (home.paths.builds / build.name).symlink_to(build)
         home.paths.models.mkdir(parents=True, mode=0o700)
