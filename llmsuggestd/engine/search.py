@@ -59,7 +59,7 @@ Extend = Callable[[Sequence[int], Sequence[int]], Extending]
 """Extends candidates `parents` by `tokens`."""
 
 GROUPED = 64
-"""Number of tokens per group, when the best tokens of a vocabulary are looked for."""
+"""Maximum number of tokens per group, when the best tokens of a vocabulary are looked for."""
 
 Search = Generator[Extension, Floats, list[Hypothesis]]
 """A search for one goal. It returns the hypotheses found, best first."""
@@ -285,8 +285,9 @@ def _best_tokens(row: Floats, count: int) -> npt.NDArray[np.intp]:
     a hundredth if many tokens have probability zero, as padding does.
     """
     # Each of the `count` best groups has a token at least as good as the worst of their maxima, so
-    # the best tokens are at least that good too.
-    size = len(row) // GROUPED
-    maxima = np.sort(row[: GROUPED * size].reshape(GROUPED, size).max(axis=0))
-    bound = maxima[-count] if count <= size else -inf
+    # the best tokens are at least that good too. More groups than `count` make the bound tight.
+    size = max(1, min(GROUPED, len(row) // (4 * count)))
+    groups = len(row) // size
+    maxima = np.sort(row[: size * groups].reshape(size, groups).max(axis=0))
+    bound = maxima[-count] if count <= groups else -inf
     return np.flatnonzero((row >= bound) & (row > -inf))

@@ -121,6 +121,19 @@ def test_padding_takes_no_time() -> None:
     assert min(took) < 0.1  # it takes 3 ms; np.argpartition takes 400
 
 
+def test_a_small_vocabulary_takes_no_time_either() -> None:
+    """Many candidates get more extensions than a small vocabulary has groups."""
+    rows = log_softmax(np.random.default_rng(0).normal(size=(32, 2424)).astype(np.float32))
+    took = []
+    for _ in range(3):
+        search = beam_search(rows[0], width=32, max_tokens=3, end=(0,), text=str)
+        next(search)
+        began = time.process_time()
+        search.send(rows)
+        took.append(time.process_time() - began)
+    assert min(took) < 0.03  # it takes 3 ms, and 70 with all tokens of all candidates
+
+
 def test_texts_that_differ_by_white_space_take_one_place() -> None:
     def row(tokens: tuple[int, ...]) -> Floats:
         # two tokens spell the same words, "a b" and "a  b"; the end token follows each
