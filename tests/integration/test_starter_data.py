@@ -42,10 +42,14 @@ def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None
     ]
     closes, fails, unparsed = Verdict("closes"), Verdict("fails"), Verdict("unparsed")
     both = {"stated": "(p q : Prop) (hp : p) (hq : q) : p ∧ q"}
+    left, right = (
+        f"case {side}\np q : Prop\nhp : p\nhq : q\n⊢ {goal}"
+        for side, goal in (("left", "p"), ("right", "q"))
+    )
     known = [
         (both, [], "exact ⟨hp, hq⟩", closes),
         (both, [], "exact ⟨hq, hp⟩", fails),
-        (both, [], "constructor", Verdict("valid", 2)),
+        (both, [], "constructor", Verdict("valid", 2, (left, right))),
         (both, [], "skip", fails),  # it does not change the goal
         (both, [], "exact (", unparsed),
         (both, [], "exact hp\n  theorem", unparsed),
