@@ -75,6 +75,8 @@ class Run:
         self.lean = lean
         self.rows = rows
         self.text, self.starts = HEAD + options, []
+        self.offered: dict[int, list[str]] = {}
+        """The texts offered for each goal in the last elaboration."""
         for number, row in enumerate(rows):
             self.starts.append(self.text.count("\n") + 1)
             world = row["start"].get("world", "")
@@ -95,9 +97,11 @@ class Run:
             if message["data"].startswith("took ")
         ]
         closed = set()
+        self.offered = {}
         for offer in offers(output):
             row = self._row(offer.start[0])
             theorem = self.rows[row]["start"].get("theorem", "?").rpartition(".")[2]
+            self.offered.setdefault(row, []).append(offer.text)
             if offer.closes and theorem not in offer.text:
                 closed.add(row)
         return closed, statistics.median(taken)
@@ -138,11 +142,14 @@ def main() -> None:
             env = home.lean_env
             by_model = model.report("the model alone", folder, env)
             print(f"{'one of these two':28} {len(by_tactics | by_model):4}")
-            both.report("llmsuggest", folder, env)
+            by_both = both.report("llmsuggest", folder, env)
             closed = proof.report(f"llmprove, {options.seconds} s", folder, env)
     for i, row in enumerate(rows):
+        goal = f"{row['family']} {' '.join(row['goal'].split())[:120]}"
+        if i in (by_tactics | by_model) - by_both:
+            print("missed by llmsuggest:", goal, both.offered.get(i, []))
         if i not in closed:
-            print("not proved:", row["family"], " ".join(row["goal"].split())[:120])
+            print("not proved:", goal)
 
 
 if __name__ == "__main__":
