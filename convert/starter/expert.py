@@ -9,6 +9,7 @@ again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ LEADS = 3
 """Maximum number of steps that are followed from a goal."""
 LEFT = 4
 """Maximum number of goals that such a step leaves."""
+_METAVARIABLE = re.compile(r"(?<![\w\])!?✝])\?\w")
 
 
 @dataclass
@@ -77,7 +79,8 @@ class Proof:
             return
         for step, verdict in judged:
             goals = verdict.goals
-            fits = 0 < len(goals) <= LEFT and not any("?" in goal for goal in goals)
+            # Goals that share a metavariable cannot be closed one by one.
+            fits = 0 < len(goals) <= LEFT and not any(map(_METAVARIABLE.search, goals))
             # A goal that leads to itself proves nothing.
             if fits and not set(goals) & self.nodes.keys() and len(node.leading) < LEADS:
                 node.leading.append(

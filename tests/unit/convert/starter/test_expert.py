@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.starter.expert import search
+import pytest
+
+from convert.starter.expert import Proof, search
 from convert.starter.lean_runner import Job, Judgement, Verdict
 
 JOB: Job = {"start": {"stated": ": p ∧ q"}, "family": "propositional", "source": "stated"}
@@ -63,6 +65,23 @@ def test_a_goal_that_is_not_closed_makes_no_step_of_its_parent() -> None:
     found = row["found"]
     assert isinstance(found, list)
     assert [goal["goal"] for goal in found] == [P]
+
+
+@pytest.mark.parametrize(
+    ("left", "followed"),
+    [
+        ("xs : List Nat\n⊢ xs[0]?.isSome ∨ xs.head? = none", True),
+        ("xs : List Nat\n⊢ xs.get? 0 = some n", True),
+        ("⊢ ?w + 1 = 2", False),
+        ("⊢ f (?m.12) = 2", False),
+        ("⊢ P ?_", False),
+    ],
+)
+def test_goals_with_metavariables_are_not_followed(left: str, followed: bool) -> None:
+    proof = Proof(JOB, BOTH)
+    judgement = Judgement(0, BOTH, [Verdict("valid", 1, (left,))])
+    proof.learn(proof.root, ["refine foo"], judgement)
+    assert [node.goal for node in proof.open()] == ([left] if followed else [])
 
 
 def test_statements_of_the_test_are_left_out() -> None:
