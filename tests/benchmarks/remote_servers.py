@@ -103,6 +103,7 @@ def vllm(python: Path, folder: Path) -> Iterator[Vllm]:
                 server.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 server.kill()
+                server.wait()
 
 
 def wait_for(server: subprocess.Popen[bytes], url: str, log: Path, timeout: float = 600) -> None:

@@ -15,10 +15,13 @@ FILES = sorted(Path(HELD_OUT).parent.glob("*.jsonl.xz"))
 
 
 def test_no_goal_of_the_evaluation_is_learned_under_any_names() -> None:
-    pairs = learned([pair for path in FILES for pair in read_pairs(path)])
+    known = [pair for path in FILES for pair in read_pairs(path)]
+    pairs = learned(known)
     assert len(pairs) > 50_000
     ours = {canonical(goal.goal) for goal in held_out(HELD_OUT)}
     assert len(ours) > 350
+    # Some goals are held out in one file, and on the way to another goal in another one.
+    ours |= {canonical(pair.goal) for pair in known if pair.split != "train"}
     assert not ours & {canonical(pair.goal) for pair in pairs if "world" not in pair.start}
     statements = {pair.start["stated"] + pair.start["world"] for pair in held_out(HELD_OUT_WORLDS)}
     theirs = {p.start["stated"] + p.start["world"] for p in pairs if "world" in p.start}
