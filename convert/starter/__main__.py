@@ -56,8 +56,8 @@ def run_generation(options: argparse.Namespace) -> int:
     count = generate(
         options.output,
         stated=options.stated,
-        theorems=options.theorems,
-        worlds=options.worlds,
+        theorems=range(*options.theorems),
+        worlds=range(*options.worlds),
         seed=options.seed,
         processes=options.processes,
     )
@@ -68,15 +68,14 @@ def run_generation(options: argparse.Namespace) -> int:
 def run_expert(options: argparse.Namespace) -> int:
     """Search for proofs with the suggestions of a running daemon, judged by Lean."""
     known = [pair.row() for path in options.known for pair in read_pairs(path)]
-    worlds = range(*options.worlds)
-    drawn = statements(options.seed, options.stated, options.theorems, worlds, known)
-    chosen = drawn[options.first : options.first + options.count]
+    theorems, worlds = range(*options.theorems), range(*options.worlds)
+    chosen = statements(options.seed, options.stated, theorems, worlds, known)
     client = Client(get_paths())
 
     def suggest(goals: list[str]) -> list[list[str]]:
         found: list[list[str]] = []
         for start in range(0, len(goals), 4):
-            body = {"goals": goals[start : start + 4], "n": options.suggestions}
+            body = {"goals": goals[start : start + 4], "n": expert.SUGGESTIONS}
             answer = client.request("POST", "/v1/suggest", body, timeout=180)
             found += [[one["text"] for one in each["suggestions"]] for each in answer["results"]]
         return found
@@ -230,6 +229,20 @@ def run_report(options: argparse.Namespace) -> int:
     return 0
 
 
+def add_statements(command: argparse.ArgumentParser) -> None:
+    """The options for the statements that Lean searches."""
+    add = command.add_argument
+    add("--stated", type=int, default=14_000, help="how many statements of the templates")
+    for name, stop, help_ in (
+        ("theorems", 7_000, "theorems of Init and Std with these numbers"),
+        ("worlds", 300, "worlds of their own definitions with these numbers"),
+    ):
+        metavar = ("FIRST", "STOP")
+        add(f"--{name}", type=int, nargs=2, default=(0, stop), metavar=metavar, help=help_)
+    add("--seed", type=int, default=SEED)
+    add("--processes", type=int, default=2, help="Lean processes")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m convert.starter", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -242,30 +255,14 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("generate", run_generation)
     sub.add_argument("output", type=Path, help="pairs that Lean verified (JSON lines)")
-    sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
-    sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
-    sub.add_argument("--worlds", type=int, default=300, help="worlds of their own definitions")
-    sub.add_argument("--seed", type=int, default=SEED)
-    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+    add_statements(sub)
 
     sub = command("expert", run_expert)
     sub.add_argument("output", type=Path, help="pairs of the proofs found (JSON lines)")
-    sub.add_argument("--known", type=Path, nargs="*", default=[], help="pairs; proved: left out")
-    sub.add_argument("--stated", type=int, default=14_000, help="statements of the templates")
-    sub.add_argument("--theorems", type=int, default=7_000, help="theorems of Init and Std")
     sub.add_argument(
-        "--worlds",
-        type=int,
-        nargs=2,
-        default=(0, 300),
-        metavar=("FIRST", "STOP"),
-        help="numbers of worlds of their own definitions",
+        "--known", type=Path, nargs="*", default=[], help="pairs whose statements are left out"
     )
-    sub.add_argument("--seed", type=int, default=SEED)
-    sub.add_argument("--first", type=int, default=0, help="number of statements to skip")
-    sub.add_argument("--count", type=int, default=2000, help="number of statements to prove")
-    sub.add_argument("--suggestions", type=int, default=8, help="suggestions for a goal")
-    sub.add_argument("--processes", type=int, default=2, help="Lean processes")
+    add_statements(sub)
 
     sub = command("tokenizer", run_tokenizer)
     sub.add_argument("--output", type=Path, default=CHECKPOINT)

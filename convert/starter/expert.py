@@ -21,6 +21,8 @@ Suggest = Callable[[list[str]], list[list[str]]]
 """The suggestions for each of some goals, best first."""
 Judge = Callable[[list[Job]], Iterable[Judgement]]
 
+SUGGESTIONS = 8
+"""Number of suggestions for each goal."""
 HEARTBEATS = 4000
 """Limit per step, in thousands of heartbeats."""
 ROUNDS = 4

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,18 @@ def _stated_job(sample: Sample, goal: Goal, statement: str) -> Job:
     }
 
 
-def theorem_jobs(seed: int, count: int) -> Iterator[Job]:
-    """Jobs for theorems of Init and Std, drawn at random."""
+def theorem_jobs(seed: int, numbers: range) -> Iterator[Job]:
+    """Jobs for theorems of Init and Std in a random order: those with these numbers."""
+    if not numbers:
+        return
     rng = random.Random(seed)
     found = theorems()
     rng.shuffle(found)
     roots = {name: module.split(".")[0] for name, module in found}
-    init = [name for name, root in roots.items() if root == "Init"][: round(count * _OF_INIT)]
-    std = [name for name, root in roots.items() if root == "Std"][: count - len(init)]
-    for name in init + std:
+    init = [name for name, root in roots.items() if root == "Init"]
+    std = [name for name, root in roots.items() if root == "Std"]
+    first, stop = (round(number * _OF_INIT) for number in (numbers.start, numbers.stop))
+    for name in init[first:stop] + std[numbers.start - first : numbers.stop - stop]:
         yield {
             **_NARROW,
             "start": {"theorem": name},
@@ -152,19 +155,19 @@ def held_out_worlds(seed: int, worlds: int, each: int, processes: int) -> Iterat
 def statements(
     seed: int,
     stated: int,
-    theorems: int,
-    worlds: Sequence[int],
+    theorems: range,
+    worlds: range,
     known: Iterable[dict[str, Any]] = (),
 ) -> list[Job]:
     """Jobs for statements of the training side in random order, without those that `known` pairs
-    prove. `worlds` are their numbers."""
+    prove. The arguments are those of `generate`."""
     proved = {json.dumps(pair["start"]) for pair in known if not pair["path"] and pair["steps"]}
     shares = {family: round(share * stated) for family, share in _SHARES.items()}
     drawn = draw_worlds(seed, worlds, STATEMENTS_PER_WORLD)
     jobs = mixed(
         seed,
-        stated_jobs(seed, shares) if stated else (),
-        theorem_jobs(seed, theorems) if theorems else (),
+        stated_jobs(seed, shares),
+        theorem_jobs(seed, theorems),
         (job for world in drawn for job in world_jobs(world)),
     )
     return [
@@ -253,18 +256,18 @@ def generate(
     target: Path,
     *,
     stated: int,
-    theorems: int,
-    worlds: int = 0,
+    theorems: range = range(0),
+    worlds: range = range(0),
     seed: int = SEED,
     processes: int = 2,
     every: int = 500,
 ) -> dict[str, int]:
     """Generate pairs into `target`, which is rewritten after each `every` statements.
 
-    `stated` and `theorems` are the numbers of statements from templates and from the library,
-    `worlds` the number of worlds. The search's rows are kept beside the target (`.rows`), and their
-    statements are not searched again. Returns the numbers of goals, pairs and statements. Raises
-    NoLeanError.
+    `stated` is how many statements of templates to search, `theorems` and `worlds` which theorems
+    and worlds, so that a later call can go on with others. The search's rows are kept beside the
+    target (`.rows`), and their statements are not searched again. Returns the numbers of goals,
+    pairs and statements. Raises NoLeanError.
     """
     shares = {family: round(share * stated) for family, share in _SHARES.items()}
     ours = stated_jobs(seed, shares)
@@ -274,14 +277,14 @@ def generate(
         with store.open(encoding="utf-8") as file:
             known = [json.loads(line) for line in file if line.endswith("\n")]
     done = {json.dumps(row["start"]) for row in known}
-    last = max((row["number"] for row in known if "number" in row), default=0)
+    last = max((row["number"] for row in known if "number" in row), default=worlds.start)
 
     def portions() -> Iterator[list[Job]]:
-        yield mixed(seed, ours, theorem_jobs(seed, theorems) if theorems else [])
+        yield mixed(seed, ours, theorem_jobs(seed, theorems))
         # To draw a world takes about a second, so the search begins with the first ones. It goes on
         # with the last portion that it has begun.
-        for start in range(last - last % PORTION, worlds, PORTION):
-            numbers = range(start, min(start + PORTION, worlds))
+        for start in range(last - (last - worlds.start) % PORTION, worlds.stop, PORTION):
+            numbers = range(start, min(start + PORTION, worlds.stop))
             drawn = zip(numbers, draw_worlds(seed, numbers, STATEMENTS_PER_WORLD), strict=True)
             yield [{**job, "number": n} for n, world in drawn for job in world_jobs(world)]
 

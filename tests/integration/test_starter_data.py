@@ -25,7 +25,7 @@ def _lean() -> None:
 def test_pairs_from_statements_hold_when_they_are_judged(tmp_path: Path) -> None:
     """Starts Lean twice: to search, and to judge the found steps and others."""
     target = tmp_path / "pairs.jsonl"
-    count = generate(target, stated=8, theorems=0, seed=12, processes=1)
+    count = generate(target, stated=8, seed=12, processes=1)
     pairs = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert count["goals"] == len(pairs) >= 15
     assert count["statements"] >= 6

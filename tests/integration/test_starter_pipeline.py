@@ -30,8 +30,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (
         main(
             [
-                *("generate", str(path), "--stated", "12", "--theorems", "0"),
-                *("--worlds", "1", "--processes", "1"),
+                *("generate", str(path), "--stated", "12", "--theorems", "0", "0"),
+                *("--worlds", "0", "1", "--processes", "1"),
             ]
         )
         == 0

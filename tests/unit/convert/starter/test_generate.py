@@ -34,6 +34,19 @@ def _goal(text: str, *path: str) -> dict[str, Any]:
     return {"goal": text, "steps": [["exact h", "closes", 0]], "path": list(path)}
 
 
+def test_theorems_with_other_numbers_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [(f"t{i}", "Std.A" if i % 5 == 0 else "Init.B") for i in range(200)]
+    monkeypatch.setattr(generate, "theorems", lambda: list(listed))
+
+    def names(first: int, stop: int) -> list[str]:
+        return [job["start"]["theorem"] for job in generate.theorem_jobs(3, range(first, stop))]
+
+    parts = [names(0, 33), names(33, 90), names(90, 90), names(90, 150)]
+    assert [len(part) for part in parts] == [33, 57, 0, 60]
+    assert sorted(name for part in parts for name in part) == sorted(names(0, 150))
+    assert len(set(names(0, 150))) == 150
+
+
 def test_the_file_grows_and_goes_on_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +65,7 @@ def test_the_file_grows_and_goes_on_after_a_stop(
 
     monkeypatch.setattr(generate, "search", search)
     target = tmp_path / "pairs.jsonl"
-    arguments = {"stated": 20, "theorems": 0, "seed": 4, "processes": 1, "every": 5}
+    arguments: dict[str, Any] = {"stated": 20, "seed": 4, "processes": 1, "every": 5}
     with pytest.raises(NoLeanError):
         generate.generate(target, **arguments)
     assert len(target.read_text().splitlines()) == 8  # four of the first five had an answer
