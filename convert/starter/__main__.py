@@ -20,11 +20,11 @@ from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.paths import get_paths
 
 from . import curve, data, evaluate, expert, verify
-from .examples import Example, Pair, of_sample, read_pairs, shuffled
+from .examples import Example, learned, of_sample, read_pairs, shuffled
 from .generate import SEED, generate, held_out_worlds, statements
 from .generate import write as write_pairs
 from .lean_runner import Job, Judgement, NoLeanError, judge
-from .split import canonical, key_of, side
+from .split import key_of, side
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
@@ -35,7 +35,7 @@ TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
 SETTINGS = (
     *("layers", "hidden", "intermediate", "heads", "parts", "rows_tokens"),
-    *("template_steps", "pair_steps", "final_steps", "threads", "workers", "seed"),
+    *("steps", "final_steps", "threads", "workers", "seed"),
 )
 """The settings of `train.Settings` that are options of the command."""
 TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
@@ -43,12 +43,9 @@ TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
 and more varied; a world's names change each time."""
 
 
-def templates(pairs: list[Pair], seed: int = TEMPLATE_SEED) -> Iterator[Example]:
-    """An endless stream of the templates' samples, without goals that are held out."""
-    held_out = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
-    for sample in data.samples(seed):
-        if side(key_of(sample)) == "train" and canonical(str(sample.goal)) not in held_out:
-            yield of_sample(sample)
+def templates(seed: int = TEMPLATE_SEED) -> Iterator[Example]:
+    """An endless stream of the templates' samples on the training side."""
+    return (of_sample(s) for s in data.samples(seed) if side(key_of(s)) == "train")
 
 
 def run_generation(options: argparse.Namespace) -> int:
@@ -95,22 +92,15 @@ def run_tokenizer(options: argparse.Namespace) -> int:
     """Train the tokenizer on the templates' goals and on the words of Lean's library."""
     from .tokenizer import save_tokenizer, texts, train_tokenizer
 
-    made = islice(templates([]), options.templates)
+    made = islice(templates(), options.templates)
     tokenizer = train_tokenizer(texts(made), options.vocabulary)
     save_tokenizer(tokenizer, options.output)
     print(f"{options.output}: {tokenizer.get_vocab_size()} tokens")
     return 0
 
 
-def learned(pairs: list[Pair]) -> list[Pair]:
-    """The pairs to learn: those of the training side, without goals held out in another file."""
-    held_out = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
-    train = [pair for pair in pairs if pair.split == "train" and pair.steps]
-    return [p for p in train if "world" in p.start or canonical(p.goal) not in held_out]
-
-
 def run_training(options: argparse.Namespace) -> int:
-    """Train the model, first on the templates, then on pairs."""
+    """Train the model on pairs."""
     from tokenizers import Tokenizer
 
     from . import train
@@ -130,13 +120,7 @@ def run_training(options: argparse.Namespace) -> int:
     validation = [pair.example for pair in pairs if pair.split == "validation" and pair.steps]
     random.Random(PAIR_SEED).shuffle(validation)
     training.run(
-        [
-            (lambda seed: templates(pairs, TEMPLATE_SEED + seed), settings.template_steps),
-            (
-                lambda seed: shuffled(known, random.Random(seed)),
-                settings.pair_steps if pairs else 0,
-            ),
-        ],
+        lambda seed: shuffled(known, random.Random(seed)),
         validation[: options.validation],
         options.work,
         validate_every=options.validate_every,
@@ -270,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--vocabulary", type=int, default=VOCABULARY)
 
     sub = command("train", run_training)
-    sub.add_argument("pairs", type=Path, nargs="*", help="pairs that Lean verified (JSON lines)")
+    sub.add_argument("pairs", type=Path, nargs="+", help="pairs that Lean verified (JSON lines)")
     sub.add_argument("--output", type=Path, default=CHECKPOINT)
     sub.add_argument("--start", type=Path, help="a checkpoint to train further (default: none)")
     sub.add_argument("--work", type=Path, default=Path("build/starter"), help="folder of the state")

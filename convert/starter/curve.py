@@ -11,19 +11,17 @@ from typing import Any
 def points_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The validation points of a run, behind those of the run that made its first weights.
 
-    `tokens` and `stage` count from the first of these runs.
+    `tokens` counts from the first of these runs, and `run` is the number of a point's run.
     """
     runs = [record]
     while runs[0].get("start"):
         runs.insert(0, runs[0]["start"])
     points: list[dict[str, Any]] = []
-    tokens = stage = 0
-    for run in runs:
+    tokens = 0
+    for number, run in enumerate(runs):
         for point in run["curve"]:
-            moved = {"tokens": tokens + point["tokens"], "stage": stage + point["stage"]}
-            points.append(point | moved)
+            points.append(point | {"tokens": tokens + point["tokens"], "run": number})
         tokens += run["tokens"]
-        stage = points[-1]["stage"] + 1
     return points
 
 
@@ -40,13 +38,12 @@ def draw(record: Path, picture: Path) -> None:
     losses.plot(tokens, [p["validation_loss"] for p in points], color="#c33", label="validation")
     losses.set_xlabel("tokens read (millions)")
     losses.set_ylabel("loss of a step's token (nats)")
-    losses.set_yscale("log")
     answered = losses.twinx()
     shares = [100 * p["validation_greedy"] for p in points]
     answered.plot(tokens, shares, color="#36c", linestyle="--", label="answered (right axis)")
     answered.set_ylabel("answered greedily (%)")
     answered.set_ylim(0, 100)
-    changes = [a for a, b in itertools.pairwise(points) if a["stage"] != b["stage"]]
+    changes = [a for a, b in itertools.pairwise(points) if a["run"] != b["run"]]
     for point in changes:
         losses.axvline(point["tokens"] / 1e6, color="#bbb", linewidth=0.8)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)

@@ -13,12 +13,13 @@ import json
 import lzma
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .goals import Sample
+from .split import canonical
 from .worlds import own_names
 from .worlds.names import Names
 
@@ -118,6 +119,13 @@ def _pair(row: dict[str, Any]) -> Pair:
         row["start"],
         tuple(row["path"]),
     )
+
+
+def learned(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs to learn: those of the training side, without goals held out in another file."""
+    held_out = {canonical(pair.goal) for pair in pairs if pair.split != "train"}
+    train = [pair for pair in pairs if pair.split == "train" and pair.steps]
+    return [p for p in train if "world" in p.start or canonical(p.goal) not in held_out]
 
 
 def of_sample(sample: Sample) -> Example:

@@ -4,10 +4,9 @@ A row is `[GOAL]{goal}[PROOFSTEP]` followed by steps, each of which ends with th
 steps do not attend to each other, and all have the positions after the prompt. So a row has the
 same effect as separate texts `[GOAL]…[PROOFSTEP]{step}<|endoftext|>`, but computes the goal once.
 
-There are two stages, first with the templates' goals, then with the pairs that Lean verified. The
-learning rate is constant, and falls to zero over the last steps. On a CPU, each thread computes the
-gradients of separate rows on one core, on a replica that shares the weights. So the threads need
-not wait for the slowest after every matrix product. On a GPU, one replica computes them in
+The learning rate is constant, and falls to zero over the last steps. On a CPU, each thread computes
+the gradients of separate rows on one core, on a replica that shares the weights. So the threads
+need not wait for the slowest after every matrix product. On a GPU, one replica computes them in
 bfloat16, and other processes prepare the rows.
 """
 
@@ -56,8 +55,7 @@ class Settings:
     intermediate: int = 1024
     heads: int = 8
     dropout: float = 0.1  # of the hidden states
-    template_steps: int = 0
-    pair_steps: int = 1417
+    steps: int = 1417
     final_steps: int = 850  # at the end, over which the learning rate falls to zero
     rows_tokens: int = 512  # approximate number of tokens per portion, which a replica computes
     parts: int = 8  # portions per step
@@ -73,10 +71,6 @@ class Settings:
     threads: int = 4  # replicas, each with one core; one on a GPU
     workers: int = 0  # number of processes that prepare rows; 0: none besides the training's own
     seed: int = 20
-
-    @property
-    def steps(self) -> int:
-        return self.template_steps + self.pair_steps
 
     def rate(self, step: int) -> float:
         """The factor of the learning rate at a step, counted from 0."""
@@ -405,26 +399,26 @@ class Training:
 
     def run(
         self,
-        stages: Sequence[tuple[Examples, int]],
+        examples: Examples,
         validation: Sequence[Example],
         work: Path,
         report: float = 60,
         validate_every: int = 250,
     ) -> None:
-        """Train on each stage's examples for its number of steps.
+        """Train on the examples.
 
         Writes `state.pt` in the folder `work` every five minutes, and after an interruption. A new
-        `Training` can resume from it, and then skips the completed stages.
+        `Training` can resume from it.
         """
         try:
-            self._run(stages, validation, work, report, validate_every)
+            self._run(examples, validation, work, report, validate_every)
         finally:
             self.save_state(work)
         self.model.eval()
 
     def _run(
         self,
-        stages: Sequence[tuple[Examples, int]],
+        examples: Examples,
         validation: Sequence[Example],
         work: Path,
         report: float,
@@ -435,46 +429,41 @@ class Training:
         held_out = encode(validation, self.tokenizer, self.settings)
         clock = reported = saved = time.monotonic()
         recent: list[torch.Tensor] = []
-        behind = 0
-        for number, (examples, count) in enumerate(stages):
-            behind += count
-            if self.step >= behind:
-                continue
-            seed = self.settings.seed + 1000 * self.step
-            source = Batches(examples, self.tokenizer, self.settings, seed).load()
-            while self.step < behind:
-                step = next(source)
-                recent = [*recent[-99:], replicas.gradients(step)]
-                self._update(replicas.threads)
-                self.tokens += sum(batch.size for batch in step)
-                now = time.monotonic()
-                self.seconds, clock = self.seconds + now - clock, now
-                last = self.step == self.settings.steps
-                if held_out and (last or self.step % validate_every == 0):
-                    entropy, answered = validate(self.model, held_out)
-                    self.curve.append(
-                        {
-                            "step": self.step,
-                            "stage": number,
-                            "tokens": self.tokens,
-                            "seconds": round(self.seconds),
-                            "train_loss": round(float(torch.stack(recent).mean()), 4),
-                            "validation_loss": round(entropy, 4),
-                            "validation_greedy": round(answered, 4),
-                        }
-                    )
-                    print(json.dumps(self.curve[-1]), flush=True)
-                if last or now - reported > report:
-                    print(
-                        f"step {self.step}/{self.settings.steps} "
-                        f"loss {float(torch.stack(recent).mean()):.4f} "
-                        f"{self.tokens / self.seconds:.0f} tokens/s",
-                        flush=True,
-                    )
-                    reported = now
-                if now - saved > SAVE_SECONDS:
-                    self.save_state(work)
-                    saved = now
+        # A run that goes on does not read the same examples again.
+        seed = self.settings.seed + 1000 * self.step
+        source = Batches(examples, self.tokenizer, self.settings, seed).load()
+        while self.step < self.settings.steps:
+            step = next(source)
+            recent = [*recent[-99:], replicas.gradients(step)]
+            self._update(replicas.threads)
+            self.tokens += sum(batch.size for batch in step)
+            now = time.monotonic()
+            self.seconds, clock = self.seconds + now - clock, now
+            last = self.step == self.settings.steps
+            if held_out and (last or self.step % validate_every == 0):
+                entropy, answered = validate(self.model, held_out)
+                self.curve.append(
+                    {
+                        "step": self.step,
+                        "tokens": self.tokens,
+                        "seconds": round(self.seconds),
+                        "train_loss": round(float(torch.stack(recent).mean()), 4),
+                        "validation_loss": round(entropy, 4),
+                        "validation_greedy": round(answered, 4),
+                    }
+                )
+                print(json.dumps(self.curve[-1]), flush=True)
+            if last or now - reported > report:
+                print(
+                    f"step {self.step}/{self.settings.steps} "
+                    f"loss {float(torch.stack(recent).mean()):.4f} "
+                    f"{self.tokens / self.seconds:.0f} tokens/s",
+                    flush=True,
+                )
+                reported = now
+            if now - saved > SAVE_SECONDS:
+                self.save_state(work)
+                saved = now
 
     def _update(self, threads: ThreadPoolExecutor) -> None:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -6,9 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from convert.starter.__main__ import CHECKPOINT, learned
+from convert.starter.__main__ import CHECKPOINT
 from convert.starter.evaluate import HELD_OUT, HELD_OUT_WORLDS, held_out
-from convert.starter.examples import read_pairs
+from convert.starter.examples import learned, read_pairs
 from convert.starter.split import canonical
 
 FILES = sorted(Path(HELD_OUT).parent.glob("*.jsonl.xz"))

@@ -75,7 +75,7 @@ def test_a_model_is_made_from_nothing(
     pytest.importorskip("transformers")
     folder, work = tmp_path / "checkpoint", tmp_path / "work"
     assert main(["tokenizer", "--output", str(folder), "--templates", "300"]) == 0
-    small = {"layers": 2, "template-steps": 4, "pair-steps": 4, "final-steps": 4, "threads": 2}
+    small = {"layers": 2, "steps": 8, "final-steps": 4, "threads": 2}
     size = [f"--{name}={value}" for name, value in small.items()]
     places = ["--output", str(folder), "--work", str(work)]
     assert main(["train", str(pairs), *places, *size]) == 0

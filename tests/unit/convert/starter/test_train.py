@@ -89,15 +89,14 @@ def test_training_learns_and_can_be_resumed(train: Any, tmp_path: Path, workers:
 
     def run(steps: int, resume: bool = False) -> Training:
         settings = train.Settings(
-            layers=1, template_steps=0, pair_steps=steps, final_steps=4, warmup=2, threads=2,
+            layers=1, steps=steps, final_steps=4, warmup=2, threads=2,
             rows_tokens=200, parts=2, adam_rate=1e-2, workers=workers,
         )  # fmt: skip
         training: Training = train.Training(tokenizer, settings)
         if resume:
             assert training.resume(tmp_path)
             assert training.step == 12
-        stages = [(lambda _: iter(()), 0), (lambda _: itertools.cycle(EXAMPLES), steps)]
-        training.run(stages, EXAMPLES[:5], tmp_path, validate_every=4)
+        training.run(lambda _: itertools.cycle(EXAMPLES), EXAMPLES[:5], tmp_path, validate_every=4)
         return training
 
     assert not train.Training(tokenizer, train.Settings(layers=1)).resume(tmp_path)
