@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.end_to_end.editor.watchdog import serve_editor
 from tests.support.chromium import Page, open_page
 from tests.support.leanwasm import Lean
+from tests.support.leanwasm.watchdog import serve_editor
 
 # The longest wait for Lean: it goes through the imports before it shows anything.
 SECONDS = 300
@@ -81,7 +81,9 @@ async def open_file(
     before, _, after = marked.partition("‸")
     lines = before.split("\n")
     async with (
-        serve_editor(lean, page, file, before + after, env) as url,
+        serve_editor(
+            lean, file, before + after, env, page / "index.html", {"/": page}, calls=1
+        ) as url,
         open_page(browser, url) as shown,
     ):
         editor = Editor(shown)

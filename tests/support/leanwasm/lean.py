@@ -115,15 +115,22 @@ class Lean:
         """A language server's process for a file with this text."""
         with tempfile.TemporaryDirectory(prefix="lean-") as tree:
             self._link(self._imports(text, (PACKAGE, file.parent)), Path(tree))
-            process = subprocess.Popen(
-                [*self._command, "--worker", file.absolute().as_uri()],
-                env={**os.environ, "LEAN_PATH": tree, **env},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            errors = Path(tree) / "stderr"
+            with errors.open("wb") as output:
+                process = subprocess.Popen(
+                    [*self._command, "--worker", file.absolute().as_uri()],
+                    env={**os.environ, "LEAN_PATH": tree, **env},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=output,
+                )
             try:
                 yield process
+            except BaseException as error:
+                if (code := process.poll()) is not None:
+                    said = _without_noise(errors.read_text(errors="replace"))
+                    error.add_note(f"Lean had ended with code {code}: {said[-2000:]}")
+                raise
             finally:
                 process.kill()
                 process.wait()

@@ -88,6 +88,10 @@ const fromServer = new Map();
 const toServer = new Map();
 const count = (methods, step) => async method => void methods.set(method, (methods.get(method) ?? 0) + step);
 const alive = new Map();
+// React renders the infoview some time before its components subscribe to the editor's events. What
+// happens in between, such as a move of the cursor, is lost to them.
+let listening;
+const listens = new Promise(resolve => (listening = resolve));
 
 const infoview = renderInfoview(
   {
@@ -96,7 +100,10 @@ const infoview = renderInfoview(
     sendClientNotification: async (_uri, method, params) => notify(method, params),
     subscribeServerNotifications: count(fromServer, 1),
     unsubscribeServerNotifications: count(fromServer, -1),
-    subscribeClientNotifications: count(toServer, 1),
+    subscribeClientNotifications: async method => {
+      toServer.set(method, (toServer.get(method) ?? 0) + 1);
+      if (method === 'textDocument/didClose') listening();
+    },
     unsubscribeClientNotifications: count(toServer, -1),
     copyToClipboard: text => navigator.clipboard.writeText(text),
     insertText: async (text, kind, at) => {
@@ -183,8 +190,18 @@ function show() {
   );
 }
 
-// For the test.
+typed.addEventListener('input', changed);
+document.addEventListener('selectionchange', () => document.activeElement === typed && moved());
 
+send({ id: 0, method: 'initialize', params: { capabilities: {}, initializationOptions: { hasWidgets: true } } });
+notify('textDocument/didOpen', { textDocument: { uri, languageId: 'lean4', version, text } });
+infoview.serverRestarted({ capabilities: {}, serverInfo: { name: 'Lean 4 Server', version: '0.3.0' } });
+infoview.initialize(cursor());
+show();
+
+// For the test, once the infoview follows the cursor.
+
+await listens;
 globalThis.editor = {
   moveTo,
   text: () => typed.value,
@@ -195,12 +212,3 @@ globalThis.editor = {
     return diagnostics;
   },
 };
-
-typed.addEventListener('input', changed);
-document.addEventListener('selectionchange', () => document.activeElement === typed && moved());
-
-send({ id: 0, method: 'initialize', params: { capabilities: {}, initializationOptions: { hasWidgets: true } } });
-notify('textDocument/didOpen', { textDocument: { uri, languageId: 'lean4', version, text } });
-infoview.serverRestarted({ capabilities: {}, serverInfo: { name: 'Lean 4 Server', version: '0.3.0' } });
-infoview.initialize(cursor());
-show();

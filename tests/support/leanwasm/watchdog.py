@@ -1,4 +1,4 @@
-"""Serves the editor's page, and stands between it and Lean's language server for one file.
+"""Serves an editor's page, and stands between it and Lean's language server for one file.
 
 A Lean server is two processes: a watchdog, which the editor speaks to, and a worker for each file.
 The npm Lean cannot start processes, so this is the watchdog. It offers what the tests look at, so
@@ -28,12 +28,13 @@ CAPABILITIES = {
     "experimental": {"rpcProvider": {}},
 }
 # What the infoview asks for with every key and every move of the cursor. In the npm Lean, each of
-# these calls takes a thread, and too many threads at once end it: they are passed on one by one.
+# these calls takes a thread, and too many threads at once end it: only a few are passed on at once.
 CALLS = {
     "Lean.Widget.getInteractiveGoals",
     "Lean.Widget.getInteractiveDiagnostics",
     "Lean.Widget.getWidgets",
 }
+CANCELLED = {"code": -32800, "message": "Request cancelled"}
 # No test looks at the expected type.
 TERM_GOAL = "Lean.Widget.getInteractiveTermGoal"
 SERVER = {"name": "Lean 4 Server", "version": "0.3.0"}
@@ -41,35 +42,49 @@ SERVER = {"name": "Lean 4 Server", "version": "0.3.0"}
 
 @asynccontextmanager
 async def serve_editor(
-    lean: Lean, page: Path, file: Path, text: str, env: Mapping[str, str]
+    lean: Lean,
+    file: Path,
+    text: str,
+    env: Mapping[str, str],
+    index: Path,
+    folders: Mapping[str, Path],
+    calls: int,
 ) -> AsyncIterator[str]:
-    """Serve an editor in which the file is open with this text. Gives its address."""
+    """Serve an editor in which the file is open with this text. Yields its address.
+
+    `index` is the editor's page, and `folders` has the files that it uses, by their path in the
+    address. The page speaks to Lean through the web socket `/lsp`. Lean gets at most this many of
+    the infoview's calls at once.
+    """
+    opened = {"uri": _uri(file), "text": text}
     app = web.Application()
 
-    async def index(_request: web.Request) -> web.FileResponse:
-        return web.FileResponse(page / "index.html")
+    async def page(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(index)
 
     async def document(_request: web.Request) -> web.Response:
-        return web.json_response({"uri": _uri(file), "text": text})
+        return web.json_response(opened)
 
     async def socket(request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse(max_msg_size=1 << 28)
         await response.prepare(request)
-        watchdog = _Watchdog(response)
+        watchdog = _Watchdog(response, calls)
         with ExitStack() as stack:
             start = lean.server(file, text, env)
             watchdog.worker = await asyncio.to_thread(stack.enter_context, start)
             answers = asyncio.create_task(watchdog.pass_answers_on())
             async for message in response:
                 await watchdog.handle(message.json())
+            assert watchdog.worker.poll() is None, "Lean has ended"
             await asyncio.to_thread(messages.end, watchdog.worker)
         await answers
         return response
 
-    app.router.add_get("/", index)
+    app.router.add_get("/", page)
     app.router.add_get("/document", document)
     app.router.add_get("/lsp", socket)
-    app.router.add_static("/", page)
+    for path, folder in folders.items():
+        app.router.add_static(path, folder)
     async with served(app) as address:
         yield address
 
@@ -90,11 +105,12 @@ class _Watchdog:
 
     worker: subprocess.Popen[bytes]
 
-    def __init__(self, editor: web.WebSocketResponse) -> None:
+    def __init__(self, editor: web.WebSocketResponse, calls: int) -> None:
         self._editor = editor
-        # Of CALLS, the one that Lean has, by its id, and those after it.
-        self._call: int | None = None
-        self._calls: deque[dict[str, Any]] = deque()
+        self._limit = calls
+        # Of CALLS, those that Lean has, by their ids, and those after them.
+        self._running: set[int] = set()
+        self._queue: deque[dict[str, Any]] = deque()
 
     async def handle(self, message: dict[str, Any]) -> None:
         """Answer a message of the editor's, or pass it on."""
@@ -106,19 +122,25 @@ class _Watchdog:
         elif method == "shutdown" or _called(message) == TERM_GOAL:
             await self._answer(message, None)
         elif _called(message) in CALLS:
-            self._calls.append(message)
-            await self._pass_call_on()
+            self._queue.append(message)
+            await self._pass_calls_on()
+        elif method == "$/cancelRequest" and (call := self._queued(message["params"]["id"])):
+            self._queue.remove(call)
+            await self._editor.send_json({"jsonrpc": "2.0", "id": call["id"], "error": CANCELLED})
         elif method not in ("initialized", "$/setTrace"):
             await self._pass_on(message)
 
     async def _answer(self, request: dict[str, Any], result: Any) -> None:
         await self._editor.send_json({"jsonrpc": "2.0", "id": request["id"], "result": result})
 
-    async def _pass_call_on(self) -> None:
-        """Pass the next of CALLS on, unless Lean has one."""
-        if self._call is None and self._calls:
-            call = self._calls.popleft()
-            self._call = call["id"]
+    def _queued(self, key: int) -> dict[str, Any] | None:
+        return next((call for call in self._queue if call["id"] == key), None)
+
+    async def _pass_calls_on(self) -> None:
+        """Pass the next of CALLS on, as far as the limit allows."""
+        while self._queue and len(self._running) < self._limit:
+            call = self._queue.popleft()
+            self._running.add(call["id"])
             await self._pass_on(call)
 
     async def _pass_on(self, message: dict[str, Any]) -> None:
@@ -131,7 +153,7 @@ class _Watchdog:
                 continue
             await self._editor.send_str(body.decode())
             message = json.loads(body)
-            if "method" not in message and message.get("id") == self._call:
-                self._call = None
-                await self._pass_call_on()
+            if "method" not in message and message.get("id") in self._running:
+                self._running.remove(message["id"])
+                await self._pass_calls_on()
         await self._editor.close()
