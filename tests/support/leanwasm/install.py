@@ -146,13 +146,18 @@ _EDITS = {
     "___cxa_throw=(ptr,type,destructor)=>{": (
         '___cxa_throw=(ptr,type,destructor)=>{require("./bridge.js").thrown(HEAPU8.buffer,ptr);'
     ),
-    # look up symbols in a map, not by a search through 201,110 names
-    "var __dlsym_js=": (
-        "var __symIndex=(lib)=>{if(!lib.__idx){lib.__keys=Object.keys(lib.exports);"
-        "lib.__idx=new Map(lib.__keys.map((k,i)=>[k,i]))}return lib.__idx};var __dlsym_js="
-    ),
+    # look up symbols in the exports, not by a search through 201,110 names. The index is for
+    # functions that are not in the table yet; updateGOT has put all of them there.
     "newSymIndex=Object.keys(lib.exports).indexOf(symbol);": (
-        "newSymIndex=__symIndex(lib).get(symbol)??-1;"
+        "newSymIndex=symbol in lib.exports?0:-1;"
+    ),
+    # no copy of these names, among the imports, in each thread: no other library imports them
+    'mergeLibSymbols(wasmExports,"main");': "",
+    'newDSO("__main__",0,wasmImports)': 'newDSO("__main__",0,wasmExports)',
+    "var resolveGlobalSymbol=(symName,direct=false)=>{var sym;": (
+        "var resolveGlobalSymbol=(symName,direct=false)=>{var sym;"
+        "if(!isSymbolDefined(symName)){var own=wasmExports[symName]"
+        '||symName=="main"&&wasmExports.__main_argc_argv;if(own)wasmImports[symName]=own}'
     ),
     # standard input and output from the calling thread
     "function _fd_read(fd,iov,iovcnt,pnum){": (
