@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
+# leaves out of llama.cpp what is never loaded: half of its compilation
+export SKBUILD_CMAKE_DEFINE ?= CMAKE_PROJECT_INCLUDE=$(CURDIR)/packaging/llama.cmake
+
 .PHONY: help demo test test-all lint format docs bench gpu-check starter dist deb starter-from-scratch eval
 
 help:                         ## this list
@@ -80,5 +83,5 @@ dist: $(VENV)/bin/python      ## sdist and wheel, checked
 	$(VENV)/bin/python -m build
 	$(VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
 
-deb:                          ## a package for this release of Debian or Ubuntu: five minutes
+deb:                          ## a package for this release of Debian or Ubuntu: three minutes
 	packaging/linux/build-deb

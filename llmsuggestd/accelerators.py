@@ -88,7 +88,7 @@ def check_possible(accelerator: Accelerator, *, named: bool) -> None:
 def _cpu() -> Accelerator:
     flags = ("-DGGML_METAL=off",) if sys.platform == "darwin" else ()
     missing, remedy = _compiler()
-    return Accelerator("cpu", "CPU", missing, remedy, flags, {}, "CPU", "about five minutes")
+    return Accelerator("cpu", "CPU", missing, remedy, flags, {}, "CPU", "about three minutes")
 
 
 def _cuda() -> Accelerator:
@@ -142,7 +142,7 @@ def _metal() -> Accelerator:
         ("-DGGML_METAL=on",),
         {},
         "M",  # Metal, or MTL0
-        "about five minutes",
+        "about three minutes",
     )
 
 

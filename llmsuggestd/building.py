@@ -26,6 +26,7 @@ from llmsuggestd.accelerators import Accelerator, AcceleratorError
 from llmsuggestd.engine import builds, host, postmortem
 from llmsuggestd.files import make_private
 from llmsuggestd.paths import Paths
+from llmsuggestd.resources import resource
 
 BUILD_TIMEOUT: Final = 2 * 60 * 60
 """Timeout for a build in seconds. CUDA's takes most of an hour on two slow cores."""
@@ -181,7 +182,10 @@ def _wheel_command(pip: Sequence[str]) -> list[str]:
 def _build_variables(accelerator: Accelerator) -> dict[str, str]:
     """The build's environment variables. The user's own CMAKE_ARGS come last."""
     flags = [*accelerator.flags, os.environ.get("CMAKE_ARGS", "")]
-    given = {name: os.environ.get(name, value) for name, value in accelerator.environment.items()}
+    left_out = (resource("packaging") / "llama.cmake").as_posix()
+    variables = {"SKBUILD_CMAKE_DEFINE": f"CMAKE_PROJECT_INCLUDE={left_out}"}
+    variables |= accelerator.environment
+    given = {name: os.environ.get(name, value) for name, value in variables.items()}
     return given | {"CMAKE_ARGS": " ".join(filter(None, flags))}
 
 

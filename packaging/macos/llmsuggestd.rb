@@ -3,7 +3,7 @@
 #   make dist && brew install --formula packaging/macos/llmsuggestd.rb
 #
 # The installation fetches the Python packages from PyPI, and compiles llama.cpp with Metal, which
-# takes about five minutes. A formula for a public tap would use the sdist of a release and list the
+# takes about three minutes. A formula for a public tap would use the sdist of a release and list the
 # packages as resources (`brew update-python-resources`).
 class Llmsuggestd < Formula
   include Language::Python::Virtualenv
@@ -19,6 +19,7 @@ class Llmsuggestd < Formula
   def install
     python = Formula["python@3.13"].opt_bin/"python3.13"
     system python, "-m", "venv", libexec
+    ENV["SKBUILD_CMAKE_DEFINE"] = "CMAKE_PROJECT_INCLUDE=#{buildpath}/packaging/llama.cmake"
     system libexec/"bin/python", "-m", "pip", "install", "--no-cache-dir", buildpath
     bin.install_symlink libexec/"bin/llmsuggestd"
     generate_completions_from_executable(bin/"llmsuggestd", shell_parameter_format: :click)

@@ -32,6 +32,7 @@ Set-Content (Join-Path $app "$tag._pth") @("$tag.zip", ".", "Lib\site-packages",
 
 # `llmsuggestd install --accelerator` needs pip
 $env:CMAKE_ARGS = "-DGGML_NATIVE=OFF $env:CMAKE_ARGS".Trim()
+$env:SKBUILD_CMAKE_DEFINE = "CMAKE_PROJECT_INCLUDE=$checkout/packaging/llama.cmake".Replace("\", "/")
 Invoke-Checked py -3.13 -m pip install --no-cache-dir --target (Join-Path $app "Lib\site-packages") `
     pip $checkout
 Set-Content (Join-Path $app "llmsuggestd.cmd") '@"%~dp0python.exe" -m llmsuggestd %*'
