@@ -75,14 +75,16 @@ class Entry:
 
 def toml_entry(package: Path) -> str:
     """The entry of a lakefile.toml that requires the package in this folder."""
-    comment = f" # {LOCAL}" if package.is_absolute() else ""
-    return f'[[require]]\nname = "{NAME}"\npath = {_toml_string(package)}{comment}'
+    return f'[[require]]\nname = "{NAME}"\npath = {_toml_string(package)}{_comment("#", package)}'
 
 
 def lean_entry(package: Path) -> str:
     """The command of a lakefile.lean that requires the package in this folder."""
-    comment = f" -- {LOCAL}" if package.is_absolute() else ""
-    return f"require {NAME} from {_lean_string(package)}{comment}"
+    return f"require {NAME} from {_lean_string(package)}{_comment('--', package)}"
+
+
+def _comment(sign: str, package: Path) -> str:
+    return f" {sign} {LOCAL}" if package.is_absolute() else ""
 
 
 def plan_require(project: Path, package: Path) -> Change:
@@ -108,7 +110,10 @@ def plan_require(project: Path, package: Path) -> Change:
         return Change(file, "none", entry, text.encode())
     string = (_toml_string if is_toml else _lean_string)(package)
     start, end = found.path_at
-    return Change(file, "update", entry, (text[:start] + string + text[end:]).encode())
+    after = text[end:]
+    if not package.is_absolute():  # then our own comment is no longer true
+        after = re.sub(rf"\A (?:#|--) {LOCAL}(?=\r?$)", "", after, flags=re.MULTILINE)
+    return Change(file, "update", entry, (text[:start] + string + after).encode())
 
 
 def plan_removal(project: Path) -> list[Change]:

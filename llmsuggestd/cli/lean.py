@@ -90,7 +90,7 @@ def add(project: Path, copy: bool, dry_run: bool, as_json: bool) -> None:
         _report({"add": "add to", "update": "change the path in"}[change.action], change, dry_run)
         if not copy:
             say(LOCAL)
-        click.echo(f"Next, in {project}:\n\n    {lake.UPDATE}\n")
+        click.echo(f"Next, in {project.resolve()}:\n\n    {lake.UPDATE}\n")
         click.echo(f"and in a Lean file:\n\n    import {lake.MODULE}")
     if warning:
         click.echo(f"warning: {warning}", err=True)

@@ -263,6 +263,17 @@ def test_only_a_path_that_moved_is_changed_in_lean(tmp_path: Path, entry: str) -
     assert change.content.decode() == text[:at] + PACKAGE.as_posix() + text[at + len(OLD) :]
 
 
+@pytest.mark.parametrize(("name", "text"), [("lakefile.toml", TOML), ("lakefile.lean", LEAN)])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_copy_is_not_called_local(tmp_path: Path, name: str, text: str, line_end: str) -> None:
+    lakefile = tmp_path / name
+    lakefile.write_bytes(text.replace("\n", line_end).encode())
+    at_once = lake.plan_require(tmp_path, Path("llmsuggest")).content
+    lake.plan_require(tmp_path, PACKAGE).write()
+    assert lake.LOCAL in lakefile.read_text()
+    assert lake.plan_require(tmp_path, Path("llmsuggest")).content == at_once
+
+
 def test_an_equal_relative_path_stays(tmp_path: Path) -> None:
     package = tmp_path / "elsewhere" / "lean"
     project = tmp_path / "project"
