@@ -145,7 +145,7 @@ def model_for(name: str, shape: str) -> Path:
 
 
 def fresh_goals(count: int, seed: int) -> list[str]:
-    """Goals without a common beginning, of the usual length (about 55 tokens)."""
+    """Goals without a common beginning, whose prompts have the usual length (about 60 tokens)."""
     random = np.random.default_rng(seed)
     goals = []
     for _ in range(count):

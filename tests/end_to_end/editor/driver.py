@@ -82,7 +82,7 @@ async def open_file(
     lines = before.split("\n")
     async with (
         serve_editor(
-            lean, file, before + after, env, page / "index.html", {"/": page}, calls=1
+            lean, file, before + after, env, page / "index.html", {"/": page}, one_by_one=True
         ) as url,
         open_page(browser, url) as shown,
     ):

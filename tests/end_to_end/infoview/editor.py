@@ -16,4 +16,6 @@ def serve_editor(
 ) -> AbstractAsyncContextManager[str]:
     """Serve an editor in which the file is open with this text. Yields its address."""
     folders = {"/page": PAGE, "/infoview": infoview}
-    return watchdog.serve_editor(lean, file, text, env, PAGE / "index.html", folders, calls=3)
+    return watchdog.serve_editor(
+        lean, file, text, env, PAGE / "index.html", folders, one_by_one=False
+    )

@@ -20,8 +20,8 @@ from tests.end_to_end.tray.desktop import ROOT, Desktop, make_desktop
 from tests.support import programs
 
 PROBE = """
-import click, PIL, platformdirs
-from llmsuggestd.tray import backend
+import click
+from llmsuggestd.tray import app, backend
 gi = backend.import_gi()
 gi.require_version("Gtk", "3.0")
 assert backend._has_indicator(gi)

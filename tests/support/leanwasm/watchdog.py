@@ -28,13 +28,12 @@ CAPABILITIES = {
     "experimental": {"rpcProvider": {}},
 }
 # What the infoview asks for with every key and every move of the cursor. In the npm Lean, each of
-# these calls takes a thread, and too many threads at once end it: only a few are passed on at once.
+# these calls takes a thread, and too many threads at once end it.
 CALLS = {
     "Lean.Widget.getInteractiveGoals",
     "Lean.Widget.getInteractiveDiagnostics",
     "Lean.Widget.getWidgets",
 }
-CANCELLED = {"code": -32800, "message": "Request cancelled"}
 # No test looks at the expected type.
 TERM_GOAL = "Lean.Widget.getInteractiveTermGoal"
 SERVER = {"name": "Lean 4 Server", "version": "0.3.0"}
@@ -48,13 +47,14 @@ async def serve_editor(
     env: Mapping[str, str],
     index: Path,
     folders: Mapping[str, Path],
-    calls: int,
+    *,
+    one_by_one: bool,
 ) -> AsyncIterator[str]:
     """Serve an editor in which the file is open with this text. Yields its address.
 
     `index` is the editor's page, and `folders` has the files that it uses, by their path in the
-    address. The page speaks to Lean through the web socket `/lsp`. Lean gets at most this many of
-    the infoview's calls at once.
+    address. The page speaks to Lean through the web socket `/lsp`. `one_by_one`: Lean gets
+    each of the infoview's calls after its answer to the one before.
     """
     opened = {"uri": _uri(file), "text": text}
     app = web.Application()
@@ -68,7 +68,7 @@ async def serve_editor(
     async def socket(request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse(max_msg_size=1 << 28)
         await response.prepare(request)
-        watchdog = _Watchdog(response, calls)
+        watchdog = _Watchdog(response, one_by_one=one_by_one)
         with ExitStack() as stack:
             start = lean.server(file, text, env)
             watchdog.worker = await asyncio.to_thread(stack.enter_context, start)
@@ -105,12 +105,12 @@ class _Watchdog:
 
     worker: subprocess.Popen[bytes]
 
-    def __init__(self, editor: web.WebSocketResponse, calls: int) -> None:
+    def __init__(self, editor: web.WebSocketResponse, *, one_by_one: bool) -> None:
         self._editor = editor
-        self._limit = calls
-        # Of CALLS, those that Lean has, by their ids, and those after them.
-        self._running: set[int] = set()
-        self._queue: deque[dict[str, Any]] = deque()
+        self._one_by_one = one_by_one
+        # Of CALLS, the one that Lean has, by its id, and those after it.
+        self._call: int | None = None
+        self._calls: deque[dict[str, Any]] = deque()
 
     async def handle(self, message: dict[str, Any]) -> None:
         """Answer a message of the editor's, or pass it on."""
@@ -121,26 +121,20 @@ class _Watchdog:
             await self._answer(message, result)
         elif method == "shutdown" or _called(message) == TERM_GOAL:
             await self._answer(message, None)
-        elif _called(message) in CALLS:
-            self._queue.append(message)
-            await self._pass_calls_on()
-        elif method == "$/cancelRequest" and (call := self._queued(message["params"]["id"])):
-            self._queue.remove(call)
-            await self._editor.send_json({"jsonrpc": "2.0", "id": call["id"], "error": CANCELLED})
+        elif self._one_by_one and _called(message) in CALLS:
+            self._calls.append(message)
+            await self._pass_call_on()
         elif method not in ("initialized", "$/setTrace"):
             await self._pass_on(message)
 
     async def _answer(self, request: dict[str, Any], result: Any) -> None:
         await self._editor.send_json({"jsonrpc": "2.0", "id": request["id"], "result": result})
 
-    def _queued(self, key: int) -> dict[str, Any] | None:
-        return next((call for call in self._queue if call["id"] == key), None)
-
-    async def _pass_calls_on(self) -> None:
-        """Pass the next of CALLS on, as far as the limit allows."""
-        while self._queue and len(self._running) < self._limit:
-            call = self._queue.popleft()
-            self._running.add(call["id"])
+    async def _pass_call_on(self) -> None:
+        """Pass the next of CALLS on, unless Lean has one."""
+        if self._call is None and self._calls:
+            call = self._calls.popleft()
+            self._call = call["id"]
             await self._pass_on(call)
 
     async def _pass_on(self, message: dict[str, Any]) -> None:
@@ -153,7 +147,7 @@ class _Watchdog:
                 continue
             await self._editor.send_str(body.decode())
             message = json.loads(body)
-            if "method" not in message and message.get("id") in self._running:
-                self._running.remove(message["id"])
-                await self._pass_calls_on()
+            if "method" not in message and message.get("id") == self._call:
+                self._call = None
+                await self._pass_call_on()
         await self._editor.close()

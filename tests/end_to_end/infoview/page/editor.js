@@ -199,16 +199,19 @@ infoview.serverRestarted({ capabilities: {}, serverInfo: { name: 'Lean 4 Server'
 infoview.initialize(cursor());
 show();
 
-// For the test, once the infoview follows the cursor.
+// For the test, once the infoview follows the cursor and Lean has gone through the file. Before, each
+// call of the infoview takes one of Lean's threads, and the npm Lean ends with too many of them.
 
-await listens;
+async function elaborated() {
+  await request('textDocument/waitForDiagnostics', { uri, version });
+  return diagnostics;
+}
+
+await Promise.all([listens, elaborated()]);
 globalThis.editor = {
   moveTo,
   text: () => typed.value,
   cursor: () => cursor().range.start,
   replace: text => ((typed.value = text), changed()),
-  diagnostics: async () => {
-    await request('textDocument/waitForDiagnostics', { uri, version });
-    return diagnostics;
-  },
+  diagnostics: elaborated,
 };
