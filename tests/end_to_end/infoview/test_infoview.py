@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.infoview.editor import serve_editor
+from tests.end_to_end.infoview.editor import move, serve_editor
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.support.chromium import open_page
 from tests.support.leanwasm import Lean
@@ -34,7 +34,7 @@ async def test_a_click_changes_the_document(
         open_page(browser, url) as page,
     ):
         await page.wait_for("globalThis.editor")
-        await page.evaluate("editor.moveTo(3, 5)")
+        await move(page, 3, 5)
 
         # The infoview lists the suggestions, each with its mark and a link.
         await page.wait_for(f"{MESSAGE} && {LINKS}.length === 2", 120)
@@ -65,6 +65,8 @@ async def test_a_click_changes_the_document(
         assert await page.evaluate("editor.text()") == FILE.replace("llmsuggest\n", inserted + "\n")
         assert await page.evaluate("editor.diagnostics()") == []
         assert await page.evaluate("editor.cursor()") == {"line": 5, "character": 12}
+        # Until the cursor moves, the infoview may show a message of before.
+        await move(page, 4, 4)
         await page.wait_for(f"!{MESSAGE}")
 
         # After a suggestion that leaves goals, the infoview shows these.

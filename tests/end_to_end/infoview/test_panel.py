@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.infoview.editor import serve_editor
+from tests.end_to_end.infoview.editor import move, serve_editor
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.support.chromium import open_page
 from tests.support.leanwasm import Lean
@@ -34,6 +34,12 @@ LINKS = f"{PANEL}.querySelectorAll('a')"
 PROOF = "document.querySelector('#llmsuggest-proof')"
 
 
+def targets(fake: FakeDaemon) -> set[str]:
+    """The last lines of all goals that the daemon was asked about."""
+    goals = (goal for request in fake.requests for goal in request.get("goals", []))
+    return {goal.splitlines()[-1] for goal in goals}
+
+
 async def test_proof(
     lean: Lean, infoview: Path, browser: str, fake: FakeDaemon, tmp_path: Path
 ) -> None:
@@ -46,7 +52,7 @@ async def test_proof(
     ):
         fake.answers = {"p ∧ q": ["constructor"], "p": ["exact hp"], "q": ["exact hq"]}
         await page.wait_for("globalThis.editor")
-        await page.evaluate("editor.moveTo(8, 2)")
+        await move(page, 8, 2)
         await page.wait_for(f"{PROOF} && {PROOF}.innerText === '[search for a proof]'", 120)
         await page.wait_for(f"{LINKS}.length === 1")
 
@@ -56,18 +62,18 @@ async def test_proof(
         await page.wait_for(f"{PROOF}.innerText.includes('3 goals open, 0 proved, 1 step, ')", 60)
         assert (await page.evaluate(f"{PROOF}.innerText")).startswith("Searching for a proof for")
         # The cursor may go elsewhere meanwhile.
-        await page.evaluate("editor.moveTo(11, 2)")
-        await asyncio.sleep(1)
+        await move(page, 11, 2)
         assert "3 goals open" in await page.evaluate(f"{PROOF}.innerText")
 
         # Stop ends it, and the request.
+        await asyncio.to_thread(fake.wait_until, lambda: "⊢ p" in targets(fake))
         await page.click(f"{PROOF}.querySelector('a')")
         await page.wait_for(f"{PROOF}.innerText === '[search for a proof]'")
         await asyncio.to_thread(fake.wait_until, lambda: fake.abandoned == 1)
 
         # The proof is written where the search began.
         fake.behaviours = {}
-        await page.evaluate("editor.moveTo(8, 2)")
+        await move(page, 8, 2)
         await page.click(f"{PROOF}.querySelector('a')")
         await page.wait_for(f"{PROOF}.innerText.startsWith('For line 9:')", 60)
         await page.click(f"{PROOF}.querySelector('a')")
@@ -77,7 +83,7 @@ async def test_proof(
 
         # What is left where there is no proof.
         fake.answers = {"p ∧ q": ["constructor"], "p": ["exact hp"]}
-        await page.evaluate("editor.moveTo(13, 2)")
+        await move(page, 13, 2)
         await page.wait_for(f"{PROOF} && {PROOF}.innerText === '[search for a proof]'")
         await page.click(f"{PROOF}.querySelector('a')")
         await page.wait_for(f"{PROOF}.innerText.includes('[search again]')", 60)
