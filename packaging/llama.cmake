@@ -1,4 +1,4 @@
-# For CMake's option CMAKE_PROJECT_INCLUDE when llama-cpp-python is built: leaves out what
+# For CMake's variable CMAKE_PROJECT_INCLUDE when llama-cpp-python is built: leaves out what
 # llmsuggestd never loads, which is more than half of the compilation. A llama.cpp that does not
 # know these options ignores them.
 
