@@ -3,8 +3,8 @@
 `multiply.h` has the arithmetic and the reason for it. `kernels.h` describes the other files of the
 arithmetic. `backend.cpp` implements ggml's interface for backends, and `ggml.h` declares the parts
 of ggml that this needs. The kernels are compiled when llmsuggestd is installed (setup.py), for
-x86-64 processors with AVX2, AVX-VNNI or AVX-512 VNNI. The best instruction set that the processor
-has is chosen at run time. Other processors use llama.cpp's own kernels.
+x86-64 processors with AVX2, AVX-VNNI or AVX-512 VNNI. The fastest instruction set that the
+processor has is chosen at run time. Other processors use llama.cpp's own kernels.
 """
 
 from __future__ import annotations

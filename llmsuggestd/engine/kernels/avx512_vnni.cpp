@@ -1,4 +1,4 @@
-// The kernels for AVX-512 with VNNI: Intel's servers and 10th and 11th generation, AMD from Zen 4
+// The kernels for AVX-512 with VNNI: Intel's servers and 10th and 11th generation, AMD from Zen 5
 // on.
 #include "kernels.h"
 

@@ -47,23 +47,36 @@ struct Scratch {
 
 const Kernels *kernels = nullptr;  // the kernels in use
 
-void multiply(int type, const Product &p, int threads, Scratch &scratch) {
+// Multiplies GROUP columns at most.
+void multiply_group(int type, const Product &p, int threads, Scratch &scratch) {
     scratch.reserve(size_t(p.columns) * p.blocks);
     Activations *y = scratch.activations.get();
     float *scales = scratch.scales.get();
     // for a few tokens, synchronising the threads would cost more than it saves
 #pragma omp parallel for num_threads(threads) if (p.columns > FEW)
-    for (int c = 0; c < p.columns; c++) {
-        const Group group = group_at(p.columns, c);
-        const size_t first = size_t(group.first) * p.blocks + c - group.first;
-        kernels->quantize(type, (const float *)(p.x + c * p.x_stride), y + first, scales + first,
-                          group.columns, p.blocks);
-    }
+    for (int c = 0; c < p.columns; c++)
+        kernels->quantize(type, (const float *)(p.x + c * p.x_stride), y + c, scales + c, p.columns,
+                          p.blocks);
     // Dynamic, so that a thread on a contended core gets less work. Each thread takes few turns,
     // since the data prefetched beyond a turn's end may be another thread's.
     const int turns = 8 * threads, tiles = (p.rows + ROWS - 1) / ROWS;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, (tiles + turns - 1) / turns)
     for (int row = 0; row < p.rows; row += ROWS) kernels->multiply(type, p, row, y, scales);
+}
+
+// Multiplies one group of columns after the other, so that the rounded activations of a group,
+// which each tile of rows reads, stay in the second-level cache. The groups' sizes differ by one at
+// most.
+void multiply(int type, const Product &all, int threads, Scratch &scratch) {
+    const int groups = (all.columns + GROUP - 1) / GROUP;
+    for (int g = 0; g < groups; g++) {
+        const int first = all.columns * g / groups, end = all.columns * (g + 1) / groups;
+        Product part = all;
+        part.x += first * all.x_stride;
+        part.out += first * all.out_stride;
+        part.columns = end - first;
+        multiply_group(type, part, threads, scratch);
+    }
 }
 
 size_t block_bytes(int type) {
@@ -276,13 +289,24 @@ bool has_avx_vnni() {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
+// Whether AMD made the processor, and calls its generation by this number.
+bool is_amd_family(unsigned number) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return false;
+    return __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) + (a >> 20 & 255) == number;
+}
+
 bool has_half_floats() {
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
 }
 
+// Whether the processor has registers of 512 bits, but multiplies them in two halves. It computes
+// more with registers of 256 bits, whose halves need not be added.
+bool halves_512_bits() { return is_amd_family(0x19); }  // Zen 4
+
 // The kernels of the best instruction set, up to `most`, that this processor and the operating
-// system support; null if there are none.
+// system support; null if there are none. An empty `most` means the fastest.
 const Kernels *best(const char *most) {
     __builtin_cpu_init();
     const bool avx2 =
@@ -291,10 +315,11 @@ const Kernels *best(const char *most) {
         avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vnni");
-    const std::pair<const Kernels *, bool> best_first[] = {{&AVX512_VNNI, avx512_vnni},
-                                                           {&AVX_VNNI, avx2 && has_avx_vnni()},
-                                                           {&AVX_VNNI_TWIN, avx512_vnni},
-                                                           {&AVX2, avx2}};
+    const std::pair<const Kernels *, bool> best_first[] = {
+        {&AVX512_VNNI, avx512_vnni && (*most || !halves_512_bits())},
+        {&AVX_VNNI, avx2 && has_avx_vnni()},
+        {&AVX512VL_VNNI, avx512_vnni},
+        {&AVX2, avx2}};
     bool allowed = false;
     for (const auto &[set, runs] : best_first) {
         allowed = allowed || !*most || !std::strcmp(set->name, most);
@@ -305,7 +330,8 @@ const Kernels *best(const char *most) {
 
 }  // namespace
 
-// Chooses the best instruction set that this processor has, up to `most`. An empty name allows all.
+// Chooses the best instruction set that this processor has, up to `most`, or the fastest if the
+// name is empty.
 EXPORT void llmsuggest_choose(const char *most) { kernels = best(most); }
 
 // The name of the instruction set in use; empty if the processor can run none of the kernels.

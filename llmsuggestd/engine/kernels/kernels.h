@@ -21,7 +21,7 @@ namespace llmsuggest {
 constexpr int BLOCK = 256;  // weights
 constexpr int ROWS = 16;    // rows of weights per tile
 constexpr int FEW = 8;      // limit of the tokens whose totals are held in registers
-constexpr int GROUP = 32;   // limit of the tokens per tile
+constexpr int GROUP = 64;   // limit of the tokens per product
 
 // Blocks of weights, in the layout of the file.
 
@@ -62,20 +62,6 @@ struct Product {
     float *out;
     size_t out_stride;  // floats
 };
-
-// Columns of one tile, GROUP at most.
-struct Group {
-    int first, columns;
-};
-
-// The group to which a column belongs. The groups' sizes differ by one at most.
-inline Group group_at(int columns, int column) {
-    const int groups = (columns + GROUP - 1) / GROUP;
-    const int size = columns / groups,
-              larger = columns % groups;  // the first `larger` groups have one column more
-    if (column < larger * (size + 1)) return {column / (size + 1) * (size + 1), size + 1};
-    return {larger + (column - larger) / size * size, size};
-}
 
 // One head of the cache. Strides are in bytes; the dimensions of a key and of a value are
 // contiguous.
@@ -138,9 +124,8 @@ struct Kernels {
     void (*quantize)(int type, const float *x, Activations *y, float *scales, int stride,
                      int blocks);
 
-    // Computes the product's rows from `row` on, ROWS at most, for all columns. The rounded
-    // activations `y` and `scales` are stored group after group, each of shape (blocks, columns of
-    // the group).
+    // Computes the product's rows from `row` on, ROWS at most, for all columns, of which there are
+    // GROUP at most. The rounded activations `y` and `scales` have shape (blocks, columns).
     void (*multiply)(int type, const Product &product, int row, const Activations *y,
                      const float *scales);
 
@@ -150,6 +135,6 @@ struct Kernels {
                    float scale, float *scores, float *out);
 };
 
-extern const Kernels AVX2, AVX_VNNI, AVX_VNNI_TWIN, AVX512_VNNI;
+extern const Kernels AVX2, AVX_VNNI, AVX512VL_VNNI, AVX512_VNNI;
 
 }  // namespace llmsuggest

@@ -20,8 +20,8 @@
 namespace llmsuggest {
 namespace {
 
-// Blocks of activations, of 320 bytes each, that fit into the first-level cache.
-constexpr int CACHED_BLOCKS = 96;
+// Blocks of activations, of 320 bytes each, that fit into the first-level cache beside the weights.
+constexpr int CACHED_BLOCKS = 64;
 
 // The weights of one part of a block.
 struct Unpacked {
@@ -239,14 +239,15 @@ SIMD inline Eight add_block(Eight total, Scaled products, const typename Format:
 
 // Multiplies blocks `from` to `to` of one row by N tokens, and adds the products to `totals`, shape
 // (N,). `y` and `scales` have shape (blocks, N). There are not enough registers for both parts of a
-// block, so one part is unpacked and multiplied after the other.
+// block, so one part is unpacked and multiplied after the other. As much memory as the blocks have
+// is prefetched from `ahead` on.
 template <class Format, int N>
-SIMD void multiply_row(const typename Format::Block *row, size_t ahead, int from, int to,
+SIMD void multiply_row(const typename Format::Block *row, const char *ahead, int from, int to,
                        const Activations *y, const float *scales, Eight *totals) {
     Eight total[N];
     for (int c = 0; c < N; c++) total[c] = totals[c];
     for (int b = from; b < to; b++) {
-        prefetch<1>((const char *)(row + b) + ahead, sizeof row[b]);
+        prefetch<2>(ahead + (b - from) * sizeof row[b], sizeof row[b]);
         Scaled products[N];
         const Unpacked first = Format::unpack(row[b], 0);
         for (int c = 0; c < N; c++) multiply_part<Format, 0>(first, y[b * N + c], products[c]);
@@ -293,23 +294,29 @@ SIMD void multiply_few(const Tile &t) {
     Eight totals[ROWS][N];
     for (auto &row : totals)
         for (auto &total : row) total = _mm256_setzero_ps();
-    // all rows use the same activations, which stay in the first-level cache
+    // All rows use the same activations, which stay in the first-level cache. Where these are too
+    // many, the weights of a tile are not read in the order of the memory. Memory is fastest in its
+    // order, so the next tile is prefetched in that order, as this one is multiplied.
+    using Block = typename Format::Block;
+    const char *ahead = t.weights + t.rows * t.row_bytes;
     const int step = CACHED_BLOCKS / N;
-    for (int from = 0; from < t.blocks; from += step)
-        for (int r = 0; r < t.rows; r++)
-            multiply_row<Format, N>((const typename Format::Block *)(t.weights + r * t.row_bytes),
-                                    std::max<size_t>(2048, t.row_bytes), from,
-                                    std::min(from + step, t.blocks), t.y, t.scales, totals[r]);
+    for (int from = 0; from < t.blocks; from += step) {
+        const int to = std::min(from + step, t.blocks);
+        for (int r = 0; r < t.rows; r++, ahead += (to - from) * sizeof(Block))
+            multiply_row<Format, N>((const Block *)(t.weights + r * t.row_bytes), ahead, from, to,
+                                    t.y, t.scales, totals[r]);
+    }
     store_sums(totals[0], N, t.rows, N, t.out, t.out_stride);
 }
 
 // Multiplies at most ROWS rows by at most GROUP tokens, block after block. A block is unpacked once
-// for all tokens. The totals and a block's activations are in the first-level cache.
+// for all tokens. A block's activations stay in the first-level cache, and the totals in the
+// second.
 template <class Format>
 SIMD void multiply_many(const Tile &t) {
     Eight totals[ROWS][GROUP];
-    for (auto &row : totals)
-        for (auto &total : row) total = _mm256_setzero_ps();
+    for (int r = 0; r < t.rows; r++)
+        for (int c = 0; c < t.columns; c++) totals[r][c] = _mm256_setzero_ps();
     const Activations *y = t.y;
     const float *scales = t.scales;
     for (int b = 0; b < t.blocks; b++, y += t.columns, scales += t.columns)
@@ -341,14 +348,8 @@ void multiply_tile(const Tile &t) {
 
 template <class Format>
 void multiply(const Product &p, int row, const Activations *y, const float *scales) {
-    for (int c = 0; c < p.columns;) {
-        const int n = group_at(p.columns, c).columns;
-        multiply_tile<Format>({p.weights + row * p.row_bytes, p.row_bytes,
-                               std::min(ROWS, p.rows - row), p.blocks, y + size_t(c) * p.blocks,
-                               scales + size_t(c) * p.blocks, n, p.out + c * p.out_stride + row,
-                               p.out_stride});
-        c += n;
-    }
+    multiply_tile<Format>({p.weights + row * p.row_bytes, p.row_bytes, std::min(ROWS, p.rows - row),
+                           p.blocks, y, scales, p.columns, p.out + row, p.out_stride});
 }
 
 }  // namespace

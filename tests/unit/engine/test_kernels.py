@@ -45,17 +45,20 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
     choose(before)
 
 
-def processor() -> set[str]:
-    """The processor's flags in /proc/cpuinfo. Skips the test where Linux does not list them."""
+def processor() -> dict[str, str]:
+    """What /proc/cpuinfo says of the first processor. Skips the test where Linux has no such file."""
     cpu = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpu.exists():
-        pytest.skip("Linux on x86-64 lists them")
-    return set(cpu.read_text().split())
+        pytest.skip("Linux on x86-64 has it")
+    lines = cpu.read_text().split("\n\n")[0].splitlines()
+    return {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
 
 
 def test_the_kernels_are_available_on_processors_with_avx2() -> None:
     """Without this test, kernels that are missing by mistake would only skip the tests below."""
-    if not {"avx2", "fma", "f16c"} <= processor():
+    if not {"avx2", "fma", "f16c"} <= set(processor()["flags"].split()):
         pytest.skip("this processor has no AVX2")
     programs.need("g++")
     assert kernels.why_not() == ""
@@ -63,7 +66,8 @@ def test_the_kernels_are_available_on_processors_with_avx2() -> None:
 
 @needs_kernels
 def test_the_best_instruction_set_up_to_the_limit_is_chosen() -> None:
-    flags = processor()
+    cpu = processor()
+    flags = cpu["flags"].split()
     before = kernels.instructions()
     best = "avx2"
     for name in kernels.INSTRUCTION_SETS:
@@ -71,7 +75,9 @@ def test_the_best_instruction_set_up_to_the_limit_is_chosen() -> None:
         if name.replace("-", "_") in flags or (name == "avx-vnni" and "avx512_vnni" in flags):
             best = name
         assert choose(name) == best
-    assert choose("") == best
+    # AMD's Zen 4 is faster with registers of 256 bits
+    zen_4 = (cpu["vendor_id"], cpu["cpu family"]) == ("AuthenticAMD", "25")
+    assert choose("") == ("avx-vnni" if zen_4 and best == "avx512-vnni" else best)
     choose(before)
 
 
@@ -145,9 +151,10 @@ def multiply(name: str, weights: Any, x: Any, threads: int) -> np.ndarray[Any, A
         (50, 40, 9, 3),
         (48, 7, 55, 2),
         (1, 97, 1, 4),
-        (1, 1, 32, 1),
-        (17, 2, 33, 2),
+        (1, 1, 33, 1),
+        (17, 2, 64, 2),
         (15, 3, 65, 1),
+        (18, 2, 130, 2),
     ],
 )
 def test_products_are_those_of_the_dequantised_weights(
