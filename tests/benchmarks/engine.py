@@ -4,7 +4,7 @@
 
 `contenders/` has the other engines. Their packages and models are made once, in the user's cache
 folder: 25 GB, of which 2.8B takes 12, and 16 GB of memory. `--prepare` does only this. The
-comparison alone, `--only hardware '*/versus*'`, then takes 15 minutes on two cores.
+comparison alone, `--only hardware '*/versus*'`, then takes 20 minutes on two cores.
 
 Each section's figures are written to DIRECTORY/figures.json at once, so an interrupted run can be
 continued. `--again` repeats existing measurements, and `--render` measures nothing. At the end the
@@ -51,7 +51,7 @@ from tests.unit.convert.checkpoints import tensor_shapes
 ROOT: Final = Path(__file__).parents[2]
 MAX_TOKENS: Final = 16
 MODELS: Final = cache() / "models"
-TURNS: Final = 2
+TURNS: Final = 3
 GOALS: Final = {"70M": 2, "410M": 4, "1.3B": 2, "2.8B": 2, "7B": 1}
 """Goals per turn and number of suggestions; half as many for 16 suggestions."""
 COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)

@@ -20,8 +20,8 @@
 namespace llmsuggest {
 namespace {
 
-// Blocks of activations, of 320 bytes each, that fit into the first-level cache beside the weights.
-constexpr int CACHED_BLOCKS = 64;
+// Blocks of activations, of 320 bytes each, that fit into the first-level cache beside weights.
+constexpr int CACHED_BLOCKS = 80;
 
 // The weights of one part of a block.
 struct Unpacked {
@@ -239,15 +239,16 @@ SIMD inline Eight add_block(Eight total, Scaled products, const typename Format:
 
 // Multiplies blocks `from` to `to` of one row by N tokens, and adds the products to `totals`, shape
 // (N,). `y` and `scales` have shape (blocks, N). There are not enough registers for both parts of a
-// block, so one part is unpacked and multiplied after the other. As much memory as the blocks have
-// is prefetched from `ahead` on.
+// block, so one part is unpacked and multiplied after the other. Meanwhile, as many bytes are
+// prefetched from `ahead` on, to the cache of a level.
 template <class Format, int N>
-SIMD void multiply_row(const typename Format::Block *row, const char *ahead, int from, int to,
-                       const Activations *y, const float *scales, Eight *totals) {
+SIMD void multiply_row(const typename Format::Block *row, const char *ahead, int level, int from,
+                       int to, const Activations *y, const float *scales, Eight *totals) {
     Eight total[N];
     for (int c = 0; c < N; c++) total[c] = totals[c];
     for (int b = from; b < to; b++) {
-        prefetch<2>(ahead + (b - from) * sizeof row[b], sizeof row[b]);
+        const char *p = ahead + (b - from) * sizeof row[b];
+        level == 1 ? prefetch<1>(p, sizeof row[b]) : prefetch<2>(p, sizeof row[b]);
         Scaled products[N];
         const Unpacked first = Format::unpack(row[b], 0);
         for (int c = 0; c < N; c++) multiply_part<Format, 0>(first, y[b * N + c], products[c]);
@@ -294,17 +295,21 @@ SIMD void multiply_few(const Tile &t) {
     Eight totals[ROWS][N];
     for (auto &row : totals)
         for (auto &total : row) total = _mm256_setzero_ps();
-    // All rows use the same activations, which stay in the first-level cache. Where these are too
-    // many, the weights of a tile are not read in the order of the memory. Memory is fastest in its
-    // order, so the next tile is prefetched in that order, as this one is multiplied.
+    // All rows use the same activations. If these do not fit into the first-level cache, the rows
+    // are split into parts, and the weights of a tile are not read in the order of the memory.
+    // Memory is fastest in its order, so meanwhile the next tile is prefetched in that order.
     using Block = typename Format::Block;
-    const char *ahead = t.weights + t.rows * t.row_bytes;
-    const int step = CACHED_BLOCKS / N;
+    const int parts = (t.blocks * N + CACHED_BLOCKS - 1) / CACHED_BLOCKS;
+    const int step = (t.blocks + parts - 1) / parts;
+    // measured on Zen 4: to which level, and how far ahead
+    const int level = parts == 1 && std::is_same_v<Format, Q4K> ? 1 : 2;
+    const char *ahead =
+        t.weights + (parts > 1 ? t.rows * t.row_bytes : size_t(level == 1 ? 2048 : 8192));
     for (int from = 0; from < t.blocks; from += step) {
         const int to = std::min(from + step, t.blocks);
         for (int r = 0; r < t.rows; r++, ahead += (to - from) * sizeof(Block))
-            multiply_row<Format, N>((const Block *)(t.weights + r * t.row_bytes), ahead, from, to,
-                                    t.y, t.scales, totals[r]);
+            multiply_row<Format, N>((const Block *)(t.weights + r * t.row_bytes), ahead, level,
+                                    from, to, t.y, t.scales, totals[r]);
     }
     store_sums(totals[0], N, t.rows, N, t.out, t.out_stride);
 }

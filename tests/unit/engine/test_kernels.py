@@ -46,7 +46,7 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def processor() -> dict[str, str]:
-    """What /proc/cpuinfo says of the first processor. Skips the test where Linux has no such file."""
+    """What /proc/cpuinfo says of the first processor. Skips the test where there is none."""
     cpu = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpu.exists():
         pytest.skip("Linux on x86-64 has it")
