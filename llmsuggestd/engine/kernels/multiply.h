@@ -239,8 +239,8 @@ SIMD inline Eight add_block(Eight total, Scaled products, const typename Format:
 
 // Multiplies blocks `from` to `to` of one row by N tokens, and adds the products to `totals`, shape
 // (N,). `y` and `scales` have shape (blocks, N). There are not enough registers for both parts of a
-// block, so one part is unpacked and multiplied after the other. Meanwhile, as many bytes are
-// prefetched from `ahead` on, to the cache of a level.
+// block, so one part is unpacked and multiplied after the other. For each block, as many bytes are
+// prefetched from `ahead` on, into the cache of this level.
 template <class Format, int N>
 SIMD void multiply_row(const typename Format::Block *row, const char *ahead, int level, int from,
                        int to, const Activations *y, const float *scales, Eight *totals) {
@@ -296,15 +296,15 @@ SIMD void multiply_few(const Tile &t) {
     for (auto &row : totals)
         for (auto &total : row) total = _mm256_setzero_ps();
     // All rows use the same activations. If these do not fit into the first-level cache, the rows
-    // are split into parts, and the weights of a tile are not read in the order of the memory.
-    // Memory is fastest in its order, so meanwhile the next tile is prefetched in that order.
+    // are cut into pieces: the first piece of each row, then the second, and so on. Memory is
+    // fastest when it is read in its own order, so the next tile is prefetched in that order.
     using Block = typename Format::Block;
-    const int parts = (t.blocks * N + CACHED_BLOCKS - 1) / CACHED_BLOCKS;
-    const int step = (t.blocks + parts - 1) / parts;
-    // measured on Zen 4: to which level, and how far ahead
-    const int level = parts == 1 && std::is_same_v<Format, Q4K> ? 1 : 2;
+    const int pieces = (t.blocks * N + CACHED_BLOCKS - 1) / CACHED_BLOCKS;
+    const int step = (t.blocks + pieces - 1) / pieces;
+    // the level and the distance that were fastest on Zen 4
+    const int level = pieces == 1 && std::is_same_v<Format, Q4K> ? 1 : 2;
     const char *ahead =
-        t.weights + (parts > 1 ? t.rows * t.row_bytes : size_t(level == 1 ? 2048 : 8192));
+        t.weights + (pieces > 1 ? t.rows * t.row_bytes : size_t(level == 1 ? 2048 : 8192));
     for (int from = 0; from < t.blocks; from += step) {
         const int to = std::min(from + step, t.blocks);
         for (int r = 0; r < t.rows; r++, ahead += (to - from) * sizeof(Block))
