@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -26,7 +26,7 @@ from llmsuggestd.daemon.schema import (
 from llmsuggestd.daemon.suggester import Model, ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel, retrieve_error
-from llmsuggestd.errors import ConfigError, LlmsuggestdError
+from llmsuggestd.errors import ConfigError, LlmsuggestdError, ModelError
 from llmsuggestd.formats import Format
 from llmsuggestd.models import remotes, store
 from llmsuggestd.paths import Paths
@@ -49,6 +49,14 @@ class NotInstalled(LlmsuggestdError):
     """The model is not installed."""
 
     code = "model_not_found"
+
+
+class _Switch(NamedTuple):
+    """A switch under way."""
+
+    model: Model
+    """The new model."""
+    task: asyncio.Task[None]
 
 
 class Daemon:
@@ -76,7 +84,7 @@ class Daemon:
         """An event per stream of `GET /v1/events`. Setting it makes the stream check the status."""
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
-        self._switch: tuple[str, asyncio.Task[None]] | None = None
+        self._switch: _Switch | None = None
         self.metrics.watch(self.status, self.suggester.answers)
 
     def status(self) -> Status:
@@ -98,7 +106,7 @@ class Daemon:
                 context=info.context if info else None,
             ),
             remote=_remote_status(model),
-            switching_to=self._switch[0] if self._switch else None,
+            switching_to=self._switch.model.id if self._switch else None,
             device=info.device if info else None,
             threads=info.threads if info else None,
             kernels=info.kernels if info else None,
@@ -151,10 +159,8 @@ class Daemon:
         present model goes on serving.
         """
         if self._switch is not None:
-            if self._switch[0] != model_id:
-                raise Switching(
-                    f"the model {self._switch[0]!r} is being loaded", "try again in a moment"
-                )
+            if (other := self._switch.model.id) != model_id:
+                raise Switching(f"the model {other!r} is being loaded", "try again in a moment")
         else:
             try:
                 if remotes.find(self.paths, model_id) is None:
@@ -166,7 +172,7 @@ class Daemon:
                 return
             self._begin_switch(new, self.config)
         assert self._switch is not None
-        task = self._switch[1]
+        task = self._switch.task
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -188,15 +194,16 @@ class Daemon:
         for name in {"port", "socket", "compat"} & set(changed):
             log.warning("`%s` takes effect with `llmsuggestd restart`", name)
         self.config = _with_engine_settings(config, self.config)
-        if isinstance(served := self.suggester.model, RemoteModel):
-            served.restrict(config.remote)  # now, even if no model can replace it
+        for model in (self.suggester.model, self._switch.model if self._switch else None):
+            if isinstance(model, RemoteModel):
+                model.permit(config.remote)  # now, even if no model can replace it
         if not set(ENGINE_SETTINGS) & set(changed):
             return
         if self._switch is not None:
             log.warning("a model is being loaded: reload again when it serves")
             return
-        model = config.model if "model" in changed else self.suggester.model.id
-        new = self._served(model, config)
+        model_id = config.model if "model" in changed else self.suggester.model.id
+        new = self._served(model_id, config)
         if set(ENGINE_SETTINGS) & set(changed) <= {
             "model",
             "formats",
@@ -217,7 +224,7 @@ class Daemon:
         """Give requests in flight `grace` seconds to finish, and cancel a switch."""
         self.stopping.set()
         self._notify_streams()
-        switch = self._switch[1] if self._switch is not None else None
+        switch = self._switch.task if self._switch is not None else None
         if switch is not None:
             switch.cancel()
         await self.suggester.finish(grace)
@@ -249,10 +256,15 @@ class Daemon:
         """As `_served`, for a local model."""
 
         def find() -> protocol.Load:
+            own = self._current(config).formats
             if (remote := remotes.find(self.paths, model_id)) is not None:
-                self._remote(remote, config)  # raises the reason why it cannot be used
+                formats.find(remote.format, own)  # raises the reason why it cannot be used
+                raise ModelError(
+                    f"{model_id!r} is a remote model, not a local one",
+                    f"`llmsuggestd models use {model_id}` uses it; a `fallback` has to be local",
+                )
             found = store.find(self.paths, model_id)
-            form = store.format_of(self.paths, found, self._current(config).formats)
+            form = store.format_of(self.paths, found, own)
             return msgspec.structs.replace(load, path=str(found.path), format=form)
 
         load, failure = protocol.Load("", config.gpu, config.threads, config.context), None
@@ -287,7 +299,7 @@ class Daemon:
     def _begin_switch(self, new: Model, config: Config) -> None:
         task = asyncio.create_task(self._do_switch(new, config))
         task.add_done_callback(retrieve_error)  # a reload does not await it
-        self._switch = (new.id, task)
+        self._switch = _Switch(new, task)
         self._notify_streams()
 
     async def _do_switch(self, new: Model, config: Config) -> None:

@@ -63,6 +63,10 @@ def parse(url: str) -> Address:
         raise UsageError(f"{url!r} is not the URL of a server", hint)
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise UsageError(f"{url!r} must not have a query or a fragment", hint)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"{url!r} has no valid host name", hint) from None
     path = parts.path.rstrip("/").removesuffix("/completions")
     if not path.endswith("/v1"):
         path += "/v1"

@@ -1,16 +1,22 @@
 """The ways in which a server can fail, each with a message of one line and a remedy.
 
-Messages never quote the server: its words may repeat the goal, and messages reach the log.
+Messages never quote the server, apart from the names of its models: its words may repeat the goal,
+and messages reach the log.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from llmsuggestd.errors import ModelError
 from llmsuggestd.remote.address import Address
 
-_LOCAL = "or switch to the local model with `llmsuggestd models use starter`"
+_LOCAL: Final = "or switch to the local model with `llmsuggestd models use starter`"
+
+_NAME: Final = re.compile(r"[!-~]{1,100}")
+"""A model's name that a message may quote."""
 
 
 class RemoteError(ModelError):
@@ -23,17 +29,21 @@ class RemoteError(ModelError):
     """Whether later requests will fail too. The model then counts as failed."""
 
 
-class Down(RemoteError):
+class Unreached(RemoteError):
+    """There was no connection, so nothing was sent."""
+
+
+class Down(Unreached):
     """The connection could not be made."""
 
     code = "remote_down"
-    repeatable = True
 
-    def __init__(self, address: Address, why: str) -> None:
+    def __init__(self, address: Address, why: str, *, repeatable: bool = True) -> None:
+        self.repeatable = repeatable
         super().__init__(f"no connection to {address}: {why}", f"start the server, {_LOCAL}")
 
 
-class Untrusted(RemoteError):
+class Untrusted(Unreached):
     """The server's certificate is not valid."""
 
     code = "remote_untrusted"
@@ -45,7 +55,7 @@ class Untrusted(RemoteError):
         )
 
 
-class NoTls(RemoteError):
+class NoTls(Unreached):
     """The server has no TLS, or no version of it that this machine accepts."""
 
     code = "remote_no_tls"
@@ -76,8 +86,9 @@ class NoModel(RemoteError):
     code = "remote_model"
 
     def __init__(self, address: Address, model: str, known: Sequence[str]) -> None:
-        has = ", ".join(known[:5])
-        super().__init__(f"{address} has no model {model!r}", f"it has {has}: use one as --model")
+        names = [name for name in known if _NAME.fullmatch(name)][:5]
+        hint = f"it has {', '.join(names)}: use one as --model" if names else "give another --model"
+        super().__init__(f"{address} has no model {model!r}", hint)
 
 
 class NoRoute(RemoteError):

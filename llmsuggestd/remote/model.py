@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -109,8 +110,7 @@ class RemoteModel:
         self._retry_at = 0.0
         self._connections = 0
         self._users = Users()
-        self._forbidden: LlmsuggestdError | None = None
-        self.restrict(settings)
+        self.permit(settings)
 
     @property
     def format(self) -> Format:
@@ -153,18 +153,23 @@ class RemoteModel:
         """Whether another model has the same target and settings."""
         return (self.target, self._settings) == (other.target, other._settings)
 
-    def restrict(self, settings: RemoteSettings) -> None:
-        """Refuse all further questions if these settings do not allow sending goals."""
+    def permit(self, settings: RemoteSettings) -> None:
+        """Allow sending goals or forbid it, as the settings say, also for running questions."""
         try:
             check_allowed(self.target.address, allow_remote=settings.allow_remote)
         except LlmsuggestdError as error:
-            self._forbidden = self.error = error
+            self.error = error
+            self._server.forbid(error)
+            return
+        if self.error is not None and self.error is self._server.forbidden:
+            self.error, self._retry_at = None, 0.0
+        self._server.allow()
 
     async def load(self) -> Info:
         """Try the server, unless it has passed its trial, and describe its model.
 
-        Raises RemoteError if the trial fails, NotAllowed if the settings forbid it, and what the
-        key's reader raises.
+        Raises RemoteError if the trial fails, NotAllowed if the settings forbid it, even meanwhile,
+        and what the key's reader raises.
         """
         with self._users:
             try:
@@ -184,14 +189,23 @@ class RemoteModel:
         with self._users:
             if self._fallback is not None and time.monotonic() < self._retry_at:
                 return await self._ask_fallback(self._fallback, question, sent=False)
+            connected = None
             try:
-                return await self._ask_server(question, began)
+                async with self._timeout():
+                    await self._connect()
+                    connected = time.monotonic()
+                    result = await self._result(question)
             except LlmsuggestdError as error:
                 self._record_failure(error)
                 if self._fallback is None:
                     raise
-                sent = not isinstance(error, failures.Down) and self._forbidden is None
+                sent = connected is not None and not isinstance(error, failures.Unreached)
                 return await self._ask_fallback(self._fallback, question, sent=sent)
+            self._recover()
+            result.decode_ms = milliseconds(time.monotonic() - connected)
+            return Answer(
+                result, 0.0, milliseconds(connected - began), sent_to=self.target.address.origin
+            )
 
     async def drain(self) -> None:
         """Wait until no question is left, then close the connections."""
@@ -206,19 +220,14 @@ class RemoteModel:
         if self._fallback is not None:
             await self._fallback.close()
 
-    async def _ask_server(self, question: protocol.Suggest, began: float) -> Answer:
+    @contextlib.asynccontextmanager
+    async def _timeout(self) -> AsyncIterator[None]:
+        """Raise Slow if the block takes longer than the settings allow."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await self._connect()
-                connected = time.monotonic()
-                result = await self._result(question)
+                yield
         except TimeoutError:
             raise failures.Slow(self.target.address, self._settings.timeout) from None
-        self._recover()
-        result.decode_ms = milliseconds(time.monotonic() - connected)
-        return Answer(
-            result, 0.0, milliseconds(connected - began), sent_to=self.target.address.origin
-        )
 
     async def _ask_fallback(
         self, local: ServedModel, question: protocol.Suggest, *, sent: bool
@@ -240,18 +249,19 @@ class RemoteModel:
             if self.error is None or self.error.message != error.message:
                 log.error("%s", error.message)
             self.error = error
-            self._retry_at = time.monotonic() + (RETRY_PAUSE if lasting else 0.0)
+            pause = RETRY_PAUSE if lasting or isinstance(error, failures.Slow) else 0.0
+            self._retry_at = time.monotonic() + pause
 
     def _recover(self) -> None:
-        if self.error is not None and self._forbidden is None:
+        if self.error is not None and self._server.forbidden is None:
             log.info("%s answers again", self.target.address)
             self.error = None
         self._retry_at = 0.0
 
     async def _connect(self) -> Connection:
         """Return the connection, after a trial if need be. Cancelling a caller does not stop it."""
-        if self._forbidden is not None:
-            raise self._forbidden
+        if self._server.forbidden is not None:
+            raise self._server.forbidden
         if self._connection is not None:
             return self._connection
         if self._connecting is None:
@@ -267,16 +277,13 @@ class RemoteModel:
     async def _try_server(self) -> Connection:
         address, model = self.target.address, self.target.model
         self._server.key = self._key()
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                info = _info(address, model, await self._server.listed())
-                await _check_tokenizer(self._server, self.format)
-                prompt = _prompt_text(self.format, Question(goals.TRIAL))
-                answer = await self._server.complete(self._request(prompt, 8))
-                _with_tokens(address, answer.completions)
-                self._end = await self._end_token(prompt)
-        except TimeoutError:
-            raise failures.Slow(address, self._settings.timeout) from None
+        async with self._timeout():
+            info = _info(address, model, await self._server.listed())
+            await _check_tokenizer(self._server, self.format)
+            prompt = _prompt_text(self.format, Question(goals.TRIAL))
+            answer = await self._server.complete(self._request(prompt, 8))
+            _with_tokens(address, answer.completions)
+            self._end = await self._end_token(prompt)
         self._connections += 1
         self._most = None
         log.info("%s answers for %s", address, model)

@@ -8,12 +8,13 @@ import os
 import random
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 
+from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.remote import completions, failures
 from llmsuggestd.remote.address import Address
 from llmsuggestd.remote.completions import Answer
@@ -21,7 +22,7 @@ from llmsuggestd.remote.failures import RemoteError
 from llmsuggestd.version import __version__
 
 CONNECT_TIMEOUT: Final = 5.0
-"""Timeout for making a connection, in seconds."""
+"""Timeout for making a connection, in seconds, whatever the number of the host's addresses."""
 
 BACK_OFF: Final = (0.25, 1.0)
 """Pauses before a request is sent again, in seconds. Each is varied at random by up to a half."""
@@ -52,8 +53,22 @@ class Server:
         self.model = model
         self.key: str | None = None
         """The bearer token to send, if any."""
+        self.forbidden: LlmsuggestdError | None = None
+        """The error that every request raises, while nothing may be sent."""
+        self._running: set[asyncio.Timeout] = set()
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._session: aiohttp.ClientSession | None = None
+
+    def forbid(self, reason: LlmsuggestdError) -> None:
+        """Let every request raise `reason`, those under way included."""
+        self.forbidden = reason
+        for request in self._running:
+            request.reschedule(asyncio.get_running_loop().time())
+        self._running.clear()  # a timeout that expires cannot be rescheduled again
+
+    def allow(self) -> None:
+        """Undo `forbid`."""
+        self.forbidden = None
 
     async def complete(self, request: Mapping[str, object]) -> Answer:
         """Complete a prompt. `request` has the fields of `/v1/completions`, without the model.
@@ -150,19 +165,40 @@ class Server:
     async def _send(
         self, method: str, url: str, request: Mapping[str, object] | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """Send a request. Returns the answer's status, body and headers. Raises RemoteError."""
+        """Send a request. Returns the answer's status, body and headers.
+
+        Raises RemoteError, or `forbidden`.
+        """
         data = None if request is None else msgspec.json.encode(request)
         headers = {} if data is None else {"Content-Type": "application/json"}
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
-        with self._failures():
-            async with (
-                self._slots,
-                self._connections().request(
-                    method, url, data=data, headers=headers, allow_redirects=False
-                ) as response,
-            ):
-                return response.status, await self._body(response), response.headers
+        async with self._while_allowed():
+            with self._failures():
+                async with (
+                    self._slots,
+                    self._connections().request(
+                        method, url, data=data, headers=headers, allow_redirects=False
+                    ) as response,
+                ):
+                    return response.status, await self._body(response), response.headers
+
+    @contextlib.asynccontextmanager
+    async def _while_allowed(self) -> AsyncIterator[None]:
+        """Raise `forbidden` if it is set, even in the middle of the block."""
+        if self.forbidden is not None:
+            raise self.forbidden
+        try:
+            async with asyncio.timeout(None) as request:
+                self._running.add(request)
+                try:
+                    yield
+                finally:
+                    self._running.discard(request)
+        except TimeoutError:
+            if self.forbidden is None:
+                raise
+            raise self.forbidden from None
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -170,7 +206,7 @@ class Server:
                 connector=aiohttp.TCPConnector(keepalive_timeout=IDLE, limit=CONCURRENT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"llmsuggestd/{__version__}"},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
             )
         return self._session
 
@@ -193,7 +229,10 @@ class Server:
             raise failures.Untrusted(self.address) from None
         except ssl.SSLError:
             raise failures.NoTls(self.address) from None
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+        except aiohttp.ConnectionTimeoutError:
+            why = f"no response within {CONNECT_TIMEOUT:g} s"
+            raise failures.Down(self.address, why, repeatable=False) from None
+        except aiohttp.ClientConnectorError as error:
             raise failures.Down(self.address, _why(error)) from None
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, OSError):
             raise failures.CutOff(self.address) from None
@@ -215,13 +254,12 @@ async def gather(*coroutines: Any) -> list[Any]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _why(error: Exception) -> str:
+def _why(error: aiohttp.ClientConnectorError) -> str:
     """The reason for a failed connection, in words."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name is unknown"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        return os.strerror(error.os_error.errno).lower()
-    return f"no response within {CONNECT_TIMEOUT:g} s"
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else "the connection failed"
 
 
 def _json(body: bytes) -> Any:

@@ -232,6 +232,29 @@ def test_no_failure_writes_a_goal(home: Home) -> None:
     assert not [text for text in written if b"secretgoal" in text]
 
 
+def test_a_slow_server_is_waited_for_once(lab: Home, server: Completions) -> None:
+    """The fallback answers the next questions at once."""
+    settings(lab, '[remote]\nfallback = "starter"\ntimeout = 1\n')
+    lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.faults.seconds = 30
+    first = suggest(lab)[1]
+    assert (first["model"], first["remote"]) == ("starter", f"http://127.0.0.1:{server.port}")
+    sent = len(server.asked)
+    second = suggest(lab, "⊢ True")[1]
+    assert (second["model"], second["remote"]) == ("starter", None)
+    assert len(server.asked) == sent
+
+
+def test_a_fallback_has_to_be_local(lab: Home, server: Completions) -> None:
+    settings(lab, 'model = "lab"\n[remote]\nfallback = "lab"\n')
+    lab.serve()
+    server.faults.statuses = [(500, {})] * 5
+    status, answer = suggest(lab)
+    assert status == 503
+    assert "not a local one" in answer["error"]["message"]
+
+
 def test_a_fallback_writes_no_goal(lab: Home, server: Completions) -> None:
     """Neither does its engine."""
     settings(lab, '[remote]\nfallback = "starter"\n')

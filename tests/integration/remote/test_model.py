@@ -24,6 +24,7 @@ from tests.support.engine_requests import request
 
 TWO_TOKENS = (("simp_all", (-0.5, -0.1)), ("exact ⟨hp, hq⟩", (-0.2, -0.24)))
 GOAL = "p q : Prop\nhp : p\nhq : q\n⊢ p ∧ q"
+ALLOWED = RemoteSettings(allow_remote=True)
 
 
 @pytest.fixture
@@ -269,6 +270,9 @@ async def test_the_server_lacks_the_model(server: Completions) -> None:
     error = await refused(server, model="other")
     assert "no model 'other'" in error.message
     assert "prover" in error.hint
+    server.model = "a\nb\x1b[31m"
+    error = await refused(server, model="other")
+    assert error.hint == "give another --model"
 
 
 @pytest.mark.parametrize(
@@ -411,15 +415,51 @@ async def test_nothing_is_sent_to_another_machine_without_permission(
         await model.close()
 
 
+@contextlib.asynccontextmanager
+async def far_away(server: Completions) -> AsyncIterator[RemoteModel]:
+    """A model whose server counts as another machine. Sending goals there is allowed at first."""
+    address = parse(server.url)._replace(host="192.0.2.1", encrypted=True)
+    model = RemoteModel(Target("lab", address, "prover", LLMSTEP), ALLOWED)
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
 async def test_permission_that_is_withdrawn_ends_at_once(server: Completions) -> None:
-    """This holds for a model that has answered before."""
-    target = Target("lab", parse(server.url)._replace(host="192.0.2.1", encrypted=True), "prover",
-                    LLMSTEP)  # fmt: skip
-    model = RemoteModel(target, RemoteSettings(allow_remote=True))
-    assert await texts(model, question())
-    sent = len(server.asked)
-    model.restrict(RemoteSettings())
-    with pytest.raises(NotAllowed):
-        await model.ask(question())
-    assert len(server.asked) == sent
-    await model.close()
+    """This holds for a model that has answered before, and until permission is given again."""
+    async with far_away(server) as model:
+        assert await texts(model, question())
+        sent = len(server.asked)
+        model.permit(RemoteSettings())
+        for _ in range(2):
+            with pytest.raises(NotAllowed):
+                await model.ask(question())
+        assert len(server.asked) == sent
+        model.permit(ALLOWED)
+        assert model.failure is None
+        assert await texts(model, question())
+
+
+async def test_permission_that_is_withdrawn_ends_a_running_question(server: Completions) -> None:
+    async with far_away(server) as model:
+        await model.load()
+        server.faults.seconds = 30
+        asking = asyncio.create_task(model.ask(question("⊢ p", "⊢ q")))
+        assert await asyncio.to_thread(server.waiting.wait, 10)
+        model.permit(RemoteSettings())
+        model.permit(RemoteSettings())
+        with pytest.raises(NotAllowed):
+            await asyncio.wait_for(asking, 5)
+        assert await asyncio.to_thread(server.left.wait, 10)
+
+
+async def test_permission_that_is_withdrawn_ends_a_trial(server: Completions) -> None:
+    async with far_away(server) as model:
+        server.faults.seconds = 30
+        loading = asyncio.create_task(model.load())
+        assert await asyncio.to_thread(server.waiting.wait, 10)
+        model.permit(RemoteSettings())
+        with pytest.raises(NotAllowed):
+            await asyncio.wait_for(loading, 5)
+        assert len(server.asked) == 1
