@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from llmsuggestd.lock import holder
 from llmsuggestd.paths import Paths, socket_override
 
 REMEDY = "start it with `llmsuggestd start`"
+SWITCH_TIMEOUT: Final = 310.0
+"""Timeout for switching models, in seconds. The daemon's own timeout for a load is 300."""
+
 ELSEWHERE = "stop it there, or set XDG_RUNTIME_DIR to a folder that only this machine uses"
 
 
@@ -90,6 +93,13 @@ class Client:
             return self.request("GET", "/v1/status")
         except NotRunningError:
             return None
+
+    def use_model(self, model_id: str) -> None:
+        """Make the daemon serve an installed model, and wait until it does.
+
+        Raises NotRunningError and Refused. The daemon then serves the same model as before.
+        """
+        self.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
 
     def events(self, *, timeout: float = 30.0) -> Generator[dict[str, Any]]:
         """The daemon's status now and whenever it changes, until the daemon ends.

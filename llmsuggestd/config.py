@@ -146,30 +146,37 @@ def load_config(paths: Paths, **flags: object) -> Config:
 def choosing_model(paths: Paths, model_id: str) -> Iterator[None]:
     """Write the id of the model to serve into `config.toml` after the block has succeeded.
 
-    Every other byte of the file is kept. Raises ConfigError before the block, with the file
-    unchanged, if the file cannot be read or written.
+    Every other byte that the file has then is kept. Raises ConfigError before the block, with the
+    file unchanged, if the file cannot be read or written.
     """
     file = paths.config_file
     make_private(paths.config)
+    if (trial := _rewritten(file, model_id)) is not None:
+        trial.abandon()
+    yield
+    if (rewrite := _rewritten(file, model_id)) is None:
+        return
+    try:
+        rewrite.commit()
+    except OSError as error:
+        raise _unwritable(file, model_id, error) from error
+    finally:
+        rewrite.abandon()
+
+
+def _rewritten(file: Path, model_id: str) -> Rewrite | None:
+    """The settings file's present content with another model; None if it has that model already.
+
+    Raises ConfigError if the file cannot be read or written.
+    """
     try:
         raw = file.read_bytes() if file.exists() else b""
         content = _with_model(raw, model_id)
-        rewrite = Rewrite(file, content) if content != raw else None
+        return Rewrite(file, content) if content != raw else None
     except ValueError as error:
         raise ConfigError(f"cannot write {file}: {error}", "correct the file") from error
     except OSError as error:
         raise _unwritable(file, model_id, error) from error
-    if rewrite is None:
-        yield
-        return
-    try:
-        yield
-        try:
-            rewrite.commit()
-        except OSError as error:
-            raise _unwritable(file, model_id, error) from error
-    finally:
-        rewrite.abandon()
 
 
 def write_model(paths: Paths, model_id: str) -> None:

@@ -162,13 +162,15 @@ def rewrite(file: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(
+    target: Path, around: contextlib.AbstractContextManager[None] | None = None
+) -> Iterator[Path]:
     """Yield an empty partial file for a large content, and replace `target` by it at the end.
 
-    The content is then on disk. If the block raises anything, also for an interrupt, the partial
-    file is removed and `target` keeps its old content. Partial files of processes that were killed
-    are removed first. Raises LlmsuggestdError if the folder cannot be written to, or the disk is
-    full.
+    The content is then on disk. The replacement itself is made in the context `around`. If the
+    block raises anything, also for an interrupt, the partial file is removed and `target` keeps its
+    old content. Partial files of processes that were killed are removed first. Raises
+    LlmsuggestdError if the folder cannot be written to, or the disk is full.
     """
     _remove_abandoned(target)
     partial = beside(target, "partial")
@@ -182,7 +184,8 @@ def replacing(target: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        partial.replace(target)
+        with around or contextlib.nullcontext():
+            partial.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
         reason, hint = explained(target, error, "choose another place")

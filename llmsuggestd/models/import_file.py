@@ -52,7 +52,7 @@ def import_file(
     make_private(paths.data)
     make_directory(paths, paths.models)
     if not link:
-        store.check_room(paths, header.file_bytes)
+        store.check_room(paths.models, header.file_bytes)
     watcher.stage("trying it", "", 0, 0)
     trial = first_suggestion(paths, file, prompt_format)
     licence = header.text("general.license")
@@ -61,7 +61,7 @@ def import_file(
         model = _place_link(paths, model_id, file, record)
     else:
         model = _place_copy(paths, model_id, file, record, watcher)
-    refresh_daemon(paths, model_id)
+    refresh_daemon(paths, model_id, watcher)
     return Pulled(model, str(file), prompt_format.name, trial)
 
 
@@ -94,10 +94,9 @@ def _place_copy(
 ) -> store.Model:
     target = store.model_path(paths, model_id)
     watcher.stage("copying", "bytes", 0, record.bytes)
-    with replacing(target) as partial, partial.open("wb") as copy:
+    recording = store.recording(paths, model_id, record)
+    with replacing(target, recording) as partial, partial.open("wb") as copy:
         for block in _blocks(file):
             copy.write(block)
             watcher.advance(len(block))
-        store.check_free(paths, model_id, record.source)
-        store.write_record(paths, model_id, record)
     return store.Model(model_id, target, record.bytes)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from llmsuggestd.client import Client
 from llmsuggestd.config import choosing_model, load_config, write_model
 from llmsuggestd.errors import LlmsuggestdError
 from llmsuggestd.models import downloads, remotes, store
 from llmsuggestd.paths import Paths
-
-SWITCH_TIMEOUT: Final = 310.0
-"""Timeout for switching models, in seconds. The daemon's own timeout for a load is 300."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,7 @@ def use(paths: Paths, model_id: str) -> bool:
     with choosing_model(paths, model_id):
         runs = client.status() is not None
         if runs:
-            client.request("PUT", "/v1/model", {"id": model_id}, timeout=SWITCH_TIMEOUT)
+            client.use_model(model_id)
     return runs
 
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from llmsuggestd import formats
 from llmsuggestd.client import Client
 from llmsuggestd.config import load_config
-from llmsuggestd.errors import InputError, LlmsuggestdError, NotRunningError, UsageError
+from llmsuggestd.errors import InputError, LlmsuggestdError, UsageError
 from llmsuggestd.file_errors import failed
 from llmsuggestd.files import replacing
 from llmsuggestd.formats import LLMSTEP, Format
@@ -174,7 +174,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
             if not begun:
                 downloads.clear(folder)
             return None
-        store.check_room(paths, plan.needed_bytes)
+        store.check_room(paths.data, plan.needed_bytes)
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
             _fetch_all(job, repository.files, _HeaderCheck(job))
@@ -194,7 +194,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         model = _place(paths, model_id, file, record)
         if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
-    refresh_daemon(paths, model_id)
+    refresh_daemon(paths, model_id, watcher)
     return Pulled(model, job.source, prompt_format.name, trial)
 
 
@@ -211,7 +211,7 @@ def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
         store.write_record(paths, model.id, record)
     except OSError as error:
         raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
-    refresh_daemon(paths, model.id)
+    refresh_daemon(paths, model.id, job.watcher)
     return Pulled(model, job.source, record.format, trial)
 
 
@@ -230,7 +230,7 @@ def pull_starter(paths: Paths, options: Options, watcher: Watcher) -> Pulled | N
         here_bytes=0,
         model_bytes=entry.bytes,
         needed_bytes=entry.bytes,
-        free_bytes=store.free_bytes(paths),
+        free_bytes=store.free_bytes(paths.data),
     )
     watcher.planned(plan)
     if options.dry_run:
@@ -393,7 +393,7 @@ def _plan(paths: Paths, job: _Job) -> Plan:
         here_bytes=here_bytes,
         model_bytes=model_bytes,
         needed_bytes=download_bytes - here_bytes + (0 if moved else model_bytes),
-        free_bytes=store.free_bytes(paths),
+        free_bytes=store.free_bytes(paths.data),
     )
 
 
@@ -557,11 +557,18 @@ def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> sto
         raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
 
 
-def refresh_daemon(paths: Paths, model_id: str) -> None:
-    """Make a daemon that serves an older model with this id load the new one."""
+def refresh_daemon(paths: Paths, model_id: str, watcher: Watcher) -> None:
+    """Make a daemon that serves an older model with this id load the new one.
+
+    The model is installed by then, so a failure is only noted.
+    """
     client = Client(paths)
+    if (status := client.status()) is None or status["model"]["id"] != model_id:
+        return
     try:
-        if client.request("GET", "/v1/status")["model"]["id"] == model_id:
-            client.request("PUT", "/v1/model", {"id": model_id}, timeout=120)
-    except NotRunningError:
-        pass
+        client.use_model(model_id)
+    except LlmsuggestdError as error:
+        watcher.note(
+            f"the daemon still serves the older {model_id}: {error.message};"
+            f" `llmsuggestd models use {model_id}` tries again"
+        )

@@ -12,8 +12,9 @@ import filecmp
 import os
 import re
 import shutil
+import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from llmsuggestd import formats
 from llmsuggestd.config import MODEL_ID
 from llmsuggestd.errors import InputError, LlmsuggestdError, ModelError, UsageError
 from llmsuggestd.file_errors import failed
-from llmsuggestd.files import write_atomically
+from llmsuggestd.files import replacing, write_atomically
 from llmsuggestd.formats import LLMSTEP, Format
 from llmsuggestd.models import asking, gguf, remotes
 from llmsuggestd.models.catalogue import CATALOGUE
@@ -149,11 +150,21 @@ def installed(paths: Paths) -> list[Model]:
     if is_shared(paths.models) and not _is_shipped(starter_path(paths)):
         files = [SHIPPED, *(file for file in files if file != starter_path(paths))]
     models = [
-        Model(file.stem, file, file.stat().st_size)
+        Model(file.stem, file, size)
         for file in files
-        if file.suffix == ".gguf" and re.fullmatch(MODEL_ID, file.stem) and file.is_file()
+        if file.suffix == ".gguf" and re.fullmatch(MODEL_ID, file.stem)
+        if (size := _size(file)) is not None
     ]
     return sorted(models, key=lambda model: model.id)
+
+
+def _size(file: Path) -> int | None:
+    """The size of a file; None if there is none, as at the end of a link to a dead mount."""
+    try:
+        info = file.stat()
+    except OSError:
+        return None
+    return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
 def details(paths: Paths, model: Model) -> Details:
@@ -285,16 +296,43 @@ def write_record(paths: Paths, model_id: str, record: Record) -> None:
 
 
 def place(paths: Paths, model_id: str, file: Path, record: Record) -> Model:
-    """Move a complete file of the same disk into the store, replacing a model with this id.
+    """Move a complete file into the store, replacing a model with this id.
 
-    Raises OSError, and ModelError if the id has been taken meanwhile.
+    Raises OSError, LlmsuggestdError if the file is on another disk and cannot be copied, and
+    ModelError if the id has been taken meanwhile. The older model and its record are then kept.
+    """
+    target = model_path(paths, model_id)
+    with recording(paths, model_id, record):
+        try:
+            file.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # the models' directory may be a link to another disk
+                raise
+            with replacing(target) as copy:
+                shutil.copyfile(file, copy)
+            file.unlink()
+    return Model(model_id, target, record.bytes)
+
+
+@contextlib.contextmanager
+def recording(paths: Paths, model_id: str, record: Record) -> Iterator[None]:
+    """Write the record of a model that the block puts in place. If it fails, the old record stays.
+
+    The record comes first: alone it is harmless, but a model without it counts as added manually.
+    Raises OSError, and ModelError if the id is taken.
     """
     check_free(paths, model_id, record.source)
-    target = model_path(paths, model_id)
-    # the record first: alone it is harmless, but a model without it counts as added manually
+    file = record_path(paths, model_id)
+    before = file.read_bytes() if file.exists() else None
     write_record(paths, model_id, record)
-    file.replace(target)
-    return Model(model_id, target, record.bytes)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            file.unlink()
+        else:
+            write_atomically(file, before)
+        raise
 
 
 def check_free(paths: Paths, model_id: str, source: str) -> None:
@@ -327,20 +365,20 @@ def check_free(paths: Paths, model_id: str, source: str) -> None:
         )
 
 
-def check_room(paths: Paths, needed: int) -> None:
-    """Raise LlmsuggestdError unless this many bytes, and a reserve, are free for models."""
-    free = free_bytes(paths)
+def check_room(folder: Path, needed: int) -> None:
+    """Raise LlmsuggestdError unless this many bytes, and a reserve, are free for a folder."""
+    free = free_bytes(folder)
     if free < needed + SPARE_BYTES:
         raise LlmsuggestdError(
-            f"not enough room in {paths.data}: {size_text(needed)} are needed,"
+            f"not enough room in {folder}: {size_text(needed)} are needed,"
             f" {size_text(free)} are free",
             "make room, or set LLMSUGGESTD_HOME to a folder on a larger disk",
         )
 
 
-def free_bytes(paths: Paths) -> int:
-    """Free bytes on the models' disk."""
-    there = next(folder for folder in (paths.data, *paths.data.parents) if folder.exists())
+def free_bytes(folder: Path) -> int:
+    """Free bytes on a folder's disk. The folder need not exist yet."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
     return shutil.disk_usage(there).free
 
 

@@ -163,6 +163,13 @@ def test_a_model_that_fails_is_not_chosen(paths: Paths) -> None:
     ]
 
 
+def test_an_edit_during_the_switch_is_kept(paths: Paths) -> None:
+    paths.config_file.write_text("threads = 2\n")
+    with choosing_model(paths, "new"):
+        paths.config_file.write_text("threads = 3\n")
+    assert load_config(paths) == Config(model="new", threads=3)
+
+
 def test_an_unwritable_file_is_detected_before_the_switch(paths: Paths) -> None:
     paths.config_file.symlink_to("/nowhere/config.toml")
     with pytest.raises(ConfigError, match="is a link to /nowhere"), choosing_model(paths, "new"):

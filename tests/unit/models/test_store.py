@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -70,6 +71,64 @@ def test_an_id_belongs_to_one_source(paths: Paths) -> None:
         store.check_free(paths, "m", "owner/other@" + "0" * 40)
 
 
+def test_a_models_folder_may_be_on_another_disk(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(paths, "m", data=b"the first")
+    replace = Path.replace
+
+    def within_a_disk(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", within_a_disk)
+    place(paths, "m", data=b"the second")
+    assert (paths.models / "m.gguf").read_bytes() == b"the second"
+    assert {file.name for file in paths.models.iterdir()} == {"m.gguf", "m.json"}
+    assert not (paths.data / "new").exists()
+
+
+def test_a_replacement_that_fails_changes_nothing(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example on Windows, where a served file cannot be replaced."""
+    place(paths, "m", data=b"the first")
+
+    replace = Path.replace
+
+    def in_use(self: Path, target: Path) -> Path:
+        if target.suffix == ".gguf":
+            raise PermissionError(errno.EACCES, "it is used by another process")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", in_use)
+        for model_id in ("m", "other"):
+            with pytest.raises(PermissionError):
+                place(paths, model_id, data=b"longer than the first")
+    assert {file.name for file in paths.models.iterdir()} == {"m.gguf", "m.json"}
+    place(paths, "m", data=b"the second")  # it is still ours
+
+
+def test_a_link_to_a_dead_mount_hides_no_other_model(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(paths, "m")
+    place(paths, "on-a-mount")
+    stat = Path.stat
+
+    def dead(self: Path, **how: bool) -> os.stat_result:
+        if self.stem == "on-a-mount":
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", dead)
+    assert store.find(paths, "m").bytes == 10
+    with pytest.raises(ModelError, match="not installed"):
+        store.find(paths, "on-a-mount")
+
+
 def test_an_id_that_is_taken_meanwhile_is_not_taken_over(paths: Paths) -> None:
     place(paths, "m", data=b"the first")
     with pytest.raises(ModelError, match="a model 'm' is installed already"):
@@ -131,9 +190,9 @@ def test_an_invalid_id_never_becomes_a_path(paths: Paths, name: str) -> None:
 def test_free_space_is_checked(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=store.SPARE_BYTES + 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    store.check_room(paths, 1000)
+    store.check_room(paths.models, 1000)
     with pytest.raises(LlmsuggestdError, match="not enough room"):
-        store.check_room(paths, 1001)
+        store.check_room(paths.models, 1001)
 
 
 @pytest.mark.parametrize(
