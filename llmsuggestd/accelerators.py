@@ -196,7 +196,11 @@ def _amd_targets(nodes: Path = Path("/sys/class/kfd/kfd/topology/nodes")) -> lis
     """The architectures, such as `gfx1030`, of the AMD GPUs that the kernel's driver lists."""
     targets = []
     for file in sorted(nodes.glob("*/properties")):
-        for line in file.read_text(encoding="ascii").splitlines():
+        try:
+            properties = file.read_text(encoding="ascii")
+        except OSError:  # a container may see the GPU's files, but not use it
+            continue
+        for line in properties.splitlines():
             key, _, value = line.partition(" ")
             if key == "gfx_target_version" and int(value):  # 0: a CPU
                 major, rest = divmod(int(value), 10000)

@@ -101,10 +101,15 @@ TABLE: Final = (
         _HERE,
         "Windows' own",
     ),
-    # The network. Only commands such as `models pull` use it.
+    # The network.
     Row(
-        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
-        " CURL_CA_BUNDLE HF_* HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
+        "SSL_CERT_FILE SSL_CERT_DIR",
+        Reach.COMMANDS | Reach.DAEMON | Reach.SERVICE,
+        "certificate authorities, for the Hugging Face hub and for a remote model's server",
+    ),
+    Row(
+        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY REQUESTS_CA_BUNDLE CURL_CA_BUNDLE HF_*"
+        " HUGGINGFACE_* HUGGING_FACE_HUB_TOKEN TRANSFORMERS_OFFLINE",
         Reach.COMMANDS,
         "access to the Hugging Face hub",
     ),

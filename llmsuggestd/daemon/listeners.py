@@ -43,10 +43,6 @@ FULL: Final = (
 )
 
 
-class PortTaken(ConfigError):
-    """Another program listens on the port."""
-
-
 class Site(web.BaseSite):
     """A listening socket with a limit on connections."""
 
@@ -118,25 +114,26 @@ class _OverLimit(asyncio.Protocol):
 def port_listener(port: int, setting: str) -> socket.socket:
     """A socket that listens on 127.0.0.1 only; `setting` is the name of its port's setting.
 
-    Raises PortTaken, or ConfigError if the port cannot be used for another reason.
+    Raises ConfigError if the port cannot be used.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = None
     try:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if sys.platform != "win32":  # on Windows, two programs could then share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(MAX_CONNECTIONS)
     except (OSError, OverflowError) as error:
-        listener.close()
-        kind = ConfigError
+        if listener is not None:
+            listener.close()
         if isinstance(error, OverflowError):
             what, remedy = "does not exist", "give one below 65536"
         elif error.errno == errno.EADDRINUSE:
             what, remedy = "is used by another program", "give another"
-            kind = PortTaken
         else:
             what, remedy = f"cannot be used: {error.strerror}", "give one above 1023"
-        raise kind(f"port {port} {what}", f"{remedy} with {setting}; 0 takes a free one") from error
+        hint = f"{remedy} with {setting}; 0 takes a free one"
+        raise ConfigError(f"port {port} {what}", hint) from error
     return listener
 
 

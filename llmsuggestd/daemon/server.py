@@ -30,14 +30,13 @@ from llmsuggestd.daemon.access import PORT, SOCKET, Door
 from llmsuggestd.daemon.app import make_app
 from llmsuggestd.daemon.daemon import Daemon
 from llmsuggestd.daemon.listeners import (
-    PortTaken,
     Site,
     check_inherited,
     is_too_long,
     port_listener,
     socket_listener,
 )
-from llmsuggestd.errors import AlreadyRunningError, LlmsuggestdError, ModelError
+from llmsuggestd.errors import AlreadyRunningError, ConfigError, LlmsuggestdError, ModelError
 from llmsuggestd.files import write_atomically
 from llmsuggestd.identity import Process
 from llmsuggestd.lock import only_one
@@ -150,9 +149,12 @@ def _open_doors(
         check_inherited(listener)
         doors.append((SOCKET if listener.family == unix else PORT, listener))
     open_already = {door for door, _ in doors}
+    path = None if SOCKET in open_already else _own_socket(paths, config)
     if PORT not in open_already:
-        doors.append((PORT, stack.enter_context(own_port(config.port))))
-    if SOCKET not in open_already and (path := _own_socket(paths, config)) is not None:
+        has_socket = path is not None or SOCKET in open_already
+        if (own := own_port(config.port, needed=not has_socket)) is not None:
+            doors.append((PORT, stack.enter_context(own)))
+    if path is not None:
         doors.append((SOCKET, stack.enter_context(socket_listener(path))))
     for name, port in config.compat_ports().items():
         listener = stack.enter_context(port_listener(port, f"`compat`, as {name}:PORT"))
@@ -171,18 +173,27 @@ def _own_socket(paths: Paths, config: Config) -> Path | None:
     return path
 
 
-def own_port(port: int) -> socket.socket:
-    """The daemon's port; a free one if the default port is taken, as by another user's daemon."""
+def own_port(port: int, *, needed: bool = True) -> socket.socket | None:
+    """The daemon's port, or a free one if the default cannot be used.
+
+    For example, another user's daemon has the default. A sandbox may allow no port at all: the
+    result is None then, unless one is `needed`. Raises ConfigError.
+    """
     try:
         return port_listener(port, "--port or `port` in config.toml")
-    except PortTaken:
+    except ConfigError as error:
         if port != DEFAULT_PORT:
             raise
+        reason = error.message
+    try:
         listener = port_listener(0, "--port")
-        log.warning(
-            "port %d is used by another program: taking port %d", port, listener.getsockname()[1]
-        )
-        return listener
+    except ConfigError:
+        if needed:
+            raise
+        log.warning("%s, nor can another; clients use the socket", reason)
+        return None
+    log.warning("%s: taking port %d", reason, listener.getsockname()[1])
+    return listener
 
 
 def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:

@@ -115,7 +115,7 @@ class Suggester:
         self._jobs: dict[object, _Job] = {}
         self._waits: set[_Wait] = set()
         self._by_client: dict[str, _Wait] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], Model] = {}
         self._stopping = False
 
     @property
@@ -197,8 +197,8 @@ class Suggester:
             raise
         old, self.model = self.model, new
         end = asyncio.create_task(old.drain())
-        self._ending.add(end)
-        end.add_done_callback(self._ending.discard)
+        self._ending[end] = old
+        end.add_done_callback(self._ending.pop)
 
     async def finish(self, grace: float) -> None:
         """Refuse new requests. After `grace` seconds, those in flight get an error."""
@@ -208,6 +208,8 @@ class Suggester:
             await asyncio.wait(tasks, timeout=grace)
         for wait in list(self._waits):
             self._end(wait, ShuttingDown("the daemon is stopping", "ask again when it runs"))
+        for replaced in list(self._ending.values()):
+            await replaced.close()  # it may still be loading
         await asyncio.gather(*self._ending)
 
     def _join(

@@ -53,7 +53,7 @@ def installed() -> str | None:
     with contextlib.suppress(metadata.PackageNotFoundError, OSError, ValueError):
         return metadata.distribution("llmsuggestd").read_text("RECORD")
     # The environment may now have another Python, whose folders this process does not search.
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         return _output(sys.executable, *PYTHON_OPTIONS, "-c", _SAY_RECORD) or None
     return None
 
@@ -65,19 +65,19 @@ print(metadata.distribution("llmsuggestd").read_text("RECORD"))
 
 
 def _works() -> bool:
-    """Whether the installed version starts."""
+    """Whether the installed version starts, and can be started with this process's command."""
     command = _command()
-    command[command.index("serve") :] = ["--version"]
     try:
+        command[command.index("serve") :] = ["--version"]
         _output(*command)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.warning("another version is installed, but it does not start: %s", error)
         return False
     return True
 
 
 def _output(*command: str) -> str:
-    """The output of a command. Raises OSError, subprocess.SubprocessError."""
+    """A command's output. Raises OSError, subprocess.SubprocessError, ValueError if not UTF-8."""
     result = subprocess.run(
         command, capture_output=True, encoding="utf-8", timeout=TRIAL_TIMEOUT, check=True
     )

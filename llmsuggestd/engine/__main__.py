@@ -131,6 +131,8 @@ def main() -> None:
         replies.flush()
         return
     serve(Requests(sys.stdin.buffer), replies)
+    # at once: Python would abort, since the thread that reads requests holds standard input's lock
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -222,10 +222,13 @@ class EngineProcess:
         return postmortem.examine(code or 0, words, self._activity, self._model_bytes)
 
     def _deliver(self, reply: protocol.Reply) -> None:
-        if isinstance(reply, protocol.Loaded):
-            self._loaded.set_result(reply)
-        elif reply.id is None:
-            self._loaded.set_exception(self._load_failed(reply))
+        if isinstance(reply, protocol.Loaded) or reply.id is None:
+            if self._loaded.done():  # the load was given up
+                return
+            if isinstance(reply, protocol.Loaded):
+                self._loaded.set_result(reply)
+            else:
+                self._loaded.set_exception(self._load_failed(reply))
         else:
             self._settle(reply.id, reply)
 

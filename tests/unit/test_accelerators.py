@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from pathlib import Path
@@ -103,6 +104,19 @@ def test_an_amd_gpu(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.undo()
     targets = accelerators._amd_targets(nodes)
     assert targets == ["gfx942", "gfx1030", "gfx1101", "gfx90a"]  # without the CPU's node
+
+
+def test_an_amd_gpu_that_a_container_may_not_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "properties").touch()
+
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert accelerators._amd_targets(tmp_path) == []
 
 
 def test_an_absent_accelerator_is_not_built(machine: Machine) -> None:

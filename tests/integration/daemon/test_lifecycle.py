@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from llmsuggestd.cli import start
+from llmsuggestd.config import DEFAULT_PORT
 from llmsuggestd.daemon import server
 from llmsuggestd.engine import kernels
-from llmsuggestd.errors import ExitCode
+from llmsuggestd.errors import ConfigError, ExitCode
 from llmsuggestd.models import store
 from tests.conftest import COMMAND, Home
 from tests.support.errors import error_of
@@ -271,10 +273,25 @@ def test_if_the_default_port_is_taken_a_free_one_is_used(
         taken.listen()
         port = taken.getsockname()[1]
         monkeypatch.setattr(server, "DEFAULT_PORT", port)
-        with server.own_port(port) as listener:
+        listener = server.own_port(port)
+        assert listener is not None
+        with listener:
             other = listener.getsockname()[1]
     assert other != port
     assert f"port {port} is used by another program: taking port {other}" in caplog.text
+
+
+def test_in_a_sandbox_without_ports_the_socket_suffices(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refused)
+    assert server.own_port(DEFAULT_PORT, needed=False) is None
+    assert "clients use the socket" in caplog.text
+    with pytest.raises(ConfigError, match="not supported"):
+        server.own_port(DEFAULT_PORT)
 
 
 def test_a_log_that_cannot_be_written(home: Home) -> None:

@@ -95,7 +95,12 @@ def test_systemd_is_used_only_if_it_answers(
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for the managers' programs that records its arguments."""
+    """A stand-in for the managers' programs that records its arguments.
+
+    The service gets no variable from the shell in which the tests run.
+    """
+    for name in environment.for_service():
+        monkeypatch.delenv(name)
     record = tmp_path / "record"
     for name in ("systemctl", "launchctl", "schtasks"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {record}\n')
