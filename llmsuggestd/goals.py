@@ -63,6 +63,19 @@ def split_goals(state: str) -> list[str]:
     return ["\n".join(goal) for goal in _goals(_dedent(_lines(state)))]
 
 
+def is_target(line: str) -> bool:
+    """Whether a line begins a target.
+
+    A mark with a subscript is another: `Std.Do` shows a proof state of its own in the target, whose
+    conclusion is behind `⊢ₛ`.
+    """
+    return line.startswith(TARGET) and not _is_inner_target(line)
+
+
+def _is_inner_target(line: str) -> bool:
+    return line.startswith(TARGET) and "\u2080" <= line[1:2] <= "\u209c"
+
+
 def split_target(goal: str) -> tuple[list[str], str]:
     """The hypotheses of a goal and its target.
 
@@ -70,7 +83,7 @@ def split_target(goal: str) -> tuple[list[str], str]:
     starts with `⊢` and everything after. A text without such a line is all target.
     """
     lines = goal.split("\n")
-    start = next((i for i, line in enumerate(lines) if line.startswith(TARGET)), None)
+    start = next((i for i, line in enumerate(lines) if is_target(line)), None)
     if start is None:
         start = next((i for i, line in enumerate(lines) if line.startswith(CONV_TARGET)), 0)
     hypotheses: list[str] = []
@@ -103,7 +116,7 @@ def _lines(state: str) -> list[str]:
 def _dedent(lines: list[str]) -> list[str]:
     """The lines without their common indentation, judged by the lines with a target."""
     targets = [
-        line for line in lines if line.startswith(CONV_TARGET) or line.lstrip().startswith(TARGET)
+        line for line in lines if line.startswith(CONV_TARGET) or is_target(line.lstrip())
     ]
     margin = min(map(_indentation, targets or lines[:1]))
     return [line[min(margin, _indentation(line)) :] for line in lines]
@@ -113,11 +126,13 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
     """The lines of each goal that has a target."""
     goal: list[str] = []
     complete = after_blank = False
-    for line, target_follows in zip(lines, _targets_follow(lines), strict=True):
+    inner = 0  # lines left of a proof state within the target
+    for i, (line, target_follows) in enumerate(zip(lines, _targets_follow(lines), strict=True)):
         if not line:
             after_blank = True
             continue
-        if complete and _begins_goal(line, after_blank, target_follows):
+        inner = max(inner - 1, 0)
+        if complete and not inner and _begins_goal(line, after_blank, target_follows):
             yield goal
             goal, complete = [], False
         after_blank = False
@@ -126,7 +141,9 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
             if _HEADING.fullmatch(line):
                 continue
         goal.append(line)
-        complete = complete or line.startswith(TARGET)
+        if line == TARGET:
+            inner = _inner_lines(lines[i + 1 :]) + 1
+        complete = complete or is_target(line)
         complete = complete or (line.startswith(CONV_TARGET) and not target_follows)
     if complete:
         yield goal
@@ -134,9 +151,19 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
 
 def _begins_goal(line: str, after_blank: bool, target_follows: bool) -> bool:
     """Whether a line after a target begins another goal instead of continuing the target."""
-    if line.startswith((TARGET, "case ")):
+    if is_target(line) or line.startswith("case "):
         return True
     return (after_blank or target_follows) and not line[0].isspace()
+
+
+def _inner_lines(lines: list[str]) -> int:
+    """The number of lines up to the target of a proof state within a target; 0 without one."""
+    for count, line in enumerate(lines, 1):
+        if not line or is_target(line):
+            return 0
+        if _is_inner_target(line):
+            return count
+    return 0
 
 
 def _targets_follow(lines: list[str]) -> list[bool]:
@@ -145,7 +172,7 @@ def _targets_follow(lines: list[str]) -> list[bool]:
     found = False
     for line in reversed(lines):
         follows.append(found and bool(line))
-        found = bool(line) and (found or line.startswith(TARGET))
+        found = bool(line) and (found or is_target(line))
     return follows[::-1]
 
 

@@ -29,7 +29,7 @@ from llmsuggestd.daemon.schema import (
     SuggestRequest,
 )
 from llmsuggestd.errors import UsageError
-from llmsuggestd.goals import TARGET, plain
+from llmsuggestd.goals import is_target, plain
 from llmsuggestd.limits import MAX_CANDIDATES, MAX_TOKENS
 
 LLMSTEP: Final = Calls("llmstep")
@@ -235,7 +235,7 @@ def _context(before: str) -> str:
 
 
 def _has_target(text: str) -> bool:
-    return any(line.lstrip().startswith(TARGET) for line in text.split("\n"))
+    return any(is_target(line.strip()) for line in text.split("\n"))
 
 
 def bounded(context: str) -> str:

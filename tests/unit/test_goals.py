@@ -25,6 +25,8 @@ GOALS = [
     # lines that Lean breaks, a turnstile among the hypotheses, alternatives of a match
     "α : Type\nh : Γ\n    ⊢ φ ∧\n    ψ\nf : ℕ → ℕ := fun n ↦\n  n + 1\nthis : Γ ⊢ φ\n"
     "⊢ match n with\n  | 0 => p\n  | n.succ => Γ\n      ⊢ φ",
+    # a proof state within the target, as `mvcgen` leaves it
+    "σs : List (Type u)\nP Q : SPred σs\n⊢\nhp : P\nhq : Q\n⊢ₛ P ∧ Q",
 ]
 
 CONV_GOAL = "a b : Nat\nh : a = b\n| a + b"
