@@ -7,7 +7,7 @@ VENV   ?= .venv
 # leaves out of llama.cpp what is never loaded: half of its compilation
 export SKBUILD_CMAKE_DEFINE ?= CMAKE_PROJECT_INCLUDE=$(CURDIR)/packaging/llama.cmake
 
-.PHONY: help demo test test-all lint format docs bench gpu-check starter dist deb starter-from-scratch eval
+.PHONY: help demo test test-all lint format generated docs bench gpu-check starter dist deb starter-from-scratch eval
 
 help:                         ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
@@ -56,6 +56,9 @@ starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training
 eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
 	$(VENV)/bin/python -m convert.starter evaluate --baselines
 	$(VENV)/bin/python -m convert.starter evaluate --baselines --worlds
+
+generated: $(VENV)/bin/python ## the parts of the documents that are made from the source
+	$(VENV)/bin/python docs/generate.py
 
 docs: $(VENV)/bin/python      ## the site, in build/site; a warning or a dead link is an error
 	$(VENV)/bin/pip install --quiet -e '.[docs]'

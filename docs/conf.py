@@ -10,7 +10,6 @@ from typing import Any
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from docs import generate  # noqa: E402
 from llmsuggestd.version import __version__  # noqa: E402
 
 project = "llmsuggestd"
@@ -35,7 +34,7 @@ html_show_sphinx = False
 
 
 def read(_app: object, docname: str, source: list[str]) -> None:
-    """Put generated parts in their places. What lies outside of docs/ is named, not linked."""
+    """Name what lies outside of docs/, instead of linking it."""
 
     def named(link: re.Match[str]) -> str:
         target = (DOCS / docname).parent.joinpath(link[2]).resolve()
@@ -44,8 +43,7 @@ def read(_app: object, docname: str, source: list[str]) -> None:
         path = target.relative_to(DOCS.parent)
         return f"{link[1]}" if link[1].strip("`/") == str(path) else f"{link[1]} (`{path}`)"
 
-    text = generate.fill(source[0])
-    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#\s]*)(?:#[^)]*)?\)", named, text)
+    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#\s]*)(?:#[^)]*)?\)", named, source[0])
 
 
 def setup(app: Any) -> None:

@@ -1,9 +1,9 @@
 """The parts of the documents that are made from the source, so that they are written once.
 
-    python docs/generate.py PART
+    python docs/generate.py
 
-prints one: the Markdown of a reference page's table, or the manual page. `make docs` puts each in
-the place of its comment, `<!-- generated: PART -->`.
+renews them in the pages, each between `<!-- generated: PART -->` and `<!-- end of PART -->`. With
+the name of a part, it prints that one: a reference page's table, or the manual page (`man`).
 """
 
 from __future__ import annotations
@@ -40,16 +40,28 @@ Json = dict[str, Any]
 
 
 def main(parts: list[str]) -> None:
-    """Print the named part."""
+    """Renew the parts in the pages, or print the named one."""
+    if not parts:
+        for page in sorted((ROOT / "docs").rglob("*.md")):
+            before = page.read_text(encoding="utf-8")
+            if (after := renewed(before)) != before:
+                page.write_text(after, encoding="utf-8")
+        return
     if len(parts) != 1 or parts[0] not in PARTS:
         raise SystemExit(f"{__doc__}\nThe parts: {', '.join(PARTS)}")
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     print(PARTS[parts[0]](), end="")
 
 
-def fill(text: str) -> str:
-    """A document with each comment `<!-- generated: PART -->` replaced by that part."""
-    return re.sub(r"<!-- generated: ([\w-]+) -->", lambda found: PARTS[found[1]](), text)
+GENERATED: Final = re.compile(
+    r"(<!-- generated: ([\w-]+) -->\n)(?:.*?)(<!-- end of \2 -->)", re.DOTALL
+)
+"""A generated part of a page, between its comments."""
+
+
+def renewed(text: str) -> str:
+    """A page with its generated parts as they are made now."""
+    return GENERATED.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]().strip()}\n\n{part[3]}", text)
 
 
 def table(headings: tuple[str, ...], rows: Iterable[Iterable[str]]) -> str:

@@ -198,7 +198,10 @@ def _pip(folder: Path) -> list[str]:
             [sys.executable, "-m", "venv", str(folder / "pip")], check=True, capture_output=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise AcceleratorError("pip is not installed", "python -m ensurepip") from error
+        raise AcceleratorError(
+            f"pip is not installed for {sys.executable}",
+            "install it; on Debian and Ubuntu: sudo apt install python3-venv",
+        ) from error
     bin_ = "Scripts" if sys.platform == "win32" else "bin"
     return [str(folder / "pip" / bin_ / "python"), "-m", "pip"]
 

@@ -195,7 +195,7 @@ def _accepted(status: int, answer: Any) -> dict[str, Any]:
             raise Refused(status, problem["code"], problem["message"], problem["hint"])
     except (AttributeError, KeyError, TypeError) as error:
         raise NotRunningError(
-            "another program is answering at the daemon's address", REMEDY
+            "another program is answering at the daemon's address", "`llmsuggestd doctor` names it"
         ) from error
     accepted: dict[str, Any] = answer
     return accepted

@@ -18,7 +18,7 @@ from llmsuggestd.errors import InputError, LlmsuggestdError
 
 E = TypeVar("E", bound=LlmsuggestdError)
 
-ELSEWHERE: Final = "set LLMSUGGESTD_HOME to a folder that can be written to"
+ELSEWHERE: Final = "set LLMSUGGESTD_HOME, also for the editor, to a folder that can be written to"
 """The remedy for a folder of ours that cannot be used."""
 
 
@@ -52,7 +52,7 @@ def explained(path: Path, error: OSError, elsewhere: str = ELSEWHERE) -> tuple[s
         errno.ENOSPC: "make room on that disk",
         errno.EFBIG: "its file system, or `ulimit -f`, allows no file of that size",
         errno.EDQUOT: "your quota there is used up: remove something",
-        errno.ENAMETOOLONG: "set LLMSUGGESTD_HOME to a folder with a shorter path",
+        errno.ENAMETOOLONG: "set LLMSUGGESTD_HOME, also for the editor, to a shorter path",
         errno.EMFILE: "`ulimit -n 1024` allows more open files",
         errno.ENFILE: "the system's limit of open files is reached: end other programs",
         errno.EIO: f"the disk fails (see `dmesg`): {elsewhere}",

@@ -115,9 +115,7 @@ def _lines(state: str) -> list[str]:
 
 def _dedent(lines: list[str]) -> list[str]:
     """The lines without their common indentation, judged by the lines with a target."""
-    targets = [
-        line for line in lines if line.startswith(CONV_TARGET) or is_target(line.lstrip())
-    ]
+    targets = [line for line in lines if line.startswith(CONV_TARGET) or is_target(line.lstrip())]
     margin = min(map(_indentation, targets or lines[:1]))
     return [line[min(margin, _indentation(line)) :] for line in lines]
 

@@ -222,7 +222,7 @@ def _by_hand(file: Path, why: str) -> InputError:
     """The error for an entry that only its author should change."""
     return InputError(
         f"{file} {why}",
-        f"remove its `require` of {NAME} by hand; `llmsuggestd lean add` adds a new one",
+        f"remove its `require` of {NAME} by hand, then run the command again",
     )
 
 
@@ -399,7 +399,7 @@ def _without_manifest(file: Path, text: str) -> Change:
         ]
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{file} is not a Lake manifest", "remove it; `lake update` creates a new one"
+            f"{file} is not a Lake manifest", "restore it from version control"
         ) from error
     if not ours:
         return Change(file, "none", "", text.encode())
@@ -412,7 +412,7 @@ def _without_manifest(file: Path, text: str) -> Change:
                 return Change(file, "remove", text[start:end].strip(" \n,"), after.encode())
     raise InputError(
         f"{file} has {NAME} in a form that cannot be removed",
-        "remove the file; `lake update` creates a new one",
+        f"remove its entry of {NAME} by hand",
     )
 
 

@@ -109,7 +109,7 @@ def _taken(handle: BinaryIO, held: contextlib.ExitStack, file: Path) -> bool:
         except OSError as error:
             raise ConfigError(
                 f"cannot lock {file}: {error.strerror}",
-                "set LLMSUGGESTD_HOME to a folder on a local disk",
+                "set LLMSUGGESTD_HOME, also for the editor, to a folder on a local disk",
             ) from error
         else:
             return True

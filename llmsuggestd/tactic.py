@@ -23,7 +23,7 @@ from llmsuggestd.errors import LlmsuggestdError, NotRunningError
 from llmsuggestd.paths import Paths, socket_override
 
 TIMEOUT: Final = 60
-"""Timeout for an answer in seconds, loading included: the default of `llmsuggest.timeout`."""
+"""Timeout for an answer in seconds, loading included: the default of `llmsuggest.loadTimeout`."""
 
 NEWER_CURL: Final = "install curl 7.40 or newer, built for Unix sockets"
 

@@ -30,7 +30,7 @@ COMMANDS = {
     "suggest": ("suggest", "Print suggestions for a goal."),
     "models": ("models", "Fetch, list, choose and remove models."),
     "doctor": ("doctor", "Check every part of the installation."),
-    "convert": ("convert", "Convert a checkpoint to a 4-bit GGUF."),
+    "convert": ("convert", "Convert a checkpoint to a quantised GGUF file."),
     "lean": ("lean", "The Lean package: where it is, how to require it."),
     "tray": ("tray", "Show the tray icon."),
 }

@@ -134,7 +134,9 @@ def _memory_bytes() -> int:
 
 @command.command("pull")
 @click.argument("model", metavar="MODEL", shell_complete=catalogue_models)
-@click.option("--name", metavar="ID", help="Its id here.  [default: its own name]")
+@click.option(
+    "--name", metavar="ID", help="The model's id on this machine.  [default: its own name]"
+)
 @click.option(
     "-q",
     "--quant",
@@ -185,7 +187,9 @@ def pull(
 
 @command.command("import")
 @click.argument("file", type=UserPath(exists=True))
-@click.option("--name", metavar="ID", help="Its id here.  [default: the file's name]")
+@click.option(
+    "--name", metavar="ID", help="The model's id on this machine.  [default: the file's name]"
+)
 @click.option("--link", is_flag=True, help="Link to FILE instead of copying it.")
 @format_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -44,7 +44,13 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
     show_default=True,
     help="Maximum length of a suggestion.",
 )
-@click.option("--mode", type=click.Choice(["beam", "sample"]), default="beam", show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice(["beam", "sample"]),
+    default="beam",
+    show_default=True,
+    help="`beam` finds the likeliest suggestions, `sample` draws them.",
+)
 @click.option(
     "--temperature",
     type=click.FloatRange(0, 10, min_open=True),

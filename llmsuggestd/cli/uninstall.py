@@ -39,8 +39,8 @@ def command(purge: bool, as_json: bool) -> None:
         for path in removed:
             click.echo(f"✓ removed {path}")
         if paths.models.exists():
-            why = "which is shared" if purge else "--purge removes them"
-            click.echo(f"· kept the models in {paths.models}; {why}")
+            why = "it is shared" if purge else "--purge removes them"
+            click.echo(f"· kept the models in {paths.models}: {why}")
         if stopped.pid is None and not removed:
             click.echo("· there was nothing to remove")
         if projects:

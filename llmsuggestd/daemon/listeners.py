@@ -30,6 +30,9 @@ MAX_CONNECTIONS: Final = 128
 """Connections per listener, so that a client with many connections leaves the other listeners
 open."""
 
+ANOTHER_PATH: Final = "set `socket` in config.toml to another path"
+"""The remedy for a socket's path that cannot be used."""
+
 IDLE_TIMEOUT: Final = 15.0
 """Timeout for a request's head, in seconds."""
 
@@ -149,7 +152,7 @@ def socket_listener(path: Path) -> Iterator[socket.socket]:
         raise ConfigError(
             f"the socket's path is too long ({len(os.fsencode(path))} bytes, at most "
             f"{MAX_SOCKET_PATH}): {path}",
-            "give a shorter one with --socket, `socket` in config.toml or LLMSUGGESTD_SOCKET",
+            "give a shorter one as `socket` in config.toml, or as LLMSUGGESTD_SOCKET",
         )
     if not path.parent.exists():
         make_private(path.parent)
@@ -161,7 +164,7 @@ def socket_listener(path: Path) -> Iterator[socket.socket]:
             listener.bind(str(path))
             path.chmod(0o600)
         except OSError as error:
-            reason, hint = explained(path, error, "give another path with --socket")
+            reason, hint = explained(path, error, ANOTHER_PATH)
             raise ConfigError(f"cannot make the socket {path}: {reason}", hint) from error
         listener.listen(MAX_CONNECTIONS)
         made = path.lstat()
@@ -198,7 +201,7 @@ def _remove_dead_socket(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path} exists and is not a socket", "move it away, or use --socket")
+        raise ConfigError(f"{path} exists and is not a socket", f"move it away, or {ANOTHER_PATH}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -206,6 +209,6 @@ def _remove_dead_socket(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
         except OSError as error:
-            raise ConfigError(f"cannot use the socket {path}: {error}", "use --socket") from error
+            raise ConfigError(f"cannot use the socket {path}: {error}", ANOTHER_PATH) from error
         else:
-            raise ConfigError(f"another program listens on {path}", "use --socket")
+            raise ConfigError(f"another program listens on {path}", f"end it, or {ANOTHER_PATH}")

@@ -207,10 +207,10 @@ def _announce(daemon: Daemon, door: Door, listener: socket.socket) -> None:
         daemon.url = url
         return
     daemon.listeners[door.name] = url
-    who = "you" if sys.platform == "linux" else "ANY USER of this machine"
+    who = "that you run" if sys.platform == "linux" else "of ANY USER of this machine"
     log.warning(
-        "compatibility listener %s on %s: any program that %s run can ask for suggestions there "
-        "without the token",
+        "compatibility listener %s on %s: any program %s can ask for suggestions there without "
+        "the token",
         door.name, url, who,
     )  # fmt: skip
 

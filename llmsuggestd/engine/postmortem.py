@@ -84,7 +84,7 @@ def examine(
     said = f": {last}" if last and (cause == "SIGABRT" or cause not in CRASHES) else ""
     hint = ""
     if cause == "SIGILL":
-        hint = "`llmsuggestd install --accelerator cpu` builds llama.cpp for this processor"
+        hint = "install llmsuggestd again on this machine, with pip's `--no-cache-dir`"
     elif cause == "SIGBUS":
         hint = (
             "the model's file may have changed, or its disk may be failing: `llmsuggestd restart`"

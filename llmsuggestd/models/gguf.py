@@ -159,7 +159,7 @@ def check_header(header: Header, where: str) -> list[str]:
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         raise InputError(
             f"{where}: is one of {parts} parts of a model",
-            "join them with llama-gguf-split --merge",
+            "join them with llama.cpp's program `llama-gguf-split --merge`",
         )
     _check_extent(where, header)
     warnings = _check_tokenizer(where, header)

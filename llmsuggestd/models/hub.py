@@ -291,13 +291,13 @@ def _explained(
 
     status = error.response.status_code
     page = f"{_endpoint()}/{repo}"
-    login = "`hf auth login`, or set HF_TOKEN"
+    login = "set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
     if status == 407 and (proxy := hub_variables.proxy_of(constants.ENDPOINT)):
         return _refused_by(proxy, f"{_endpoint()} (through {proxy})", "407")
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return InputError(
             f"{repo}: access needs its authors' consent (the hub answers {status})",
-            f"accept the conditions on {page}, then log in: {login}",
+            f"accept the conditions on {page}, then {login}",
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{repo} has no branch, tag or commit {revision!r}", f"see {page}")
@@ -307,11 +307,11 @@ def _explained(
         if status == 401 and get_token():
             return InputError(
                 f"{repo}: the hub refuses your token (401)",
-                f"a new one: {login}; a public model needs none: unset HF_TOKEN",
+                f"{login}; a public model needs none: unset HF_TOKEN",
             )
         return InputError(
             f"{repo}: the hub knows no such repository, or it is private (it answers {status})",
-            f"is the name right? for a private or gated one, log in: {login}",
+            f"is the name right? for a private or gated one, {login}",
         )
     if status == 429:
         after = error.response.headers.get("Retry-After", "")
@@ -319,7 +319,7 @@ def _explained(
         when = f"{wait / 60:.0f} minutes" if wait > 90 else "some minutes"
         return Interrupted(
             "the hub has had too many requests from here (429)",
-            f"try again in {when}; logged-in users may send more: {login}",
+            f"try again in {when}; with a token you may send more: {login}",
             after=wait,
         )
     if status >= 500 or status == 408:

@@ -146,7 +146,7 @@ def _check_token() -> None:
         _check_token_text(os.environ[name], name, f"copy the token again, or unset {name}")
         return
     path = _token_file()
-    hint = "`hf auth login` writes a new one; public models need no token"
+    hint = "remove it, or write a new token into it; public models need none"
     if named := _first_set(("HF_TOKEN_PATH", "HF_HOME")):
         hint += f"; {named} sets its location"
     try:

@@ -343,7 +343,7 @@ def _choose(
     if _PART.search(chosen.name):
         raise InputError(
             f"{chosen.name} is a part of a model",
-            "fetch all parts, join them with llama-gguf-split --merge, then"
+            "fetch all parts, join them with llama.cpp's program `llama-gguf-split --merge`, then"
             " `llmsuggestd models import`",
         )
     return replace(repository, files=(chosen,)), chosen

@@ -372,7 +372,7 @@ def check_room(folder: Path, needed: int) -> None:
         raise LlmsuggestdError(
             f"not enough room in {folder}: {size_text(needed)} are needed,"
             f" {size_text(free)} are free",
-            "make room, or set LLMSUGGESTD_HOME to a folder on a larger disk",
+            f"make room, or move {folder} to a larger disk and put a link in its place",
         )
 
 

@@ -299,7 +299,7 @@ def _ratios(figures: Figures, shapes: list[str], ratios: tuple[Ratio, ...]) -> s
             cells.append("" if got is None else f"{got:.2f}{goal}")
         if any(cells):
             rows.append([wanted.title, *cells])
-    return _table(["ours / … (goal)", *measured], rows) if rows else ""
+    return _table(["ours / … (target)", *measured], rows) if rows else ""
 
 
 def _load(figures: Figures, shapes: list[str]) -> str:

@@ -273,7 +273,7 @@ def test_a_gated_repository(puller: Puller) -> None:
     result = puller.run("pull", REPO)
     assert result.returncode == ExitCode.INPUT
     assert f"accept the conditions on {puller.hub.url}/{REPO}" in result.stderr
-    assert "hf auth login" in result.stderr
+    assert "set HF_TOKEN" in result.stderr
     result = puller.run("pull", REPO, HF_TOKEN=puller.hub.token)
     assert result.returncode == 0, result.stderr
     sent = {path: token for path, token in puller.hub.tokens.items() if path.startswith("/cdn/")}

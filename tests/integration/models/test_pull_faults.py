@@ -85,11 +85,11 @@ CASES = {
     "429 for an hour": Case(
         status("/api/", 429, Retry_After="3600"), ExitCode.NETWORK, "(429)", "in 60 minutes"
     ),
-    "401": Case(status("/api/", 401), ExitCode.INPUT, "knows no such repository", "hf auth login"),
+    "401": Case(status("/api/", 401), ExitCode.INPUT, "knows no such repository", "set HF_TOKEN"),
     "401 with a token": Case(
-        refuses_token, ExitCode.INPUT, "refuses your token", "hf auth login"
+        refuses_token, ExitCode.INPUT, "refuses your token", "set HF_TOKEN"
     ),
-    "403": Case(status("/resolve/", 403), ExitCode.INPUT, "authors' consent", "hf auth login"),
+    "403": Case(status("/resolve/", 403), ExitCode.INPUT, "authors' consent", "set HF_TOKEN"),
     "404": Case(
         status("/api/", 404, X_Error_Code="RepoNotFound"), ExitCode.INPUT,
         "knows no such repository", "is the name right?",

@@ -144,7 +144,7 @@ def test_an_invalid_token_is_neither_sent_nor_printed(tmp_path: Path, token: str
     file.write_bytes(token.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=r"huggingface/token.* has a character") as caught:
         hub_variables.prepare()
-    assert "hf auth login" in caught.value.hint
+    assert "write a new token into it" in caught.value.hint
 
 
 def test_a_tokens_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
