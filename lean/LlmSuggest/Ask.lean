@@ -24,10 +24,12 @@ def mayAsk : CoreM Bool := do
   let options ← getOptions
   return Elab.inServer.get options || llmsuggest.inBuild.get options
 
-/-- The client's name for the daemon: this place in this open file. -/
+/-- The client's name for the daemon: this place in this open file. The daemon limits its length, so
+only the end of a long path is part of it. -/
 def clientName (call : Syntax) : CoreM String := do
   let position := (← getFileMap).toPosition (call.getPos?.getD 0)
-  return s!"lean {← IO.Process.getPID} {← getFileName}:{position.line}:{position.column}"
+  let file := ((← getFileName).takeEnd 120).copy
+  return s!"lean {← IO.Process.getPID} {file}:{position.line}:{position.column}"
 
 /-- The text of a goal for the model: as Lean prints it by default, whatever the user's options for
 printing are, since models are trained on that. -/
@@ -95,13 +97,16 @@ def askFor (state «prefix» client : String) (map : FileMap) (position : String
   return reply
 
 /-- The model's answers on each of several goals, or why there are none; `none` if the deadline, in
-milliseconds of the monotonic clock, comes first. -/
+milliseconds of the monotonic clock, comes first. A slow answer is waited for until then. -/
 def askForAll (goals : Array String) (n : Nat) (client : String) (deadline : Nat) :
     CoreM (Option (Except String Answers)) := do
   let isCanceled ← isCanceled
   let isUnwanted : BaseIO Bool := do
     return (← isCanceled) || (← IO.monoMsNow) ≥ deadline
-  match ← ask { goals, «prefix» := "", n, client } (← Patience.fromOptions) isUnwanted with
+  let patience ← Patience.fromOptions
+  let seconds := (deadline - (← IO.monoMsNow)) / 1000 + 1
+  let patience := { patience with timeout := max patience.timeout seconds }
+  match ← ask { goals, «prefix» := "", n, client } patience isUnwanted with
   | .answers answers => return some (.ok answers)
   | .failure message _ => return some (.error message)
   | .canceled =>

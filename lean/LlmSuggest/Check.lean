@@ -293,6 +293,14 @@ def loggedError? : CoreM (Option String) := do
   | some error => return some (← sentenceOf error.data)
   | none => return none
 
+/-- Throws the exception again by which a part of a step has reached a limit of Lean's. Lean logs it
+like an error of that part, and goes on. -/
+def throwReachedLimit : CoreM Unit := do
+  for message in (← Core.getMessageLog).toList do
+    for limit in [`runtime.maxHeartbeats, `runtime.maxRecDepth] do
+      if message.severity == .error && message.data.hasTag (· == limit) then
+        throw <| .error .missing (.tagged limit message.data)
+
 /-- Whether the message log has a "Try this" message. -/
 def hasPrinted : CoreM Bool := do
   (← Core.getMessageLog).toList.anyM fun message =>
@@ -319,8 +327,10 @@ def runStep (step : Step) : TacticM Outcome := do
   let shared := (← goal.getMVarDependencies).toArray
   let shared ← shared.filterM fun mvar => return !(← mvar.isAssigned)
   Core.resetMessageLog
-  withoutRecover <| evalTactic step.stx
+  -- As in the file, Lean recovers from an error of elaboration: it logs it and goes on.
+  evalTactic step.stx
   Term.synthesizeSyntheticMVarsNoPostponing
+  throwReachedLimit
   if let some error ← loggedError? then
     return .fails error
   let some goals ← goalsLeft? others shared.contains | return .fails "it changes other goals"
@@ -380,12 +390,14 @@ def tentatively {α : Type} (step : Step) (heartbeats : Nat) (x : TacticM α) :
   let spent ← IO.getNumHeartbeats
   let limit := heartbeats * 1000
   let left ← heartbeatsLeft?
-  let maxHeartbeats := min limit (left.getD limit)
+  -- 0 is no limit
+  let maxHeartbeats := if limit == 0 then left.getD 0 else min limit (left.getD limit)
   let fileMap := FileMap.ofString step.source
   let result ← observing <|
     -- Waits for the kernel's errors about lemmas that the step adds.
     withOptions (Elab.async.set · false) <|
-    withTheReader Core.Context ({ · with maxHeartbeats, fileMap }) <|
+    -- In a command that Lean cannot parse, errors and warnings are suppressed otherwise.
+    withTheReader Core.Context ({ · with maxHeartbeats, fileMap, suppressElabErrors := false }) <|
     withCurrHeartbeats x
   let logged? ← loggedError?
   -- The heartbeats of the check do not count for the user's own proof.

@@ -274,13 +274,19 @@ where
       !edge.isDead && edge.children.any (known[·.node]!)
     if next == known then known else grown next
 
-/-- The best partial proof of a node: the one with the fewest holes that proves some goal. `path`
-are the nodes above. Only `promising` nodes are searched for one. -/
+/-- The largest number of nodes that are looked at for a partial proof, each time that a step leads
+to them. Steps that undo each other, such as rewriting there and back, lead to billions of paths. -/
+def maxLooks : Nat := 2000
+
+/-- The best partial proof of a node that was found: the one with the fewest holes that proves some
+goal. `path` are the nodes above. Only `promising` nodes are searched for one. The state is the
+number of nodes that may still be looked at. -/
 partial def Graph.partOf (graph : Graph) (promising : Array Bool) (id : Nat) (path : List Nat) :
-    CoreM Script := do
+    StateRefT Nat CoreM Script := do
   Core.checkInterrupted
-  unless promising[id]! do
+  if !promising[id]! || (← get) == 0 then
     return .hole
+  modify (· - 1)
   let node := graph.nodes[id]!
   if node.proof?.isSome then
     return (← graph.proofOf? id).getD .hole

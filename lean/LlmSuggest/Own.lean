@@ -72,11 +72,28 @@ def ownNames (goal : MVarId) : MetaM (Array String × Array String) := goal.with
 
 /-! ### Finishers -/
 
+/-- The parts of a text between its commas, apart from commas inside of brackets. -/
+def splitAtCommas (text : String) : Array String := Id.run do
+  let mut parts := #[]
+  let mut part := ""
+  let mut depth := 0
+  for c in text.toList do
+    if c == ',' && depth == 0 then
+      parts := parts.push part
+      part := ""
+    else
+      part := part.push c
+      if c ∈ ['(', '[', '{', '⟨'] then
+        depth := depth + 1
+      else if c ∈ [')', ']', '}', '⟩'] then
+        depth := depth - 1
+  return parts.push part
+
 /-- The texts of the finishers for a goal: those of the option, and the stronger ones again with the
 user's definitions. -/
 def finisherTexts (goal : MVarId) : MetaM (Array String) := do
-  let listed := (llmsuggest.finishers.get (← getOptions)).splitOn ","
-  let texts := (listed.map (·.trimAscii.copy)).toArray.filter (!·.isEmpty)
+  let listed := splitAtCommas (llmsuggest.finishers.get (← getOptions))
+  let texts := (listed.map (·.trimAscii.copy)).filter (!·.isEmpty)
   if texts.isEmpty then
     return #[]
   let (functions, predicates) ← ownNames goal

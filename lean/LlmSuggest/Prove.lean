@@ -92,7 +92,7 @@ def runsWithHoles (limits : Limits) (step : Step) : TacticM Bool := do
     let goal :: others ← getUnsolvedGoals | return false
     let shared := (← goal.getMVarDependencies).contains
     Core.resetMessageLog
-    withoutRecover <| evalTactic step.stx
+    evalTactic step.stx
     Term.synthesizeSyntheticMVarsNoPostponing
     return (← loggedError?).isNone && (← goalsLeft? others shared) matches some []
   withGuard fun guard => do
@@ -101,7 +101,7 @@ def runsWithHoles (limits : Limits) (step : Step) : TacticM Bool := do
 
 /-- The part of a proof that was found, with `sorry` for what is left, and its mark. -/
 def part? (graph : Graph) : TacticM (Option (Step × String)) := do
-  let script ← graph.partOf graph.promising 0 []
+  let script ← (graph.partOf graph.promising 0 []).run' maxLooks
   if script matches .hole then
     return none
   let limits ← Limits.fromOptions 0

@@ -109,6 +109,7 @@ def Guard.replay (guard : Guard) (limits : Limits) (script : Script) :
       return .ok { script, step, outcome }
     reason := match outcome with
       | .fails fault => fault.reason
+      | .stopped .time => "running it took too long"
       | .stopped limit => s!"`{limit.option}` was reached"
       | .works _ => "it leaves a goal"
   return .error reason

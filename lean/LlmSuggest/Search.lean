@@ -170,10 +170,12 @@ def Search.askAbout (search : Search) (ids : Array Nat) : SearchM (Option End) :
     return none
 
 /-- The proof of the first node, run from the start. If it fails, the suspected edge is removed and
-the next proof is tried. -/
+the next proof is tried, until the time is up. -/
 def Search.proof? (search : Search) : SearchM (Option Proof) := do
   while ← isProved 0 do
     Core.checkInterrupted
+    if ← search.isOver then
+      return none
     let graph ← get
     if let some script ← graph.proofOf? 0 then
       let limits ← search.limits

@@ -164,21 +164,31 @@ def Place.entry? (place : Place) (map : FileMap) (site : Site) (suggestion : Sug
 
 /-! ### The suggestions -/
 
-/-- Runs `x` on the goals that the infoview shows. -/
-def runOn {α : Type} (found : GoalsAtResult) (token : IO.CancelToken) (x : TacticM α) :
-    IO (Option α) := do
+/-- The names of the universes in a goal. -/
+def universeNames (goal : MVarId) : MetaM (List Name) := do
+  let mut found := collectLevelParams {} (← instantiateMVars (← goal.getType))
+  for hypothesis in ← getLCtx do
+    found := collectLevelParams found (← instantiateMVars hypothesis.type)
+  return found.params.toList
+
+/-- Runs `x` on the goals that the infoview shows. Some versions of Lean run it in `IO`, others in
+`EIO Exception`. -/
+def runOn {m : Type → Type} [Monad m] [MonadLiftT IO m] [MonadLiftT (EIO Exception) m] {α : Type}
+    (found : GoalsAtResult) (token : IO.CancelToken) (x : TacticM α) : m (Option α) := do
   let info := found.tacticInfo
   let (mctx, goals) := if found.useAfter then (info.mctxAfter, info.goalsAfter)
     else (info.mctxBefore, info.goalsBefore)
   let goal :: _ := goals | return none
   let context := { found.ctxInfo with mctx }
+  let maxHeartbeats := Core.getMaxHeartbeats context.options
   context.runMetaM {} <| goal.withContext <|
-    withTheReader Core.Context ({ · with cancelTk? := some token }) <| withCurrHeartbeats <|
-    Term.TermElabM.run' (ctx := { declName? := context.parentDecl? }) do
+    withTheReader Core.Context ({ · with maxHeartbeats, cancelTk? := some token }) <|
+    withCurrHeartbeats <| Term.TermElabM.run' (ctx := { declName? := context.parentDecl? }) do
       -- The lemmas that a step makes, as `grind` does, have to be named after the theorem.
       let parent? := (← getEnv).asyncPrefix? <|> context.parentDecl?
       setDeclNGen { namePrefix := parent?.getD .anonymous }
-      some <$> ((x { elaborator := .anonymous, recover := false }).run' { goals })
+      Term.withLevelNames (← universeNames goal) do
+        some <$> ((x { elaborator := .anonymous }).run' { goals })
 
 /-- A token that is set when the infoview cancels the request, or an edit makes it obsolete. -/
 def cancelToken : RequestM IO.CancelToken := do
@@ -232,7 +242,7 @@ def Spot.suggest (spot : Spot) : TacticM Reply := do
   | .canceled => return {}
   | .failure message isAbsent => return { message, isAbsent }
   | .answers answers =>
-    let (suggestions, faults) ← suggestionsFrom answers.suggestions
+    let (suggestions, faults) ← suggestionsFrom answers.suggestions «prefix»
     let entries ← (← spot.onAll suggestions).filterMapM (place.entry? map site)
     if entries.isEmpty then
       return { message := (← noneMessage goal answers faults).capitalize }

@@ -93,14 +93,45 @@ def hasUnnamedFields (item : Syntax) : Bool :=
   item.isOfKind ``Parser.Tactic.valConfigItem && item[1].getId == `config &&
     !item[3].isOfKind ``Parser.Term.structInst && !item[3].isOfKind choiceKind
 
-/-- Whether a part of a step is forbidden: it runs arbitrary code, cannot be stopped, or could
-overflow Lean's stack. -/
+/-- Whether a configuration item's value computes nothing but small numbers: a literal, a name, or a
+structure, list or set of places of such values. Lean runs a value as compiled code. -/
+partial def isPlainValue (value : Syntax) : Bool :=
+  match value with
+  | .atom .. | .ident .. => true
+  | .node _ kind args =>
+    if kind == ``Parser.Term.app then
+      -- `.pos [1]` are the occurrences that `rw` rewrites
+      args[0]!.isOfKind ``Parser.Term.dotIdent && args[0]![1].getId ∈ [`pos, `neg] &&
+        isPlainValue args[1]!
+    else
+      (kind ∈ plainKinds || (``Parser.Term.structInst).isPrefixOf kind ||
+        kind.toString.startsWith "Lean.Parser.Term.structInst") && args.all isPlainValue
+  | .missing => false
+where
+  /-- Syntax that computes nothing, or a number whose size `valueOf` limits. -/
+  plainKinds : List SyntaxNodeKind := [nullKind, choiceKind, groupKind, numLitKind, strLitKind,
+    charLitKind, scientificLitKind, nameLitKind, ``Parser.Term.dotIdent, ``Parser.Term.paren,
+    ``Parser.Term.optEllipsis, ``Parser.Term.hygienicLParen, hygieneInfoKind, `«term[_]»,
+    `«term{}», `«term_^_», `«term_*_», `«term_+_»]
+
+/-- Whether a configuration item of a tactic has a value that is code. -/
+def isComputedItem (item : Syntax) : Bool :=
+  (item.isOfKind ``Parser.Tactic.valConfigItem || item.isOfKind ``Parser.Tactic.config) &&
+    !isPlainValue item[3]
+
+/-- Whether a word names a command that asks a server, such as Mathlib's `#search`, which is also a
+tactic and a term. `#[` and `#v[` open arrays and vectors. -/
+def isQueryWord (word : String) : Bool :=
+  word.startsWith "#" && !word.endsWith "[" && (word.drop 1).copy.any Char.isAlpha
+
+/-- Whether a part of a step is forbidden: it runs arbitrary code, asks a server, cannot be stopped,
+or could overflow Lean's stack. -/
 def isForbidden (part : Syntax) : Bool :=
   match part with
-  | .atom _ word => word ∈ forbiddenWords
+  | .atom _ word => word ∈ forbiddenWords || isQueryWord word
   | .ident .. => false
   | .node _ kind args =>
-    isComputingItem part ||
+    isComputingItem part || isComputedItem part ||
       (kind == ``Parser.Tactic.decide && (part.find? hasUnnamedFields).isSome) ||
       (args[0]?.any fun first => first.isAtom && first.getAtomVal == "set_option") &&
         !(args[1]?.any fun name => isHarmlessOption name.getId)

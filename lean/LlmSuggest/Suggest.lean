@@ -128,7 +128,9 @@ def Guard.replacePrinting (guard : Guard) (limits : Limits) (suggestions : Array
 replaced by it. -/
 def Guard.finish (guard : Guard) (limits : Limits) (finishers : Array Step) :
     TacticM (Array Suggestion) := do
-  let limits := { limits with heartbeats := min limits.heartbeats finisherHeartbeats }
+  let heartbeats := if limits.heartbeats == 0 then finisherHeartbeats
+    else min limits.heartbeats finisherHeartbeats
+  let limits := { limits with heartbeats }
   let checked ← finishers.mapM fun step => do
     return { step, outcome := ← guard.check limits step : Suggestion }
   let closing ← guard.replacePrinting limits (checked.filter (·.outcome.closes))
@@ -198,8 +200,8 @@ def betterFault (step : Step) (fault : Fault) : TacticM Fault := do
   return if (← resolveGlobalName name).isEmpty then .unknown word else fault
 
 /-- The suggestions for the main goal in the answers, the best first, and the other answers with the
-reasons. -/
-def suggestionsFrom (answers : Array Answer) :
+reasons. Each starts with `prefix`, also Lean's own tactics. -/
+def suggestionsFrom (answers : Array Answer) («prefix» : String := "") :
     TacticM (Array Suggestion × Array (String × Fault)) := withMainContext do
   let (steps, unread) ← readAnswers answers
   let deadline := (← IO.monoMsNow) + llmsuggest.checkTime.get (← getOptions)
@@ -211,11 +213,11 @@ def suggestionsFrom (answers : Array Answer) :
     if checked.any (·.outcome.closes) then
       return checked
     let (queries, finishers) := (← finishersOf (← getMainGoal)).partition (·.isQuery)
-    let mut found ← guard.finish limits finishers
+    let mut found ← guard.finish limits (finishers.filter (·.source.startsWith «prefix»))
     if found.isEmpty then
       found ← guard.finishAll limits finishers checked
     if found.isEmpty then
-      found ← guard.finish limits queries
+      found ← guard.finish limits (queries.filter (·.source.startsWith «prefix»))
     return found ++ checked
   let mut working := #[]
   let mut faults := unread

@@ -198,7 +198,7 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
     | .answers answers => pure answers
     | .failure message _ => throwNoSuggestion call message
     | .canceled => throwInterruptException
-  let (suggestions, faults) ← suggestionsFrom answers.suggestions
+  let (suggestions, faults) ← suggestionsFrom answers.suggestions «prefix»
   let site? ← siteOf? call
   -- A call made by a macro may be one of several at the same place.
   let earlier := if site?.isSome then earlier else #[]

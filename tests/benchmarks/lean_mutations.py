@@ -51,6 +51,10 @@ MUTATIONS = [
         "sorry", "Check", "unless sorries.all known.contains do", "unless true do",
         TACTIC + "checks",
     ),
+    Mutation(
+        "configuration", "Step", "isComputingItem part || isComputedItem part ||",
+        "isComputingItem part ||", HOSTILE,
+    ),
     Mutation("unsafe", "Check", "if info.isUnsafe then", "if false then", HOSTILE),
     Mutation("compiler", "Check", "name ∈ compilerAxioms", "false", HOSTILE),
     Mutation(

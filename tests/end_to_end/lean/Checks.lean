@@ -256,6 +256,37 @@ set_option llmsuggest.showInvalid true in
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
+/-! No limit for checks: the user's own limit holds. -/
+
+/--
+info: Suggestions that do not work:
+  "(iterate 40 have : 10 * a < 10 * b := by omega); omega": it exceeds what is left of `maxHeartbeats` here
+---
+info: Try this:
+  [apply] exact Nat.le_of_lt h  -- closes the goal
+-/
+#guard_msgs in
+answering "(iterate 40 have : 10 * a < 10 * b := by omega); omega", "exact Nat.le_of_lt h" in
+set_option maxHeartbeats 1000 in
+set_option llmsuggest.heartbeats 0 in
+set_option llmsuggest.showInvalid true in
+example (a b : Nat) (h : a < b) : a ≤ b := by
+  llmsuggest
+
+/-! Lean goes on after an error of elaboration, in a check as in the file. -/
+
+/--
+info: Suggestions that do not work:
+  "constructor\nany_goals exact id hp\nexact hq": Application type mismatch: The argument hp has type p but is expected to have type q in the application id hp
+---
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+-/
+#guard_msgs in
+answering "constructor\nany_goals exact id hp\nexact hq" in
+set_option llmsuggest.showInvalid true in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  llmsuggest
+
 /-! The limit of all checks together: later steps are not run. -/
 
 /--

@@ -73,6 +73,25 @@ answering "constructor", "exact ⟨hp, hq⟩" in
 example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest
 
+/-! Steps that have to start with a prefix: not with another tactic of Lean's. -/
+
+/--
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+-/
+#guard_msgs in
+answering "skip" in
+example (a b : Nat) (h : a < b) : a + 1 ≤ b := by
+  llmsuggest "rw"
+
+/--
+info: Try this:
+  [apply] omega  -- closes the goal; found by Lean
+-/
+#guard_msgs in
+answering "skip" in
+example (a b : Nat) (h : a < b) : a + 1 ≤ b := by
+  llmsuggest "om"
+
 /-! The tactics are the user's to choose. -/
 
 theorem lt_of_two {a b : Nat} (h : a < b) : 2 * a + 1 < 2 * b := by omega
@@ -139,4 +158,16 @@ error: llmsuggest: none of the model's suggestions works here. `set_option llmsu
 answering "exact foo" in
 set_option llmsuggest.finishers "" in
 example (a b : Nat) (h : a < b) : a < b := by
+  llmsuggest
+
+/-! Their own commas do not separate them. -/
+
+/--
+info: Try this:
+  [apply] simp only [hp, hq, and_self]  -- closes the goal; found by Lean
+-/
+#guard_msgs in
+answering "skip" in
+set_option llmsuggest.finishers "omega, simp only [hp, hq, and_self], assumption" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   llmsuggest

@@ -199,6 +199,32 @@ answering "exact (include_str \"/etc/passwd\") |> fun _ => hp", "exact (by run_t
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
+/-! Values of configuration items, which Lean runs as compiled code. -/
+
+/--
+info: Suggestions that do not work:
+  "simp (maxSteps := match unsafeIO (IO.FS.writeFile \"/tmp/llmsuggest-x\" \"\") with |"…: it contains syntax that a check never runs
+  "simp (config := { maxSteps := (List.range 10000000000).length })": it contains syntax that a check never runs
+  "omega (config := dbgTrace \"loud\" fun _ => {})": it contains syntax that a check never runs
+  "simp (maxSteps := Nat.pow 2 9)": it contains syntax that a check never runs
+  "grind (splits := (fun n => n) 3)": it contains syntax that a check never runs
+---
+info: Try these:
+  [apply] simp (maxSteps := 1000) [hp]  -- closes the goal
+  [apply] simp (config := { maxSteps := 1000, zeta := false }) [hp]  -- closes the goal
+  [apply] simp +contextual (disch := assumption) [hp]  -- closes the goal
+  [apply] rw (occs := .pos [1]) [← id_eq p, id_eq]; exact hp  -- closes the goal
+-/
+#guard_msgs in
+answering "simp (maxSteps := match unsafeIO (IO.FS.writeFile \"/tmp/llmsuggest-x\" \"\") with | .ok _ => 9 | _ => 8)",
+  "simp (config := { maxSteps := (List.range 10000000000).length })",
+  "omega (config := dbgTrace \"loud\" fun _ => {})", "simp (maxSteps := Nat.pow 2 9)",
+  "grind (splits := (fun n => n) 3)", "simp (maxSteps := 1000) [hp]",
+  "simp (config := { maxSteps := 1000, zeta := false }) [hp]",
+  "simp +contextual (disch := assumption) [hp]", "rw (occs := .pos [1]) [← id_eq p, id_eq]; exact hp" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
 /-! Options that lift limits. -/
 
 /--

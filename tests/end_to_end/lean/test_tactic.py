@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from llmsuggestd.daemon.schema import SuggestRequest
 from llmsuggestd.goals import normalise
 from tests.end_to_end.lean.fake_daemon import FakeDaemon
 from tests.support.leanwasm import Lean
@@ -40,6 +43,19 @@ def test_suggestions(lean: Lean, fake: FakeDaemon) -> None:
     assert len(clients) == len(fake.requests), "each place in a file must have its own client name"
     asked = [request["goal"] for request in fake.requests]
     assert [normalise(goal) for goal in asked] == asked, "goals by Lean must need no normalising"
+
+
+def test_the_name_of_a_client_fits_into_a_request(
+    lean: Lean, fake: FakeDaemon, tmp_path: Path
+) -> None:
+    """The file's path may be longer than the name may be."""
+    folder = tmp_path / ("deep" * 50)
+    folder.mkdir()
+    for name in ("Found.lean", "FakeDaemon.lean"):
+        shutil.copy(HERE / name, folder)
+    check(lean, folder / "Found.lean", fake.env)
+    request = {name: value for name, value in fake.requests[0].items() if name != "path"}
+    msgspec.convert(request, SuggestRequest)  # checks what the daemon would
 
 
 def test_the_state_the_file_above_and_the_name(lean: Lean, fake: FakeDaemon) -> None:
