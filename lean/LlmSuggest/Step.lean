@@ -104,8 +104,8 @@ partial def isPlainValue (value : Syntax) : Bool :=
       args[0]!.isOfKind ``Parser.Term.dotIdent && args[0]![1].getId ∈ [`pos, `neg] &&
         isPlainValue args[1]!
     else
-      (kind ∈ plainKinds || (``Parser.Term.structInst).isPrefixOf kind ||
-        kind.toString.startsWith "Lean.Parser.Term.structInst") && args.all isPlainValue
+      (kind ∈ plainKinds || kind.toString.startsWith "Lean.Parser.Term.structInst") &&
+        args.all isPlainValue
   | .missing => false
 where
   /-- Syntax that computes nothing, or a number whose size `valueOf` limits. -/

@@ -55,6 +55,7 @@ MUTATIONS = [
         "configuration", "Step", "isComputingItem part || isComputedItem part ||",
         "isComputingItem part ||", HOSTILE,
     ),
+    Mutation("queries", "Step", " || isQueryWord word", "", HOSTILE),
     Mutation("unsafe", "Check", "if info.isUnsafe then", "if false then", HOSTILE),
     Mutation("compiler", "Check", "name ∈ compilerAxioms", "false", HOSTILE),
     Mutation(

@@ -225,6 +225,25 @@ answering "simp (maxSteps := match unsafeIO (IO.FS.writeFile \"/tmp/llmsuggest-x
 example (p : Prop) (hp : p) : p := by
   llmsuggest
 
+/-! Words such as `#search`, a command and a tactic that asks a server. Arrays have none. -/
+
+syntax "#ask" : command
+syntax "#ask" : tactic
+macro_rules | `(tactic| #ask) => `(tactic| assumption)
+
+/--
+info: Suggestions that do not work:
+  "#ask": it contains syntax that a check never runs
+  "first | #ask | exact hp": it contains syntax that a check never runs
+---
+info: Try this:
+  [apply] exact (fun _ _ => hp) #[1] #v[2]  -- closes the goal
+-/
+#guard_msgs in
+answering "#ask", "first | #ask | exact hp", "exact (fun _ _ => hp) #[1] #v[2]" in
+example (p : Prop) (hp : p) : p := by
+  llmsuggest
+
 /-! Options that lift limits. -/
 
 /--

@@ -6,8 +6,10 @@ import copy
 import json
 import re
 import signal
+import socket
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +342,27 @@ def test_permission_that_is_withdrawn_ends_at_the_next_reload(
     home.wait_until(lambda status: "do not allow" in (status["reason"] or ""))
     status, answer = suggest(home)
     assert (status, answer["error"]["code"]) == (503, "remote_not_allowed")
+
+
+def test_permission_that_is_withdrawn_ends_a_switch(home: Home) -> None:
+    """`0x7f.1` is this machine for the system, but no loopback address for us."""
+    home.install_starter()
+    settings(home, "[remote]\nallow_remote = true\n")
+    home.paths.remote.mkdir(mode=0o700)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://0x7f.1:{silent.getsockname()[1]}"
+        record = {"id": "lab", "url": url, "model": "m", "format": "llmstep"}
+        (home.paths.remote / "lab.json").write_text(json.dumps(record))
+        process = home.serve()
+        with ThreadPoolExecutor() as pool:
+            switching = pool.submit(home.curl, "/v1/model", "-X", "PUT", body={"id": "lab"})
+            home.wait_until(lambda status: status["switching_to"] == "lab")
+            with silent.accept()[0]:  # it has connected, and waits for TLS
+                settings(home, "")
+                process.send_signal(signal.SIGHUP)
+                status, answer = switching.result(timeout=10)
+    assert (status, answer["error"]["code"]) == (503, "remote_not_allowed")
+    assert suggest(home)[1]["model"] == "starter"
 
 
 def test_purging_removes_records_and_keys(lab: Home) -> None:

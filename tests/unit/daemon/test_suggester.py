@@ -345,6 +345,20 @@ async def test_at_shutdown_every_open_request_gets_an_error(
         await ask(suggester, "too late")
 
 
+async def test_the_end_does_not_wait_for_a_replaced_model_that_loads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = served("a")
+    monkeypatch.setattr(old, "_spawn", asyncio.Event().wait)
+    suggester = Suggester(old, Metrics())
+    loading = asyncio.create_task(old.load())
+    await until(lambda: old.loading)
+    await suggester.switch(served("b"))
+    await asyncio.wait_for(suggester.finish(0.05), 5)
+    await asyncio.gather(loading, return_exceptions=True)
+    assert not old.loading
+
+
 async def test_at_shutdown_requests_within_the_grace_period_are_answered(
     made: tuple[Suggester, FakeEngine],
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,18 +72,25 @@ def test_an_id_belongs_to_one_source(paths: Paths) -> None:
         store.check_free(paths, "m", "owner/other@" + "0" * 40)
 
 
+def fail_to_replace(
+    monkeypatch: pytest.MonkeyPatch, error: int, fails: Callable[[Path, Path], bool]
+) -> None:
+    """Make the system refuse to replace files, where `fails` says so."""
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if fails(self, target):
+            raise OSError(error, os.strerror(error))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+
+
 def test_a_models_folder_may_be_on_another_disk(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(paths, "m", data=b"the first")
-    replace = Path.replace
-
-    def within_a_disk(self: Path, target: Path) -> Path:
-        if self.parent != target.parent:
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", within_a_disk)
+    fail_to_replace(monkeypatch, errno.EXDEV, lambda file, target: file.parent != target.parent)
     place(paths, "m", data=b"the second")
     assert (paths.models / "m.gguf").read_bytes() == b"the second"
     assert {file.name for file in paths.models.iterdir()} == {"m.gguf", "m.json"}
@@ -94,16 +102,8 @@ def test_a_replacement_that_fails_changes_nothing(
 ) -> None:
     """For example on Windows, where a served file cannot be replaced."""
     place(paths, "m", data=b"the first")
-
-    replace = Path.replace
-
-    def in_use(self: Path, target: Path) -> Path:
-        if target.suffix == ".gguf":
-            raise PermissionError(errno.EACCES, "it is used by another process")
-        return replace(self, target)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", in_use)
+        fail_to_replace(patch, errno.EACCES, lambda _, target: target.suffix == ".gguf")
         for model_id in ("m", "other"):
             with pytest.raises(PermissionError):
                 place(paths, model_id, data=b"longer than the first")
