@@ -138,7 +138,7 @@ MUTATIONS = [
     Mutation(
         "answer-size", "Client", '"--max-filesize", "1048576", ', "", TACTIC + "suggestions"
     ),
-    Mutation("no-argument", "Client", '"@-"', "body", TACTIC + "package"),
+    Mutation("no-argument", "Client", '"@-"', 'body?.getD ""', TACTIC + "package"),
 ]  # fmt: skip
 
 
