@@ -140,7 +140,7 @@ def _goals(lines: list[str]) -> Iterator[list[str]]:
                 continue
         goal.append(line)
         if line == TARGET:
-            inner = _inner_lines(lines[i + 1 :]) + 1
+            inner = _inner_lines(lines, i + 1) + 1
         complete = complete or is_target(line)
         complete = complete or (line.startswith(CONV_TARGET) and not target_follows)
     if complete:
@@ -154,13 +154,13 @@ def _begins_goal(line: str, after_blank: bool, target_follows: bool) -> bool:
     return (after_blank or target_follows) and not line[0].isspace()
 
 
-def _inner_lines(lines: list[str]) -> int:
-    """The number of lines up to the target of a proof state within a target; 0 without one."""
-    for count, line in enumerate(lines, 1):
-        if not line or is_target(line):
+def _inner_lines(lines: list[str], start: int) -> int:
+    """The number of lines from `start` to the target of a proof state within a target, or 0."""
+    for i in range(start, len(lines)):
+        if not lines[i] or is_target(lines[i]):
             return 0
-        if _is_inner_target(line):
-            return count
+        if _is_inner_target(lines[i]):
+            return i - start + 1
     return 0
 
 

@@ -143,6 +143,6 @@ def test_nothing_is_added_or_moved(text: str) -> None:
     "text", ["⊢\n" * 50_000, "\r" * 100_000, " " * 100_000, "| a\n" * 25_000, "error: " * 14_000]
 )
 def test_long_texts_are_fast(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     split_goals(text)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 1

@@ -115,7 +115,7 @@ def test_prompts_for_whole_proofs_are_refused(prompt: str) -> None:
 
 
 def test_long_prompts_are_fast() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert recover("[STATE]\n" * 100_000) is None
     assert recover("\n[/STATE]\n[TAC]\n" * 50_000) is None
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
