@@ -124,9 +124,9 @@ def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
   return sorted <| suggestions.filter (·.outcome matches .works _)
 
 /-- Offers a partial proof or first steps, and ends the call with an error. -/
-def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : Graph) :
-    TacticM Unit := do
-  if let some site := site? then
+def reportNoProof (call : Syntax) (site? : Option Site) (earlier : Array Visit) (ended : End)
+    (graph : Graph) : TacticM Unit := do
+  if let (some site, none) := (site?, notForAll? site? earlier) then
     let entries ← match ← part? graph with
       | some (step, mark) => Option.toArray <$> site.entryOf? step mark (closes := false) ""
       | none => (← firstSteps graph).filterMapM site.entry?
@@ -137,9 +137,11 @@ def reportNoProof (call : Syntax) (site? : Option Site) (ended : End) (graph : G
 /-! ### The call -/
 
 /-- Shows a proof for a call, and the server that goals were sent to. -/
-def reportProof (call : Syntax) (site? : Option Site) (proof : Suggestion)
+def reportProof (call : Syntax) (site? : Option Site) (earlier : Array Visit) (proof : Suggestion)
     (sentTo? : Option String) : TacticM Unit := do
   removeLists call
+  if let some why := notForAll? site? earlier then
+    return ← logWithoutLinks call s!"{why}{sentNote sentTo?}:" #[proof]
   match site? with
   | none =>
     logWithoutLinks call s!"The code here calls `llmprove`, so its proof has no \
@@ -174,18 +176,18 @@ def evalLlmprove : Tactic := fun call => withMainContext do
     if let some after := proof.outcome.closed? then
       goOnFrom after
       remember #[proof]
-      return ← reportProof call site? proof none
+      return ← reportProof call site? earlier proof none
   let (ended, graph) ← searchFor (← Budget.fromOptions) (← clientName call)
   let .proved found := ended
     | remember #[]
-      reportNoProof call site? ended graph
+      reportNoProof call site? earlier ended graph
   let proof : Suggestion := { step := found.step, outcome := found.outcome }
   let some after := proof.outcome.closed? | return
   let proofForAll? ← if earlier.isEmpty then pure (some proof) else proofForAll? earlier old proof
   goOnFrom after
   remember proofForAll?.toArray
   if let some proof := proofForAll? then
-    reportProof call site? proof graph.sentTo?
+    reportProof call site? earlier proof graph.sentTo?
   else
     removeLists call
     logWithoutLinks call s!"No proof works for all {earlier.size + 1} goals of this call. For the \

@@ -167,6 +167,12 @@ def Site.around (site : Site) : List Syntax :=
     part.isOfKind site.kind && part.getRange? == some site.range
   (stack?.getD []).map (·.1)
 
+/-- The number of times that Lean runs the call: once for each alternative that shares its text, as
+in `| inl h | inr h => llmsuggest`. -/
+def Site.runs (site : Site) : Nat :=
+  site.around.foldl (init := 1) fun runs part =>
+    if part.isOfKind ``Parser.Tactic.inductionAlt then runs * max 1 part[0].getNumArgs else runs
+
 /-- Whether only spaces and bullets stand in front of a position in its line. -/
 def isFirstInLine (map : FileMap) (position : String.Pos.Raw) : Bool :=
   let line := map.lineStart (map.toPosition position).line

@@ -111,7 +111,8 @@ def forAll (earlier : Array Visit) (suggestions : Array Suggestion) :
     return old ++ new
   return sorted <| all.filter fun suggestion => !suggestion.outcome matches .fails _
 
-/-- Removes the lists of earlier runs of the call from the messages. -/
+/-- Removes the lists of earlier runs of the call from the messages. Lists that Lean has shown
+already stay: see `notForAll?`. -/
 def removeLists (call : Syntax) : CoreM Unit := do
   let some start := call.getPos? | return
   let position := (← getFileMap).toPosition start
@@ -127,6 +128,14 @@ def removeLists (call : Syntax) : CoreM Unit := do
 def siteOf? (call : Syntax) : TermElabM (Option Site) := do
   let some range := call.getRange? | return none
   Site.of? call.getKind (← getFileMap) range
+
+/-- If Lean will run a call again, on the goal of another alternative: a sentence that says so. What
+is found until then has no links. It may not work there, and Lean shows the messages of an
+alternative before it runs the next, so that they cannot be removed. -/
+def notForAll? (site? : Option Site) (earlier : Array Visit) : Option String := do
+  let site ← site?
+  guard (earlier.size + 1 < site.runs)
+  return s!"This call runs on {site.runs} goals. For {earlier.size + 1} of them"
 
 /-- The suggestions with the entries that write them at the site of a call, if it has one; and those
 that cannot be written there. -/
@@ -164,19 +173,22 @@ def goOnFrom (after : SavedState) : TacticM Unit := do
   Core.setMessageLog messages
 
 /-- Lists the suggestions for a call, and names the server that the goal was sent to. `others` are
-those for the last goal alone, if the call is run on this number of goals. -/
-def report (call : Syntax) (shown : Array (Suggestion × Option Entry)) (goals : Nat)
-    (others : Array Suggestion) (sentTo? : Option String) : CoreM Unit := do
+those for the last goal alone, if the call has been run on these earlier goals. -/
+def report (call : Syntax) (site? : Option Site) (shown : Array (Suggestion × Option Entry))
+    (earlier : Array Visit) (others : Array Suggestion) (sentTo? : Option String) :
+    CoreM Unit := do
   removeLists call
   let entries := shown.filterMap (·.2)
-  if !entries.isEmpty then
+  if let (some why, false) := (notForAll? site? earlier, shown.isEmpty) then
+    logWithoutLinks call s!"{why}{sentNote sentTo?}:" (shown.map (·.1))
+  else if !entries.isEmpty then
     logEntries call entries sentTo?
   else if !shown.isEmpty then
     logWithoutLinks call s!"The code here calls `llmsuggest`, so its suggestions have no \
       links{sentNote sentTo?}:" (shown.map (·.1))
   else
-    logWithoutLinks call s!"No suggestion works on all {goals} goals of this call. For the last \
-      goal{sentNote sentTo?}:" others
+    logWithoutLinks call s!"No suggestion works on all {earlier.size + 1} goals of this call. For \
+      the last goal{sentNote sentTo?}:" others
 
 @[tactic llmsuggest, inherit_doc llmsuggest]
 def evalLlmsuggest : Tactic := fun call => withMainContext do
@@ -214,6 +226,6 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
     goOnFrom after
   addVisit { place, goal, text, before, suggestions := forAll }
-  report call shown (earlier.size + 1) suggestions answers.sentTo?
+  report call site? shown earlier suggestions answers.sentTo?
 
 end LlmSuggest

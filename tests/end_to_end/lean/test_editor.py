@@ -105,6 +105,32 @@ def test_a_block_stands_below_its_by(lean: Lean, fake: FakeDaemon, tmp_path: Pat
             assert worker.diagnostics() == []
 
 
+# In an editor, Lean shows the messages of an alternative before it runs the next.
+SHARED = """import LlmSuggest
+
+set_option llmsuggest.finishers ""
+
+theorem some (p q : Prop) (h : p ∨ q) : q ∨ p := by
+  cases h with
+  | inl h | inr h => {}
+"""
+EARLY = "This call runs on 2 goals. For 1 of them:"
+
+
+def test_alternatives_that_share_a_call(lean: Lean, fake: FakeDaemon, tmp_path: Path) -> None:
+    fake.answer("exact Or.inr h", "exact Or.inl h", "simp [h]")
+    with lean.worker(tmp_path / "Some.lean", SHARED.format("llmsuggest"), fake.env) as worker:
+        said = [message["message"] for message in worker.diagnostics()]
+        assert said == [
+            f"{EARLY}\n  exact Or.inr h  -- closes the goal\n  simp [h]  -- closes the goal",
+            "Try this:\n  [apply] simp [h]  -- closes the goal",
+        ]
+        worker.change(SHARED.format("llmprove"))
+        said = [message["message"] for message in worker.diagnostics()]
+        assert [message.partition("\n")[0] for message in said] == [EARLY, "Try this:"]
+        assert "[apply]" not in said[0]
+
+
 # Declarations with a call, and whether Lean elaborates the text below while the model is asked.
 KINDS = {
     "theorem some : True := by\n  llmsuggest\n": True,
