@@ -7,6 +7,7 @@ module
 
 public meta import Lean.Elab.Tactic.Basic
 public meta import Lean.Linter.Deprecated
+public meta import LlmSuggest.Library
 public meta import LlmSuggest.Options
 public meta import LlmSuggest.Step
 
@@ -522,6 +523,8 @@ def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α
 
 /-- Checks a step on the main goal within limits, and restores everything. -/
 def Guard.check (guard : Guard) (limits : Limits) (step : Step) : TacticM Outcome := do
+  unless ← awaitIndexes step.stx limits.deadline do
+    return .stopped .time
   let run := withEnableInfoTree false <| runStep step
   match ← guard.limiting limits <| tentatively step limits.heartbeats run with
   | .ok (.ok outcome) | .ok (.error outcome) => return outcome

@@ -190,6 +190,10 @@ def Guard.finishAll (guard : Guard) (limits : Limits) (finishers : Array Step)
 
 /-! ### From answers to suggestions -/
 
+/-- How long a list waits for Lean's index of the library, for the sake of `exact?`, in
+milliseconds. -/
+def indexTime : Nat := 1000
+
 /-- The reason why a step failed. A text that is no tactic was parsed as a term, but more likely
 uses an unknown tactic. -/
 def betterFault (step : Step) (fault : Fault) : TacticM Fault := do
@@ -217,7 +221,9 @@ def suggestionsFrom (answers : Array Answer) («prefix» : String := "") :
     if found.isEmpty then
       found ← guard.finishAll limits finishers checked
     if found.isEmpty then
-      found ← guard.finish limits (queries.filter (·.source.startsWith «prefix»))
+      let soon := min deadline ((← IO.monoMsNow) + indexTime)
+      let queries := queries.filter (·.source.startsWith «prefix»)
+      found ← guard.finish limits (← queries.filterM fun step => awaitIndexes step.stx soon)
     return found ++ checked
   let mut working := #[]
   let mut faults := unread

@@ -99,6 +99,10 @@ def test_what_a_step_leaves_is_finished(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "Finished.lean", fake.env)
 
 
+def test_the_library_is_read_once(lean: Lean, fake: FakeDaemon) -> None:
+    check(lean, HERE / "Library.lean", fake.env)
+
+
 def test_a_model_that_does_not_know_mathlib(lean: Lean, fake: FakeDaemon) -> None:
     check(lean, HERE / "WithMathlib.lean", fake.env)
 
