@@ -50,6 +50,8 @@ structure Answer where
   text : String
   /-- The mean log probability of a token. -/
   score : Float
+  /-- Whether the model came to its end before the limit of tokens. -/
+  finished? : Option Bool := none
   deriving FromJson
 
 /-- The answers for one of several goals. -/
@@ -91,15 +93,19 @@ where
     "\"" ++ (text.replace "\\" "\\\\").replace "\"" "\\\"" ++ "\""
 
 /-- The message when the daemon does not answer in time. -/
-def lateMessage (timeout : Nat) : String :=
-  s!"no answer within {timeout} s. `llmsuggestd status` shows what the daemon is doing; \
-    `set_option llmsuggest.timeout` sets the limit."
+def lateMessage (timeout : Nat) (isLoading : Bool) : String :=
+  let (state, option) := if isLoading then (": the model is still being loaded", "loadTimeout")
+    else ("", "timeout")
+  s!"no answer within {timeout} s{state}. `llmsuggestd status` shows what the daemon is doing; \
+    `set_option llmsuggest.{option}` sets the limit."
 
-/-- The message when `curl` ends with an exit code other than 0. -/
-def curlFailure (exitCode : UInt32) (stderr : String) (timeout : Nat) : String :=
+/-- `curl`'s exit code when it has run out of time. -/
+def curlTimeout : UInt32 := 28
+
+/-- The message when `curl` ends with another exit code than 0. -/
+def curlFailure (exitCode : UInt32) (stderr : String) : String :=
   match exitCode with
   | 255 => "the program `curl` cannot be run. Install it, or put it on the editor's PATH."
-  | 28 => lateMessage timeout
   | _ => s!"the request to the daemon failed ({stderr.trimAscii}). Run `llmsuggestd doctor` to \
       find the cause."
 
@@ -231,14 +237,15 @@ def Daemon.ask? (daemon : Daemon) (request : Request) (patience : Patience)
   let isUnwanted : IO Bool := do return (← isCanceled) || (← isLate)
   let result ← try runCurl args input isUnwanted catch error =>
     pure <| some { exitCode := 255, stdout := "", stderr := toString error }
-  let some output := result
-    | if ← isCanceled then
-        return some .canceled
-      return some <| .failure (lateMessage (← seconds.get)) false
+  if result.isNone && (← isCanceled) then
+    return some .canceled
+  let output? := result.filter (·.exitCode != curlTimeout)
+  let some output := output?
+    | return some <| .failure (lateMessage (← seconds.get) (← daemon.isLoading)) false
   if output.exitCode == 7 then
     return none
   unless output.exitCode == 0 do
-    return some <| .failure (curlFailure output.exitCode output.stderr limit) false
+    return some <| .failure (curlFailure output.exitCode output.stderr) false
   match decode output.stdout with
   | .ok answers => return some <| .answers answers
   | .error message => return some <| .failure message false

@@ -82,6 +82,7 @@ def Site.of? (call : SyntaxNodeKind) (map : FileMap) (range : Lean.Syntax.Range)
     TermElabM (Option Site) := do
   let size := map.source.utf8ByteSize
   for line in lineStarts map range.start do
+    Core.checkInterrupted
     let mut start := line
     -- Several commands can stand in one line.
     repeat

@@ -45,7 +45,11 @@ def readAnswers (answers : Array Answer) : CoreM (Array Step × Array (String ×
       for step in readings do
         unless steps.any fun earlier : Step => earlier.stx.structEq step.stx do
           steps := steps.push step
-    | .error fault => others := others.push (answer.text, fault)
+    | .error fault =>
+      let fault := match fault, answer.finished? with
+        | .other _, some false => .other "it was cut off: the model reached its limit of tokens"
+        | _, _ => fault
+      others := others.push (answer.text, fault)
   return (steps, others)
 
 /-- The best of the steps that each answer may mean. -/

@@ -217,11 +217,13 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   let forAll ← forAll earlier suggestions
   let (shown, unwritten) ← withEntries site? forAll
   let faults := faults ++ unwritten
-  if llmsuggest.showInvalid.get (← getOptions) && !faults.isEmpty then
+  let showInvalid := llmsuggest.showInvalid.get (← getOptions)
+  if showInvalid && !faults.isEmpty then
     logInvalid call faults
   if shown.isEmpty && (earlier.isEmpty || suggestions.isEmpty) then
-    throwNoSuggestion call <| ← noneMessage goal answers faults
+    let hint := if showInvalid then "" else
       " `set_option llmsuggest.showInvalid true` lists them."
+    throwNoSuggestion call (← noneMessage goal answers faults hint)
   let alone := if earlier.isEmpty then #[] else suggestions
   if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
     goOnFrom after

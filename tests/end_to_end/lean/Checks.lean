@@ -109,7 +109,7 @@ info: Suggestions that do not work:
   "as_aux_lemma => sorry": it leaves a `sorry`
   "refine And.left (b := p) ⟨sorry, ?_⟩": it changes nothing
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "sorry", "admit", "stop", "exact (sorry : p)", "exact (by sorry)",
@@ -148,7 +148,7 @@ info: Suggestions that do not work:
   "constructor\n": Tactic `constructor` failed: target is not an inductive datatype
   "done": unsolved goals
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "first | exact hq | exact foo", "all_goals exact hq", "· skip",
@@ -226,7 +226,7 @@ info: Suggestions that do not work:
   "exact by_elab throwError \"run\"": it contains syntax that a check never runs
   "set_option maxRecDepth 1000000 in repeat skip": it contains syntax that a check never runs
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "run_tac throwError \"run\"", "(sleep 100000000; exact hp)",
@@ -279,7 +279,7 @@ example (a b : Nat) (h : a < b) : a ≤ b := by
 info: Suggestions that do not work:
   "constructor\nany_goals exact id hp\nexact hq": Application type mismatch: The argument hp has type p but is expected to have type q in the application id hp
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "constructor\nany_goals exact id hp\nexact hq" in
@@ -372,7 +372,7 @@ info: Suggestions that do not work:
   "decide": it reaches Lean's recursion limit, `maxRecDepth`
   "rfl": it reaches Lean's recursion limit, `maxRecDepth`
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "decide", "rfl" in

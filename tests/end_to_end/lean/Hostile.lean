@@ -26,7 +26,7 @@ info: Suggestions that do not work:
   "as_aux_lemma => exact lcProof": it uses an unsafe constant
   "refine And.left (b := p) ⟨lcProof, ?_⟩": it changes nothing
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "exact lcProof", "exact unsafeCast ()", "exact False.elim lcUnreachable",
@@ -45,7 +45,7 @@ info: Suggestions that do not work:
   "exact of_decide_eq_true (Lean.ofReduceBool (decide (5 < 10)) true rfl)": Application type mismatch: The argument rfl has type ?_ = ?_ but is expected to have type Lean.reduceBool (decide (5 < 10)) = true in the application Lean.ofReduceBool (decide (5 < 10)) true rfl
   "exact (fun (_ : True) => (by decide : 5 < 10)) Lean.trustCompiler": it trusts the compiler
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "decide +native", "decide +kernel", "decide (config := { native := true })", "exact (by native_decide)",
@@ -64,7 +64,7 @@ info: Suggestions that do not work:
   "exact (let rec f : Nat → True := fun n => f n; f 0)": it leaves a metavariable unassigned
   "exact (fun (_ : Nat) => trivial) _": don't know how to synthesize placeholder
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "exact (fun _ => trivial) PUnit.unit", "exact (fun _ => trivial) (ULift.up 1)",
@@ -189,7 +189,7 @@ info: Suggestions that do not work:
   "run_tac (IO.FS.removeFile \"/tmp/x\" : IO Unit)": it contains syntax that a check never runs
   "set_option pp.all true in run_tac return": it contains syntax that a check never runs
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "exact (include_str \"/etc/passwd\") |> fun _ => hp", "exact (by run_tac return; exact hp)",

@@ -146,7 +146,7 @@ info: Suggestions that do not work:
   "apply h": Tactic `apply` failed: could not unify the type of `h` a < b with the goal b < a
   "nlinarith": `nlinarith` is unknown here: is an import missing?
 ---
-error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+error: llmsuggest: none of the model's suggestions works here.
 -/
 #guard_msgs in
 answering "omega", "rfl", "decide", "linarith [h]", "rw [Nat.mul_comm]", "simp", "exact foo", "constructor",

@@ -211,13 +211,27 @@ example : True := by
 /-! A model that is being loaded has more time. -/
 
 /--
-error: llmsuggest: no answer within 3 s. `llmsuggestd status` shows what the daemon is doing; `set_option llmsuggest.timeout` sets the limit.
+error: llmsuggest: no answer within 3 s: the model is still being loaded. `llmsuggestd status` shows what the daemon is doing; `set_option llmsuggest.loadTimeout` sets the limit.
 -/
 #guard_msgs in
 behaving "loading" in
 set_option llmsuggest.timeout 1 in
 set_option llmsuggest.loadTimeout 3 in
 example : True := by
+  llmsuggest
+
+/-! A text without its end. -/
+
+/--
+info: Suggestions that do not work:
+  "exact foo (": it was cut off: the model reached its limit of tokens
+---
+error: llmsuggest: none of the model's suggestions works here.
+-/
+#guard_msgs in
+replying 200 "{\"suggestions\": [{\"text\": \"exact foo (\", \"score\": -1, \"finished\": false}]}" in
+set_option llmsuggest.showInvalid true in
+example (p : Prop) : p := by
   llmsuggest
 
 /-! `try?` is as it was: only `import LlmSuggest.Try` lets it ask. -/
