@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from math import prod
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -56,6 +57,9 @@ Progress = Callable[[int, int], None]
 
 Run = tuple[ModelTensor, GGMLQuantizationType, int, int]
 """A tensor, its new type, and the rows to encode: the first, and the one after the last."""
+
+Encoded = npt.NDArray[np.uint8]
+"""A run as ggml data, of shape (rows, bytes per row)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,28 +238,64 @@ def _closing(writer: GGUFWriter) -> Iterator[None]:
 
 
 class _Workers:
-    """Threads that encode runs of rows. Results come in order, and a limited number ahead."""
+    """Threads that encode runs of rows. Results come in order, and a limited number ahead.
+
+    A signal can raise an exception between any two instructions of the main thread, also in a
+    `Future`, which then stays locked, so that its thread would never end. The queues here are
+    written in C and cannot be left locked.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="quantise")
+        self._todo: SimpleQueue[tuple[int, Run] | None] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, Encoded | Exception]] = SimpleQueue()
         self._ahead = 2 * threads
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"quantise_{i}", daemon=True)
+            for i in range(threads)
+        ]
 
     def __enter__(self) -> _Workers:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Runs in progress take a fraction of a second. The others are cancelled.
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Runs in progress take a fraction of a second. The others are skipped.
+        self._stopping = True
+        for _thread in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def encode(self, runs: Iterable[Run]) -> Iterator[npt.NDArray[np.uint8]]:
+    def encode(self, runs: Iterable[Run]) -> Iterator[Encoded]:
         """Yield the data of each run, in order."""
-        pending: deque[Future[npt.NDArray[np.uint8]]] = deque()
-        for run in runs:
-            pending.append(self._pool.submit(encode_rows, *run))
-            if len(pending) > self._ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        remaining = enumerate(runs)
+        given = 0
+        results: dict[int, Encoded | Exception] = {}
+        for wanted in count():
+            for task in islice(remaining, wanted + self._ahead - given):
+                self._todo.put(task)
+                given += 1
+            if wanted == given:
+                return
+            while wanted not in results:
+                number, result = self._done.get()
+                results[number] = result
+            result = results.pop(wanted)
+            if isinstance(result, Exception):
+                raise result
+            yield result
+
+    def _work(self) -> None:
+        while (task := self._todo.get()) is not None:
+            if self._stopping:
+                continue
+            number, run = task
+            try:
+                self._done.put((number, encode_rows(*run)))
+            except Exception as error:
+                self._done.put((number, error))
 
 
 def _runs(tensor: ModelTensor, kind: GGMLQuantizationType) -> list[Run]:
@@ -267,9 +307,7 @@ def _runs(tensor: ModelTensor, kind: GGMLQuantizationType) -> list[Run]:
     ]
 
 
-def encode_rows(
-    tensor: ModelTensor, kind: GGMLQuantizationType, start: int, stop: int
-) -> npt.NDArray[np.uint8]:
+def encode_rows(tensor: ModelTensor, kind: GGMLQuantizationType, start: int, stop: int) -> Encoded:
     """Encode rows `start` to `stop` of a tensor as ggml data, of shape (rows, bytes per row).
 
     Matrices of any type are converted to float16 first, so the result has the same bits as

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,39 @@ def test_after_a_failure_no_other_run_begins(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InputError, match="damaged"):
         convert()
     assert len(begun) <= 3  # the one that failed, and those that were under way
+
+
+class Stop(Exception):
+    """What a signal raises."""
+
+
+@pytest.mark.timeout(60)
+def test_the_threads_end_wherever_a_signal_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can come between any two instructions, also where the main thread holds a lock."""
+
+    def convert(steps: int) -> None:
+        def trace(*_: object) -> Any:
+            nonlocal steps
+            steps -= 1
+            if steps < 0:
+                raise Stop
+            return trace
+
+        with conversion._Workers(2) as workers:
+            sys.settrace(trace)
+            try:
+                list(workers.encode(numbers(10)))
+            finally:
+                sys.settrace(None)
+
+    monkeypatch.setattr(conversion, "encode_rows", lambda number: np.array([number]))
+    for steps in count():
+        try:
+            convert(steps)
+        except Stop:
+            continue
+        break
+    assert steps > 100
 
 
 def test_a_quota_of_the_control_group_holds_for_the_converter(
