@@ -116,20 +116,13 @@ def catalogue(as_json: bool) -> None:
 def _recommended() -> str:
     from llmsuggestd import building
     from llmsuggestd.engine import builds
+    from llmsuggestd.engine.postmortem import memory_total
     from llmsuggestd.engine.threads import usable_cores
     from llmsuggestd.models.catalogue import recommended
 
     devices = building.describe(builds.chosen(our_paths())).devices
     gpu_memory = sum(device["free"] for device in devices if device["is_gpu"])
-    return recommended(_memory_bytes(), gpu_memory, usable_cores())
-
-
-def _memory_bytes() -> int:
-    """The machine's memory; 0 where it cannot be told."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows
-        return 0
+    return recommended(memory_total(), gpu_memory, usable_cores())
 
 
 @command.command("pull")

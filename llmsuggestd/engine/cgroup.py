@@ -24,6 +24,13 @@ class Group(NamedTuple):
     """1 or 2. The versions have different file names."""
 
 
+class Memory(NamedTuple):
+    """The memory of a control group, in bytes."""
+
+    limit: int
+    left: int
+
+
 def cpu_quota(proc: Path = PROC) -> float | None:
     """The CPU time that this process may use, in CPUs (such as 0.5); None without a limit."""
     found = (_cpus_of(group) for group in _groups("cpu", proc))
@@ -33,7 +40,13 @@ def cpu_quota(proc: Path = PROC) -> float | None:
 def memory_left(proc: Path = PROC) -> int | None:
     """Number of bytes that this process may still allocate; None without a limit."""
     found = (_memory_of(group) for group in _groups("memory", proc))
-    return min((left for left in found if left is not None), default=None)
+    return min((memory.left for memory in found if memory is not None), default=None)
+
+
+def memory_limit(proc: Path = PROC) -> int | None:
+    """Number of bytes that this process's groups may allocate in all; None without a limit."""
+    found = (_memory_of(group) for group in _groups("memory", proc))
+    return min((memory.limit for memory in found if memory is not None), default=None)
 
 
 def _cpus_of(group: Group) -> float | None:
@@ -49,7 +62,7 @@ def _cpus_of(group: Group) -> float | None:
     return int(quota) / int(period)
 
 
-def _memory_of(group: Group) -> int | None:
+def _memory_of(group: Group) -> Memory | None:
     limit, used, cache = (
         ("memory.max", "memory.current", "inactive_file")
         if group.version == 2
@@ -61,7 +74,7 @@ def _memory_of(group: Group) -> int | None:
     # the kernel reclaims inactive cached pages when memory is needed
     lines = (line.split() for line in _text(group.folder / "memory.stat").splitlines())
     reclaimable = next((int(words[1]) for words in lines if words[0] == cache), 0)
-    return max(0, int(most) - int(now) + reclaimable)
+    return Memory(int(most), max(0, int(most) - int(now) + reclaimable))
 
 
 @functools.cache

@@ -125,6 +125,16 @@ def memory_available(proc: Path = Path("/proc")) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def memory_total() -> int:
+    """Number of bytes of this machine's memory, or of the container's limit."""
+    if sys.platform == "linux":
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min(total, cgroup.memory_limit() or total)
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
 def _own_limits() -> Iterator[int]:
     """The memory limits that an engine inherits from this process (`ulimit -v`, `-d`)."""
     if sys.platform != "win32":

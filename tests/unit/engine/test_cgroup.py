@@ -102,6 +102,7 @@ def test_both_versions_at_once(system: System) -> None:
                  memory__stat=f"inactive_file 7\ntotal_inactive_file {50 * MB}")  # fmt: skip
     assert cgroup.cpu_quota(system.proc) == 3
     assert cgroup.memory_left(system.proc) == 150 * MB
+    assert cgroup.memory_limit(system.proc) == 500 * MB
 
 
 def test_memory_of_version_2(system: System) -> None:
