@@ -85,6 +85,8 @@ class Daemon:
         self._llama_cpp = llama_cpp
         self._started = time.monotonic()
         self._switch: _Switch | None = None
+        self._next_config: Config | None = None
+        """Settings that were read during a switch. They are applied after it."""
         self.metrics.watch(self.status, self.suggester.answers)
 
     def status(self) -> Status:
@@ -200,7 +202,7 @@ class Daemon:
         if not set(ENGINE_SETTINGS) & set(changed):
             return
         if self._switch is not None:
-            log.warning("a model is being loaded: reload again when it serves")
+            self._next_config = config
             return
         model_id = config.model if "model" in changed else self.suggester.model.id
         new = self._served(model_id, config)
@@ -312,11 +314,15 @@ class Daemon:
             self.metrics.switches.labels("failed").inc()
             log.error("%s is not used, %s serves on: %s", new.id, old, error.message)
             raise
+        else:
+            self.config = _with_engine_settings(self.config, config)
+            self.metrics.switches.labels("done").inc()
+            log.info("%s serves", new.id)
         finally:
             self._switch = None
-        self.config = _with_engine_settings(self.config, config)
-        self.metrics.switches.labels("done").inc()
-        log.info("%s serves", new.id)
+            following, self._next_config = self._next_config, None
+            if following is not None and not self.stopping.is_set():
+                self.reload(following)
 
 
 def _remote_status(model: Model) -> RemoteStatus | None:

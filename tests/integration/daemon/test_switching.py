@@ -192,6 +192,18 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
 
 
+@pytest.mark.parametrize("first", ["other", "broken"])
+def test_settings_that_change_during_a_switch_are_applied_after_it(two: Home, first: str) -> None:
+    process = two.processes[-1]
+    two.paths.config_file.write_text(f'model = "{first}"\n')
+    process.send_signal(signal.SIGHUP)
+    two.wait_until(lambda s: s["switching_to"] == first)
+    two.paths.config_file.write_text('model = "other"\nthreads = 1\ncontext = 512\n')
+    process.send_signal(signal.SIGHUP)
+    status = two.wait_until(lambda s: s["model"]["context"] == 512 and s["switching_to"] is None)
+    assert (status["model"]["id"], status["threads"]) == ("other", 1)
+
+
 def test_settings_that_failed_to_apply_are_tried_again(two: Home) -> None:
     process = two.processes[-1]
     two.paths.config_file.write_text('model = "broken"\nthreads = 1\n')
