@@ -521,6 +521,15 @@ def Guard.limiting {α : Type} (guard : Guard) (limits : Limits) (x : TacticM α
   | .error error, some limit => if error.isInterrupt then return .error limit else throw error
   | .error error, none => throw error
 
+/-- Runs `x` in a saved state and restores the present one. -/
+def inState {α : Type} (state : SavedState) (x : TacticM α) : TacticM α := do
+  let present ← saveState
+  state.restore (restoreInfo := true)
+  try
+    x
+  finally
+    present.restore (restoreInfo := true)
+
 /-- Checks a step on the main goal within limits, and restores everything. -/
 def Guard.check (guard : Guard) (limits : Limits) (step : Step) : TacticM Outcome := do
   unless ← awaitIndexes step.stx limits.deadline do
@@ -532,13 +541,8 @@ def Guard.check (guard : Guard) (limits : Limits) (step : Step) : TacticM Outcom
 
 /-- `Guard.check` in a saved state instead of the present one. -/
 def Guard.checkOn (guard : Guard) (limits : Limits) (state : SavedState) (step : Step) :
-    TacticM Outcome := do
-  let present ← saveState
-  state.restore (restoreInfo := true)
-  try
-    withMainContext <| guard.check limits step
-  finally
-    present.restore (restoreInfo := true)
+    TacticM Outcome :=
+  inState state <| withMainContext <| guard.check limits step
 
 /-- Checks each step on the main goal, within the limits of the options. Each step first gets a
 slice of the time, so a slow step does not use all of it. Steps that need longer then share the

@@ -99,15 +99,6 @@ def stateOf (id : Nat) : SearchM SavedState := do
   let some state := (← get).states[id]? | throwError "llmprove: there is no node {id}"
   return state
 
-/-- Runs `x` in a saved state and restores the present one. -/
-def inState {α : Type} (state : SavedState) (x : TacticM α) : TacticM α := do
-  let present ← saveState
-  state.restore (restoreInfo := true)
-  try
-    x
-  finally
-    present.restore (restoreInfo := true)
-
 /-! ### Equal goals -/
 
 /-- The number of a goal's hypotheses and its target closed over them, if it has no metavariables;

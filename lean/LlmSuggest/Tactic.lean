@@ -62,7 +62,7 @@ initialize visits : EnvExtension (Array Visit) ←
   registerEnvExtension (pure #[]) (asyncMode := .local)
 
 /-- The number of runs that are remembered. -/
-def maxVisits : Nat := 16
+def maxVisits : Nat := 64
 
 /-- The earlier runs of the call at a place. -/
 def visitsAt (place : Lean.Syntax.Range) : CoreM (Array Visit) := do
