@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from llmsuggestd.distribution import install_command
 from llmsuggestd.errors import LlmsuggestdError
 
 Name = Literal["cpu", "cuda", "metal", "vulkan", "rocm"]
@@ -29,6 +30,20 @@ VULKAN_PROBE: Final = """
 """
 """A program that compiles if the Vulkan headers are new enough for llama.cpp 0.3.36. The newest
 extension that it uses is VK_EXT_layer_settings, which Debian 12's headers (1.3.239) lack."""
+
+# distribution -> the packages with a C++ compiler, and those that a Vulkan build needs besides
+COMPILER: Final = {
+    "debian": "build-essential",
+    "fedora": "gcc-c++",
+    "arch": "base-devel",
+    "suse": "gcc-c++",
+}
+VULKAN: Final = {
+    "debian": "libvulkan-dev glslc spirv-headers",
+    "fedora": "vulkan-headers vulkan-loader-devel glslc spirv-headers-devel",
+    "arch": "vulkan-headers vulkan-icd-loader shaderc spirv-headers",
+    "suse": "vulkan-devel shaderc spirv-headers",
+}
 
 
 class AcceleratorError(LlmsuggestdError):
@@ -157,7 +172,8 @@ def _vulkan() -> Accelerator:
     missing, remedy = _compiler()
     if _program("glslc", sdk / "bin") is None:
         missing = "the Vulkan SDK (glslc)"
-        remedy = "apt install libvulkan-dev glslc spirv-headers, or https://vulkan.lunarg.com/sdk"
+        page = "https://vulkan.lunarg.com/sdk"
+        remedy = f"{install_command(VULKAN, 'install the Vulkan SDK')}, or {page}"
     elif not missing and not _compiles(VULKAN_PROBE, sdk / "include"):
         missing = "newer Vulkan headers (with VK_EXT_layer_settings; Debian 12's are too old)"
         remedy = "install the Vulkan SDK and source its setup-env.sh: https://vulkan.lunarg.com/sdk"
@@ -171,8 +187,9 @@ def _compiler() -> tuple[str, str]:
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "cl"]
     if sys.platform == "win32" or any(name and shutil.which(name) for name in names):
         return "", ""  # on Windows, CMake finds Visual Studio even if it is not on the PATH
-    remedy = "xcode-select --install" if sys.platform == "darwin" else "apt install build-essential"
-    return "a C++ compiler", remedy
+    if sys.platform == "darwin":
+        return "a C++ compiler", "xcode-select --install"
+    return "a C++ compiler", install_command(COMPILER, "install GCC or Clang")
 
 
 def _compiles(program: str, include: Path) -> bool:

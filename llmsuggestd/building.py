@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from llmsuggestd import environment, service
 from llmsuggestd.accelerators import Accelerator, AcceleratorError
+from llmsuggestd.distribution import install_command
 from llmsuggestd.engine import builds, host, postmortem
 from llmsuggestd.files import make_private
 from llmsuggestd.paths import Paths
@@ -200,7 +201,7 @@ def _pip(folder: Path) -> list[str]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise AcceleratorError(
             f"pip is not installed for {sys.executable}",
-            "install it; on Debian and Ubuntu: sudo apt install python3-venv",
+            install_command({"debian": "python3-venv"}, "install pip for this Python"),
         ) from error
     bin_ = "Scripts" if sys.platform == "win32" else "bin"
     return [str(folder / "pip" / bin_ / "python"), "-m", "pip"]

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from llmsuggestd.distribution import install_command
 from llmsuggestd.errors import LlmsuggestdError
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,12 @@ log = logging.getLogger(__name__)
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
 """The D-Bus name that a panel, or another part of the desktop, owns if it shows tray icons."""
 
-# distribution (ID or ID_LIKE of os-release) -> the command that installs pystray's requirements
-INSTALL: Final = {
-    "debian": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
-    "ubuntu": "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1",
-    "fedora": "sudo dnf install python3-gobject gtk3 libayatana-appindicator-gtk3",
-    "arch": "sudo pacman -S python-gobject gtk3 libayatana-appindicator",
-    "suse": "sudo zypper install python3-gobject typelib-1_0-AyatanaAppIndicator3-0_1",
+# distribution -> the packages that pystray requires
+PACKAGES: Final = {
+    "debian": "python3-gi gir1.2-ayatanaappindicator3-0.1",
+    "fedora": "python3-gobject gtk3 libayatana-appindicator-gtk3",
+    "arch": "python-gobject gtk3 libayatana-appindicator",
+    "suse": "python3-gobject typelib-1_0-AyatanaAppIndicator3-0_1",
 }
 INSTALL_ANYWHERE: Final = "install PyGObject, GTK 3 and libayatana-appindicator with its typelib"
 
@@ -275,8 +275,10 @@ def _check_host(gi: Any, wait: float) -> None:
     except glib.Error as error:
         raise TrayError(
             "there is no D-Bus session bus, through which tray icons are shown",
-            "run `llmsuggestd tray` in a desktop session"
-            " (Debian: sudo apt install dbus-user-session, then log in again)",
+            "run `llmsuggestd tray` in a desktop session. If this is one: "
+            + install_command(
+                {"debian": "dbus-user-session"}, "start dbus-daemon with the session"
+            ),
         ) from error
     deadline = time.monotonic() + wait
     while not _has_owner(gio, glib, bus, WATCHER):
@@ -309,15 +311,4 @@ def _host_hint() -> str:
 
 
 def _install_command() -> str:
-    return next((INSTALL[name] for name in _distribution() if name in INSTALL), INSTALL_ANYWHERE)
-
-
-def _distribution(os_release: Path = Path("/etc/os-release")) -> list[str]:
-    """The distribution's id, then the ids of those it is based on."""
-    try:
-        lines = os_release.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    pairs = dict(line.split("=", 1) for line in lines if "=" in line)
-    names = f"{pairs.get('ID', '')} {pairs.get('ID_LIKE', '')}".replace('"', "").split()
-    return ["suse" if "suse" in name else name for name in names]
+    return install_command(PACKAGES, INSTALL_ANYWHERE)

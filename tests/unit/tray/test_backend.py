@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from llmsuggestd import distribution
 from llmsuggestd.tray import backend
 from llmsuggestd.tray.backend import TrayError
 
@@ -30,7 +31,7 @@ def test_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_pygobject(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gi", None)
     monkeypatch.setattr(backend, "_system_gi", dict)
-    monkeypatch.setattr(backend, "_distribution", lambda: ["mint", "ubuntu", "debian"])
+    monkeypatch.setattr(distribution, "_distributions", lambda: ["mint", "ubuntu", "debian"])
     with pytest.raises(TrayError, match=r"PyGObject \(gi\) is missing for Python 3\.") as caught:
         backend.import_gi()
     assert caught.value.hint.startswith(
@@ -120,33 +121,6 @@ def test_with_a_pystray_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pystray", None)
     with pytest.raises(TrayError, match="pystray cannot be used here"):
         backend.load(0)
-
-
-@pytest.mark.parametrize(
-    ("os_release", "command"),
-    [
-        ('ID=debian\nVERSION_ID="12"\n', "sudo apt install python3-gi"),
-        ('ID=linuxmint\nID_LIKE="ubuntu debian"\n', "sudo apt install python3-gi"),
-        ("ID=fedora\n", "sudo dnf install python3-gobject"),
-        ('ID="rhel"\nID_LIKE="fedora"\n', "sudo dnf install python3-gobject"),
-        ("ID=arch\n", "sudo pacman -S python-gobject"),
-        ('ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\n', "sudo zypper install"),
-        ("ID=nixos\n", "install PyGObject, GTK 3"),
-        ("", "install PyGObject, GTK 3"),
-    ],
-)
-def test_names_the_command_of_the_distribution(
-    os_release: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "os-release"
-    file.write_text(os_release)
-    names = backend._distribution(file)
-    monkeypatch.setattr(backend, "_distribution", lambda: names)
-    assert backend._install_command().startswith(command)
-
-
-def test_survives_a_system_without_os_release(tmp_path: Path) -> None:
-    assert backend._distribution(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(
