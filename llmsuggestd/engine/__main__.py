@@ -13,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -37,12 +38,12 @@ class Requests:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        while (message := protocol.read_request(self._stream)) is not None:
-            if isinstance(message, protocol.Cancel):
-                self._cancel(message.id)
-            else:
-                self._queue.put(message)
-        os._exit(0)  # the daemon has ended, or closed this engine; there is nothing to save
+        with _ending_the_process():  # the daemon has ended, or closed this engine
+            while (message := protocol.read_request(self._stream)) is not None:
+                if isinstance(message, protocol.Cancel):
+                    self._cancel(message.id)
+                else:
+                    self._queue.put(message)
 
     def next(self) -> protocol.Load | protocol.Suggest:
         """The next request, in the order of arrival."""
@@ -112,6 +113,22 @@ def describe() -> dict[str, object]:
     }
 
 
+@contextlib.contextmanager
+def _ending_the_process() -> Iterator[None]:
+    """Run the block, print the traceback if it fails, and end the process.
+
+    At once: Python's own end would abort, since the thread that reads requests holds standard
+    input's lock. Nothing is left to save.
+    """
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
 def _no_core_file() -> None:
     """Write no core file: crashes are expected on some machines, and must not fill the disk."""
     if sys.platform != "win32":
@@ -130,9 +147,8 @@ def main() -> None:
         replies.write(json.dumps(describe()).encode())
         replies.flush()
         return
-    serve(Requests(sys.stdin.buffer), replies)
-    # at once: Python would abort, since the thread that reads requests holds standard input's lock
-    os._exit(0)
+    with _ending_the_process():
+        serve(Requests(sys.stdin.buffer), replies)
 
 
 if __name__ == "__main__":

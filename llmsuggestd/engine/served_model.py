@@ -85,6 +85,9 @@ class ServedModel:
         self._changing = asyncio.Lock()
         self._users = Users()
         self._retirement: asyncio.Task[None] | None = None
+        """Waits until the engine has been idle for long enough."""
+        self._unloading: asyncio.Task[None] | None = None
+        """Ends the engine after that."""
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._engine: EngineProcess | None = None
         self._file: tuple[int, ...] = ()
@@ -183,8 +186,10 @@ class ServedModel:
 
     async def _retire(self) -> None:
         await asyncio.sleep(self._idle)
+        # From here on, nobody cancels this: an engine that is half ended has to end.
+        self._unloading, self._retirement = self._retirement, None
         async with self._changing:
-            if (engine := self.engine) is not None:
+            if (engine := self.engine) is not None and not self._users:
                 self._engine = None
                 log.info("no request for %.0f s: unloading the model", self._idle)
                 await engine.close()

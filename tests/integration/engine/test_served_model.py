@@ -89,6 +89,26 @@ engine.Engine = Engine
 engine.main()
 """
 
+ENDS_SLOWLY = """
+import os, time
+from llmsuggestd.engine import __main__ as engine
+
+end = os._exit
+os._exit = lambda code: (time.sleep(60), end(code))
+engine.main()
+"""
+
+FAILS_WHILE_LOADING = """
+from llmsuggestd.engine import __main__ as engine
+
+class Engine(engine.Engine):
+    def __init__(self, load):
+        raise ZeroDivisionError("a fault of ours")
+
+engine.Engine = Engine
+engine.main()
+"""
+
 DIES_WHEN_ASKED = """
 import os, signal
 from llmsuggestd.engine import __main__ as engine
@@ -337,6 +357,18 @@ async def test_an_idle_engine_is_ended_and_comes_back(paths: Paths) -> None:
     await model.close()
 
 
+async def test_a_request_while_an_idle_engine_ends_gets_the_next_one(paths: Paths) -> None:
+    """An engine that ends slowly is ended all the same, before another one uses its memory."""
+    lingering = (sys.executable, "-c", ENDS_SLOWLY)
+    model = served(load(), paths, lingering, idle=0.2)
+    first = await started(model)
+    await until(lambda: model.engine is None)
+    assert first.alive  # its input is closed, and it has not ended yet
+    assert len((await model.ask(suggest())).result.found[0].suggestions) == 3
+    assert not first.alive
+    await model.close()
+
+
 async def test_a_load_continues_after_its_callers_have_left(paths: Paths) -> None:
     """While a user types, each request is cancelled for the next, before a model is loaded."""
     slow = (sys.executable, "-c", LOADS_SLOWLY)
@@ -448,6 +480,22 @@ async def test_a_file_that_is_no_model_is_named_with_a_remedy(paths: Paths, tmp_
     with pytest.raises(LoadFailed, match=r"pointer\.gguf is a pointer of git-lfs") as caught:
         await started(served(load(pointer), paths))
     assert "git lfs pull" in caught.value.hint
+
+
+async def test_a_fault_of_the_engines_own_is_no_crash_of_a_kernel(paths: Paths) -> None:
+    model = served(load(), paths, (sys.executable, "-c", FAILS_WHILE_LOADING))
+    with pytest.raises(EngineDied, match="a fault of ours") as caught:
+        await started(model)
+    assert not caught.value.crash
+    assert model.crashed == frozenset()
+
+
+async def test_an_engine_ends_at_a_request_of_another_version(paths: Paths) -> None:
+    """An upgrade can start a newer engine under an older daemon."""
+    newer = msgspec.structs.replace(load(), kernels=("of a later version",))
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineDied, match="of a later version"):
+            await EngineProcess.spawn(newer)
 
 
 async def test_an_engine_with_invalid_output_is_ended(paths: Paths) -> None:
