@@ -204,11 +204,16 @@ def error_classes() -> tuple[type[LlmsuggestdError], ...]:
     return tuple(sorted(named, key=lambda cls: (cls.code, cls.__name__)))
 
 
+def http_status(cls: type[LlmsuggestdError]) -> int | None:
+    """The HTTP status of an error; None if the daemon does not answer with it."""
+    return next((STATUS_OF[base] for base in cls.__mro__ if base in STATUS_OF), None)
+
+
 def errors() -> str:
     """Every error code, with the HTTP status and exit code that go with it."""
 
     def row(cls: type[LlmsuggestdError]) -> tuple[str, ...]:
-        status = next((str(STATUS_OF[base]) for base in cls.__mro__ if base in STATUS_OF), "")
+        status = str(http_status(cls) or "")
         return f"`{cls.code}`", status, str(cls.exit_code.value), _prose(cls.__doc__)
 
     return table(("code", "HTTP status", "exit code", "when"), map(row, error_classes()))

@@ -32,10 +32,14 @@ class Refused(LlmsuggestdError):
         super().__init__(message, hint)
         self.status = status
         self.code = code
-        if status in (400, 413, 422):
-            self.exit_code = ExitCode.USAGE
-        elif code.startswith("model"):
+        if code in ("config", "remote_not_allowed"):
+            self.exit_code = ExitCode.CONFIG
+        elif code.startswith(("model", "remote_")):
             self.exit_code = ExitCode.MODEL
+        elif code == "internal":
+            self.exit_code = ExitCode.FAULT
+        elif status in (400, 413, 422):
+            self.exit_code = ExitCode.USAGE
 
 
 class UnixConnection(http.client.HTTPConnection):

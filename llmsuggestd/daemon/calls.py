@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from llmsuggestd.daemon.schema import MAX_BODY, PATTERNS
-from llmsuggestd.errors import LlmsuggestdError, UsageError
+from llmsuggestd.errors import ExitCode, LlmsuggestdError, UsageError
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -42,6 +42,7 @@ class TooLarge(LlmsuggestdError):
     """The body is over the limit."""
 
     code = "too_large"
+    exit_code = ExitCode.USAGE
 
 
 class TooSlow(LlmsuggestdError):

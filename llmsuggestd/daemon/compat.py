@@ -243,16 +243,30 @@ def bounded(context: str) -> str:
     return context.replace("\0", "")[-MAX_CONTEXT:]
 
 
+Reason = Literal["stop", "length"]
+"""Why a text ends: the model ended it, or the limit of tokens did."""
+
+
+class Continuation(NamedTuple):
+    """A continuation of a prompt."""
+
+    text: str
+    reason: Reason
+
+
+NOTHING: Final = Continuation("", "stop")
+
+
 async def continuations(
     request: web.Request, prompt: str, count: int, tokens: int, temperature: float | None
-) -> tuple[list[str], str]:
+) -> tuple[list[Continuation], str]:
     """Return at least one continuation of a prompt, and the id of the model that answered.
 
     A temperature above 0 means sampling, since LLMLean repeats a request to get other suggestions.
     """
     question = recover(prompt)
     if question is None:
-        return [""], request.app[DAEMON].suggester.model.id
+        return [NOTHING], request.app[DAEMON].suggester.model.id
     answer = await ask(
         request,
         goal=question.goal,
@@ -262,11 +276,16 @@ async def continuations(
         context=bounded(question.context),
         **({"mode": "sample", "temperature": temperature} if temperature else {}),
     )
-    texts = [
-        f"```lean4\n{s.text}\n```" if question.markdown else s.text.removeprefix(question.prefix)
+    found = [
+        Continuation(
+            f"```lean4\n{s.text}\n```"
+            if question.markdown
+            else s.text.removeprefix(question.prefix),
+            "stop" if s.finished else "length",
+        )
         for s in answer.suggestions
     ]
-    return texts or [""], answer.model
+    return found or [NOTHING], answer.model
 
 
 Prompt = Annotated[str, Meta(min_length=1)]
@@ -293,7 +312,7 @@ class OllamaAnswer(Struct):
     model: str
     response: Annotated[str, Meta(description="The tactic after the prefix.")]
     done: bool = True
-    done_reason: str = "stop"
+    done_reason: Reason = "stop"
 
 
 @LLMLEAN.declare(
@@ -302,10 +321,10 @@ class OllamaAnswer(Struct):
 async def ollama(request: web.Request, body: OllamaRequest) -> OllamaAnswer:
     """One continuation, for LLMLean through Ollama's API."""
     options = body.options
-    texts, model = await continuations(
+    found, model = await continuations(
         request, body.prompt, 1, options.num_predict, options.temperature
     )
-    return OllamaAnswer(model, texts[0])
+    return OllamaAnswer(model, found[0].text, done_reason=found[0].reason)
 
 
 class Message(Struct, frozen=True):
@@ -341,7 +360,7 @@ class CompletionChoice(Struct):
 
     index: int
     text: str
-    finish_reason: str = "stop"
+    finish_reason: Reason
 
 
 class CompletionAnswer(Struct):
@@ -359,7 +378,7 @@ class ChatChoice(Struct):
 
     index: int
     message: Message
-    finish_reason: str = "stop"
+    finish_reason: Reason
 
 
 class ChatAnswer(Struct):
@@ -381,10 +400,10 @@ class ChatAnswer(Struct):
 )
 async def completions(request: web.Request, body: CompletionRequest) -> CompletionAnswer:
     """Continuations of a prompt, in the form of OpenAI's completions."""
-    texts, model = await continuations(
+    found, model = await continuations(
         request, body.prompt, body.n, body.max_tokens or 0, body.temperature
     )
-    choices = [CompletionChoice(index, text) for index, text in enumerate(texts)]
+    choices = [CompletionChoice(i, text, reason) for i, (text, reason) in enumerate(found)]
     return CompletionAnswer(f"cmpl-{uuid4().hex}", int(time.time()), model, choices)
 
 
@@ -393,8 +412,10 @@ async def completions(request: web.Request, body: CompletionRequest) -> Completi
 )
 async def chat(request: web.Request, body: ChatRequest) -> ChatAnswer:
     """Continuations of a prompt, for LLMLean through OpenAI's chat completions."""
-    texts, model = await continuations(
+    found, model = await continuations(
         request, body.messages[-1].content, body.n, body.max_tokens or 0, body.temperature
     )
-    choices = [ChatChoice(index, Message("assistant", text)) for index, text in enumerate(texts)]
+    choices = [
+        ChatChoice(i, Message("assistant", text), reason) for i, (text, reason) in enumerate(found)
+    ]
     return ChatAnswer(f"chatcmpl-{uuid4().hex}", int(time.time()), model, choices)

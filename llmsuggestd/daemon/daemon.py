@@ -26,7 +26,7 @@ from llmsuggestd.daemon.schema import (
 from llmsuggestd.daemon.suggester import Model, ShuttingDown, Suggester
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.served_model import ServedModel, retrieve_error
-from llmsuggestd.errors import ConfigError, LlmsuggestdError, ModelError
+from llmsuggestd.errors import ConfigError, ExitCode, LlmsuggestdError, ModelError
 from llmsuggestd.formats import Format
 from llmsuggestd.models import remotes, store
 from llmsuggestd.paths import Paths
@@ -49,6 +49,7 @@ class NotInstalled(LlmsuggestdError):
     """The model is not installed."""
 
     code = "model_not_found"
+    exit_code = ExitCode.MODEL
 
 
 class _Switch(NamedTuple):

@@ -10,7 +10,8 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -65,10 +66,15 @@ class Site(web.BaseSite):
         assert server is not None
 
         loop = asyncio.get_running_loop()
+        # asyncio accepts a hundred connections before aiohttp counts the first of them.
+        accepted: weakref.WeakSet[_Connection] = weakref.WeakSet()
 
         def protocol() -> asyncio.BaseProtocol:
-            full = len(server.connections) >= MAX_CONNECTIONS
-            return _OverLimit() if full else _Connection(server, loop=loop)
+            if len(server.connections) + len(accepted) >= MAX_CONNECTIONS:
+                return _OverLimit()
+            connection = _Connection(server, loop=loop, made=accepted.discard)
+            accepted.add(connection)
+            return connection
 
         self._server = await loop.create_server(protocol, sock=self._listener)
 
@@ -76,9 +82,15 @@ class Site(web.BaseSite):
 class _Connection(web.RequestHandler):
     """A connection with our limits, and our error for a message that is not HTTP."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_made")
 
-    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        made: Callable[[_Connection], None],
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -87,6 +99,11 @@ class _Connection(web.RequestHandler):
             lingering_time=LINGERING,
             auto_decompress=False,  # a small body must not expand into a large one
         )
+        self._made = made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._made(self)  # from now on, aiohttp counts it
 
     def handle_error(
         self,

@@ -14,7 +14,7 @@ from typing import Final
 from llmsuggestd import environment
 from llmsuggestd.engine import postmortem, protocol
 from llmsuggestd.engine.postmortem import Death
-from llmsuggestd.errors import LlmsuggestdError
+from llmsuggestd.errors import ExitCode, LlmsuggestdError
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class LoadFailed(EngineError):
     """The engine lives but cannot load the model."""
 
     code = "model_failed"
+    exit_code = ExitCode.MODEL
 
     def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
         super().__init__(message, hint)

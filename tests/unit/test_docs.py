@@ -12,6 +12,7 @@ import pytest
 
 from docs import generate
 from llmsuggestd import doctor, environment
+from llmsuggestd.client import Refused
 from llmsuggestd.config import Config
 from llmsuggestd.daemon.app import CALLS
 from llmsuggestd.errors import ExitCode
@@ -160,6 +161,13 @@ def test_every_error_has_a_remedy(rows: list[list[str]]) -> None:
     of_aiohttp = {"not_found", "method_not_allowed"}
     assert set(described) == codes | of_aiohttp
     assert [code for code, row in described.items() if len(row) != 3 or not all(row)] == []
+
+
+def test_a_command_exits_with_the_code_of_the_daemons_error() -> None:
+    for cls in generate.error_classes():
+        status = generate.http_status(cls)
+        if status is not None:
+            assert Refused(status, cls.code, "", "").exit_code == cls.exit_code, cls
 
 
 def test_every_exit_code_has_a_remedy(rows: list[list[str]]) -> None:

@@ -148,6 +148,18 @@ def test_completions(exposed: Home) -> None:
     ]
 
 
+@pytest.mark.parametrize(("tokens", "reason"), [(1, "length"), (40, "stop")])
+def test_a_text_that_the_limit_cuts_off_says_so(exposed: Home, tokens: int, reason: str) -> None:
+    prompt = f"[GOAL]{STATE}[PROOFSTEP]"
+    ollama = {"prompt": prompt, "options": {"num_predict": tokens}}
+    assert curl(exposed, "llmlean", "/api/generate", ollama)["done_reason"] == reason
+    body = {"prompt": prompt, "max_tokens": tokens}
+    chat = {"messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
+    for path, asked in (("/v1/completions", body), ("/v1/chat/completions", chat)):
+        (choice,) = curl(exposed, "llmlean", path, asked)["choices"]
+        assert choice["finish_reason"] == reason
+
+
 def test_whole_proofs_are_refused_with_a_readable_message(exposed: Home) -> None:
     """LLMLean shows the user an answer that it cannot parse."""
     body = {"prompt": "[CTX]\ntheorem t\n[/CTX]\n[PROOF]", "stream": False, "options": {}}

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from llmsuggestd import control
+from llmsuggestd.daemon.listeners import MAX_CONNECTIONS
 from llmsuggestd.errors import ExitCode
 from tests.conftest import COMMAND, Home
 from tests.support import raw
@@ -102,6 +103,30 @@ def test_a_stop_under_load_truncates_no_answer(home: Home) -> None:
         json.loads(content)["error"]["code"] == "stopping"
         for status, content in results if status == 503
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("door", ["socket", "port"])
+def test_a_burst_of_connections(home: Home, door: str) -> None:
+    """The system hands them to the daemon before it has seen the first."""
+    home.install_starter()
+    home.serve()
+    port = raw.port(home)
+    with contextlib.ExitStack() as stack:
+        burst = []
+        for _ in range(2 * MAX_CONNECTIONS):
+            kind = socket.AF_UNIX if door == "socket" else socket.AF_INET
+            sock = stack.enter_context(socket.socket(kind))
+            sock.connect(str(home.paths.socket) if door == "socket" else ("127.0.0.1", port))
+            sock.settimeout(60)
+            burst.append(sock)
+        statuses = []
+        for sock in burst:
+            with contextlib.suppress(OSError):  # it was refused before it asked
+                sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            statuses.append(raw.answer(sock)[0])
+    assert statuses.count(200) == MAX_CONNECTIONS
+    assert statuses.count(503) == MAX_CONNECTIONS
+    assert home.curl("/health")[0] == 200
 
 
 def test_requests_in_flight_finish(home: Home) -> None:
