@@ -237,7 +237,7 @@ def add(name: str, url: str, model: str, format_name: str, key: str | None, as_j
     where: dict[str | None, Key] = {None: "none", "ask": "file", "environment": "environment"}
     remote = Remote(id=name, url=url, model=model, format=format_name, key=where[key])
     with terminating():
-        trial = adding.add(our_paths(), remote, _read_key if key == "ask" else None)
+        trial = adding.add(our_paths(), remote, _read_key if key == "ask" else None, _note)
     if as_json:
         print_json({"model": name, "url": url, "remote": remote.address.origin}
                    | {"trial": asdict(trial)})  # fmt: skip
@@ -246,6 +246,10 @@ def add(name: str, url: str, model: str, format_name: str, key: str | None, as_j
     click.echo(f"added {name}: {model} at {remote.address}{leaves}")
     _print_trial(trial)
     say(f"`llmsuggestd models use {name}` serves it")
+
+
+def _note(line: str) -> None:
+    say(line, err=True)
 
 
 def _read_key() -> str:

@@ -73,6 +73,8 @@ def weights_of(files: Iterable[str]) -> list[str]:
         stem, _, suffix = whole.partition(".")
         pattern = re.compile(rf"{stem}({_SHARD})?\.{suffix}(\.index\.json)?")
         found = [name for name in names if pattern.fullmatch(name)]
+        if whole in found:  # shards beside it are left from another save
+            return [whole]
         if any(not name.endswith(".index.json") for name in found):
             return found
     return []

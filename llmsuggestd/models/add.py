@@ -11,6 +11,7 @@ from llmsuggestd import formats
 from llmsuggestd.config import RemoteSettings, load_config
 from llmsuggestd.errors import ModelError
 from llmsuggestd.models import remotes, store
+from llmsuggestd.models.pull import refresh_daemon
 from llmsuggestd.models.remotes import Remote
 from llmsuggestd.models.trial import QUESTION, Trial
 from llmsuggestd.paths import Paths
@@ -18,12 +19,18 @@ from llmsuggestd.remote.model import RemoteModel, Target
 from llmsuggestd.units import milliseconds
 
 
-def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Trial:
+def add(
+    paths: Paths,
+    remote: Remote,
+    read_key: Callable[[], str] | None,
+    note: Callable[[str], None],
+) -> Trial:
     """Try a model's server with a fixed goal, and record the model.
 
-    `read_key` returns the key to store. Raises UsageError, WrongFormat, NotAllowed or ConfigError
-    before anything is sent; ModelError if an installed model has this id; RemoteError if the trial
-    fails. Nothing is recorded then.
+    `read_key` returns the key to store. A daemon that serves a model of this name tries the server
+    again; if that fails, `note` gets a line. Raises UsageError, WrongFormat, NotAllowed or
+    ConfigError before anything is sent; ModelError if an installed model has this id; RemoteError
+    if the trial fails. Nothing is recorded then.
     """
     config = load_config(paths)
     remotes.check(remote, config)
@@ -38,6 +45,7 @@ def add(paths: Paths, remote: Remote, read_key: Callable[[], str] | None) -> Tri
     logging.getLogger("llmsuggestd").addHandler(logging.NullHandler())
     trial = asyncio.run(_try(target, config.remote, reader))
     remotes.add(paths, remote, key)
+    refresh_daemon(paths, remote.id, note)
     return trial
 
 

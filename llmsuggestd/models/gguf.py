@@ -7,6 +7,8 @@ Every number in the file is checked against the file's size before it is used.
 from __future__ import annotations
 
 import struct
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -188,6 +190,14 @@ def _check_extent(where: str, header: Header) -> None:
             )
 
 
+def twice(tokens: Iterable[bytes]) -> bytes | None:
+    """A token that occurs more than once, which would end llama.cpp's process; None without one.
+
+    Empty tokens do not count: llama.cpp gives each a name.
+    """
+    return next((token for token, n in Counter(tokens).items() if n > 1 and token), None)
+
+
 def _check_tokenizer(where: str, header: Header) -> list[str]:
     """Check that text is tokenised as for the model's training. Warns about missing values."""
     model, tokens = header.text(tokenizer.MODEL_KEY), header.tokens
@@ -198,10 +208,9 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
             f"{where}: its tokenizer has no merges (tokenizer.ggml.merges)",
             "use another file, or convert its checkpoint again",
         )
-    if len(set(tokens)) != len(tokens):  # these would end llama.cpp's process
-        twice = next(token for number, token in enumerate(tokens) if token in tokens[:number])
+    if (token := twice(tokens)) is not None:
         raise InputError(
-            f"{where}: two tokens are {twice.decode(errors='replace')!r}",
+            f"{where}: two tokens are {token.decode(errors='replace')!r}",
             "use another file, or convert its checkpoint again",
         )
     rows = next((t.shape[-1] for t in header.tensors if t.name == "token_embd.weight"), len(tokens))

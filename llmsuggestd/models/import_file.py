@@ -45,7 +45,7 @@ def import_file(
     header, warnings = gguf.check(file)
     prompt_format, doubts = asking.choose(header, file.name, own, wanted=wanted)
     file = file.resolve()
-    model_id = store.check_id(file.stem if name is None else name)
+    model_id = store.check_id(name or file.stem, of_file=name is None)
     store.check_free(paths, model_id, str(file))
     for warning in [*warnings, *doubts]:
         watcher.note(warning)
@@ -61,7 +61,7 @@ def import_file(
         model = _place_link(paths, model_id, file, record)
     else:
         model = _place_copy(paths, model_id, file, record, watcher)
-    refresh_daemon(paths, model_id, watcher)
+    refresh_daemon(paths, model_id, watcher.note)
     return Pulled(model, str(file), prompt_format.name, trial)
 
 

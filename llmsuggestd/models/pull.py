@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -194,7 +194,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         model = _place(paths, model_id, file, record)
         if ready_made or not options.keep_checkpoint:
             downloads.clear(folder)
-    refresh_daemon(paths, model_id, watcher)
+    refresh_daemon(paths, model_id, watcher.note)
     return Pulled(model, job.source, prompt_format.name, trial)
 
 
@@ -211,7 +211,7 @@ def _with_format(paths: Paths, job: _Job, model: store.Model) -> Pulled:
         store.write_record(paths, model.id, record)
     except OSError as error:
         raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
-    refresh_daemon(paths, model.id, job.watcher)
+    refresh_daemon(paths, model.id, job.watcher.note)
     return Pulled(model, job.source, record.format, trial)
 
 
@@ -557,7 +557,7 @@ def _place(paths: Paths, model_id: str, file: Path, record: store.Record) -> sto
         raise failed(LlmsuggestdError, "cannot write to", paths.models, error) from None
 
 
-def refresh_daemon(paths: Paths, model_id: str, watcher: Watcher) -> None:
+def refresh_daemon(paths: Paths, model_id: str, note: Callable[[str], None]) -> None:
     """Make a daemon that serves an older model with this id load the new one.
 
     The model is installed by then, so a failure is only noted.
@@ -568,7 +568,7 @@ def refresh_daemon(paths: Paths, model_id: str, watcher: Watcher) -> None:
     try:
         client.use_model(model_id)
     except LlmsuggestdError as error:
-        watcher.note(
+        note(
             f"the daemon still serves the older {model_id}: {error.message};"
             f" `llmsuggestd models use {model_id}` tries again"
         )

@@ -102,11 +102,16 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def check_id(model_id: str) -> str:
-    """Return a model's id. Raises UsageError if it is not valid."""
+def check_id(model_id: str, *, of_file: bool = False) -> str:
+    """Return a model's id. Raises UsageError if it is not valid.
+
+    `of_file` says that it is the name of a file, not one that the user has chosen.
+    """
     if not re.fullmatch(MODEL_ID, model_id):
+        rule = "an id is letters, digits, `.`, `_` and `-`"
         raise UsageError(
-            f"{model_id!r} cannot be a model's id", "an id is letters, digits, `.`, `_` and `-`"
+            f"{model_id!r} cannot be a model's id",
+            f"give one with --name: {rule}" if of_file else rule,
         )
     return model_id
 

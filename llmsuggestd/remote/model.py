@@ -150,8 +150,12 @@ class RemoteModel:
         return (self.id, address.base, model, form, self._settings, self._connections)
 
     def same_as(self, other: RemoteModel) -> bool:
-        """Whether another model has the same target and settings."""
-        return (self.target, self._settings) == (other.target, other._settings)
+        """Whether another model has the same target, settings and key."""
+        try:
+            same_key = self._server.key == other._key()
+        except LlmsuggestdError:  # loading the other one says why it has no key
+            return False
+        return same_key and (self.target, self._settings) == (other.target, other._settings)
 
     def permit(self, settings: RemoteSettings) -> None:
         """Allow sending goals or forbid it, as the settings say, also for running questions."""

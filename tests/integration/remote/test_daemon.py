@@ -365,6 +365,21 @@ def test_permission_that_is_withdrawn_ends_a_switch(home: Home) -> None:
     assert suggest(home)[1]["model"] == "starter"
 
 
+def test_a_new_key_is_used_at_once(lab: Home, server: Completions) -> None:
+    lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.key = "another-key"
+    replaced = add(lab, server, "--key", "ask", input_="another-key\n")
+    assert replaced.returncode == 0, replaced.stderr
+    assert suggest(lab)[0] == 200
+    assert server.headers[-1]["authorization"] == "Bearer another-key"
+    # a key that the server still accepts is not sent any more either
+    server.key = None
+    assert add(lab, server).returncode == 0
+    assert suggest(lab, "⊢ 1 = 1")[0] == 200
+    assert "authorization" not in server.headers[-1]
+
+
 def test_purging_removes_records_and_keys(lab: Home) -> None:
     assert lab.run("uninstall", "--purge").returncode == 0
     assert not lab.paths.remote.exists()

@@ -20,6 +20,13 @@ def test_safetensors_are_preferred_to_pickles() -> None:
     assert wanted_files(small + pickles + others) == small + pickles
 
 
+def test_a_shard_that_is_left_beside_the_whole_weights_does_not_count() -> None:
+    left = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+    files = [*SMALL, "model.safetensors", *left]
+    check_names("x", files)
+    assert wanted_files(files) == [*SMALL, "model.safetensors"]
+
+
 def test_names_that_lead_elsewhere_are_not_wanted() -> None:
     files = ["model/../../x.safetensors", "model\\..\\x.safetensors", "pytorch_model/../x.bin"]
     assert wanted_files(files) == []

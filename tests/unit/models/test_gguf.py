@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,14 @@ def test_a_recurrent_architecture_is_refused_by_name(tmp_path: Path) -> None:
 def test_each_problem_is_named(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         gguf.check(edited_starter(tmp_path, (old, new)))
+
+
+def test_a_large_vocabulary_is_checked_quickly() -> None:
+    tokens = [b"%d" % i for i in range(200_000)]
+    began = time.process_time()
+    assert gguf.twice([*tokens, tokens[-1]]) == tokens[-1]
+    assert gguf.twice([*tokens, b"", b""]) is None
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_only_a_daemon_that_serves_the_model_loads_it_again(
     monkeypatch.setattr(Client, "status", lambda _: {"model": {"id": served}})
     monkeypatch.setattr(Client, "use_model", use_model)
     watcher = Mock()
-    refresh_daemon(Paths(*[tmp_path] * 5), "m", watcher)
+    refresh_daemon(Paths(*[tmp_path] * 5), "m", watcher.note)
     assert loaded == asked
     notes = [call.args[0] for call in watcher.note.call_args_list]
     assert len(notes) == len(asked)
