@@ -272,7 +272,8 @@ def _struct(schema: Json) -> str:
     one_of = [name for choice in schema.get("oneOf", ()) for name in choice["required"]]
     rows = []
     for name, field in schema.get("properties", {}).items():
-        default = "required" if name in required else f"`{json.dumps(field.get('default'))}`"
+        value = field.get("default", {} if "$ref" in field else None)
+        default = "required" if name in required else f"`{json.dumps(value)}`"
         if name in one_of:
             default = "required, or " + " or ".join(
                 f"`{other}`" for other in one_of if other != name
@@ -295,10 +296,13 @@ def kind(schema: Json) -> str:
         return " or ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     words = str(schema.get("type", "any"))
     if words == "array":
-        bounds = f" ({schema['minItems']} to {schema['maxItems']})" if "maxItems" in schema else ""
+        low, high = schema.get("minItems", 0), schema.get("maxItems")
+        bounds = f" ({low} to {high})" if high is not None else " (not empty)" if low else ""
         return f"list{bounds} of {kind(schema['items'])}" if schema.get("items") else "list"
     if words == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"object of {kind(schema['additionalProperties'])}s"
+    if schema.get("minLength") == 1:
+        words += ", not empty"
     if "maxLength" in schema:
         words += f", at most {schema['maxLength']:,} characters"
     low = schema.get("minimum", schema.get("exclusiveMinimum"))

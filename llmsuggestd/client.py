@@ -62,8 +62,10 @@ class Client:
     place; else the URL with the token, for systems without Unix sockets.
     """
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, *, overridable: bool = True) -> None:
+        """Without `overridable`, `$LLMSUGGESTD_SOCKET` does not count."""
         self._paths = paths
+        self._overridable = overridable
 
     def request(
         self, method: str, path: str, body: object | None = None, *, timeout: float = 10.0
@@ -142,7 +144,7 @@ class Client:
 
     def _doors(self, timeout: float) -> Iterator[tuple[http.client.HTTPConnection, dict[str, str]]]:
         """The possible addresses of the daemon, the likeliest first."""
-        if path := socket_override():
+        if self._overridable and (path := socket_override()):
             yield UnixConnection(str(path), timeout), {}
             return
         own = other = None

@@ -18,7 +18,7 @@ import msgspec
 
 from llmsuggestd import discovery, environment
 from llmsuggestd.client import Client
-from llmsuggestd.config import load_config
+from llmsuggestd.config import DEFAULT_PORT, Config, load_config
 from llmsuggestd.engine.postmortem import out_of_memory
 from llmsuggestd.errors import (
     AlreadyRunningError,
@@ -31,7 +31,7 @@ from llmsuggestd.file_errors import failed
 from llmsuggestd.files import make_private
 from llmsuggestd.identity import Process
 from llmsuggestd.lock import UNKNOWN, holder, is_held
-from llmsuggestd.paths import Paths, resolved_variables
+from llmsuggestd.paths import Paths, resolved_variables, socket_override
 from llmsuggestd.service import Service, ServiceError
 
 START_TIMEOUT: Final = 20.0
@@ -69,10 +69,16 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     """Start the daemon, and wait until its model is loaded. Returns its status.
 
     A registered service is started by its manager. Otherwise, a background process is started. Both
-    log to `paths.log_file`. Raises AlreadyRunningError, StartFailed.
+    log to `paths.log_file`. Raises AlreadyRunningError, ConfigError, StartFailed.
     """
     client = Client(paths)
     if status := client.status():
+        ours = _daemon(paths)
+        if socket_override() and (ours is None or status["pid"] not in (ours.pid, UNKNOWN.pid)):
+            raise ConfigError(
+                f"LLMSUGGESTD_SOCKET names the socket of another daemon (pid {status['pid']})",
+                "unset it, or give it a path of its own",
+            )
         raise AlreadyRunningError(
             f"the daemon runs already (pid {status['pid']})",
             "`llmsuggestd restart` starts it again",
@@ -122,9 +128,25 @@ def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
     If the settings are wrong, raises ConfigError and does not stop the running daemon, which could
     not be started again. Also raises the errors of `stop` and `start`.
     """
-    load_config(paths)
+    _check_doors(paths, load_config(paths))
     stop(paths, service)
     return start(paths, service)
+
+
+def _check_doors(paths: Paths, config: Config) -> None:
+    """Raise ConfigError if a daemon with these settings could not open its socket and ports."""
+    from llmsuggestd.daemon.listeners import check_place, port_listener  # aiohttp is slow to import
+
+    if config.socket:
+        check_place(config.socket_path(paths), chosen=True)
+    status = Client(paths).status() or {"url": "", "listeners": {}}
+    taken = {url.rpartition(":")[2] for url in (status["url"], *status["listeners"].values())}
+    wanted = {f"`compat`, as {name}:PORT": port for name, port in config.compat_ports().items()}
+    if config.port != DEFAULT_PORT:  # instead of the default, the daemon takes a free one
+        wanted["`port` in config.toml"] = config.port
+    for setting, port in wanted.items():
+        if str(port) not in taken:
+            port_listener(port, setting).close()
 
 
 def _daemon(paths: Paths) -> Process | None:
@@ -143,9 +165,9 @@ def _daemon(paths: Paths) -> Process | None:
 def _ask_to_stop(paths: Paths, process: Process) -> bool:
     """Ask the daemon to stop, and wait. Returns whether it has ended.
 
-    With `$LLMSUGGESTD_SOCKET`, the daemon of another home may answer; it is left alone.
+    The daemon of another home, which may answer at `$LLMSUGGESTD_SOCKET`, is not asked.
     """
-    client = Client(paths)
+    client = Client(paths, overridable=False)
     with contextlib.suppress(LlmsuggestdError):
         pid = client.request("GET", "/v1/status", timeout=ASK_TIMEOUT)["pid"]
         if process.pid in (pid, UNKNOWN.pid):

@@ -22,8 +22,8 @@ class ExitCode(IntEnum):
     NOT_RUNNING = 3
     """The daemon is needed and does not answer."""
     CONFIG = 4
-    """A setting is wrong: `config.toml`, a variable such as `HTTPS_PROXY`, a socket path, a port
-    that is taken."""
+    """A setting is wrong: `config.toml`, the option of `serve` for it, a variable such as
+    `HTTPS_PROXY`, a socket path, a port that is taken."""
     MODEL = 5
     """A model is missing, broken, or cannot be loaded."""
     INPUT = 6

@@ -164,16 +164,20 @@ def _in_the_way(path: Path, error: OSError, elsewhere: str) -> tuple[str, str]:
     """The part of a path that is of the wrong kind or a broken link, and the remedy."""
     for part in (*reversed(path.parents), path):
         name = shlex.quote(str(part))
+        is_ours = part.name == "llmsuggestd" or _made_by_us(part.parent)
         if error.errno == errno.ELOOP and part.is_symlink():
-            return f"{part} is a link that leads back to itself", f"`rm {name}` removes it"
+            remedy = f"`rm {name}` removes it" if is_ours else elsewhere
+            return f"{part} is a link that leads back to itself", remedy
         if part.is_symlink() and not part.exists():
             return (
                 f"{part} is a link to {part.readlink()}, which is not there",
-                f"mount or create its target, or `rm {name}`",
+                f"mount or create its target, or {f'`rm {name}`' if is_ours else elsewhere}",
             )
         is_folder, should_be = part.is_dir(), part != path or error.errno != errno.EISDIR
         if part.exists() and is_folder != should_be:
             kinds = ("a file", "a folder")
             reason = f"{part} is {kinds[is_folder]}, and should be {kinds[should_be]}"
-            return reason, f"`mv {name} {name}.old` moves it out of the way"
+            return reason, (
+                f"`mv {name} {name}.old` moves it out of the way" if is_ours else elsewhere
+            )
     return error.strerror or str(error), elsewhere

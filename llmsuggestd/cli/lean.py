@@ -125,7 +125,7 @@ def remove(project: Path, dry_run: bool, as_json: bool) -> None:
     if not changes:
         click.echo(f"· {project} does not require it; nothing was changed")
     if changes and copy.exists():
-        click.echo(f"· kept the copy of the package in {copy}")
+        click.echo(f"· kept the copy of the package in {copy}: delete it if nothing uses it")
     if importing:
         click.echo(f"· these files still import {lake.MODULE}: {', '.join(importing)}")
 

@@ -17,7 +17,7 @@ from llmsuggestd.ownership import our_paths
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000_000),
     default=50,
     show_default=True,
     help="Number of lines to show.",

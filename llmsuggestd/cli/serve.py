@@ -8,6 +8,7 @@ import click
 
 from llmsuggestd.cli.parameters import installed_models
 from llmsuggestd.config import COMPAT_PORTS, load_config
+from llmsuggestd.errors import UsageError
 from llmsuggestd.ownership import our_paths
 
 
@@ -55,7 +56,10 @@ def command(
     """
     from llmsuggestd.daemon import logs, server
 
-    for name, _, value in (assignment.partition("=") for assignment in variables):
+    for assignment in variables:
+        name, equals, value = assignment.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--env {assignment!r} is not NAME=VALUE")
         os.environ[name] = value
     paths = our_paths()
     logs.set_up(paths, to_file=log_file)

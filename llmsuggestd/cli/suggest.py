@@ -9,6 +9,7 @@ import click
 
 from llmsuggestd import goals
 from llmsuggestd.cli import print_json
+from llmsuggestd.cli.parameters import FiniteRange
 from llmsuggestd.client import Client
 from llmsuggestd.errors import UsageError
 from llmsuggestd.limits import MAX_CANDIDATES, MAX_TOKENS
@@ -53,12 +54,12 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, 10, min_open=True),
+    type=FiniteRange(0, 10, min_open=True),
     default=0.5,
     show_default=True,
     help="For --mode sample.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="For --mode sample.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="For --mode sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the daemon's answer as JSON.")
 def command(
     goal: str,

@@ -7,13 +7,14 @@ import logging
 import click
 
 from llmsuggestd import service
+from llmsuggestd.cli.parameters import FiniteRange
 from llmsuggestd.ownership import our_paths
 
 
 @click.command("tray")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=5.0,
     show_default=True,
     metavar="SECONDS",

@@ -10,7 +10,7 @@ from llmsuggestd import service
 from llmsuggestd.cli import print_json
 from llmsuggestd.commands import program
 from llmsuggestd.errors import LlmsuggestdError
-from llmsuggestd.ownership import our_paths
+from llmsuggestd.ownership import is_shared, our_paths
 
 
 @click.command("uninstall")
@@ -39,7 +39,7 @@ def command(purge: bool, as_json: bool) -> None:
         for path in removed:
             click.echo(f"✓ removed {path}")
         if paths.models.exists():
-            why = "it is shared" if purge else "--purge removes them"
+            why = "the folder is shared" if is_shared(paths.models) else "--purge removes them"
             click.echo(f"· kept the models in {paths.models}: {why}")
         if stopped.pid is None and not removed:
             click.echo("· there was nothing to remove")

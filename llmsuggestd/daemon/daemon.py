@@ -165,11 +165,11 @@ class Daemon:
             if (other := self._switch.model.id) != model_id:
                 raise Switching(f"the model {other!r} is being loaded", "try again in a moment")
         else:
-            try:
-                if remotes.find(self.paths, model_id) is None:
+            if remotes.find(self.paths, model_id) is None:
+                try:
                     store.find(self.paths, model_id)
-            except LlmsuggestdError as error:
-                raise NotInstalled(error.message, error.hint) from None
+                except LlmsuggestdError as error:
+                    raise NotInstalled(error.message, error.hint) from None
             new = self._served(model_id, self.config)
             if self._serves_well(new):
                 return
@@ -261,7 +261,13 @@ class Daemon:
         def find() -> protocol.Load:
             own = self._current(config).formats
             if (remote := remotes.find(self.paths, model_id)) is not None:
-                formats.find(remote.format, own)  # raises the reason why it cannot be used
+                try:
+                    formats.find(remote.format, own)
+                except formats.WrongFormat as error:  # not the fault of a request
+                    raise ModelError(
+                        f"{model_id}: {error.message}",
+                        f"define it in config.toml, or `llmsuggestd models add {model_id}` again",
+                    ) from None
                 raise ModelError(
                     f"{model_id!r} is a remote model, not a local one",
                     f"`llmsuggestd models use {model_id}` uses it; a `fallback` has to be local",

@@ -162,18 +162,38 @@ def is_too_long(path: Path) -> bool:
     return len(os.fsencode(path)) > MAX_SOCKET_PATH
 
 
-@contextlib.contextmanager
-def socket_listener(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket that listens at `path`, for its owner only; removed at the end."""
+def check_place(path: Path, *, chosen: bool) -> None:
+    """Raise ConfigError if a socket at `path` would not be private.
+
+    `chosen` says whether a setting names the path.
+    """
     if is_too_long(path):
         raise ConfigError(
             f"the socket's path is too long ({len(os.fsencode(path))} bytes, at most "
             f"{MAX_SOCKET_PATH}): {path}",
             "give a shorter one as `socket` in config.toml, or as LLMSUGGESTD_SOCKET",
         )
-    if not path.parent.exists():
+    if not path.parent.is_dir():
         make_private(path.parent)
-    check_private(path.parent)
+    try:
+        check_private(path.parent)
+    except ConfigError as error:
+        if not chosen:
+            raise
+        raise ConfigError(
+            f"the socket cannot be {path}: {error.message}",
+            "give one in a folder that only you can enter, as `socket` in config.toml or as"
+            " LLMSUGGESTD_SOCKET",
+        ) from None
+
+
+@contextlib.contextmanager
+def socket_listener(path: Path, *, chosen: bool = False) -> Iterator[socket.socket]:
+    """A Unix socket that listens at `path`, for its owner only; removed at the end.
+
+    Raises ConfigError as `check_place` does, and if another program uses the path.
+    """
+    check_place(path, chosen=chosen)
     _remove_dead_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with listener:

@@ -155,7 +155,8 @@ def _open_doors(
         if (own := own_port(config.port, needed=not has_socket)) is not None:
             doors.append((PORT, stack.enter_context(own)))
     if path is not None:
-        doors.append((SOCKET, stack.enter_context(socket_listener(path))))
+        own_socket = socket_listener(path, chosen=bool(config.socket))
+        doors.append((SOCKET, stack.enter_context(own_socket)))
     for name, port in config.compat_ports().items():
         listener = stack.enter_context(port_listener(port, f"`compat`, as {name}:PORT"))
         doors.append((access.compat_door(name, compat.GROUPS[name]), listener))

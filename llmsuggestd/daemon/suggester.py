@@ -287,6 +287,11 @@ class Suggester:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 result, queue_ms, load_ms, by, sent_to = await model.ask(question)
         except TimeoutError:
+            if model.loading:
+                raise Overdue(
+                    f"no answer within {ANSWER_TIMEOUT:.0f} s: the model is still being loaded",
+                    "ask again when `llmsuggestd status` says ready",
+                ) from None
             several = "goals, " if len(questions) > 1 else ""
             raise Overdue(
                 f"no answer within {ANSWER_TIMEOUT:.0f} s",

@@ -85,7 +85,8 @@ def _check_architecture(model: Any, name: str) -> None:
     """Raise LlamaError unless the model has the memory that a beam needs, and decodes text."""
     if C.llama_model_is_recurrent(model) or C.llama_model_is_hybrid(model):
         raise LlamaError(*architectures.recurrent(name))
-    if C.llama_model_has_encoder(model) or C.llama_model_is_diffusion(model):
+    sees_ahead = _metadata(model, f"{name}.attention.causal") == "false"  # as BERT does
+    if sees_ahead or C.llama_model_has_encoder(model) or C.llama_model_is_diffusion(model):
         raise LlamaError(*architectures.no_decoder(name))
 
 

@@ -36,7 +36,9 @@ def add(
     remotes.check(remote, config)
     if any(model.id == remote.id for model in store.installed(paths)):
         raise ModelError(f"a model {remote.id!r} is installed already", "choose another name")
-    key = remotes.checked_key(read_key(), "the input") if read_key is not None else None
+    key = None
+    if read_key is not None:
+        key = remotes.checked_key(read_key(), "the input", "type the key, or pipe it in")
     target = Target(
         remote.id, remote.address, remote.model, formats.find(remote.format, config.formats)
     )

@@ -121,18 +121,22 @@ def key_reader(paths: Paths, remote: Remote) -> Callable[[], str | None]:
             case "none":
                 return None
             case "environment":
-                return checked_key(os.environ.get(KEY_VARIABLE, ""), f"${KEY_VARIABLE}")
+                key, remedy = os.environ.get(KEY_VARIABLE, ""), "set it where the daemon starts"
+                return checked_key(key, f"${KEY_VARIABLE}", remedy)
             case "file":
                 return _key(_key_file(paths, remote.id))
 
     return read
 
 
-def checked_key(text: str, source: str) -> str:
-    """Return a key without the line's end. Raises ConfigError if it is not valid."""
+def checked_key(text: str, source: str, remedy: str) -> str:
+    """Return a key without the line's end. Raises ConfigError if it is not valid.
+
+    `remedy` says how to give one if there is none in the `source`.
+    """
     key = text.strip()
     if not key:
-        raise ConfigError(f"{source} has no key", "set it: `llmsuggestd models add` with --key")
+        raise ConfigError(f"{source} has no key", remedy)
     if not re.fullmatch(r"[!-~]+", key):
         raise ConfigError(
             f"the key in {source} is not one line of ASCII without spaces", "copy it again"
@@ -153,7 +157,8 @@ def _key(file: Path) -> str:
                 f"other users can read the key in {file}, so it is not used",
                 f"have the key replaced, since it may be known, and `chmod 600 {file}`",
             )
-        return checked_key(file.read_text(encoding="utf-8", errors="replace"), str(file))
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return checked_key(text, str(file), "`llmsuggestd models add` with --key writes it again")
     except OSError as error:
         raise failed(ConfigError, "cannot read", file, error) from None
 

@@ -219,10 +219,11 @@ def format_of(paths: Paths, model: Model, own: Mapping[str, Format]) -> Format:
 
     Raises ModelError if the format is unknown or no longer exists.
     """
-    record, header = read_record(paths, model), _header(model)
+    record = read_record(paths, model)
     try:
         if record is not None and record.format is not None:
             return formats.find(record.format, own)
+        header = _header(model)  # half a second for a large vocabulary
         if header is None:  # the engine will report the problem
             return LLMSTEP
         return asking.choose(header, model.path.name, own)[0]
@@ -400,7 +401,8 @@ def check_removable(paths: Paths, model_id: str) -> None:
     target = model_path(paths, model_id)
     if model_id == STARTER:
         raise ModelError(
-            "the starter belongs to the installation", "`llmsuggestd uninstall --purge` removes it"
+            "the starter belongs to the installation",
+            "it can stay: `llmsuggestd models use ID` serves another model",
         )
     gone = target.is_symlink() and not target.exists()  # a link whose file is gone
     if not gone and read_record(paths, find(paths, model_id)) is None:

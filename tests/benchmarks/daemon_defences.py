@@ -77,8 +77,8 @@ DEFENCES = [
     Defence("owner of the socket's directory",
             edit("llmsuggestd/files.py", "if owner != os.getuid():", "if False:"),
             (f"{USER}::test_a_directory_of_another_user_is_not_used",)),
-    Defence("open directories are refused", edit("listeners.py", "    check_private(path.parent)\n"
-                                                 "    _remove", "    _remove"),
+    Defence("open directories are refused",
+            edit("listeners.py", "    check_place(path, chosen=chosen)\n", ""),
             (f"{LIFECYCLE}::test_a_socket_in_a_directory_open_to_others_is_refused",)),
     Defence("sockets from systemd are checked",
             edit("server.py", "        check_inherited(listener)\n", ""),

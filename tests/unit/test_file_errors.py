@@ -50,7 +50,10 @@ def opening(path: Path) -> OSError:
 
 
 @posix
-def test_a_file_or_folder_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_or_folder_in_the_way_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMSUGGESTD_HOME", str(tmp_path))
     (tmp_path / "a file").touch()
     inside = tmp_path / "a file" / "below" / "f"
     assert explained(inside, opening(inside)) == (
@@ -65,7 +68,25 @@ def test_a_file_or_folder_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 @posix
-def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+def test_what_is_not_ours_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that names a file or a link is wrong, not the file."""
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "broken").symlink_to("/nowhere/at/all")
+    for root in ("file", "loop", "broken"):
+        monkeypatch.setenv("LLMSUGGESTD_HOME", str(tmp_path / root))
+        log = tmp_path / root / "state" / "log"
+        _, hint = explained(log, opening(log))
+        assert "LLMSUGGESTD_HOME" in hint
+        assert "`mv" not in hint
+        assert "`rm" not in hint
+
+
+@posix
+def test_links_that_lead_nowhere_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMSUGGESTD_HOME", str(tmp_path))
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     reason, hint = explained(tmp_path / "loop" / "f", opening(tmp_path / "loop" / "f"))
     assert reason == f"{tmp_path}/loop is a link that leads back to itself"

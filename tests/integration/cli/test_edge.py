@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from llmsuggestd.errors import ExitCode
 from tests.conftest import COMMAND, Home
 
 GOAL = "p q : Prop\nh : p ∧ q\n⊢ q ∧ p"
@@ -182,6 +183,20 @@ def test_serve_works_under_python_without_docstrings(home: Home) -> None:
     code, answer = home.curl("/v1/suggest", body={"goal": GOAL})
     assert (code, len(answer["suggestions"])) == (200, 5)
     assert home.curl("/openapi.json")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["logs", "-n", "9" * 20], ["serve", "--env", "=x"], ["serve", "--env", "NAME"],
+     ["suggest", "⊢ 1 = 1", "--mode", "sample", "--temperature", "nan"],
+     ["suggest", "⊢ 1 = 1", "--mode", "sample", "--seed", "9" * 20], ["tray", "--wait", "nan"]],
+    ids=lambda command: command[-2],
+)  # fmt: skip
+def test_a_value_that_no_command_can_use_is_a_usage_error(home: Home, command: list[str]) -> None:
+    result = home.run(*command)
+    assert result.returncode == ExitCode.USAGE
+    assert result.stderr.startswith("llmsuggestd: ")
+    assert command[-1] in result.stderr
 
 
 @pytest.mark.parametrize("wait", [0.3, 0.6])

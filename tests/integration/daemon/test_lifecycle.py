@@ -148,7 +148,12 @@ def test_another_homes_daemon_is_not_stopped(home: Home) -> None:
     other.install_starter()
     process = other.serve()
     socket_of_first = str(home.paths.socket)
-    assert other.run("stop", LLMSUGGESTD_SOCKET=socket_of_first).returncode == 0
+    refused = other.run("start", LLMSUGGESTD_SOCKET=socket_of_first)
+    assert refused.returncode == ExitCode.CONFIG
+    assert "LLMSUGGESTD_SOCKET names the socket of another daemon" in error_of(refused)
+    stopped = other.run("stop", LLMSUGGESTD_SOCKET=socket_of_first)
+    assert stopped.returncode == 0
+    assert "force" not in stopped.stdout
     assert process.wait(timeout=15) == 0
     assert home.curl("/health")[0] == 200
 
@@ -250,6 +255,27 @@ def test_a_restart_with_wrong_settings_stops_nothing(home: Home) -> None:
     assert result.returncode == ExitCode.CONFIG
     assert "no setting `thread`" in error_of(result)
     assert home.run("suggest", GOAL).returncode == 0
+    del home.env["LLMSUGGESTD_PORT"]  # it would overrule the file
+    # settings of a valid form that the daemon cannot follow
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for line, words in {
+            f"port = {port}": f"port {port} is used by another program",
+            f'compat = ["llmstep:{port}"]': f"port {port} is used by another program",
+            'socket = "/tmp/x.sock"': "the socket cannot be /tmp/x.sock: the directory /tmp",
+        }.items():
+            home.paths.config_file.write_text(f"{line}\n")
+            result = home.run("restart")
+            assert result.returncode == ExitCode.CONFIG
+            assert words in error_of(result)
+            assert home.run("suggest", GOAL).returncode == 0
+    # the port that the daemon has itself is no obstacle
+    own = home.client.request("GET", "/v1/status")["url"].rpartition(":")[2]
+    home.paths.config_file.write_text(f"port = {own}\n")
+    assert home.run("restart").returncode == 0
+    assert home.run("restart").returncode == 0
 
 
 def test_a_port_that_is_taken(home: Home) -> None:
