@@ -123,6 +123,11 @@ _EXPECTED: Final = {
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
+VARIABLES: Final = {
+    name: f"LLMSUGGESTD_{name.upper()}" for name in _TYPES if name not in ("formats", "remote")
+}
+"""The environment variable of each setting. Tables have none."""
+
 
 def load_config(paths: Paths, **flags: object) -> Config:
     """Read the settings. Flag beats environment beats file; a flag that is None is not given.
@@ -130,10 +135,7 @@ def load_config(paths: Paths, **flags: object) -> Config:
     Raises ConfigError naming the file and line, variable or flag, and what the value should be.
     """
     values = _read_file(paths.config_file)
-    for name in _TYPES:
-        variable = f"LLMSUGGESTD_{name.upper()}"
-        if name in ("formats", "remote"):  # tables have no variables
-            continue
+    for name, variable in VARIABLES.items():
         if text := os.environ.get(variable):
             values[name] = _checked(name, _from_text(name, text), f"${variable}")
     for name, value in flags.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import itertools
 import os
 import platform
@@ -17,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from llmsuggestd import accelerators, building, environment, lake, lean_package, service, tactic
 from llmsuggestd.building import Description
 from llmsuggestd.client import ELSEWHERE, Client
-from llmsuggestd.config import load_config
+from llmsuggestd.config import VARIABLES, load_config
 from llmsuggestd.engine import builds, crashes
 from llmsuggestd.engine.postmortem import last_line
 from llmsuggestd.environment import Reach
@@ -84,6 +85,12 @@ def _variables(paths: Paths) -> Iterator[Finding]:
     """This shell's variables that are obeyed, and those whose user may think that they are."""
     by_service = service.registered() is not None
     here = environment.obeyed()
+    known = [*VARIABLES.values(), *environment.names("LLMSUGGESTD_")]
+    for name in sorted(os.environ):
+        if name.startswith("LLMSUGGESTD_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+            remedy = f"did you mean {near[0]}?" if near else "unset it"
+            yield Finding("variables", "warning", f"there is no setting for {name}", remedy)
     for row in environment.TABLE:
         names = [name for name, of in environment.reported() if of is row]
         if names and row.reach == Reach.NONE:

@@ -198,6 +198,12 @@ def obeyed(shell: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: shell[name] for name, row in reported(shell) if Reach.ENGINE in row.reach}
 
 
+def names(prefix: str) -> list[str]:
+    """The variables of the table, named in full, with a prefix."""
+    entries = (entry for row in TABLE for entry in row.names.split())
+    return [name for name in entries if name.startswith(prefix) and not name.endswith("*")]
+
+
 def row_of(name: str) -> Row | None:
     """The first row that names a variable, ignoring case."""
     return next((row for row in TABLE if _names(row, name.upper())), None)

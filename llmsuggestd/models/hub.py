@@ -337,34 +337,37 @@ def cached_file(repo: str, commit: str, name: str) -> Path | None:
 
 def cached_checkpoint(repo: str, revision: str | None) -> Path | None:
     """A repository's folder in the Hugging Face cache, if it has all needed files."""
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     from llmsuggestd.convert.files import SMALL_FILES  # imports numpy, which a lookup does not need
 
     for pattern in ("model*.safetensors", "pytorch_model*.bin"):
-        try:
-            folder = Path(
-                huggingface_hub.snapshot_download(
-                    repo,
-                    revision=revision,
-                    allow_patterns=[*SMALL_FILES, pattern, f"{pattern}.index.json"],
-                    local_files_only=True,
-                )
-            )
-        except LocalEntryNotFoundError:
-            continue
-        if any(folder.glob(pattern)):
+        others = [*SMALL_FILES, f"{pattern}.index.json"]
+        if (folder := _cached(repo, revision, pattern, *others)) is not None:
             return folder
     return None
 
 
-def cached_repository(repo: str, revision: str | None) -> Repository | None:
-    """A complete checkpoint that another program has downloaded into the Hugging Face cache.
+def _cached(repo: str, revision: str | None, pattern: str, *others: str) -> Path | None:
+    """A repository's folder in the Hugging Face cache, if it has a file of that pattern."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    Its files are trusted: their own digests are taken as the expected ones.
+    try:
+        folder = Path(
+            huggingface_hub.snapshot_download(
+                repo, revision=revision, allow_patterns=[pattern, *others], local_files_only=True
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None
+    return folder if any(folder.glob(pattern)) else None
+
+
+def cached_repository(repo: str, revision: str | None) -> Repository | None:
+    """A checkpoint or GGUF files that another program has downloaded to the Hugging Face cache.
+
+    The files are trusted: their own digests are taken as the expected ones.
     """
-    folder = cached_checkpoint(repo, revision)
+    folder = cached_checkpoint(repo, revision) or _cached(repo, revision, "*.gguf")
     if folder is None:
         return None
     files = tuple(

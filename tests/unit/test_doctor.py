@@ -110,6 +110,17 @@ def test_variables_are_reported_as_obeyed_or_ignored(
     ]
 
 
+def test_a_misspelt_variable_is_named(shell: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shell.setenv("LLMSUGGESTD_CONTXT", "512")
+    shell.setenv("LLMSUGGESTD_FORMATS", "x")
+    shell.setenv("LLMSUGGESTD_HOME", str(tmp_path))
+    found = {(f.message, f.remedy) for f in doctor._variables(Paths(*[tmp_path] * 5))}
+    assert found == {
+        ("there is no setting for LLMSUGGESTD_CONTXT", "did you mean LLMSUGGESTD_CONTEXT?"),
+        ("there is no setting for LLMSUGGESTD_FORMATS", "unset it"),
+    }
+
+
 def test_a_model_that_cannot_be_checked_is_no_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -34,6 +34,14 @@ def of_another_kind(path: Path) -> Path:
     return path
 
 
+def test_a_gguf_file_in_the_cache_is_used_offline(ready_made: Puller) -> None:
+    ready_made.fill_cache()
+    result = ready_made.run("pull", REPO, HF_HUB_OFFLINE="1")
+    assert result.returncode == 0, result.stderr
+    assert "is read from the Hugging Face cache" in result.stderr
+    assert (ready_made.home.paths.models / "tuned.gguf").read_bytes() == SHIPPED.read_bytes()
+
+
 def test_a_repository_with_one_file(ready_made: Puller) -> None:
     result = ready_made.run("pull", REPO)
     assert result.returncode == 0, result.stderr
