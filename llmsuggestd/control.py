@@ -139,8 +139,15 @@ def _check_doors(paths: Paths, config: Config) -> None:
 
     if config.socket:
         check_place(config.socket_path(paths), chosen=True)
-    status = Client(paths).status() or {"url": "", "listeners": {}}
-    taken = {url.rpartition(":")[2] for url in (status["url"], *status["listeners"].values())}
+    taken: set[str] = set()
+    if _daemon(paths) is not None:
+        try:
+            client = Client(paths, overridable=False)
+            status = client.request("GET", "/v1/status", timeout=ASK_TIMEOUT)
+        except LlmsuggestdError:
+            return  # it hangs, and may have the ports itself
+        urls = (status["url"], *status.get("listeners", {}).values())
+        taken = {url.rpartition(":")[2] for url in urls}
     wanted = {f"`compat`, as {name}:PORT": port for name, port in config.compat_ports().items()}
     if config.port != DEFAULT_PORT:  # instead of the default, the daemon takes a free one
         wanted["`port` in config.toml"] = config.port

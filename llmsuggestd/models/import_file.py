@@ -45,7 +45,7 @@ def import_file(
     header, warnings = gguf.check(file)
     prompt_format, doubts = asking.choose(header, file.name, own, wanted=wanted)
     file = file.resolve()
-    model_id = store.check_id(name or file.stem, of_file=name is None)
+    model_id = store.check_id(file.stem if name is None else name, of_file=name is None)
     store.check_free(paths, model_id, str(file))
     for warning in [*warnings, *doubts]:
         watcher.note(warning)

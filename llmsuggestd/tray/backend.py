@@ -37,6 +37,7 @@ PACKAGES: Final = {
     "arch": "python-gobject gtk3 libayatana-appindicator",
     "suse": "python3-gobject typelib-1_0-AyatanaAppIndicator3-0_1",
 }
+SESSION_BUS: Final = {"debian": "dbus-user-session"}
 INSTALL_ANYWHERE: Final = "install PyGObject, GTK 3 and libayatana-appindicator with its typelib"
 
 # desktop (a word of XDG_CURRENT_DESKTOP) -> how to make it show tray icons
@@ -275,10 +276,8 @@ def _check_host(gi: Any, wait: float) -> None:
     except glib.Error as error:
         raise TrayError(
             "there is no D-Bus session bus, through which tray icons are shown",
-            "run `llmsuggestd tray` in a desktop session. If this is one: "
-            + install_command(
-                {"debian": "dbus-user-session"}, "start dbus-daemon with the session"
-            ),
+            "run `llmsuggestd tray` in a desktop session; in one,"
+            f" {install_command(SESSION_BUS, 'install D-Bus')}, then log in again",
         ) from error
     deadline = time.monotonic() + wait
     while not _has_owner(gio, glib, bus, WATCHER):

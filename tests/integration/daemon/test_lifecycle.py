@@ -278,6 +278,19 @@ def test_a_restart_with_wrong_settings_stops_nothing(home: Home) -> None:
     assert home.run("restart").returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_a_daemon_that_hangs_with_its_port_is_restarted(home: Home) -> None:
+    home.install_starter()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        home.env["LLMSUGGESTD_PORT"] = str(free.getsockname()[1])
+    process = home.serve()
+    process.send_signal(signal.SIGSTOP)
+    result = home.run("restart", timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert home.run("suggest", GOAL).returncode == 0
+
+
 def test_a_port_that_is_taken(home: Home) -> None:
     home.install_starter()
     with socket.socket() as taken:
