@@ -163,7 +163,7 @@ def is_too_long(path: Path) -> bool:
 
 
 def check_place(path: Path, *, chosen: bool) -> None:
-    """Raise ConfigError if a socket at `path` would not be private.
+    """Raise ConfigError if there can be no socket at `path` that is private.
 
     `chosen` says whether a setting names the path.
     """
@@ -173,10 +173,9 @@ def check_place(path: Path, *, chosen: bool) -> None:
             f"{MAX_SOCKET_PATH}): {path}",
             "give a shorter one as `socket` in config.toml, or as LLMSUGGESTD_SOCKET",
         )
-    if not path.parent.is_dir():
-        make_private(path.parent)
     try:
-        check_private(path.parent)
+        if path.parent.is_dir():
+            check_private(path.parent)
     except ConfigError as error:
         if not chosen:
             raise
@@ -194,6 +193,8 @@ def socket_listener(path: Path, *, chosen: bool = False) -> Iterator[socket.sock
     Raises ConfigError as `check_place` does, and if another program uses the path.
     """
     check_place(path, chosen=chosen)
+    if not path.parent.is_dir():
+        make_private(path.parent)
     _remove_dead_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with listener:

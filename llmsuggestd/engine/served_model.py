@@ -87,7 +87,7 @@ class ServedModel:
         self._retirement: asyncio.Task[None] | None = None
         """Waits until the engine has been idle for long enough."""
         self._unloading: asyncio.Task[None] | None = None
-        """Ends the engine after that."""
+        """Ends the engine after that. Kept here, since asyncio keeps no task alive."""
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._engine: EngineProcess | None = None
         self._file: tuple[int, ...] = ()

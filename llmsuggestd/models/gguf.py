@@ -190,7 +190,7 @@ def _check_extent(where: str, header: Header) -> None:
             )
 
 
-def twice(tokens: Iterable[bytes]) -> bytes | None:
+def repeated(tokens: Iterable[bytes]) -> bytes | None:
     """A token that occurs more than once, which would end llama.cpp's process; None without one.
 
     Empty tokens do not count: llama.cpp gives each a name.
@@ -208,7 +208,7 @@ def _check_tokenizer(where: str, header: Header) -> list[str]:
             f"{where}: its tokenizer has no merges (tokenizer.ggml.merges)",
             "use another file, or convert its checkpoint again",
         )
-    if (token := twice(tokens)) is not None:
+    if (token := repeated(tokens)) is not None:
         raise InputError(
             f"{where}: two tokens are {token.decode(errors='replace')!r}",
             "use another file, or convert its checkpoint again",

@@ -115,8 +115,8 @@ def test_each_problem_is_named(tmp_path: Path, old: bytes, new: bytes, words: st
 def test_a_large_vocabulary_is_checked_quickly() -> None:
     tokens = [b"%d" % i for i in range(200_000)]
     began = time.process_time()
-    assert gguf.twice([*tokens, tokens[-1]]) == tokens[-1]
-    assert gguf.twice([*tokens, b"", b""]) is None
+    assert gguf.repeated([*tokens, tokens[-1]]) == tokens[-1]
+    assert gguf.repeated([*tokens, b"", b""]) is None
     assert time.process_time() - began < 2
 
 
