@@ -8,7 +8,7 @@ import json
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,12 @@ RESULTS_WORLDS = HERE / "evaluation-worlds.json"
 VERDICTS = Path(platformdirs.user_cache_dir("llmsuggestd", False)) / "verdicts.jsonl"
 TEMPLATE_SEED, PAIR_SEED, VERIFY_SEED = 7, 8, 13
 VOCABULARY = 4096
-SETTINGS = (
-    *("layers", "hidden", "intermediate", "heads", "parts", "rows_tokens"),
-    *("steps", "final_steps", "threads", "workers", "seed"),
-)
-"""The settings of `train.Settings` that are options of the command."""
+SETTINGS: dict[str, Callable[[str], float]] = {
+    **dict.fromkeys(("layers", "hidden", "intermediate", "heads", "parts", "rows_tokens"), int),
+    **dict.fromkeys(("steps", "final_steps", "warmup", "threads", "workers", "seed"), int),
+    **dict.fromkeys(("dropout", "muon_rate", "adam_rate"), float),
+}
+"""The settings of `train.Settings` that are options of the command with a number."""
 TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
 """How often a goal is used per round, by its source. Those of worlds and of the library are fewer,
 and more varied; a world's names change each time."""
@@ -261,10 +262,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--resume", action="store_true", help="continue from the state in that folder")
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
     sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
-    sub.add_argument("--dropout", type=float)
     sub.add_argument("--device", help="as torch names it: cpu, cuda, ...")
-    for name in SETTINGS:
-        sub.add_argument(f"--{name.replace('_', '-')}", type=int)
+    sub.add_argument(
+        "--bfloat16", action="store_true", help="multiply matrices in bfloat16: faster on most GPUs"
+    )
+    for name, type_ in SETTINGS.items():
+        sub.add_argument(f"--{name.replace('_', '-')}", type=type_)
 
     sub = command("held-out", run_held_out)
     sub.add_argument("pairs", type=Path, help="pairs that Lean verified (JSON lines)")

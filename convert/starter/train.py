@@ -6,8 +6,8 @@ same effect as separate texts `[GOAL]…[PROOFSTEP]{step}<|endoftext|>`, but com
 
 The learning rate is constant, and falls to zero over the last steps. On a CPU, each thread computes
 the gradients of separate rows on one core, on a replica that shares the weights. So the threads
-need not wait for the slowest after every matrix product. On a GPU, one replica computes them in
-bfloat16, and other processes prepare the rows.
+need not wait for the slowest after every matrix product. On a GPU, one replica computes them, and
+other processes prepare the rows.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Settings:
     warmup: int = 100
     mathlib_share: float = 0.1  # share of goals that are spelled with ℕ and ℤ
     device: str = "cpu"  # as torch names it
+    bfloat16: bool = False  # multiply matrices in bfloat16; the weights stay in float32
     threads: int = 4  # replicas, each with one core; one on a GPU
     workers: int = 0  # number of processes that prepare rows; 0: none besides the training's own
     seed: int = 20
@@ -260,9 +261,9 @@ def logits(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
     return states
 
 
-def loss(model: GPTNeoXForCausalLM, batch: Batch) -> torch.Tensor:
+def loss(model: GPTNeoXForCausalLM, batch: Batch, bfloat16: bool = False) -> torch.Tensor:
     """The weighted sum of the targets' cross-entropies."""
-    with torch.autocast(model.device.type, torch.bfloat16, model.device.type != "cpu"):
+    with torch.autocast(model.device.type, torch.bfloat16, bfloat16):
         scores = logits(model, batch)
     entropies = functional.cross_entropy(scores.float(), batch.tokens, reduction="none")
     return (entropies * batch.weights).sum()
@@ -316,8 +317,9 @@ def build(vocab_size: int, settings: Settings) -> GPTNeoXForCausalLM:
 class Replicas:
     """Copies of a model, one per thread, that share its weights and have separate gradients."""
 
-    def __init__(self, model: GPTNeoXForCausalLM, threads: int) -> None:
+    def __init__(self, model: GPTNeoXForCausalLM, threads: int, bfloat16: bool = False) -> None:
         self.model = model
+        self.bfloat16 = bfloat16
         self.threads = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         self._free: queue.SimpleQueue[GPTNeoXForCausalLM] = queue.SimpleQueue()
         self._copies = [copy.deepcopy(model).train() for _ in range(threads)]
@@ -333,7 +335,7 @@ class Replicas:
         def part(portion: Batch) -> torch.Tensor:
             replica = self._free.get()
             try:
-                found = loss(replica, portion.to(replica.device)) / weight
+                found = loss(replica, portion.to(replica.device), self.bfloat16) / weight
                 found.backward()
                 return found.detach()
             finally:
@@ -425,7 +427,7 @@ class Training:
         validate_every: int,
     ) -> None:
         torch.set_num_threads(1)
-        replicas = Replicas(self.model, self.settings.threads)
+        replicas = Replicas(self.model, self.settings.threads, self.settings.bfloat16)
         held_out = encode(validation, self.tokenizer, self.settings)
         clock = reported = saved = time.monotonic()
         recent: list[torch.Tensor] = []
