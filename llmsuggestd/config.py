@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -116,15 +116,22 @@ _EXPECTED: Final = {
     "idle_unload": "a number of seconds; 0: never",
     "log_goals": "true or false",
     "formats": "tables, each as `[formats.NAME]`",
-    "remote": "a table with `allow_remote` (true or false), `fallback` (a local model's id) and"
-    " `timeout` (seconds, at most 100)",
+    "remote": "a table, as `[remote]`",
+    "remote.allow_remote": "true or false",
+    "remote.fallback": "the id of a local model",
+    "remote.timeout": "a number of seconds, at most 100",
 }
 """A description of each setting's values, for messages."""
 
-_TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
+_FIELDS: Final = {
+    **{field.name: field for field in msgspec.structs.fields(Config)},
+    **{f"remote.{field.name}": field for field in msgspec.structs.fields(RemoteSettings)},
+}
 
 VARIABLES: Final = {
-    name: f"LLMSUGGESTD_{name.upper()}" for name in _TYPES if name not in ("formats", "remote")
+    field.name: f"LLMSUGGESTD_{field.name.upper()}"
+    for field in msgspec.structs.fields(Config)
+    if field.name not in ("formats", "remote")
 }
 """The environment variable of each setting. Tables have none."""
 
@@ -233,10 +240,27 @@ def _read_file(file: Path) -> dict[str, Any]:
         found = re.match(r"line (\d+)", where)
         line = found[1] if found else len(text.splitlines())
         raise ConfigError(f"{file}:{line}: {words}", "correct the line") from error
-    return {
-        name: _checked(name, value, f"{file}:{_line_of(name, text)}", file.parent)
-        for name, value in values.items()
-    }
+    return {name: _in_file(name, value, file, text) for name, value in values.items()}
+
+
+def _in_file(name: str, value: object, file: Path, text: str) -> object:
+    """The value in its type of a setting in a file with this text. Raises ConfigError."""
+
+    def source(*keys: str) -> str:
+        return f"{file}:{_line_of(keys, text)}"
+
+    match name, value:
+        case "formats", dict():
+            return {
+                key: _checked_format(key, each, source(name, key)) for key, each in value.items()
+            }
+        case "remote", dict():
+            keys = {
+                key: _checked(f"remote.{key}", each, source(name, key))
+                for key, each in value.items()
+            }
+            return RemoteSettings(**keys)  # type: ignore[arg-type]
+    return _checked(name, value, source(name), file.parent)
 
 
 def _checked(name: str, value: object, source: str, folder: Path | None = None) -> object:
@@ -244,18 +268,17 @@ def _checked(name: str, value: object, source: str, folder: Path | None = None) 
 
     Raises ConfigError naming source and key if it has another type.
     """
-    if name not in _TYPES:
-        near = difflib.get_close_matches(name, _TYPES, n=1)
+    if name not in _FIELDS:
+        near = difflib.get_close_matches(name, _FIELDS, n=1)
         raise ConfigError(
             f"{source}: there is no setting `{name}`",
-            f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_TYPES)}",
+            f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_FIELDS)}",
         )
-    if name == "formats" and isinstance(value, dict):
-        return _checked_formats(value, source)
     try:
-        found: object = msgspec.convert(value, _TYPES[name])
+        found: object = msgspec.convert(value, _FIELDS[name].type)
     except msgspec.ValidationError as error:
-        default = json.dumps(msgspec.to_builtins(getattr(Config(), name)))
+        table: object = RemoteSettings() if "." in name else Config()
+        default = json.dumps(msgspec.to_builtins(getattr(table, _FIELDS[name].name)))
         raise ConfigError(
             f"{source}: `{name}` must be {_EXPECTED[name]}, not {value!r}",
             f"correct it, or leave it out for the default, {default}",
@@ -265,27 +288,28 @@ def _checked(name: str, value: object, source: str, folder: Path | None = None) 
     return found
 
 
-def _checked_formats(tables: dict[str, object], source: str) -> dict[str, Format]:
-    found = {}
-    for name, table in tables.items():
-        try:
-            found[name] = formats.parse(name, table)
-        except formats.WrongFormat as error:
-            raise ConfigError(f"{source}: `formats.{name}`: {error.message}", error.hint) from None
-    return found
+def _checked_format(name: str, table: object, source: str) -> Format:
+    try:
+        return formats.parse(name, table)
+    except formats.WrongFormat as error:
+        raise ConfigError(f"{source}: `formats.{name}`: {error.message}", error.hint) from None
 
 
-def _line_of(name: str, text: str) -> int:
-    """The line number of a key in a TOML file."""
-    key = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]""")
+def _line_of(keys: Sequence[str], text: str) -> int:
+    """The line number in a TOML file of a key, given with those of the tables around it."""
     lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if key.match(line)), 1)
+    at = 0
+    for depth, name in enumerate(keys):
+        before = r".*?(?<![\w-])" if depth else r"\s*\[?\s*"
+        key = re.compile(rf"""{before}["']?{re.escape(name)}["']?\s*[\].=]""")
+        at = next((number for number in range(at, len(lines)) if key.match(lines[number])), at)
+    return at + 1
 
 
 def _from_text(name: str, text: str) -> object:
     """A variable's text, converted to the setting's kind of value."""
     if name == "compat":
         return [part.strip() for part in text.split(",")]
-    if _TYPES[name] is bool:
+    if _FIELDS[name].type is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

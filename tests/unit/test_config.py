@@ -60,6 +60,15 @@ def test_an_empty_variable_counts_as_unset(paths: Paths, monkeypatch: pytest.Mon
         ("compat = true", "`compat`"),
         ("prot = 1", ":1: there is no setting `prot`"),
         ("port = 1\n[server]\nhost = 'x'", ":2: there is no setting `server`"),
+        ("[remote]\nfallback = 'x'\ntimeout = 101\n", ":3: `remote.timeout` must be a number"),
+        ("remote = {allow_remote = 1}", ":1: `remote.allow_remote` must be true or false"),
+        ("port = 1\nremote.tiemout = 1", ":2: there is no setting `remote.tiemout`"),
+        ("remote = 3", ":1: `remote` must be a table"),
+        (
+            "[formats.a]\ntemplate = '{state}'\n[formats.b]\ntemplate = '{stat}'",
+            ":3: `formats.b`: its template has a field {stat}",
+        ),
+        ("formats = 3", ":1: `formats` must be tables"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_key(paths: Paths, text: str, words: str) -> None:
