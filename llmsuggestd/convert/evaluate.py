@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,22 +52,25 @@ def compare(reference: Path, model: Path, texts: Sequence[str], threads: int) ->
     agree: list[npt.NDArray[np.bool_]] = []
     divergence: list[Floats] = []
     for batch in _batches(tokens):
-        with _context(reference, threads) as context:
-            expected = [log_probabilities(context, text) for text in batch]
-        with _context(model, threads) as context:
-            for text, wanted in zip(batch, expected, strict=True):
-                found = log_probabilities(context, text)
-                agree.append(wanted.argmax(axis=1) == found.argmax(axis=1))
-                divergence.append((np.exp(wanted) * (wanted - found)).sum(axis=1))
+        expected = list(log_probabilities(reference, batch, threads))
+        tested = log_probabilities(model, batch, threads)
+        for wanted, found in zip(expected, tested, strict=True):
+            agree.append(wanted.argmax(axis=1) == found.argmax(axis=1))
+            divergence.append((np.exp(wanted) * (wanted - found)).sum(axis=1))
     return Comparison(tokens, agree, divergence)
 
 
-def all_log_probabilities(
-    model: Path, tokens: Sequence[Sequence[int]], threads: int
-) -> list[Floats]:
-    """The `log_probabilities` of each list of tokens."""
+def log_probabilities(
+    model: Path, texts: Iterable[Sequence[int]], threads: int
+) -> Iterator[Floats]:
+    """For each text, given as tokens: the log probabilities of the next token after each of its
+    tokens, of shape (tokens, vocabulary).
+
+    A text longer than the context is truncated. Raises `RuntimeError` if llama.cpp cannot decode.
+    """
     with _context(model, threads) as context:
-        return [log_probabilities(context, text) for text in tokens]
+        for tokens in texts:
+            yield _log_probabilities(context, tokens)
 
 
 def _batches(texts: Sequence[list[int]]) -> Iterator[list[list[int]]]:
@@ -80,11 +83,7 @@ def _batches(texts: Sequence[list[int]]) -> Iterator[list[list[int]]]:
     yield batch
 
 
-def log_probabilities(context: Any, tokens: Sequence[int]) -> Floats:
-    """The log probabilities of the next token after each token, of shape (tokens, vocabulary).
-
-    A text longer than the context is truncated. Raises `RuntimeError` if llama.cpp cannot decode.
-    """
+def _log_probabilities(context: Any, tokens: Sequence[int]) -> Floats:
     import llama_cpp as c
 
     vocab = c.llama_model_get_vocab(c.llama_get_model(context))

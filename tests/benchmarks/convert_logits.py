@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from llmsuggestd.convert import convert
-from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
+from llmsuggestd.convert.evaluate import log_probabilities, tokenize_all
 from llmsuggestd.convert.samples import BUILT_IN
 from llmsuggestd.formats import LLMSTEP
 from tests.benchmarks.convert_common import ROOT, make_checkpoint
@@ -61,7 +61,7 @@ def compare(options: argparse.Namespace, checkpoint: Path) -> float:
     convert(checkpoint, model, "F16")
     texts = [LLMSTEP.text(sample.goal, sample.tactic) for sample in BUILT_IN]
     tokens = tokenize_all(model, texts)
-    found = np.concatenate(all_log_probabilities(model, tokens, 4))
+    found = np.concatenate(list(log_probabilities(model, tokens, 4)))
     erf, tanh = reference(options, checkpoint, tokens)
     same = found.argmax(axis=1) == erf.argmax(axis=1)
     agreement = float(same.mean())

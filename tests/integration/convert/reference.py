@@ -16,7 +16,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def log_probabilities(
+def neox_log_probabilities(
     config: Mapping[str, Any], weights: Mapping[str, Floats], tokens: Sequence[int]
 ) -> Floats:
     """The log probabilities of the token after each token, of shape (tokens, vocabulary)."""

@@ -15,7 +15,7 @@ from gguf import GGUFReader
 
 from llmsuggestd.convert import RECIPES, convert
 from llmsuggestd.convert.conversion import NO_FORMAT
-from llmsuggestd.convert.evaluate import all_log_probabilities, tokenize_all
+from llmsuggestd.convert.evaluate import log_probabilities, tokenize_all
 from llmsuggestd.formats import FORMATS
 from tests.integration.convert.reference import llama_log_probabilities
 from tests.unit.convert import checkpoints
@@ -149,7 +149,7 @@ def test_llama_cpp_computes_what_transformers_does(tmp_path: Path, case: str) ->
     model = make(tmp_path, settings, weights, "F32")
     [tokens] = tokenize_all(model, [PROMPT])
     assert len(tokens) > 200
-    [found] = all_log_probabilities(model, [tokens], 2)
+    [found] = log_probabilities(model, [tokens], 2)
     wanted = llama_log_probabilities(settings, weights, tokens)
     # differences come from float16
     divergence = (np.exp(wanted) * (wanted - found)).sum(axis=1)
