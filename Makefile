@@ -53,7 +53,7 @@ starter-from-scratch: $(VENV)/bin/python  ## data from Lean, tokenizer, training
 	$(VENV)/bin/python -m convert.starter train $(PAIRS)
 	$(MAKE) starter
 
-eval: $(VENV)/bin/python      ## what the running daemon's model is worth, judged by Lean
+eval: $(VENV)/bin/python      ## the success rate of the running daemon's model, judged by Lean
 	$(VENV)/bin/python -m convert.starter evaluate --baselines
 	$(VENV)/bin/python -m convert.starter evaluate --baselines --worlds
 

@@ -127,7 +127,7 @@ def run_training(options: argparse.Namespace) -> int:
         validate_every=options.validate_every,
     )
     train.save(training.model, options.output)
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in options.pairs]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted({*options.pairs})]
     before = options.start / "training.json" if options.start else None
     made = train.record(
         training,
@@ -165,6 +165,7 @@ def run_evaluation(options: argparse.Namespace) -> int:
     file = options.held_out or (evaluate.HELD_OUT_WORLDS if worlds else evaluate.HELD_OUT)
     output = options.output or (RESULTS_WORLDS if worlds else RESULTS)
     goals = evaluate.held_out(file, options.goals, options.seed)
+    evaluate.results_of(output, goals)  # other goals are an error before the work, not after it
     verdicts = evaluate.Verdicts(lambda jobs: judge(jobs, options.processes), options.verdicts)
     found: dict[str, Any] = {}
     if options.baselines or options.baselines_only:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def points_of(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The validation points of a run, behind those of the run that made its first weights.
+    """The validation points of a run, after those of the run whose weights it began with.
 
     `tokens` counts from the first of these runs, and `run` is the number of a point's run.
     """

@@ -20,6 +20,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from llmsuggestd.errors import InputError
+from llmsuggestd.files import write_atomically
+
+from . import appended
 from .examples import Pair, read_pairs
 from .lean_runner import Job, Judgement
 
@@ -85,9 +89,8 @@ class Verdicts:
     known: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.path is not None and self.path.exists():
-            with self.path.open(encoding="utf-8") as lines:
-                self.known.update(json.loads(line) for line in lines)
+        if self.path is not None:
+            self.known.update(appended.read(self.path))
 
     def of(self, goals: Sequence[Pair], candidates: Sequence[Sequence[str]]) -> list[list[str]]:
         """The verdicts on each goal's candidates, in their order."""
@@ -287,16 +290,30 @@ def report(results: dict[str, Any], model: str | None = None) -> str:
     return "\n\n".join([table(results), *(group_table(results, name) for name in models)])
 
 
-def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:
-    """Add results to a file. Results for other goals than these are dropped from it."""
+def results_of(path: Path, goals: Sequence[Pair]) -> dict[str, Any]:
+    """The results for these goals in a file, which need not exist.
+
+    Raises InputError if the file has the results for other goals.
+    """
     same = hashlib.blake2b("\n".join(g.goal for g in goals).encode(), digest_size=8).hexdigest()
-    results: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    if results.get("goals_hash") != same:
-        results = {"goals": len(goals), "goals_hash": same, "models": {}, "baselines": {}}
+    if not path.exists():
+        return {"goals": len(goals), "goals_hash": same, "models": {}, "baselines": {}}
+    results: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if results["goals_hash"] != same:
+        raise InputError(
+            f"{path} has the results for other goals", "name another file with `--output`"
+        )
+    return results
+
+
+def update(path: Path, goals: Sequence[Pair], **more: Any) -> dict[str, Any]:
+    """Add results to a file. Returns all of them. Raises InputError like `results_of`."""
+    results = results_of(path, goals)
     for kind, entries in more.items():
         results[kind] |= entries
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
     return results
 
 
@@ -312,4 +329,4 @@ def rounded(value: Any) -> Any:
 def write(goals: Iterable[Pair], path: Path) -> None:
     """Write goals as a file of pairs."""
     lines = [json.dumps(goal.row(), ensure_ascii=False) + "\n" for goal in goals]
-    path.write_text("".join(lines), encoding="utf-8")
+    write_atomically(path, "".join(lines).encode())

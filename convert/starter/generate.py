@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from . import appended
 from .data import samples
 from .goals import Goal, Sample
 from .lean_runner import Job, judge, search, theorems
@@ -265,19 +266,17 @@ def generate(
     """Generate pairs into `target`, which is rewritten after each `every` statements.
 
     `stated` is how many statements of templates to search, `theorems` and `worlds` which theorems
-    and worlds, so that a later call can go on with others. The search's rows are kept beside the
+    and worlds, so that a later call can search others. The search's rows are kept beside the
     target (`.rows`), and their statements are not searched again. Returns the numbers of goals,
     pairs and statements. Raises NoLeanError.
     """
     shares = {family: round(share * stated) for family, share in _SHARES.items()}
     ours = stated_jobs(seed, shares)
     store = target.with_name(target.name + ".rows")
-    known: list[dict[str, Any]] = []
-    if store.exists():
-        with store.open(encoding="utf-8") as file:
-            known = [json.loads(line) for line in file if line.endswith("\n")]
+    known: list[dict[str, Any]] = appended.read(store)
     done = {json.dumps(row["start"]) for row in known}
-    last = max((row["number"] for row in known if "number" in row), default=worlds.start)
+    numbers = (row["number"] for row in known if "number" in row)
+    last = max((number for number in numbers if number in worlds), default=worlds.start)
 
     def portions() -> Iterator[list[Job]]:
         yield mixed(seed, ours, theorem_jobs(seed, theorems))

@@ -199,5 +199,5 @@ def _child_main(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system inherits this
     try:
         pipe.send((work(*arguments), None))
-    except RuntimeError as error:
+    except (RuntimeError, OSError, ImportError) as error:  # the latter two: llama.cpp is broken
         pipe.send((None, str(error)))

@@ -95,8 +95,9 @@ def _as_writer_needs(fact: str, value: Any) -> Any:
 
     YAML reads `version: 1.0` as a number and `license: 2020-01-01` as a date.
     """
-    if value is None or fact.startswith("sampling_"):  # numbers of another file
-        return value
+    # The settings of sampling are those of generation_config.json. The daemon has its own.
+    if value is None or fact.startswith("sampling_"):
+        return None
     if fact in ("base_models", "datasets"):
         return [{k: _text(v) for k, v in entry.items() if _text(v)} for entry in value]
     if fact in ("tags", "languages", "license") and isinstance(value, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def read_samples(path: Path) -> list[Sample]:
     file cannot be read or has no goal.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from None
     except UnicodeDecodeError:
@@ -78,7 +79,7 @@ def read_samples(path: Path) -> list[Sample]:
             if line.strip()
         ]
     else:
-        samples = [Sample(goal.strip("\n")) for goal in text.split("\n\n") if goal.strip()]
+        samples = [Sample(goal.strip("\n")) for goal in re.split(r"\n\s*\n", text) if goal.strip()]
     if not samples:
         raise InputError(f"{path}: no goals in it")
     return samples

@@ -185,7 +185,8 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
     pairs = set()
     merges = model.get("merges")
     for rank, entry in enumerate(merges if isinstance(merges, list) else []):
-        pair = tuple(entry.split(" ") if isinstance(entry, str) else entry)
+        parts = entry.split(" ") if isinstance(entry, str) else entry
+        pair = tuple(parts) if isinstance(parts, list) else ()
         if len(pair) != 2 or not all(isinstance(p, str) and p in ids for p in pair):
             raise InputError(f"{where}: the merge {entry!r} is not a pair of tokens")
         if pair[0] + pair[1] not in ids:
@@ -194,7 +195,7 @@ def read_json(data: Mapping[str, Any], where: str) -> Vocabulary:
         pairs.add(pair)
     unknown, bytes_of = model.get("unk_token"), {f"<0x{byte:02X}>" for byte in range(256)}
     types = {number: TokenType.BYTE for text, number in ids.items() if text in bytes_of}
-    if unknown in ids:
+    if isinstance(unknown, str) and unknown in ids:
         types[ids[unknown]] = TokenType.UNKNOWN
     together = all(found[-1] - found[0] == len(found) - 1 for found in ranks.values())
     complete = all(

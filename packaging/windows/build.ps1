@@ -43,7 +43,8 @@ $env:LLMSUGGESTD_PORT = "0"
 $command = Join-Path $app "llmsuggestd.cmd"
 Invoke-Checked $command install
 Invoke-Checked $command start
-Invoke-Checked $command suggest "⊢ 2 = 2"
+# PowerShell 5 reads a file without a byte order mark in the system's code page
+Invoke-Checked $command suggest "$([char]0x22A2) 2 = 2"
 Invoke-Checked $command uninstall --purge
 Remove-Item Env:LLMSUGGESTD_HOME, Env:LLMSUGGESTD_PORT
 

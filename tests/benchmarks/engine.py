@@ -52,7 +52,6 @@ from tests.unit.convert.checkpoints import tensor_shapes
 ROOT: Final = Path(__file__).parents[2]
 MAX_TOKENS: Final = 16
 MODELS: Final = cache() / "models"
-TURNS: Final = 3
 GOALS: Final = {"70M": 2, "410M": 4, "1.3B": 2, "2.8B": 2, "7B": 1}
 """Goals per turn and number of suggestions; half as many for 16 suggestions."""
 COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
@@ -187,7 +186,7 @@ def versus(shape: str, names: list[str], without_avx512: bool) -> Figures:
     """
     found: dict[str, Figures] = {}
     before = os.getloadavg()
-    for turn in range(TURNS):
+    for turn in range(max(TABLE[name].turns for name in names)):
         for name in names:
             if turn >= TABLE[name].turns or "failed" in found.get(name, {}):
                 continue

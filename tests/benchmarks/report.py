@@ -79,7 +79,7 @@ VERSUS: Final = """\
 Seconds for 1, 5 and 16 suggestions of 16 tokens on new goals of about 60 tokens, and for the first
 token after a prompt of that length and after one of 512: medians. The contenders run one at a time,
 warmed up, each in its own process with all cores. They take turns in the order of the table, and
-most have three turns. *Bits* are those of the weights, on average. The memory is the peak, mapped
+most have two turns. *Bits* are those of the weights, on average. The memory is the peak, mapped
 files included.
 """
 

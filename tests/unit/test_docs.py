@@ -49,9 +49,11 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_citation_is_of_this_version() -> None:
+def test_the_citation_and_the_formula_are_of_this_version() -> None:
     lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
     assert f"version: {__version__}" in lines
+    formula = (ROOT / "packaging/macos/llmsuggestd.rb").read_text(encoding="utf-8")
+    assert f'version "{__version__}"' in formula
 
 
 def test_documents_that_the_code_names_exist() -> None:

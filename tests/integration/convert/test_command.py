@@ -128,6 +128,17 @@ def test_the_check_reports_a_model_that_cannot_be_loaded(checkpoint: Path, tmp_p
         check.check(checkpoint, tmp_path / "m.gguf", BUILT_IN, is_f16=True)
 
 
+def test_the_check_reports_a_llama_cpp_that_cannot_be_loaded(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(tmp_path))
+    result = run(INSTALLED, checkpoint, "--check", "-q", "F16", cwd=tmp_path)
+    assert result.returncode == ExitCode.MODEL
+    assert "Traceback" not in result.stderr
+    assert "crashed" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("x", "-q", "Q3"), ("x", "--threads", "0"), ("x", "--goals", "/nothing")]
 )

@@ -297,6 +297,15 @@ def test_a_broken_model_card_costs_only_its_facts(
     assert fields.get(f"general.{key}") == expected
 
 
+@pytest.mark.parametrize("value", ["50.0", '"0.7"', "1e300", "[1]"])
+def test_settings_of_generation_are_left_out(tmp_path: Path, value: str) -> None:
+    folder = make_checkpoint(tmp_path / "c")
+    text = f'{{"do_sample": true, "top_k": {value}, "temperature": {value}}}'
+    (folder / "generation_config.json").write_text(text)
+    convert(folder, tmp_path / "m.gguf")
+    assert not [key for key in contents(tmp_path / "m.gguf")[0] if "sampling" in key]
+
+
 def test_linear_rotary_scaling_is_written(tmp_path: Path) -> None:
     settings = config(rope_scaling={"type": "linear", "factor": 2.0})
     convert(make_checkpoint(tmp_path / "c", settings), tmp_path / "m.gguf")

@@ -25,6 +25,15 @@ def test_text_has_a_blank_line_between_goals(tmp_path: Path) -> None:
     assert read_samples(path) == [Sample("p : Prop\n⊢ p"), Sample("⊢ 1 = 1")]
 
 
+def test_a_byte_order_mark_and_a_blank_line_of_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "goals.txt"
+    path.write_text("⊢ p\n  \n⊢ q\n", encoding="utf-8-sig")
+    assert read_samples(path) == [Sample("⊢ p"), Sample("⊢ q")]
+    path = tmp_path / "goals.jsonl"
+    path.write_text('{"goal": "⊢ p"}\n', encoding="utf-8-sig")
+    assert read_samples(path) == [Sample("⊢ p")]
+
+
 def test_json_lines_name_goals_in_either_way(tmp_path: Path) -> None:
     path = tmp_path / "goals.jsonl"
     path.write_text(

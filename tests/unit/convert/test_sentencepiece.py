@@ -142,7 +142,7 @@ def test_a_metaspace_that_does_not_split(
     assert read_tokenizer(tmp_path, ENDS, 1000).add_space == space
 
 
-@pytest.mark.parametrize("change", ["left out", "apart", "unknown", "too long"])
+@pytest.mark.parametrize("change", ["left out", "apart", "unknown", "too long", "number", "null"])
 def test_merges_that_are_not_sentencepieces_are_refused(
     tmp_path: Path, model: bytes, change: str
 ) -> None:
@@ -154,7 +154,8 @@ def test_merges_that_are_not_sentencepieces_are_refused(
     elif change == "apart":
         merges.append(merges.pop(several))
     else:
-        merges[0] = ["▁", "qq"] if change == "unknown" else ["▁", "a", "b"]
+        wrong = {"unknown": ["▁", "qq"], "too long": ["▁", "a", "b"], "number": 5, "null": None}
+        merges[0] = wrong[change]
     write_json(tmp_path / "tokenizer.json", data)
     with pytest.raises(InputError, match="merge") as caught:
         read_tokenizer(tmp_path, ENDS, 1000)

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from convert.starter.__main__ import RESULTS
+from convert.starter.__main__ import RESULTS, RESULTS_WORLDS
 from convert.starter.evaluate import (
     HELD_OUT,
+    HELD_OUT_WORLDS,
     Score,
     Verdicts,
     baselines,
@@ -30,6 +31,7 @@ from convert.starter.evaluate import (
 )
 from convert.starter.examples import Pair
 from convert.starter.lean_runner import Judgement, Verdict
+from llmsuggestd.errors import InputError
 
 ROOT = Path(__file__).parents[4]
 
@@ -119,10 +121,28 @@ def test_the_tables_show_everything(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == results
 
 
-def test_results_on_other_goals_are_dropped(tmp_path: Path) -> None:
+def test_results_for_other_goals_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     update(path, [goal("⊢ a")], models={"one": {"groups": {}}})
-    assert list(update(path, [goal("⊢ b")], models={"two": {"groups": {}}})["models"]) == ["two"]
+    before = path.read_text()
+    with pytest.raises(InputError, match="other goals"):
+        update(path, [goal("⊢ b")], models={"two": {"groups": {}}})
+    assert path.read_text() == before
+    assert list(update(path, [goal("⊢ a")], models={"two": {"groups": {}}})["models"]) == [
+        "one", "two",
+    ]  # fmt: skip
+
+
+def test_half_a_line_of_verdicts_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    goals = [goal("⊢ a"), goal("⊢ b")]
+    judged = Verdicts(Lean(), path).of(goals, [["simp"], ["omega"]])
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 5)
+    again = Verdicts(Lean(), path)
+    assert len(again.known) == 1
+    assert again.of(goals, [["simp"], ["omega"]]) == judged
+    assert Verdicts(Lean(), path).known == again.known
 
 
 def test_goals_are_drawn_with_the_seed(tmp_path: Path) -> None:
@@ -160,13 +180,16 @@ def test_the_committed_goals_are_held_out() -> None:
     assert {goal.source for goal in goals} == {"stated", "Init", "Std"}
 
 
-def test_the_documents_show_the_committed_results() -> None:
-    results = json.loads(RESULTS.read_text("utf-8"))
+@pytest.mark.parametrize(
+    ("file", "goals"), [(RESULTS, HELD_OUT), (RESULTS_WORLDS, HELD_OUT_WORLDS)]
+)
+def test_the_documents_show_the_committed_results(file: Path, goals: Path) -> None:
+    results = json.loads(file.read_text("utf-8"))
     page = (ROOT / "docs/starter.md").read_text("utf-8")
     assert table(results) in page
     assert group_table(results, next(iter(results["models"]))) in page
     assert table(results) in (HELD_OUT.parent / "README.md").read_text("utf-8")
-    assert results["goals"] == len(held_out(HELD_OUT))
+    assert results["goals"] == len(held_out(goals))
 
 
 def test_evaluation_needs_no_torch() -> None:
