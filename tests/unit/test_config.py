@@ -62,7 +62,7 @@ def test_an_empty_variable_counts_as_unset(paths: Paths, monkeypatch: pytest.Mon
         ("port = 1\n[server]\nhost = 'x'", ":2: there is no setting `server`"),
         ("[remote]\nfallback = 'x'\ntimeout = 101\n", ":3: `remote.timeout` must be a number"),
         ("remote = {allow_remote = 1}", ":1: `remote.allow_remote` must be true or false"),
-        ("port = 1\nremote.tiemout = 1", ":2: there is no setting `remote.tiemout`"),
+        ("port = 1\nremote.time = 1", ":2: there is no setting `remote.time`"),
         ("remote = 3", ":1: `remote` must be a table"),
         (
             "[formats.a]\ntemplate = '{state}'\n[formats.b]\ntemplate = '{stat}'",
