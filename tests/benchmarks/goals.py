@@ -23,6 +23,7 @@ import numpy as np
 from llmsuggestd.engine import protocol
 from llmsuggestd.engine.engine import Engine
 from llmsuggestd.models import store
+from tests.benchmarks.engine import fresh_goals
 from tests.benchmarks.shapes import SHAPES, make
 
 USUAL = 5
@@ -37,16 +38,8 @@ class Cost(NamedTuple):
 
 
 def different_proofs(count: int, seed: int) -> list[str]:
-    """A goal to ask first, and goals of about 55 tokens that share nothing."""
-    random = np.random.default_rng(seed)
-    goals = []
-    for _ in range(count + 1):
-        a, b, c, d = (int(x) for x in random.integers(10, 99, 4))
-        goals.append(
-            f"x{a} y{b} : ℕ\nf{c} : ℕ → ℕ\nh{d} : Monotone f{c}\n"
-            f"⊢ f{c} (x{a} + {b}) ≤ f{c} (y{b} + x{a} + {d})"
-        )
-    return goals
+    """A goal to ask first, and goals that share nothing."""
+    return fresh_goals(count + 1, seed)
 
 
 def one_proof(count: int, seed: int) -> list[str]:

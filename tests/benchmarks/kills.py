@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from llmsuggestd.client import Refused
+from tests.benchmarks.daemon_load import open_files
 from tests.conftest import Home, make_home
 
 
@@ -35,11 +36,6 @@ def ask(home: Home, stop: threading.Event, seed: int, seen: collections.Counter[
             seen[f"{error.status} {error.code}"] += 1
         except Exception as error:  # a client should see no exception
             seen[f"unexpected {error!r}"] += 1
-
-
-def open_files(pid: int) -> int:
-    """The number of open files and sockets of a process."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def engines(daemon: int) -> list[int]:
