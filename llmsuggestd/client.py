@@ -16,13 +16,17 @@ from llmsuggestd import discovery
 from llmsuggestd.config import load_config
 from llmsuggestd.errors import ConfigError, ExitCode, LlmsuggestdError, NotRunningError
 from llmsuggestd.lock import holder
-from llmsuggestd.paths import Paths, socket_override
+from llmsuggestd.paths import Paths, home_override, socket_override
 
 REMEDY = "start it with `llmsuggestd start`"
 SWITCH_TIMEOUT: Final = 310.0
 """Timeout for switching models, in seconds. The daemon's own timeout for a load is 300."""
 
-ELSEWHERE = "stop it there, or set XDG_RUNTIME_DIR to a folder that only this machine uses"
+
+def elsewhere() -> str:
+    """The remedy for a daemon of this home that runs on another machine or in a container."""
+    variable = "LLMSUGGESTD_HOME" if home_override() else "XDG_RUNTIME_DIR"
+    return f"stop it there, or set {variable} to a folder that only this machine uses"
 
 
 class Refused(LlmsuggestdError):
@@ -184,7 +188,7 @@ class Client:
         if process.is_elsewhere:
             return NotRunningError(
                 f"the daemon of this home runs elsewhere ({process}) and cannot be asked from here",
-                ELSEWHERE,
+                elsewhere(),
             )
         return NotRunningError(
             f"the daemon ({process}) does not answer", "try `llmsuggestd restart`"

@@ -43,8 +43,9 @@ class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     fallback: Annotated[str, msgspec.Meta(pattern=rf"{MODEL_ID}|^$")] = ""
     """The id of a local model that answers while the server does not; empty: none."""
 
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=100)] = 30.0
-    """Timeout for an answer, in seconds."""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=100)] = 15.0
+    """Timeout for an answer, in seconds. The tactic waits for 20 s, in which the fallback has to
+    answer too."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,10 +75,12 @@ def start(paths: Paths, service: Service | None) -> dict[str, Any]:
     client = Client(paths)
     if status := client.status():
         ours = _daemon(paths)
-        if socket_override() and (ours is None or status["pid"] not in (ours.pid, UNKNOWN.pid)):
+        setting = "LLMSUGGESTD_SOCKET" if socket_override() else "`socket` in config.toml"
+        chosen = load_config(paths).socket
+        if chosen and (ours is None or status["pid"] not in (ours.pid, UNKNOWN.pid)):
             raise ConfigError(
-                f"LLMSUGGESTD_SOCKET names the socket of another daemon (pid {status['pid']})",
-                "unset it, or give it a path of its own",
+                f"{setting} names the socket of another daemon (pid {status['pid']})",
+                "remove the setting, or give it a path of its own",
             )
         raise AlreadyRunningError(
             f"the daemon runs already (pid {status['pid']})",
@@ -135,10 +138,12 @@ def restart(paths: Paths, service: Service | None) -> dict[str, Any]:
 
 def _check_doors(paths: Paths, config: Config) -> None:
     """Raise ConfigError if a daemon with these settings could not open its socket and ports."""
-    from llmsuggestd.daemon.listeners import check_place, port_listener  # aiohttp is slow to import
+    # aiohttp is slow to import
+    from llmsuggestd.daemon.listeners import check_place, is_dead_socket, port_listener
 
+    path = config.socket_path(paths)
     if config.socket:
-        check_place(config.socket_path(paths), chosen=True)
+        check_place(path, chosen=True)
     taken: set[str] = set()
     if _daemon(paths) is not None:
         try:
@@ -147,7 +152,9 @@ def _check_doors(paths: Paths, config: Config) -> None:
         except LlmsuggestdError:
             return  # it hangs, and may have the ports itself
         urls = (status["url"], *status.get("listeners", {}).values())
-        taken = {url.rpartition(":")[2] for url in urls}
+        taken = {url.rpartition(":")[2] for url in urls} | {str(status["socket"])}
+    if str(path) not in taken and hasattr(socket, "AF_UNIX"):
+        is_dead_socket(path)
     wanted = {f"`compat`, as {name}:PORT": port for name, port in config.compat_ports().items()}
     if config.port != DEFAULT_PORT:  # instead of the default, the daemon takes a free one
         wanted["`port` in config.toml"] = config.port

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from llmsuggestd import accelerators, building, environment, lake, lean_package, service, tactic
 from llmsuggestd.building import Description
-from llmsuggestd.client import ELSEWHERE, Client
+from llmsuggestd.client import Client, elsewhere
 from llmsuggestd.config import VARIABLES, load_config
 from llmsuggestd.engine import builds, crashes
 from llmsuggestd.engine.postmortem import last_line
@@ -28,7 +28,7 @@ from llmsuggestd.models import gguf, remotes, store
 from llmsuggestd.ownership import check_ours
 from llmsuggestd.paths import Paths, home
 from llmsuggestd.resources import resource
-from llmsuggestd.units import threads_text
+from llmsuggestd.units import device_text
 from llmsuggestd.version import __version__
 
 Level = Literal["ok", "warning", "failed"]
@@ -291,7 +291,7 @@ def _unreached(paths: Paths, error: LlmsuggestdError) -> Finding:
         return Finding("socket", "failed", error.message, error.hint)
     if process.is_elsewhere:
         message = f"the daemon of this home runs elsewhere ({process})"
-        return Finding("socket", "failed", message, ELSEWHERE)
+        return Finding("socket", "failed", message, elsewhere())
     message = f"a daemon runs, but curl cannot reach it: {error.message}"
     if "snap" in Path(tactic.find_curl()).resolve().parts:
         remedy = "install the distribution's curl: a snap's curl is not allowed to use the socket"
@@ -312,9 +312,8 @@ def _socket(status: dict[str, Any]) -> Finding:
 
 def _engine(paths: Paths, status: dict[str, Any], *, sees_gpu: bool) -> Finding:
     """The device of the engine that has just answered."""
-    message = (
-        f"{status['model']['id']} runs on {status['device']}, {threads_text(status['threads'])}"
-    )
+    device = device_text(status["device"], status["threads"])
+    message = f"{status['model']['id']} runs on {device}"
     if sees_gpu and status["device"] == "CPU" and load_config(paths).gpu != "off":
         remedy = "`llmsuggestd restart` tries the GPU again, `llmsuggestd logs` says what failed"
         return Finding("engine", "warning", f"{message}, though llama.cpp sees a GPU", remedy)

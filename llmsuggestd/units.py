@@ -13,6 +13,8 @@ def size_text(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def threads_text(count: int) -> str:
-    """A number of threads, such as `2 threads`."""
-    return "1 thread" if count == 1 else f"{count} threads"
+def device_text(device: str, threads: int | None) -> str:
+    """An engine's device, such as `CPU, 2 threads`, or a remote model's server."""
+    if threads is None:
+        return device
+    return f"{device}, 1 thread" if threads == 1 else f"{device}, {threads} threads"

@@ -1,10 +1,10 @@
 """Expert iteration: a served model proposes steps, Lean judges them, and proofs become pairs.
 
 The search goes by rounds, through all statements at once: the model is asked about open goals, and
-Lean runs all its suggestions. A step that closes a goal, or leads to goals that are closed, is
-kept, also in the middle of a proof. Dead ends are not. The results are rows of statements like
-those of the portfolio's search in `generate.py`. So a model can be trained on both, and asked
-again.
+Lean runs all its suggestions, and `grind`. A step that closes a goal, or leads to goals that are
+closed, is kept, also in the middle of a proof. Dead ends are not. The results are rows of
+statements like those of the portfolio's search in `generate.py`. So a model can be trained on both,
+and asked again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .examples import STRONGEST
 from .lean_runner import Job, Judgement
 from .split import canonical, digest, side_of
 
@@ -128,7 +129,11 @@ def search(
         asked = [(proof, node) for proof in proofs for node in proof.open()]
         if not asked:
             break
-        steps = suggest([node.goal for _, node in asked])
+        # In the other data, the strongest word is a step of every goal that it closes.
+        steps = [
+            list(dict.fromkeys([*found, STRONGEST]))
+            for found in suggest([node.goal for _, node in asked])
+        ]
         requests = [
             {"start": proof.job["start"], "path": node.path, "candidates": found}
             for (proof, node), found in zip(asked, steps, strict=True)

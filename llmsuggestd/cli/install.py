@@ -33,7 +33,7 @@ def command(accelerator: str | None, dry_run: bool, as_json: bool) -> None:
     """Set up directories, the starter model and the user service. Safe to repeat.
 
     Changes only your own directories. Does not start the daemon, but restarts a running one if it
-    has another version, or if its model has failed.
+    has another version, if its model has failed, or if its service file has changed.
     """
     from llmsuggestd import installation
 

@@ -10,7 +10,7 @@ from llmsuggestd import service
 from llmsuggestd.cli import print_json, say
 from llmsuggestd.errors import ModelError
 from llmsuggestd.ownership import our_paths
-from llmsuggestd.units import threads_text
+from llmsuggestd.units import device_text
 
 
 @click.command("start")
@@ -41,7 +41,7 @@ def report(status: dict[str, Any], manager: service.Service | None, as_json: boo
             about = status["model"]["description"] if loaded else "still being loaded"
             click.echo(f"  model   {status['model']['id']}: {about}")
             if loaded:
-                click.echo(f"  device  {status['device']}, {threads_text(status['threads'])}")
+                click.echo(f"  device  {device_text(status['device'], status['threads'])}")
             if status["socket"]:
                 click.echo(f"  socket  {status['socket']}")
             else:  # on Windows, or below a home with a long path

@@ -155,7 +155,8 @@ class Daemon:
         return await self.suggester.suggest(goals, request)
 
     async def use_model(self, model_id: str) -> None:
-        """Switch to another installed model. The present one serves until that is loaded.
+        """Switch to another model. The present one serves until that is loaded. The switch lasts
+        until settings with another model are read.
 
         Cancelling the caller does not cancel the switch. Raises NotInstalled, Switching while
         another switch is under way, and the errors of `ServedModel.load`. After an error, the
@@ -170,10 +171,15 @@ class Daemon:
                     store.find(self.paths, model_id)
                 except LlmsuggestdError as error:
                     raise NotInstalled(error.message, error.hint) from None
-            new = self._served(model_id, self.config)
+            present = self._current(self.config)
+            config = msgspec.structs.replace(
+                self.config, model=model_id, formats=present.formats, remote=present.remote
+            )
+            new = self._served(model_id, config)
             if self._serves_well(new):
+                self.config = config
                 return
-            self._begin_switch(new, self.config)
+            self._begin_switch(new, config)
         assert self._switch is not None
         task = self._switch.task
         try:
@@ -207,14 +213,12 @@ class Daemon:
             return
         model_id = config.model if "model" in changed else self.suggester.model.id
         new = self._served(model_id, config)
-        if set(ENGINE_SETTINGS) & set(changed) <= {
-            "model",
-            "formats",
-            "remote",
-        } and self._serves_well(new):
+        engine_changes = set(ENGINE_SETTINGS) & set(changed)
+        if engine_changes <= {"model", "formats", "remote"} and self._serves_well(new):
             self.config = config
         else:
-            self._begin_switch(new, config)
+            # A server that is down must not keep its own settings from changing.
+            self._begin_switch(new, config, even_failed=self._same_server(new))
 
     async def load(self) -> None:
         """Load the model ahead of the first request. The status shows a failure."""
@@ -300,23 +304,35 @@ class Daemon:
             return old.error is None and old.same_as(new)
         return old.failure is None and old.identity == new.identity
 
+    def _same_server(self, new: Model) -> bool:
+        """Whether the present model is a remote one, and the new one differs in settings only."""
+        old = self.suggester.model
+        return (
+            isinstance(old, RemoteModel)
+            and isinstance(new, RemoteModel)
+            and old.target == new.target
+        )
+
     def _notify_streams(self) -> None:
         """Make each stream of `GET /v1/events` check the status."""
         for stream in self.streams:
             stream.set()
 
-    def _begin_switch(self, new: Model, config: Config) -> None:
-        task = asyncio.create_task(self._do_switch(new, config))
+    def _begin_switch(self, new: Model, config: Config, *, even_failed: bool = False) -> None:
+        task = asyncio.create_task(self._do_switch(new, config, even_failed=even_failed))
         task.add_done_callback(retrieve_error)  # a reload does not await it
         self._switch = _Switch(new, task)
         self._notify_streams()
 
-    async def _do_switch(self, new: Model, config: Config) -> None:
-        """Load a model, let it take over, and apply the engine's settings of `config`."""
+    async def _do_switch(self, new: Model, config: Config, *, even_failed: bool) -> None:
+        """Load a model, let it take over, and apply the engine's settings of `config`.
+
+        With `even_failed`, it takes over even if it cannot be loaded now.
+        """
         old = self.suggester.model.id
         log.info("loading %s while %s serves", new.id, old)
         try:
-            await self.suggester.switch(new)
+            await self.suggester.switch(new, even_failed=even_failed)
         except LlmsuggestdError as error:
             self.metrics.switches.labels("failed").inc()
             log.error("%s is not used, %s serves on: %s", new.id, old, error.message)

@@ -195,7 +195,8 @@ def socket_listener(path: Path, *, chosen: bool = False) -> Iterator[socket.sock
     check_place(path, chosen=chosen)
     if not path.parent.is_dir():
         make_private(path.parent)
-    _remove_dead_socket(path)
+    if is_dead_socket(path):
+        path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with listener:
         try:
@@ -232,12 +233,12 @@ def check_inherited(listener: socket.socket) -> None:
         )
 
 
-def _remove_dead_socket(path: Path) -> None:
-    """Remove a socket without a listener; raise ConfigError if anything else has its path."""
+def is_dead_socket(path: Path) -> bool:
+    """Whether a socket without a listener has the path. Raises ConfigError if anything else has."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        return
+        return False
     if not stat.S_ISSOCK(mode):
         raise ConfigError(f"{path} exists and is not a socket", f"move it away, or {ANOTHER_PATH}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -245,8 +246,7 @@ def _remove_dead_socket(path: Path) -> None:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()
+            return True
         except OSError as error:
             raise ConfigError(f"cannot use the socket {path}: {error}", ANOTHER_PATH) from error
-        else:
-            raise ConfigError(f"another program listens on {path}", f"end it, or {ANOTHER_PATH}")
+        raise ConfigError(f"another program listens on {path}", f"end it, or {ANOTHER_PATH}")

@@ -66,7 +66,10 @@ def serve(paths: Paths, read_config: ReadConfig) -> None:
     config = read_config()
     for directory in paths.directories():
         make_directory(paths, directory)
-    if config.model == store.STARTER and not store.starter_path(paths).exists():
+    if (
+        store.STARTER in (config.model, config.remote.fallback)
+        and not store.starter_path(paths).exists()
+    ):
         with contextlib.suppress(ModelError):  # loading the model will report the error
             store.place_starter(paths)  # `install` has not been run yet
     with only_one(paths.lock_file, partial(_runs_already, paths)):

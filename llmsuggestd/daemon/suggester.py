@@ -184,17 +184,18 @@ class Suggester:
             ),
         )
 
-    async def switch(self, new: Model) -> None:
+    async def switch(self, new: Model, *, even_failed: bool = False) -> None:
         """Replace the model. No request fails or waits for the new model's loading.
 
         Returns when the new model serves. Raises the errors of `ServedModel.load`; the old model
-        then goes on serving.
+        then goes on serving. With `even_failed`, a model that cannot be loaded now serves too.
         """
         try:
             await new.load()
-        except BaseException:
-            await new.close()
-            raise
+        except BaseException as error:
+            if not (even_failed and isinstance(error, LlmsuggestdError)):
+                await new.close()
+                raise
         old, self.model = self.model, new
         end = asyncio.create_task(old.drain())
         self._ending[end] = old

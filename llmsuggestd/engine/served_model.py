@@ -69,7 +69,9 @@ class ServedModel:
         command: Sequence[str] = COMMAND,
         find: Callable[[], protocol.Load] | None = None,
     ) -> None:
-        """If `load` has no path yet, `find` returns one with a path, or raises an error."""
+        """`find` looks for the model's file before each start. It returns what to load then, or
+        raises an error if there is no file. Without it, `load` is used.
+        """
         self.id = model_id
         self.failure: LlmsuggestdError | None = None
         """The reason why there is no engine. A lasting reason prevents further starts."""
@@ -197,7 +199,8 @@ class ServedModel:
     async def _started(self) -> EngineProcess:
         if self.engine is not None:
             return self.engine
-        self._look_again()
+        if self._loading is None:
+            self._look_again()
         if self.failure is not None and time.monotonic() < self._try_at:
             raise self.failure
         if self._loading is None:
@@ -206,18 +209,20 @@ class ServedModel:
         return await asyncio.shield(self._loading)
 
     def _look_again(self) -> None:
-        """Find the model's file if it was missing, and forget a failure if the file has changed.
+        """Find the model's file and format, and forget a failure if one of them has changed.
 
-        Raises the error of `find` if the file is still missing.
+        Raises the error of `find` if the file is missing.
         """
-        if not self._load.path and self._find is not None:
+        before = self._load
+        if self._find is not None:
             try:
                 self._load = self._find()
             except LlmsuggestdError as error:
+                self._load = msgspec.structs.replace(self._load, path="")
                 self.failure = error
                 raise
-            self.failure = None
-        elif self.failure is not None and _file_identity(Path(self._load.path)) != self._file:
+        file = _file_identity(Path(self._load.path))
+        if self.failure is not None and (self._load != before or file != self._file):
             self.failure = None
             self._strikes = 0
 

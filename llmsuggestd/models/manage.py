@@ -80,8 +80,8 @@ def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
 
     Returns the number of freed bytes, and whether the starter replaces the model: a daemon that
     serves it switches to the starter first. Raises ModelError if the model does not exist or
-    belongs to another user, AlreadyRunningError if it is being pulled. After an error, nothing has
-    changed.
+    belongs to another user, AlreadyRunningError if it is being pulled, LlmsuggestdError if it is
+    the fallback of remote models. After an error, nothing has changed.
     """
     store.check_id(model_id)
     if remotes.exists(paths, model_id):
@@ -96,6 +96,11 @@ def remove(paths: Paths, model_id: str) -> tuple[int, bool]:
     replaced = False
     if installed or not waiting:
         store.check_removable(paths, model_id)
+        if load_config(paths).remote.fallback == model_id:
+            raise LlmsuggestdError(
+                f"{model_id} is the fallback of the remote models",
+                "name another `fallback` below [remote] in config.toml, or none",
+            )
         replaced = _stop_using(paths, model_id)
     freed = store.remove(paths, model_id) if installed else 0
     for download in waiting:

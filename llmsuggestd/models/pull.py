@@ -178,7 +178,7 @@ def pull(paths: Paths, target: Target, options: Options, watcher: Watcher) -> Pu
         watcher.stage("downloading", "bytes", plan.here_bytes, plan.download_bytes)
         try:
             _fetch_all(job, repository.files, _HeaderCheck(job))
-            file, prompt_format = _checked_file(job)
+            file, prompt_format = _checked_file(paths, job)
         except (gguf.WrongArchitecture, asking.NoFormat, _Refused):
             downloads.clear(folder)
             raise
@@ -487,7 +487,7 @@ def _fetch_all(job: _Job, files: Iterable[RemoteFile], check: _HeaderCheck | Non
         fetch(job.folder, job.repository, file, advance, job.watcher.note)
 
 
-def _checked_file(job: _Job) -> tuple[Path, Format]:
+def _checked_file(paths: Paths, job: _Job) -> tuple[Path, Format]:
     """The GGUF file, complete and checked, and its format.
 
     Raises InputError if the file is not valid.
@@ -501,10 +501,12 @@ def _checked_file(job: _Job) -> tuple[Path, Format]:
     except (gguf.WrongArchitecture, asking.NoFormat):
         raise
     except InputError as error:  # its own hint may be to download it again, which would not help
-        raise InputError(
-            error.message,
-            f"the hub's file has this fault; `llmsuggestd models remove {job.id}` frees the disk",
-        ) from None
+        hint = (
+            f"the installed {job.id} stays as it was"
+            if store.model_path(paths, job.id).exists()
+            else f"`llmsuggestd models remove {job.id}` frees the disk"
+        )
+        raise InputError(error.message, f"the hub's file has this fault; {hint}") from None
     for warning in [*warnings, *doubts]:
         job.watcher.note(warning)
     return file, prompt_format

@@ -128,7 +128,9 @@ def find(paths: Paths, model_id: str) -> Model:
                 return model
     ids = [model.id for model in installed(paths)]
     known = ", ".join([*ids, *(remote.id for remote in remotes.listed(paths))])
-    if model_id in CATALOGUE and model_id != STARTER:
+    if model_id == STARTER:
+        hint = "`llmsuggestd install` puts it in place"
+    elif model_id in CATALOGUE:
         hint = f"`llmsuggestd models pull {model_id}` fetches it"
     elif known:
         hint = f"installed: {known}"

@@ -155,6 +155,10 @@ def test_another_homes_daemon_is_not_stopped(home: Home) -> None:
     assert stopped.returncode == 0
     assert "force" not in stopped.stdout
     assert process.wait(timeout=15) == 0
+    other.paths.config_file.write_text(f'socket = "{socket_of_first}"\n')
+    refused = other.run("start")
+    assert refused.returncode == ExitCode.CONFIG
+    assert "`socket` in config.toml names the socket of another daemon" in error_of(refused)
     assert home.curl("/health")[0] == 200
 
 
@@ -271,6 +275,19 @@ def test_a_restart_with_wrong_settings_stops_nothing(home: Home) -> None:
             assert result.returncode == ExitCode.CONFIG
             assert words in error_of(result)
             assert home.run("suggest", GOAL).returncode == 0
+    private = home.paths.runtime / "x.sock"
+    private.write_text("not a socket")
+    with socket.socket(socket.AF_UNIX) as another:
+        another.bind(str(home.paths.runtime / "y.sock"))
+        another.listen()
+        for name, words in {"x": "is not a socket", "y": "another program listens on"}.items():
+            home.paths.config_file.write_text(f'socket = "{home.paths.runtime / name}.sock"\n')
+            result = home.run("restart")
+            assert result.returncode == ExitCode.CONFIG
+            assert words in error_of(result)
+            home.paths.config_file.write_text("")
+            assert home.run("suggest", GOAL).returncode == 0
+    assert private.exists()
     # the port that the daemon has itself is no obstacle
     own = home.client.request("GET", "/v1/status")["url"].rpartition(":")[2]
     home.paths.config_file.write_text(f"port = {own}\n")

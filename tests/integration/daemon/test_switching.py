@@ -192,6 +192,14 @@ def test_the_settings_are_read_again_on_sighup(two: Home) -> None:
     assert two.client.request("GET", "/v1/status")["model"]["id"] == "other"
 
 
+def test_settings_with_the_model_before_the_switch_are_applied(two: Home) -> None:
+    process = two.processes[-1]
+    assert two.run("models", "use", "other").returncode == 0
+    two.paths.config_file.write_text('model = "starter"\n')
+    process.send_signal(signal.SIGHUP)
+    two.wait_until(lambda s: s["model"]["id"] == "starter" and s["switching_to"] is None)
+
+
 @pytest.mark.parametrize("first", ["other", "broken"])
 def test_settings_that_change_during_a_switch_are_applied_after_it(two: Home, first: str) -> None:
     process = two.processes[-1]

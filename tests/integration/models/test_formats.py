@@ -86,6 +86,21 @@ def test_a_users_format_is_used_without_restarting_the_daemon(home: Home, qwen: 
     assert not suggest(home, context="import A", name="t")["cached"]
 
 
+def test_a_file_that_replaces_an_unloaded_model_is_asked_in_its_own_format(home: Home) -> None:
+    home.install_starter()
+    own = home.paths.models / "own.gguf"
+    shutil.copy(SHIPPED, own)
+    home.serve(LLMSUGGESTD_MODEL="own", LLMSUGGESTD_IDLE_UNLOAD="1")
+    assert suggest(home)["suggestions"]
+    home.wait_until(lambda status: status["engine_pid"] is None)
+    own.unlink()
+    shutil.copy(SHIPPED, own)
+    record = {"source": "x", "licence": None, "bytes": own.stat().st_size, "format": "bfs-prover"}
+    own.with_suffix(".json").write_text(json.dumps(record))
+    suggest(home)
+    assert home.client.request("GET", "/v1/status")["model"]["format"] == "bfs-prover"
+
+
 def test_a_format_that_was_removed_from_the_settings_is_named(home: Home, qwen: Path) -> None:
     home.paths.config.mkdir(parents=True)
     home.paths.config_file.write_text(OWN, encoding="utf-8")

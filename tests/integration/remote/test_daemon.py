@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from llmsuggestd.config import RemoteSettings
 from llmsuggestd.errors import ExitCode
+from llmsuggestd.models.store import SHIPPED
 from tests.conftest import Home
 from tests.support.completions import Completions, Faults, completions
 
@@ -93,7 +95,9 @@ def test_every_view_shows_where_goals_are_sent(lab: Home, server: Completions) -
     assert (several["remote"], len(several["results"])) == (address, 2)
     assert address in lab.run("status").stdout
     assert address in lab.run("models", "list").stdout
-    assert f"goals are sent to {address}" in lab.run("doctor").stdout
+    doctor = lab.run("doctor").stdout
+    assert f"goals are sent to {address}" in doctor
+    assert f"lab runs on {address}\n" in doctor
     rows = json.loads(lab.run("models", "list", "--json").stdout)["models"]
     assert [(row["id"], row["remote"]) for row in rows] == [("lab", address), ("starter", None)]
     models = lab.client.request("GET", "/v1/models")["models"]
@@ -131,6 +135,33 @@ def test_the_fallback_answers_while_the_server_fails(lab: Home, server: Completi
     )  # before the daemon's next try
     status, answer = suggest(lab)
     assert (status, answer["model"], answer["cached"]) == (200, "lab", False)
+
+
+def test_a_fallback_can_be_added_while_the_server_fails(lab: Home, server: Completions) -> None:
+    process = lab.serve()
+    assert lab.run("models", "use", "lab").returncode == 0
+    server.faults.statuses = [(500, {})] * 9
+    assert suggest(lab)[0] == 503
+    settings(lab, 'model = "lab"\n[remote]\nfallback = "starter"\n')
+    process.send_signal(signal.SIGHUP)
+    lab.wait_until(lambda status: status["remote"]["fallback"] == "starter")
+    assert suggest(lab)[1]["model"] == "starter"
+
+
+def test_the_fallback_is_not_removed(lab: Home) -> None:
+    assert lab.run("models", "import", str(SHIPPED), "--name", "mine").returncode == 0
+    settings(lab, '[remote]\nfallback = "mine"\n')
+    result = lab.run("models", "remove", "mine")
+    assert result.returncode == ExitCode.ERROR
+    assert "mine is the fallback of the remote models" in result.stderr
+    assert (lab.paths.models / "mine.gguf").exists()
+
+
+def test_a_fallback_answers_in_the_time_that_the_tactic_waits() -> None:
+    options = (Path(__file__).parents[3] / "lean/LlmSuggest/Options.lean").read_text("utf-8")
+    found = re.search(r"llmsuggest\.timeout : Nat := \{\s*defValue := (\d+)", options)
+    assert found is not None
+    assert RemoteSettings().timeout <= int(found[1]) - 5
 
 
 def test_a_failure_is_one_line_with_its_status(lab: Home, server: Completions) -> None:
