@@ -35,6 +35,9 @@ structure Effect where
   after : SavedState
   /-- The goals that are left of the main goal, in the state after the step. -/
   goals : List MVarId
+  /-- For a call on several goals: the states after the step on each, and the goals that are left
+  there. `goals` has all of these. -/
+  runs : List (SavedState × List MVarId) := []
   /-- The metavariables shared with other goals that the step assigns, as `?m := a`. -/
   settled : Array String := #[]
   /-- The declarations that Lean reports as deprecated. -/
@@ -45,6 +48,10 @@ structure Effect where
   isOwn : Bool := false
   /-- The declaration under elaboration, if the step uses it. -/
   recursive? : Option Name := none
+
+/-- The states after the step on each goal that it was run on, and the goals that are left there. -/
+def Effect.left (effect : Effect) : List (SavedState × List MVarId) :=
+  if effect.runs.isEmpty then [(effect.after, effect.goals)] else effect.runs
 
 /-- The limits of a check. -/
 inductive Limit where

@@ -126,7 +126,8 @@ def firstSteps (graph : Graph) : TacticM (Array Suggestion) := do
 /-- Offers a partial proof or first steps, and ends the call with an error. -/
 def reportNoProof (call : Syntax) (site? : Option Site) (earlier : Array Visit) (ended : End)
     (graph : Graph) : TacticM Unit := do
-  if let (some site, none) := (site?, notForAll? site? earlier) then
+  -- What leads on here may not on the goals of the earlier runs.
+  if let (some site, none, true) := (site?, notForAll? site? earlier, earlier.isEmpty) then
     let entries ← match ← part? graph with
       | some (step, mark) => Option.toArray <$> site.entryOf? step mark (closes := false) ""
       | none => (← firstSteps graph).filterMapM site.entry?
@@ -179,8 +180,8 @@ def evalLlmprove : Tactic := fun call => withMainContext do
       return ← reportProof call site? earlier proof none
   let (ended, graph) ← searchFor (← Budget.fromOptions) (← clientName call)
   let .proved found := ended
-    | remember #[]
-      reportNoProof call site? earlier ended graph
+    | let visit := { place, goal, text, before, suggestions := #[] }
+      failRun call visit earlier (reportNoProof call site? earlier ended graph)
   let proof : Suggestion := { step := found.step, outcome := found.outcome }
   let some after := proof.outcome.closed? | return
   let proofForAll? ← if earlier.isEmpty then pure (some proof) else proofForAll? earlier old proof

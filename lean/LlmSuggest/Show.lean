@@ -50,14 +50,15 @@ def positionBehind (start : Lsp.Position) (text : String) : Lsp.Position :=
 /-- The longest text of goals that is shown. -/
 def maxGoals : Nat := 2000
 
-/-- The goals that a step leaves, in the state after it. -/
+/-- The goals that a step leaves. -/
 def goalsText (outcome : Outcome) : TacticM String := do
   let .works effect := outcome | return ""
   if effect.goals.isEmpty then
     return ""
   let present ← saveState
-  effect.after.restore (restoreInfo := true)
-  let goals ← effect.goals.mapM fun goal => return (← Meta.ppGoal goal).pretty
+  let goals ← effect.left.flatMapM fun (after, goals) => do
+    after.restore (restoreInfo := true)
+    goals.mapM fun goal => return (← Meta.ppGoal goal).pretty
   present.restore (restoreInfo := true)
   let text := "\n\n".intercalate goals
   return if text.length ≤ maxGoals then text else (text.take maxGoals).copy ++ "…"

@@ -86,6 +86,7 @@ def Outcome.and : Outcome → Outcome → Outcome
   | .stopped limit, _ | _, .stopped limit => .stopped limit
   | .works a, .works b => .works { b with
       goals := a.goals ++ b.goals
+      runs := a.left ++ b.left
       settled := a.settled ++ b.settled
       deprecated := a.deprecated ++ b.deprecated
       recursive? := a.recursive? <|> b.recursive? }
@@ -121,6 +122,18 @@ def removeLists (call : Syntax) : CoreM Unit := do
   modifyThe Core.State fun state =>
     let kept := state.messages.unreported.toList.filter (!isEarlier ·)
     { state with messages.unreported := kept.toPArray' }
+
+/-- Ends a run of a call with the error that `fail` throws. A tactic that recovers from errors, such
+as `all_goals`, would bring back the lists of earlier runs, which do not work on this goal. So a
+later run logs its error, and admits the goal. -/
+def failRun (call : Syntax) (visit : Visit) (earlier : Array Visit) (fail : TacticM Unit) :
+    TacticM Unit := do
+  addVisit { visit with suggestions := #[] }
+  if earlier.isEmpty || !(← read).recover then
+    return ← fail
+  removeLists call
+  try fail catch error => logException error
+  admitGoal visit.goal
 
 /-! ### The call -/
 
@@ -220,14 +233,16 @@ def evalLlmsuggest : Tactic := fun call => withMainContext do
   let showInvalid := llmsuggest.showInvalid.get (← getOptions)
   if showInvalid && !faults.isEmpty then
     logInvalid call faults
+  let visit := { place, goal, text, before, suggestions := forAll }
   if shown.isEmpty && (earlier.isEmpty || suggestions.isEmpty) then
     let hint := if showInvalid then "" else
       " `set_option llmsuggest.showInvalid true` lists them."
-    throwNoSuggestion call (← noneMessage goal answers faults hint)
+    let message ← noneMessage goal answers faults hint
+    return ← failRun call visit earlier (throwNoSuggestion call message)
   let alone := if earlier.isEmpty then #[] else suggestions
   if let some after := (shown.map (·.1) ++ alone).findSome? (·.outcome.closed?) then
     goOnFrom after
-  addVisit { place, goal, text, before, suggestions := forAll }
+  addVisit visit
   report call site? shown earlier suggestions answers.sentTo?
 
 end LlmSuggest

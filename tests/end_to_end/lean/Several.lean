@@ -78,6 +78,62 @@ example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
   constructor
   all_goals llmsuggest
 
+/--
+error: llmsuggest: none of the model's suggestions works here. `set_option llmsuggest.showInvalid true` lists them.
+-/
+#guard_msgs in
+answering "exact hp" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  all_goals llmsuggest
+
+/-! Without error recovery, a call that fails on a later goal fails. -/
+
+/--
+info: Try this:
+  [apply] exact hp  -- closes the goal
+-/
+#guard_msgs in
+answering "exact hp" in
+example (p q : Prop) (hp : p) (hq : q) : p ∧ q := by
+  constructor
+  all_goals first | llmsuggest | exact hq
+
+/-! The goals that a step leaves on each goal are shown as they are there. -/
+
+open Lean Elab Tactic LlmSuggest in
+/--
+info: case left.left
+p q : Prop
+⊢ p
+
+case left.right
+p q : Prop
+⊢ q
+
+case right.left
+p q : Prop
+⊢ q
+
+case right.right
+p q : Prop
+⊢ p
+-/
+#guard_msgs (info, drop warning) in
+example (p q : Prop) : (p ∧ q) ∧ (q ∧ p) := by
+  constructor
+  run_tac
+    let some step ← Step.ofText? "constructor" | throwError "it is not a tactic"
+    let limits ← Limits.fromOptions ((← IO.monoMsNow) + 100000)
+    let goals ← getUnsolvedGoals
+    let outcome ← withGuard fun guard => do
+      let first ← guard.check limits step
+      setGoals goals.tail
+      return first.and (← guard.check limits step)
+    logInfo (← goalsText outcome)
+    setGoals goals
+  all_goals sorry
+
 /-! The same goal again is not asked for. -/
 
 /--
