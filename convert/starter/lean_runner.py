@@ -193,8 +193,8 @@ def _work_through(
         if waiting and partial:
             # The process ended within a job, on the candidate after the last judged one.
             request = waiting[0]
-            judged = [m["candidate"] for m in partial[1:] if "candidate" in m]
-            next_ = (judged[-1] + 1 if judged else request["first"]) + 1
+            judged = [m["candidate"] + 1 for m in partial[1:] if "candidate" in m]
+            next_ = max([request["first"], *judged]) + 1
             if request["job"] == "judge" and next_ < len(request["candidates"]):
                 waiting[0] = {**request, "first": next_}
             else:

@@ -86,7 +86,7 @@ def test_a_candidate_that_crashes_lean_fails_alone(monkeypatch: pytest.MonkeyPat
 
     def one_process(requests: list[Job], *_: object) -> Iterator[dict[str, Any]]:
         starts.append(len(requests))
-        for request in requests:
+        for request in list(requests):  # the caller removes those that are done
             yield {"id": request["id"], "begins": True}
             yield {"id": request["id"], "goal": "⊢ p"}
             for index in range(request["first"], len(request["candidates"])):
@@ -99,7 +99,10 @@ def test_a_candidate_that_crashes_lean_fails_alone(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(lean_runner, "_one_process", one_process)
     start = {"stated": ": True"}
-    lists = [["closes", "crash", "valid"], ["closes"], ["crash"], ["crash", "crash", "unparsed"]]
+    lists = [
+        ["closes", "crash", "valid"], ["closes"], ["crash"], ["crash", "crash", "unparsed"],
+        ["closes", "crash", "crash", "valid"],
+    ]  # fmt: skip
     jobs = [{"start": start, "path": [], "candidates": candidates} for candidates in lists]
     found = sorted(judge(jobs, processes=2), key=lambda judgement: judgement.index)
     kinds = {"crash": "fails"}
