@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -124,15 +124,25 @@ _EXPECTED: Final = {
 }
 """A description of each setting's values, for messages."""
 
-_FIELDS: Final = {
-    **{field.name: field for field in msgspec.structs.fields(Config)},
-    **{f"remote.{field.name}": field for field in msgspec.structs.fields(RemoteSettings)},
+
+class _Setting(NamedTuple):
+    """A setting's type and default."""
+
+    type: Any
+    default: object
+
+
+_SETTINGS: Final = {
+    prefix + field.name: _Setting(field.type, getattr(defaults, field.name))
+    for prefix, defaults in (("", Config()), ("remote.", RemoteSettings()))
+    for field in msgspec.structs.fields(defaults)
 }
+"""Each setting, those of `[remote]` as `remote.KEY`."""
 
 VARIABLES: Final = {
-    field.name: f"LLMSUGGESTD_{field.name.upper()}"
-    for field in msgspec.structs.fields(Config)
-    if field.name not in ("formats", "remote")
+    name: f"LLMSUGGESTD_{name.upper()}"
+    for name in Config.__struct_fields__
+    if name not in ("formats", "remote")
 }
 """The environment variable of each setting. Tables have none."""
 
@@ -269,17 +279,16 @@ def _checked(name: str, value: object, source: str, folder: Path | None = None) 
 
     Raises ConfigError naming source and key if it has another type.
     """
-    if name not in _FIELDS:
-        near = difflib.get_close_matches(name, _FIELDS, n=1)
+    if name not in _SETTINGS:
+        near = difflib.get_close_matches(name, _SETTINGS, n=1)
         raise ConfigError(
             f"{source}: there is no setting `{name}`",
-            f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_FIELDS)}",
+            f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(_SETTINGS)}",
         )
     try:
-        found: object = msgspec.convert(value, _FIELDS[name].type)
+        found: object = msgspec.convert(value, _SETTINGS[name].type)
     except msgspec.ValidationError as error:
-        table: object = RemoteSettings() if "." in name else Config()
-        default = json.dumps(msgspec.to_builtins(getattr(table, _FIELDS[name].name)))
+        default = json.dumps(msgspec.to_builtins(_SETTINGS[name].default))
         raise ConfigError(
             f"{source}: `{name}` must be {_EXPECTED[name]}, not {value!r}",
             f"correct it, or leave it out for the default, {default}",
@@ -311,6 +320,6 @@ def _from_text(name: str, text: str) -> object:
     """A variable's text, converted to the setting's kind of value."""
     if name == "compat":
         return [part.strip() for part in text.split(",")]
-    if _FIELDS[name].type is bool:
+    if _SETTINGS[name].type is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

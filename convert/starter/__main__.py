@@ -40,8 +40,8 @@ SETTINGS: dict[str, Callable[[str], float]] = {
 }
 """The settings of `train.Settings` that are options of the command with a number."""
 TIMES = {"stated": 1, "world": 6, "Init": 3, "Std": 3}
-"""How often a goal is used per round, by its source. Those of worlds and of the library are fewer,
-and more varied; a world's names change each time."""
+"""How often a goal is used in one pass over the data, by its source. Those of worlds and of the
+library are fewer, and more varied; a world's names change each time."""
 
 
 def templates(seed: int = TEMPLATE_SEED) -> Iterator[Example]:
@@ -264,9 +264,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--validation", type=int, default=600, help="goals to validate on")
     sub.add_argument("--validate-every", type=int, default=250, metavar="STEPS")
     sub.add_argument("--device", help="as torch names it: cpu, cuda, ...")
-    sub.add_argument(
-        "--bfloat16", action="store_true", help="multiply matrices in bfloat16: faster on most GPUs"
-    )
+    sub.add_argument("--bfloat16", action="store_true", help="multiply matrices in bfloat16")
     for name, type_ in SETTINGS.items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=type_)
 

@@ -301,7 +301,8 @@ def results_of(path: Path, goals: Sequence[Pair]) -> dict[str, Any]:
     results: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if results["goals_hash"] != same:
         raise InputError(
-            f"{path} has the results for other goals", "name another file with `--output`"
+            f"{path} has the results for other goals",
+            "remove it, or name another file with `--output`",
         )
     return results
 

@@ -68,7 +68,7 @@ class Settings:
     warmup: int = 100
     mathlib_share: float = 0.1  # share of goals that are spelled with ℕ and ℤ
     device: str = "cpu"  # as torch names it
-    bfloat16: bool = False  # multiply matrices in bfloat16; the weights stay in float32
+    bfloat16: bool = False  # for products of matrices; faster on GPUs and with AVX-512 BF16
     threads: int = 4  # replicas, each with one core; one on a GPU
     workers: int = 0  # number of processes that prepare rows; 0: none besides the training's own
     seed: int = 20

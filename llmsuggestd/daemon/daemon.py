@@ -155,8 +155,8 @@ class Daemon:
         return await self.suggester.suggest(goals, request)
 
     async def use_model(self, model_id: str) -> None:
-        """Switch to another model. The present one serves until that is loaded. The switch lasts
-        until settings with another model are read.
+        """Switch to another model. The present one serves until that is loaded. The choice lasts
+        until the settings are read again.
 
         Cancelling the caller does not cancel the switch. Raises NotInstalled, Switching while
         another switch is under way, and the errors of `ServedModel.load`. After an error, the
