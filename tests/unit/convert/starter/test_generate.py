@@ -14,6 +14,7 @@ from convert.starter.goals import Goal, Hypothesis
 from convert.starter.lean_runner import Job, Judgement, NoLeanError, Verdict, judge
 from convert.starter.split import canonical
 from convert.starter.terms import Term
+from convert.starter.worlds import World
 
 
 def test_source_is_the_text_after_example() -> None:
@@ -78,6 +79,27 @@ def test_the_file_grows_and_goes_on_after_a_stop(
     fields = {"goal", "steps", "path", "start", "family", "source", "statement", "split"}
     assert all(set(pair) == fields for pair in pairs)
     assert len({canonical(pair["goal"]) for pair in pairs}) > 10
+
+
+def test_worlds_before_those_that_are_done_are_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def drawn(seed: int, numbers: Iterable[int], statements: int) -> Iterator[World]:
+        return (World("train", f"def f := {n}", (("value", ": True"),)) for n in numbers)
+
+    def search(jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, dict[str, Any] | None]]:
+        for job in jobs:
+            asked.append(job["start"]["world"])
+            yield job, {"root": "⊢ True", "found": [], "attempts": 1, "milliseconds": 1}
+
+    monkeypatch.setattr(generate, "draw_worlds", drawn)
+    monkeypatch.setattr(generate, "search", search)
+    for worlds in (range(30, 32), range(2), range(32, 34)):
+        asked.clear()
+        generate.generate(tmp_path / "pairs.jsonl", stated=0, worlds=worlds)
+        assert asked == [f"def f := {n}" for n in worlds]
 
 
 def test_a_candidate_that_crashes_lean_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
